@@ -1,0 +1,37 @@
+"""Configuration: YAML to one frozen Config, or every mistake that is in it, each with file, line, column and key."""
+
+from jamaint.config.configuration import (
+    Config,
+    Database,
+    Grants,
+    LogRules,
+    Principal,
+    Roles,
+    RollbackRules,
+    SchedulerRules,
+    Socket,
+    shown_config,
+)
+from jamaint.config.load import load
+from jamaint.config.mistakes import ConfigInvalid, Mistake, mistakes_text
+from jamaint.config.requests import Known, parse_task, parse_window
+
+__all__ = [
+    "Config",
+    "ConfigInvalid",
+    "Database",
+    "Grants",
+    "Known",
+    "LogRules",
+    "Mistake",
+    "Principal",
+    "Roles",
+    "RollbackRules",
+    "SchedulerRules",
+    "Socket",
+    "load",
+    "mistakes_text",
+    "parse_task",
+    "parse_window",
+    "shown_config",
+]

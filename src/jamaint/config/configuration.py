@@ -1,0 +1,150 @@
+"""Configuration: the daemon's settings and the objects from files, as frozen values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+from jamaint.core.tasks import Task
+from jamaint.core.windows import Window
+
+Level = Literal["debug", "info", "warning", "error"]
+
+
+class Principal(NamedTuple):
+    """Who has a role: a user, a group, or root, who is named so."""
+
+    kind: Literal["user", "group", "root"]
+    name: str
+
+    def __str__(self) -> str:
+        return self.name if self.kind == "root" else f"{self.kind}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Where the state is kept: `dsn` None means the embedded PostgreSQL, `binaries` the directory of its programs."""
+
+    dsn: str | None = None
+    binaries: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """The control socket: `mode` as chmod takes it, `group` None leaves the daemon's own."""
+
+    path: str
+    mode: int = 0o660
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Who may read, who may also execute, and who may change things. root is admin whatever stands here."""
+
+    viewer: tuple[Principal, ...] = ()
+    operator: tuple[Principal, ...] = ()
+    admin: tuple[Principal, ...] = (Principal("root", "root"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """What objects made through the socket may name; `file` is where a person adds to it."""
+
+    paths: tuple[str, ...] = ()
+    databases: Mapping[str, str] = field(default_factory=dict)
+    commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    users: tuple[str, ...] = ()
+    file: str = "jamaintd.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerRules:
+    """Whether what is due starts, how many executions run at once, and how late one may start."""
+
+    enabled: bool = True
+    max_concurrent_tasks: int = 4
+    misfire_grace_seconds: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackRules:
+    """How long ways back are kept; with less than `low_space` (0..1) of a file system free, none are made on it."""
+
+    retention_seconds: float = 604800.0
+    low_space: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LogRules:
+    """The daemon's own log; `format` None: the journal under systemd, else text on a terminal."""
+
+    format: Literal["text", "json", "journal"] | None = None
+    level: Level = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All that the files and the environment say, checked as a whole. `path` is None where there is no main file."""
+
+    path: str | None
+    files: tuple[str, ...]
+    loaded_at: datetime
+    database: Database
+    socket: Socket
+    roles: Roles
+    state_dir: str
+    grants: Grants
+    scheduler: SchedulerRules
+    rollback: RollbackRules
+    log: LogRules
+    tasks: Mapping[str, Task]
+    windows: Mapping[str, Window]
+    warnings: tuple[str, ...] = ()
+
+
+def shown_config(config: Config) -> dict[str, Any]:
+    """The configuration in force as plain JSON, in the words of the file, with no password in it."""
+    database, scheduler, rollback = config.database, config.scheduler, config.rollback
+    return {
+        "files": list(config.files),
+        "database": {"dsn": database.dsn and without_password(database.dsn), "binaries": database.binaries},
+        "socket": {"path": config.socket.path, "mode": f"{config.socket.mode:04o}", "group": config.socket.group},
+        "roles": {
+            role: [str(principal) for principal in getattr(config.roles, role)]
+            for role in ("viewer", "operator", "admin")
+        },
+        "state_dir": config.state_dir,
+        "grants": {
+            "paths": list(config.grants.paths),
+            "databases": {name: without_password(dsn) for name, dsn in config.grants.databases.items()},
+            "commands": {name: list(arguments) for name, arguments in config.grants.commands.items()},
+            "users": list(config.grants.users),
+        },
+        "scheduler": {
+            "enabled": scheduler.enabled,
+            "max_concurrent_tasks": scheduler.max_concurrent_tasks,
+            "misfire_grace_seconds": scheduler.misfire_grace_seconds,
+        },
+        "rollback": {"retention_seconds": rollback.retention_seconds, "low_space": rollback.low_space},
+        "log": {"format": config.log.format, "level": config.log.level},
+        "windows": {name: dict(window.definition) for name, window in config.windows.items()},
+        "tasks": {name: dict(task.definition) for name, task in config.tasks.items()},
+    }
+
+
+def without_password(dsn: str) -> str:
+    """The address with `***` for its password, wherever libpq would take one from."""
+    try:
+        parts = urlsplit(dsn)
+        account, at, host = parts.netloc.rpartition("@")
+        user, colon, _ = account.partition(":")
+    except ValueError:
+        return "***"
+    query = "&".join(
+        f"{name}=***" if name.lower() in ("password", "sslpassword") else item
+        for item in parts.query.split("&")
+        for name in (item.partition("=")[0],)
+    )
+    return urlunsplit(parts._replace(netloc=f"{user}{':***' if colon else ''}{at}{host}", query=query))

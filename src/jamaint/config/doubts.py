@@ -1,0 +1,119 @@
+"""Doubts: what can be taken, and is probably not what was meant, or will not do what it says. Told as warnings."""
+
+import grp
+import os
+import pwd
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from jamaint.config.configuration import without_password
+from jamaint.config.documents import Document
+from jamaint.config.merging import Given, Merged
+from jamaint.config.mistakes import Flaw, Mistake
+from jamaint.config.names import idle_tasks
+from jamaint.config.reading import Read
+from jamaint.config.settings import Settings
+from jamaint.core.tasks import Task
+from jamaint.core.windows import Window
+
+
+def doubts(
+    merged: Merged,
+    documents: Iterable[Document],
+    settings: Settings,
+    tasks: Mapping[str, Read[Task]],
+    windows: Mapping[str, Read[Window]],
+) -> Iterator[Mistake]:
+    """All doubts of a configuration without mistakes, as what they are like: a place, a key, and what to do."""
+    for document in documents:
+        if document.cut_short:
+            yield Mistake(document.file, 0, 0, "", "its last line does not end, as if the file were half written")
+    yield from _of_objects(merged, tasks, windows)
+    yield from _unheard(merged)
+    yield from _open_password(merged, settings)
+    yield from _strangers(merged, settings, tasks)
+
+
+def _of_objects(
+    merged: Merged, tasks: Mapping[str, Read[Task]], windows: Mapping[str, Read[Window]]
+) -> Iterator[Mistake]:
+    found: dict[str, Mapping[str, Read[Any]]] = {"windows": windows, "tasks": tasks}
+    for kind, reads in found.items():
+        for name, read in reads.items():
+            yield from (merged.objects[kind][name].mistake(flaw) for flaw in read.doubts)
+    ready = {name: read.value for name, read in tasks.items() if read.value}
+    openings = {name: read.value for name, read in windows.items() if read.value}
+    for name, flaw in idle_tasks(ready, openings):
+        yield merged.objects["tasks"][name].mistake(flaw)
+
+
+def _unheard(merged: Merged) -> Iterator[Mistake]:
+    """One for all: a channel in every task would be a page of the same."""
+    problem = "no channel of this version can send: nobody is told, look at `jamaintctl status` and the journal"
+    section = merged.sections.get("notifications")
+    if section and section.value.get("channels"):
+        yield section.mistake(Flaw((), problem, at_key=True))
+        return
+    for named in merged.objects.values():
+        for given in named.values():
+            if given.value.get("notifications"):
+                yield given.mistake(Flaw(("notifications",), problem, at_key=True))
+                return
+
+
+def _open_password(merged: Merged, settings: Settings) -> Iterator[Mistake]:
+    dsns: list[tuple[str, tuple[str, ...], str]] = [
+        ("grants", ("databases", name), dsn) for name, dsn in settings.grants.databases.items()
+    ]
+    if settings.database.dsn:
+        dsns.append(("database", ("dsn",), settings.database.dsn))
+    for section, path, dsn in dsns:
+        given = merged.sections[section]
+        if without_password(dsn) != dsn and _mode(given.document.file) & stat.S_IROTH:
+            problem = f"holds a password, and everybody may read it: chmod 0640 {given.document.file}"
+            yield given.mistake(Flaw(path, problem, at_key=True))
+
+
+def _mode(file: str) -> int:
+    try:
+        return os.stat(file).st_mode
+    except OSError:
+        return 0
+
+
+def _strangers(merged: Merged, settings: Settings, tasks: Mapping[str, Read[Task]]) -> Iterator[Mistake]:
+    """Users and groups that this machine does not know: nobody has that role, and no command can run as that user."""
+    known: dict[tuple[str, str], bool] = {}
+    for given, path, kind, name in _accounts(merged, settings, tasks):
+        if (kind, name) not in known:
+            known[kind, name] = _exists(kind, name)
+        if not known[kind, name]:
+            yield given.mistake(
+                Flaw(path, f"there is no {kind} {name} on this machine: create it, or correct the name")
+            )
+
+
+def _accounts(
+    merged: Merged, settings: Settings, tasks: Mapping[str, Read[Task]]
+) -> Iterator[tuple[Given, tuple[str | int, ...], str, str]]:
+    if settings.socket.group:
+        yield merged.sections["socket"], ("group",), "group", settings.socket.group
+    for role in ("viewer", "operator", "admin"):
+        for index, principal in enumerate(getattr(settings.roles, role)):
+            if principal.kind != "root":
+                yield merged.sections["roles"], (role, index), principal.kind, principal.name
+    for index, user in enumerate(settings.grants.users):
+        yield merged.sections["grants"], ("users", index), "user", user
+    for name, read in tasks.items():
+        for named in read.named:
+            if named.kind == "user":
+                yield merged.objects["tasks"][name], named.path, "user", named.value
+
+
+def _exists(kind: str, name: str) -> bool:
+    try:
+        _ = pwd.getpwnam(name) if kind == "user" else grp.getgrnam(name)
+    except KeyError:
+        return False
+    return True

@@ -1,0 +1,97 @@
+"""Loading: all files and the environment, checked as a whole, to a Config or to every mistake that is in them."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from jamaint.config import files
+from jamaint.config.configuration import Config
+from jamaint.config.documents import Document
+from jamaint.config.doubts import doubts
+from jamaint.config.fields import object_name
+from jamaint.config.merging import Given, Merged, merge
+from jamaint.config.mistakes import ConfigInvalid, Flaw, Mistake
+from jamaint.config.names import wrong_names, wrong_rings
+from jamaint.config.reading import Read, read_task, read_window
+from jamaint.config.settings import read_settings
+from jamaint.config.units import shown
+from jamaint.config.work import Setting
+from jamaint.core.tasks import Task
+from jamaint.core.windows import Window
+
+T = TypeVar("T", Task, Window)
+
+
+def load(path: str | None, *, environ: Mapping[str, str], euid: int, loaded_at: datetime | None = None) -> Config:
+    """The configuration in `path`, or else in the file that the environment names, or else in the usual place.
+
+    `loaded_at` (aware, UTC) is now if it is not given. Raises ConfigInvalid with every mistake there is.
+    """
+    found = files.find(path, environ, euid)
+    documents = list(files.documents(found, euid))
+    merged = merge(documents)
+    settings = read_settings(merged, environ, euid, found.main if found else "the configuration")
+    setting = Setting(settings.state_dir, None if "grants" in merged.unsure else settings.grants.commands)
+    windows = _read_all(merged, "windows", lambda given: read_window(given, "file"))
+    tasks = _read_all(merged, "tasks", lambda given: read_task(given, "file", setting))
+    _check_names(merged)
+    if merged.mistakes:
+        raise ConfigInvalid(_in_order(merged.mistakes, documents))
+    warnings = [*files.unread(found), *doubts(merged, documents, settings, tasks, windows)]
+    return Config(
+        path=found.main if found and any(document.file == found.main for document in documents) else None,
+        files=tuple(document.file for document in documents),
+        loaded_at=loaded_at or datetime.now(UTC),
+        windows={name: read.value for name, read in windows.items() if read.value},
+        tasks={name: read.value for name, read in tasks.items() if read.value},
+        warnings=tuple(str(warning) for warning in warnings),
+        **settings._asdict(),
+    )
+
+
+def _read_all(merged: Merged, kind: str, reader: Callable[[Mapping[str, Any]], Read[T]]) -> dict[str, Read[T]]:
+    """Reads all objects of a kind, and adds their mistakes to those of `merged`."""
+    found = {}
+    for name, given in merged.objects[kind].items():
+        flaw = _shape(name, given, kind)
+        if flaw is not None:
+            merged.mistakes.append(given.mistake(flaw))
+            continue
+        read = reader({"name": name, **given.value})
+        merged.mistakes += [given.mistake(flaw) for flaw in read.flaws]
+        found[name] = read
+    return found
+
+
+def _shape(name: str, given: Given, kind: str) -> Flaw | None:
+    """What keeps a value from being looked at as an object of the name under which it stands."""
+    try:
+        object_name(name)
+    except ValueError as error:
+        return Flaw((), str(error), at_key=True)
+    if not isinstance(given.value, Mapping):
+        return Flaw((), f"must be a mapping that describes the {kind[:-1]}, not {shown(given.value)}")
+    if given.value.get("name", name) != name:
+        return Flaw(("name",), f"the name is the key above it, {name}: remove this line")
+    return None
+
+
+def _check_names(merged: Merged) -> None:
+    given = {
+        kind: {name: each.value if isinstance(each.value, Mapping) else {} for name, each in named.items()}
+        for kind, named in merged.objects.items()
+    }
+    tasks = given["tasks"]
+    # What cannot be read may well define what another part names, so nothing is said of that then.
+    sure_tasks = None if "tasks" in merged.unsure else tasks
+    sure_windows = None if "windows" in merged.unsure else given["windows"]
+    for name, task in tasks.items():
+        flaws = wrong_names(name, task, sure_tasks, sure_windows)
+        merged.mistakes += [merged.objects["tasks"][name].mistake(flaw) for flaw in flaws]
+    merged.mistakes += [merged.objects["tasks"][name].mistake(flaw) for name, flaw in wrong_rings(tasks)]
+
+
+def _in_order(mistakes: Iterable[Mistake], documents: Iterable[Document]) -> list[Mistake]:
+    """By file as they were read, then from top to bottom; what has no file first."""
+    place = {document.file: index for index, document in enumerate(documents)}
+    return sorted(mistakes, key=lambda mistake: (place.get(mistake.file, -1), mistake.line, mistake.column))

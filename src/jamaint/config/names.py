@@ -1,0 +1,73 @@
+"""Names: whether the windows and tasks that a task names are there, and that no task waits for itself."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jamaint.config.mistakes import Flaw, did_you_mean
+from jamaint.config.objects import tasks_waited_for, window_asked_for
+from jamaint.core.tasks import Task
+from jamaint.core.windows import Window
+
+Given = Mapping[str, Any]
+
+
+def wrong_names(
+    name: str, given: Given, tasks: Mapping[str, Given] | None, windows: Mapping[str, Given] | None
+) -> Iterator[Flaw]:
+    """What task `name` names and is not there. `tasks` and `windows` are all there are, as they were given, or None
+    if that is not known."""
+    window = window_asked_for(given)
+    if window is not None and windows is not None and window not in windows:
+        yield Flaw(("schedule", "window"), f"there is no window {window}: {did_you_mean(window, windows)}")
+    for index, task in tasks_waited_for(given):
+        path = ("dependencies", index, "task")
+        if task == name:
+            yield Flaw(path, f"{name} cannot wait for itself: remove the dependency")
+        elif tasks is None:
+            continue
+        elif task not in tasks:
+            yield Flaw(path, f"there is no task {task}: {did_you_mean(task, tasks.keys() - {name})}")
+        elif tasks[task].get("enabled") is False and given.get("enabled") is not False:
+            yield Flaw(path, f"{task} is disabled, so {name} would never start: enable it, or disable {name} too")
+
+
+def wrong_rings(tasks: Mapping[str, Given]) -> Iterator[tuple[str, Flaw]]:
+    """Each ring of tasks that wait for one another, once: its first task, and the flaw of that."""
+    waits = {name: [task for _, task in tasks_waited_for(given)] for name, given in tasks.items()}
+    done: set[str] = set()
+    for start in tasks:
+        for ring in _rings(start, waits, done):
+            path = ("dependencies", waits[ring[0]].index(ring[1]), "task")
+            yield ring[0], Flaw(path, f"these tasks wait for one another, so none would start: {' -> '.join(ring)}")
+
+
+def _rings(start: str, waits: Mapping[str, list[str]], done: set[str]) -> Iterator[list[str]]:
+    """Walks from `start` without recursion, which a chain of thousands of tasks would exhaust."""
+    if start in done:
+        return
+    way = {start: iter(waits[start])}
+    while way:
+        here = next(reversed(way))
+        task = next(way[here], None)
+        if task is None:
+            done.add(here)
+            del way[here]
+        elif task in way and task != here:
+            names = list(way)
+            yield [*names[names.index(task) :], task]
+        elif task in waits and task not in done and task not in way:
+            way[task] = iter(waits[task])
+
+
+def idle_tasks(tasks: Mapping[str, Task], windows: Mapping[str, Window]) -> Iterator[tuple[str, Flaw]]:
+    """Tasks that their window will never let start, with the reason."""
+    for name, task in tasks.items():
+        window = windows.get(task.schedule.window) if task.schedule and task.schedule.window else None
+        if window is None:
+            continue
+        if not window.enabled:
+            yield name, Flaw(("schedule", "window"), f"window {window.name} is disabled, so {name} will not come due")
+        elif window.allowed_tasks and task.type not in window.allowed_tasks:
+            allowed = ", ".join(window.allowed_tasks)
+            problem = f"window {window.name} allows {allowed}, so {name}, which is {task.type}, will never start in it"
+            yield name, Flaw(("schedule", "window"), problem)

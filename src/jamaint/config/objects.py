@@ -1,0 +1,183 @@
+"""Tasks and windows as they stand in the file or come through the socket, and the core's values made from them."""
+
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, field_validator
+
+from jamaint.config import paths
+from jamaint.config.fields import (
+    Bytes,
+    Flag,
+    Note,
+    Positive,
+    Seconds,
+    Section,
+    Share,
+    Text,
+    Zone,
+    between,
+    object_name,
+    one_of,
+    some,
+)
+from jamaint.config.schedules import TaskSchedule, WindowSchedule
+from jamaint.config.units import share, size_bytes, whole_minutes
+from jamaint.core.executions import ENDED
+from jamaint.core.tasks import CATEGORIES, PRIORITIES, TYPES, Condition
+
+NAMESPACE = uuid.UUID("20076e9c-a44e-4d01-a609-880c04f19a63")
+LONGEST_WINDOW_MINUTES = 7 * 24 * 60
+ENDS = ("finish", "pause", "cancel")
+STATES = tuple(sorted(state.value for state in ENDED))
+
+Name = Annotated[str, PlainValidator(object_name)]
+Type = Annotated[str, PlainValidator(one_of(TYPES))]
+
+
+class LoadAverage(Section):
+    max: Positive = Field(description="the load average that may not be exceeded, such as 8")
+
+
+class MemoryAvailable(Section):
+    min: Bytes = Field(description="how much memory must be available, such as 512MiB")
+
+
+def _least_free(value: Any) -> dict[str, float]:
+    if isinstance(value, str) and value.rstrip().endswith("%"):
+        return {"min_share": share(value)}
+    return {"min_bytes": size_bytes(value)}
+
+
+class DiskFree(Section):
+    path: Annotated[str, PlainValidator(paths.absolute)] = Field(description="a path on the file system, such as /var")
+    min: Annotated[dict[str, float], PlainValidator(_least_free)] = Field(
+        description="how much must be free, such as 5% or 2GiB"
+    )
+
+
+class ConditionGiven(Section):
+    """A fact of the machine that must hold: exactly one key, which names it."""
+
+    WORD: ClassVar[str] = "condition"
+
+    load_average: LoadAverage | None = None
+    disk_free: DiskFree | None = None
+    memory_available: MemoryAvailable | None = None
+
+    def condition(self) -> Condition:
+        """The condition as the core takes it."""
+        if self.load_average:
+            return Condition("load_average", {"max": self.load_average.max})
+        if self.disk_free:
+            return Condition("disk_free", {"path": self.disk_free.path, **self.disk_free.min})
+        assert self.memory_available  # exactly one is there: see `explain.exactly_one`
+        return Condition("memory_available", {"min": self.memory_available.min})
+
+
+class NotificationsGiven(Section):
+    """Which events people are told of, and on which channels."""
+
+    on: Annotated[tuple[Text, ...], AfterValidator(some)] = Field(description="the events, such as [failed]")
+    channels: Annotated[tuple[Name, ...], AfterValidator(some)] = Field(description="the channels, such as [ops]")
+
+
+class DependencyGiven(Section):
+    task: Name = Field(description="the name of the task that must have ended before")
+    state: Annotated[str, PlainValidator(one_of(STATES))] = "completed"
+    within: Seconds | None = None
+
+
+class RollbackGiven(Section):
+    enabled: Flag = True
+    auto_rollback: Flag = False
+
+    @field_validator("auto_rollback")
+    @classmethod
+    def _needs_a_way_back(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("enabled") is False:
+            raise ValueError("cannot go back where `enabled: false` keeps no way back: change one of the two")
+        return value
+
+
+class MassDeletionGiven(Section):
+    share: Share = 0.25
+    items: Annotated[int, PlainValidator(between(0, 10**12))] = 50
+
+
+class TaskGiven(Section):
+    """A task. `config` is judged by the model of its executor: see `work`."""
+
+    name: Name
+    description: Note = ""
+    type: Type | None = None
+    category: Annotated[str, PlainValidator(one_of(CATEGORIES))] | None = None
+    executor: Text | None = None
+    priority: Annotated[str, PlainValidator(one_of(PRIORITIES))] = "medium"
+    enabled: Flag = True
+    schedule: TaskSchedule | None = None
+    timeout: Seconds | None = None
+    on_window_end: Annotated[Literal["finish", "pause", "cancel"], PlainValidator(one_of(ENDS))] = "finish"
+    config: Any = None
+    dependencies: tuple[DependencyGiven, ...] = ()
+    conditions: tuple[ConditionGiven, ...] = ()
+    rollback: RollbackGiven = RollbackGiven()
+    mass_deletion: MassDeletionGiven = MassDeletionGiven()
+    notifications: NotificationsGiven | None = None
+
+
+class WindowGiven(Section):
+    """A window."""
+
+    name: Name
+    description: Note = ""
+    timezone: Zone | None = None
+    schedule: WindowSchedule = Field(description='when it opens, such as { cron: "0 2 * * *" }')
+    duration: Annotated[int, PlainValidator(lambda value: whole_minutes(value, 1, LONGEST_WINDOW_MINUTES))] = Field(
+        description="how many minutes it stays open, such as 120"
+    )
+    cutoff: Annotated[int, PlainValidator(lambda value: whole_minutes(value, 0, LONGEST_WINDOW_MINUTES))] = 0
+    allowed_tasks: Annotated[tuple[Type, ...], AfterValidator(some)] | None = None
+    max_concurrent_tasks: Annotated[int, PlainValidator(between(1, 1000))] = 3
+    emergency_override: Flag = False
+    enabled: Flag = True
+    conditions: tuple[ConditionGiven, ...] = ()
+    notifications: NotificationsGiven | None = None
+
+    @field_validator("schedule")
+    @classmethod
+    def _exists_in_its_zone(cls, value: WindowSchedule, info: ValidationInfo) -> WindowSchedule:
+        value.schedule(info.data.get("timezone") or "UTC")
+        return value
+
+    @field_validator("cutoff")
+    @classmethod
+    def _shorter_than_the_window(cls, value: int, info: ValidationInfo) -> int:
+        duration = info.data.get("duration")
+        if duration is not None and value >= duration:
+            length = "as long as" if value == duration else "longer than"
+            name = info.data.get("name", "")
+            raise ValueError(f"cannot open window {name}: cutoff ({value} min) is {length} the window ({duration} min)")
+        return value
+
+
+def object_id(kind: str, name: str) -> str:
+    """The id that a task or window of this name always has; `kind` is task or window."""
+    return str(uuid.uuid5(NAMESPACE, f"{kind}:{name}"))
+
+
+def window_asked_for(given: Mapping[str, Any]) -> str | None:
+    """The window that a task's schedule names, however wrong the rest of the task may be."""
+    schedule = given.get("schedule")
+    window = schedule.get("window") if isinstance(schedule, Mapping) else None
+    return window if isinstance(window, str) else None
+
+
+def tasks_waited_for(given: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
+    """The tasks that a task depends on, each with its position, however wrong the rest of the task may be."""
+    dependencies = given.get("dependencies")
+    for index, dependency in enumerate(dependencies if isinstance(dependencies, list) else ()):
+        task = dependency.get("task") if isinstance(dependency, Mapping) else None
+        if isinstance(task, str):
+            yield index, task

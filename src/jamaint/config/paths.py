@@ -1,0 +1,72 @@
+"""Paths: which directories a task may be let loose on, judged from the text alone: nothing is looked up or followed."""
+
+import posixpath
+import re
+from typing import Any
+
+from jamaint.config.units import shown, text
+
+PROTECTED = frozenset({"/var/lib", "/var/cache", "/var/spool", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/share"})
+"""Beside every first-level directory (/etc, /usr, /home …): too much hangs on all that lies in them."""
+
+UNREAL = ("/proc", "/sys", "/dev", "/boot")
+"""Nothing at all below these is ever cleaned."""
+
+LENGTH_LIMIT = 4096
+WILDCARD = re.compile(r"[*?\[]")
+
+
+def absolute(value: Any) -> str:
+    """An absolute path without `..`, normalised. Raises ValueError."""
+    path = text(value)
+    if path.startswith("~"):
+        raise ValueError(f"{shown(path)} begins with ~, which is not resolved here: write the whole path, from /")
+    if "$" in path:
+        raise ValueError(
+            f"{shown(path)} has a $ in it, and no variable is filled in here: write the whole path, from /"
+        )
+    if not path.startswith("/"):
+        raise ValueError(f"must be an absolute path, from /, not {shown(path)}")
+    normal = posixpath.normpath("/" + path.lstrip("/"))
+    if ".." in path.split("/"):
+        raise ValueError(f"{shown(path)} climbs by .. and means {normal}: write that, if you mean it")
+    if "\0" in path or len(path) > LENGTH_LIMIT:
+        raise ValueError(f"must have at most {LENGTH_LIMIT} characters and no NUL")
+    return normal
+
+
+def directory_before_wildcard(path: str) -> str:
+    """The directory in which a pattern begins to vary: /var/log/ja for /var/log/ja/*.log; of a plain file, its own."""
+    head: list[str] = []
+    for part in path.split("/")[:-1]:
+        if WILDCARD.search(part):
+            break
+        head.append(part)
+    return "/".join(head) or "/"
+
+
+def log_pattern(value: Any, state_dir: str) -> str:
+    """A file or pattern of files that a cleanup may take files from, normalised. Raises ValueError."""
+    path = absolute(value)
+    if any(WILDCARD.search(part) for part in path.split("/")[1:3]):
+        raise ValueError(f"{path} has a wildcard in its first two parts, and could mean anything: name the directory")
+    allowed_root(directory_before_wildcard(path), state_dir, f"{path} takes files from ")
+    if contains(path, state_dir):
+        raise ValueError(f"{path} holds the daemon's own state ({state_dir}): name another directory")
+    return path
+
+
+def allowed_root(directory: str, state_dir: str, says: str = "") -> str:
+    """A directory that a task may change something in. Raises ValueError, which begins with `says`, for any other."""
+    if directory.count("/") < 2 or directory in PROTECTED:
+        raise ValueError(f"{says}{directory}, which is protected: name a directory of the application's own below it")
+    if any(contains(unreal, directory) for unreal in UNREAL):
+        raise ValueError(f"{says}{directory}, where there is nothing to clean: name another directory")
+    if contains(directory, state_dir):
+        raise ValueError(f"{says}{directory}, which is or holds the daemon's own state ({state_dir}): name another one")
+    return directory
+
+
+def contains(directory: str, path: str) -> bool:
+    """Whether `path` is `directory` or lies below it."""
+    return path == directory or path.startswith(directory.rstrip("/") + "/")

@@ -1,0 +1,149 @@
+"""Reading one task or window: from the mapping that was given to the core's value, with every flaw and doubt."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from jamaint.config.explain import exactly_one, read, suspects
+from jamaint.config.kinds import KEYS, executor_of, kind_of
+from jamaint.config.mistakes import Flaw
+from jamaint.config.objects import TaskGiven, WindowGiven, object_id
+from jamaint.config.schedules import TASK_CHOICES, WINDOW_CHOICES, doubt_of_days, doubt_of_zone
+from jamaint.config.work import CONFIG_OF, Named, RunCommand, Setting, Work
+from jamaint.core.recurrence import Schedule
+from jamaint.core.tasks import Dependency, MassDeletion, Origin, RollbackRule, Task
+from jamaint.core.windows import Window
+
+T = TypeVar("T", Task, Window)
+
+
+@dataclass(frozen=True, slots=True)
+class Read(Generic[T]):
+    """What became of an object: `value` is None if it has flaws. `doubts` are warnings, `named` is what grants rule."""
+
+    value: T | None
+    flaws: tuple[Flaw, ...]
+    doubts: tuple[Flaw, ...] = ()
+    named: tuple[Named, ...] = ()
+
+
+def read_task(given: Mapping[str, Any], origin: Origin, setting: Setting) -> Read[Task]:
+    """Reads a task, which has its `name` in it. Other objects that it names are not looked at here."""
+    model, flaws = read(TaskGiven, given)
+    flaws += exactly_one(given.get("schedule"), TASK_CHOICES, flaws, ("schedule",))
+    flaws += _conditions(given, flaws)
+    executor, problems = executor_of(given)
+    if not suspects(flaws, (), KEYS) and not any(flaw.path[:1] == (key,) for key in KEYS for flaw in flaws):
+        flaws += problems
+    else:
+        executor = None
+    work = None
+    if executor is not None and not suspects(flaws, (), ("config",)):
+        work, problems = _work(given, executor, setting)
+        flaws += problems
+    if model is None or work is None or executor is None or flaws:
+        return Read(None, tuple(flaws))
+    task = _task(model, executor, work, given, origin)
+    return Read(task, (), tuple(_task_doubts(model, work, task)), tuple(_named(model, work)))
+
+
+def read_window(given: Mapping[str, Any], origin: Origin) -> Read[Window]:
+    """Reads a window, which has its `name` in it."""
+    model, flaws = read(WindowGiven, given)
+    flaws += exactly_one(given.get("schedule"), WINDOW_CHOICES, flaws, ("schedule",))
+    flaws += _conditions(given, flaws)
+    if model is None or flaws:
+        return Read(None, tuple(flaws))
+    window = Window(
+        id=object_id("window", model.name),
+        name=model.name,
+        schedule=model.schedule.schedule(model.timezone or "UTC"),
+        duration_minutes=model.duration,
+        timezone=model.timezone or "UTC",
+        allowed_tasks=model.allowed_tasks or (),
+        description=model.description,
+        cutoff_minutes=model.cutoff,
+        max_concurrent_tasks=model.max_concurrent_tasks,
+        emergency_override=model.emergency_override,
+        conditions=tuple(condition.condition() for condition in model.conditions),
+        notifications=dict(given.get("notifications") or {}),
+        enabled=model.enabled,
+        origin=origin,
+        definition=dict(given),
+    )
+    named = (Named("path", path, value) for path, value in _paths_of_conditions(model))
+    return Read(window, (), tuple(_schedule_doubts(window.schedule, model.timezone)), tuple(named))
+
+
+def _work(given: Mapping[str, Any], executor: str, setting: Setting) -> tuple[Work | None, list[Flaw]]:
+    config = given.get("config")
+    return read(CONFIG_OF[executor], {} if config is None else config, setting, ("config",))
+
+
+def _conditions(given: Mapping[str, Any], flaws: list[Flaw]) -> list[Flaw]:
+    conditions = given.get("conditions")
+    return [
+        flaw
+        for index, condition in enumerate(conditions if isinstance(conditions, list) else ())
+        for flaw in exactly_one(
+            condition, ("load_average", "disk_free", "memory_available"), flaws, ("conditions", index)
+        )
+    ]
+
+
+def _task(model: TaskGiven, executor: str, work: Work, given: Mapping[str, Any], origin: Origin) -> Task:
+    kind, category = kind_of(executor)
+    deletion = model.mass_deletion
+    return Task(
+        id=object_id("task", model.name),
+        name=model.name,
+        type=model.type or kind,
+        category=model.category or category,
+        executor=executor,
+        schedule=model.schedule.schedule() if model.schedule else None,
+        config=work.normalised(),
+        description=model.description,
+        priority=model.priority,
+        enabled=model.enabled,
+        timeout_seconds=model.timeout,
+        on_window_end=model.on_window_end,
+        dependencies=tuple(Dependency(each.task, each.state, each.within) for each in model.dependencies),
+        conditions=tuple(condition.condition() for condition in model.conditions),
+        rollback=RollbackRule(model.rollback.enabled, model.rollback.auto_rollback),
+        mass_deletion=MassDeletion(deletion.share, deletion.items),
+        notifications=dict(given.get("notifications") or {}),
+        origin=origin,
+        definition=dict(given),
+    )
+
+
+def _paths_of_conditions(model: TaskGiven | WindowGiven) -> list[tuple[tuple[str | int, ...], str]]:
+    return [
+        (("conditions", index, "disk_free", "path"), condition.disk_free.path)
+        for index, condition in enumerate(model.conditions)
+        if condition.disk_free
+    ]
+
+
+def _named(model: TaskGiven, work: Work) -> list[Named]:
+    inside = [Named(kind, ("config", *path), value) for kind, path, value in work.named()]
+    return inside + [Named("path", path, value) for path, value in _paths_of_conditions(model)]
+
+
+def _task_doubts(model: TaskGiven, work: Work, task: Task) -> list[Flaw]:
+    doubts = [flaw._replace(path=("config", *flaw.path)) for flaw in work.doubts()]
+    if task.schedule and model.schedule:
+        doubts += _schedule_doubts(task.schedule, model.schedule.timezone)
+    if task.on_window_end == "pause":
+        doubts.append(
+            Flaw(("on_window_end",), "this version cannot pause an execution: it will finish, or say `cancel`")
+        )
+    if task.rollback.auto_rollback and isinstance(work, RunCommand) and not work.rollback_command:
+        problem = "there is no `rollback_command`, so nothing that the command did will be put back"
+        doubts.append(Flaw(("rollback", "auto_rollback"), problem))
+    return doubts
+
+
+def _schedule_doubts(schedule: Schedule, zone: str | None) -> list[Flaw]:
+    doubts = (doubt_of_days(schedule.cron), doubt_of_zone(schedule.cron, zone))
+    return [Flaw(("schedule", "cron"), doubt) for doubt in doubts if doubt]

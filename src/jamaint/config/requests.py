@@ -1,0 +1,111 @@
+"""Requests: tasks and windows that come through the socket, judged like those in files, and bound by the grants."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from jamaint.config import paths
+from jamaint.config.configuration import Config, Grants
+from jamaint.config.mistakes import Flaw, dotted
+from jamaint.config.names import wrong_names, wrong_rings
+from jamaint.config.reading import read_task, read_window
+from jamaint.config.work import Named, Setting
+from jamaint.core.tasks import Origin, Task
+from jamaint.core.windows import Window
+from jamaint.errors import INVALID_PARAMS, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What an object may refer to: all tasks and windows there are, by name, and what the configuration says."""
+
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    windows: Mapping[str, Window] = field(default_factory=dict)
+    commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    state_dir: str = "/"
+
+    @classmethod
+    def of(cls, config: Config, tasks: Mapping[str, Task], windows: Mapping[str, Window]) -> "Known":
+        """What there is when `tasks` and `windows` are all that are known, from files and from the socket."""
+        return cls(tasks, windows, config.grants.commands, config.state_dir)
+
+
+def parse_task(value: Mapping[str, Any], *, origin: Origin, grants: Grants | None, known: Known) -> Task:
+    """The task that `value` (with its `name`) defines. `grants` None: root made it, who may name anything.
+
+    Raises Problem(INVALID_PARAMS) with data {path, problem, mistakes: [{path, problem}]}, every mistake at once.
+    """
+    found = read_task(value, origin, Setting(known.state_dir, known.commands))
+    name = str(value.get("name"))
+    tasks = {name: value} | {task.name: task.definition for task in known.tasks.values() if task.name != name}
+    windows = {window.name: window.definition for window in known.windows.values()}
+    flaws = [*found.flaws, *wrong_names(name, value, tasks, windows)]
+    # The walk begins with this task, so a ring through it is found from it; any other was there before.
+    flaws += [flaw for first, flaw in wrong_rings(tasks) if first == name]
+    flaws += _not_granted(found.named, grants)
+    if found.value is None or flaws:
+        raise _refusal(flaws)
+    return found.value
+
+
+def parse_window(value: Mapping[str, Any], *, origin: Origin, grants: Grants | None, known: Known) -> Window:
+    """The window that `value` (with its `name`) defines; the same rules as `parse_task`."""
+    del known  # a window refers to nothing; it is taken so that both are called alike
+    found = read_window(value, origin)
+    flaws = [*found.flaws, *_not_granted(found.named, grants)]
+    if found.value is None or flaws:
+        raise _refusal(flaws)
+    return found.value
+
+
+def _not_granted(named: Iterable[Named], grants: Grants | None) -> Iterator[Flaw]:
+    for each in named if grants is not None else ():
+        assert grants is not None  # the line above
+        problem = _RULES[each.kind](each.value, grants)
+        if problem:
+            yield Flaw(each.path, problem)
+
+
+def _path_rule(path: str, grants: Grants) -> str | None:
+    # The directory before the first wildcard is the last thing known for certain about where a pattern reaches.
+    fixed = paths.directory_before_wildcard(path) if paths.WILDCARD.search(path) else path
+    if any(paths.contains(granted, fixed) for granted in grants.paths):
+        return None
+    return f"{path} is not granted: add {fixed} to grants.paths in {grants.file}, or define this task there"
+
+
+def _command_rule(name: str, grants: Grants) -> str | None:
+    if name in grants.commands:
+        return None
+    there = ", ".join(sorted(grants.commands)) or "there are none yet"
+    return (
+        f"must be a name in grants.commands ({there}): add the command there, in {grants.file}, and write its name here"
+    )
+
+
+def _user_rule(user: str, grants: Grants) -> str | None:
+    if user in grants.users:
+        return None
+    return f"user {user} is not granted: add it to grants.users in {grants.file}, or define this task there"
+
+
+def _environment_rule(name: str, grants: Grants) -> str | None:
+    # LD_PRELOAD, PYTHONPATH and their like turn a granted command into any other, and there is no end to their list.
+    return (
+        f"{name} can only be set in a file: add a command to grants.commands in {grants.file}, "
+        f"such as [/usr/bin/env, {name}=…, …], and name that"
+    )
+
+
+_RULES: Mapping[str, Callable[[str, Grants], str | None]] = {
+    "path": _path_rule,
+    "command": _command_rule,
+    "user": _user_rule,
+    "environment": _environment_rule,
+}
+
+
+def _refusal(flaws: Sequence[Flaw]) -> Problem:
+    mistakes = [{"path": dotted(flaw.path), "problem": flaw.problem} for flaw in flaws]
+    message = "; ".join(f"{mistake['path']}: {mistake['problem']}" for mistake in mistakes)
+    return Problem(INVALID_PARAMS, message, {**mistakes[0], "mistakes": mistakes})

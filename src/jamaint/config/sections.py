@@ -1,0 +1,205 @@
+"""Sections: the settings of the daemon as they stand in the file, one model each."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, field_validator
+
+from jamaint.config import configuration as values
+from jamaint.config import paths
+from jamaint.config.fields import (
+    Account,
+    Arguments,
+    Flag,
+    PostgresAddress,
+    Seconds,
+    Section,
+    Share,
+    Text,
+    account,
+    between,
+    object_name,
+    one_of,
+)
+from jamaint.config.units import shown, text
+
+SOCKET_PATH_LIMIT = 107
+"""Bytes that the kernel takes as the path of a socket."""
+
+
+def socket_path(value: Any) -> str:
+    """An absolute path that is short enough for a socket."""
+    path = paths.absolute(value)
+    length = len(path.encode())
+    if length > SOCKET_PATH_LIMIT:
+        raise ValueError(f"is {length} bytes long, and the path of a socket may have {SOCKET_PATH_LIMIT}: {path}")
+    return path
+
+
+def file_mode(value: Any) -> int:
+    """A mode as chmod takes it: `0660`, in quotes or not."""
+    digits = value if isinstance(value, str) else ""
+    if not digits.isascii() or not digits.isdigit() or len(digits.lstrip("0")) > 3 or set(digits) & set("89"):
+        raise ValueError(f'must be a mode in octal digits, such as "0660", not {shown(value)}')
+    mode = int(digits, 8)
+    if mode & 0o600 != 0o600:
+        raise ValueError(f"{digits} would shut the daemon itself out: write 0600 or 0660")
+    return mode
+
+
+def principal(value: Any) -> values.Principal:
+    """`root`, `user:NAME`, `group:NAME`, or the bare name of a user."""
+    entry = text(value)
+    if entry in ("root", "user:root"):
+        return values.Principal("root", "root")
+    kind, colon, name = entry.partition(":")
+    if not colon:
+        return values.Principal("user", account(entry))
+    if kind == "user":
+        return values.Principal("user", account(name))
+    if kind == "group":
+        return values.Principal("group", account(name))
+    raise ValueError(f"must be root, user:NAME or group:NAME, not {shown(entry)}")
+
+
+def _granted_path(value: Any) -> str:
+    path = paths.absolute(value)
+    if paths.WILDCARD.search(path):
+        raise ValueError(f"{path} has a wildcard: name the directory, all below it is granted")
+    return paths.allowed_root(path, "/nowhere/else", "this grants ")
+
+
+def _granted_command(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value[0].startswith("/"):
+        raise ValueError(f"must begin with the absolute path of the program, not {shown(value[0])}")
+    return value
+
+
+def _a_second(value: float) -> float:
+    if value < 1:
+        raise ValueError("must be at least 1s")
+    return value
+
+
+Principals = tuple[Annotated[values.Principal, PlainValidator(principal)], ...]
+GrantedCommand = Annotated[Arguments, AfterValidator(_granted_command)]
+LongSeconds = Annotated[Seconds, AfterValidator(_a_second)]
+AbsolutePath = Annotated[str, PlainValidator(paths.absolute)]
+
+
+class DatabaseSection(Section):
+    """database: where the state is kept."""
+
+    dsn: PostgresAddress | None = None
+    binaries: AbsolutePath | None = None
+
+    @field_validator("binaries")
+    @classmethod
+    def _embedded_only(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value and info.data.get("dsn"):
+            raise ValueError("is for the embedded PostgreSQL, which is not used beside dsn: remove one of the two")
+        return value
+
+
+class SocketSection(Section):
+    """socket: where and for whom the daemon listens."""
+
+    path: Annotated[str, PlainValidator(socket_path)] | None = None
+    mode: Annotated[int, PlainValidator(file_mode)] = 0o660
+    group: Account | None = None
+
+
+class RolesSection(Section):
+    """roles: who may do what."""
+
+    viewer: Principals = ()
+    operator: Principals = ()
+    admin: Principals = values.Roles().admin
+
+
+class GrantsSection(Section):
+    """grants: what objects made through the socket may name."""
+
+    paths: tuple[Annotated[str, PlainValidator(_granted_path)], ...] = ()
+    databases: dict[Annotated[str, PlainValidator(object_name)], PostgresAddress] = Field(default_factory=dict)
+    commands: dict[Annotated[str, PlainValidator(object_name)], GrantedCommand] = Field(default_factory=dict)
+    users: tuple[Account, ...] = ()
+
+
+class SchedulerSection(Section):
+    """scheduler: what starts, and how much at once."""
+
+    enabled: Flag = True
+    max_concurrent_tasks: Annotated[int, PlainValidator(between(1, 1000))] = 4
+    misfire_grace: LongSeconds = 3600.0
+
+
+class RollbackSection(Section):
+    """rollback: how long ways back are kept."""
+
+    retention: LongSeconds = 604800.0
+    low_space: Share = 0.0
+
+
+class LogSection(Section):
+    """log: the daemon's own log."""
+
+    format: (
+        Annotated[Literal["text", "json", "journal"], PlainValidator(one_of(("text", "json", "journal")))] | None
+    ) = None
+    level: Annotated[values.Level, PlainValidator(one_of(("debug", "info", "warning", "error")))] = "info"
+
+
+class Channel(Section):
+    """One way to tell people."""
+
+    url: Text = Field(description="the address that messages go to, such as mailto://ops@example.org")
+
+
+class NotificationsSection(Section):
+    """notifications: ways to tell people; no channel of this version can send."""
+
+    channels: dict[Annotated[str, PlainValidator(object_name)], Channel] = Field(default_factory=dict)
+
+
+SECTIONS: Mapping[str, type[Section]] = {
+    "database": DatabaseSection,
+    "socket": SocketSection,
+    "roles": RolesSection,
+    "grants": GrantsSection,
+    "scheduler": SchedulerSection,
+    "rollback": RollbackSection,
+    "log": LogSection,
+    "notifications": NotificationsSection,
+}
+"""The sections that may be set once, by name. Beside them stand `state_dir` and those of OBJECTS and REFUSED."""
+
+OBJECTS = ("windows", "tasks")
+"""Sections of named objects: they may stand in several files, each name once."""
+
+REFUSED: Mapping[str, str] = {
+    "policies": "policies are not carried out by this version, and a freeze that is not kept is worse than none: "
+    "remove the section",
+    "cleanup": "`cleanup run` is not carried out by this version: remove the section, and write tasks instead",
+}
+"""Sections of the contract that must be empty, each with the reason."""
+
+
+class Top(Section):
+    """The file as a whole; only its keys are used, to name the one that was meant."""
+
+    WORD: ClassVar[str] = "section"
+
+    database: Any = None
+    socket: Any = None
+    roles: Any = None
+    state_dir: Any = None
+    grants: Any = None
+    scheduler: Any = None
+    rollback: Any = None
+    log: Any = None
+    windows: Any = None
+    tasks: Any = None
+    notifications: Any = None
+    policies: Any = None
+    cleanup: Any = None

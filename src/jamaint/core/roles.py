@@ -1,0 +1,31 @@
+"""Roles: what a caller may do, from the kernel's word of who it is."""
+
+from collections.abc import Set
+from dataclasses import dataclass
+
+ROLES = ("viewer", "operator", "admin")
+"""Each may do what those before it may."""
+NOBODY = "nobody"
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Who has a role: user ids and group ids."""
+
+    uids: frozenset[int]
+    gids: frozenset[int]
+
+
+def role_of(uid: int, gids: Set[int], members: dict[str, Members], own_uid: int) -> str:
+    """The highest role of a caller. root, and the user the daemon runs as, are admin; `nobody` has none."""
+    if uid in (0, own_uid):
+        return "admin"
+    for role in reversed(ROLES):
+        if uid in members[role].uids or gids & members[role].gids:
+            return role
+    return NOBODY
+
+
+def allows(role: str, needed: str) -> bool:
+    """Whether a caller with `role` may call what needs `needed`."""
+    return role in ROLES and ROLES.index(role) >= ROLES.index(needed)

@@ -1,0 +1,277 @@
+"""What starts now, why each other execution waits, and when to look again: the only place that decides it.
+
+`decide` and `verdicts` go through one list of guards, so the words an operator reads in `why` are those of the
+decision itself. A guard answers *pass*, *wait* (it may yet become true) or *refuse* (it will not for this one).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from jamaint.core.conditions import Facts, unmet
+from jamaint.core.executions import Execution, State
+from jamaint.core.tasks import Task
+from jamaint.core.windows import Opening
+
+CONDITION_RETRY_SECONDS = 60.0
+"""How often a condition that does not hold is looked at again while something waits for it."""
+
+
+class Verdict(NamedTuple):
+    """What one guard says: `verdict` is pass, wait or refuse; `detail` has the figures."""
+
+    guard: str
+    verdict: str
+    detail: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in an execution's reasons and goes over the wire."""
+        return {"guard": self.guard, "verdict": self.verdict, "detail": self.detail}
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A scheduled execution with what decides over it; `window` is the window it must run in, if any."""
+
+    execution: Execution
+    task: Task
+    paused_until: datetime | None = None
+
+    @property
+    def by_request(self) -> bool:
+        """Asked for by a person, who gets a refusal at once instead of waiting for a fact to change."""
+        return self.execution.trigger == "request"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that a decision depends on. `waiting` is in the order of starting; `running` maps ids to (task, window)."""
+
+    waiting: Sequence[Waiting]
+    running: Mapping[str, "Occupied"] = field(default_factory=dict)
+    openings: Mapping[str, Opening] = field(default_factory=dict)
+    """The windows that are open now, by name."""
+    ended: Mapping[str, Execution] = field(default_factory=dict)
+    """Each task's newest ended execution that ran, by the task's name."""
+    facts: Facts = field(default_factory=Facts)
+    max_concurrent: int = 4
+    enabled: bool = True
+    draining: bool = False
+
+
+class Occupied(NamedTuple):
+    """A running execution, as far as others care."""
+
+    task: Task
+    window: str | None
+    opening_end: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Agenda:
+    """What to do now. `skip` and `held` carry reasons; `stop` are running ones whose window has ended."""
+
+    start: tuple[str, ...] = ()
+    skip: tuple[tuple[str, tuple[Verdict, ...]], ...] = ()
+    held: Mapping[str, tuple[Verdict, ...]] = field(default_factory=dict)
+    stop: tuple[str, ...] = ()
+    wake_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class _View:
+    """The snapshot as the guards see it, with what has been started in this very decision."""
+
+    snapshot: Snapshot
+    now: datetime
+    total: int
+    by_window: dict[str, int]
+    tasks: set[str]
+
+
+def order(waiting: Waiting) -> tuple[int, datetime, str]:
+    """Most urgent first, then what was due first."""
+    return (waiting.task.rank, waiting.execution.scheduled_for, waiting.execution.id)
+
+
+def decide(snapshot: Snapshot, now: datetime) -> Agenda:
+    """What starts at `now`, what is given up, and why each other one waits. Costs what is due, not what is defined."""
+    view = _view(snapshot, now)
+    start: list[str] = []
+    skip: list[tuple[str, tuple[Verdict, ...]]] = []
+    held: dict[str, tuple[Verdict, ...]] = {}
+    for waiting in snapshot.waiting:
+        execution = waiting.execution
+        if view.total >= snapshot.max_concurrent and not _is_late(execution, now):
+            held[execution.id] = (_room(waiting, view),)
+            continue
+        against = tuple(verdict for verdict in verdicts(waiting, view) if verdict.verdict != "pass")
+        if _is_late(execution, now):
+            skip.append((execution.id, (_too_late(execution), *against)))
+        elif not against:
+            start.append(execution.id)
+            _occupy(view, waiting)
+        elif any(verdict.verdict == "refuse" for verdict in against):
+            skip.append((execution.id, against))
+        else:
+            held[execution.id] = against
+    stop = tuple(ident for ident, occupied in snapshot.running.items() if _outlived(occupied, now))
+    return Agenda(tuple(start), tuple(skip), held, stop, _wake_at(snapshot, held, now))
+
+
+def explain(snapshot: Snapshot, waiting: Waiting, now: datetime) -> tuple[Verdict, ...]:
+    """Every guard's verdict on `waiting`, as if it were to start at `now`."""
+    return verdicts(waiting, _view(snapshot, now))
+
+
+def verdicts(waiting: Waiting, view: _View) -> tuple[Verdict, ...]:
+    """All guards, in the order in which they are listed to an operator."""
+    return tuple(guard(waiting, view) for guard in GUARDS)
+
+
+def _view(snapshot: Snapshot, now: datetime) -> _View:
+    view = _View(snapshot, now, len(snapshot.running), {}, set())
+    for occupied in snapshot.running.values():
+        view.tasks.add(occupied.task.name)
+        if occupied.window is not None:
+            view.by_window[occupied.window] = view.by_window.get(occupied.window, 0) + 1
+    return view
+
+
+def _occupy(view: _View, waiting: Waiting) -> None:
+    view.total += 1
+    view.tasks.add(waiting.task.name)
+    window = waiting.execution.window_name
+    if window is not None:
+        view.by_window[window] = view.by_window.get(window, 0) + 1
+
+
+def _is_late(execution: Execution, now: datetime) -> bool:
+    return execution.deadline is not None and now >= execution.deadline
+
+
+def _too_late(execution: Execution) -> Verdict:
+    return Verdict("misfire", "refuse", f"it could start until {_clock(execution.deadline)}, and had not")
+
+
+def _outlived(occupied: Occupied, now: datetime) -> bool:
+    ends = occupied.opening_end
+    return ends is not None and now >= ends and occupied.task.on_window_end == "cancel"
+
+
+def _wake_at(snapshot: Snapshot, held: Mapping[str, Sequence[Verdict]], now: datetime) -> datetime | None:
+    """The next moment at which time alone changes this agenda."""
+    moments = [waiting.execution.deadline for waiting in snapshot.waiting if waiting.execution.id in held]
+    moments += [
+        occupied.opening_end for occupied in snapshot.running.values() if occupied.task.on_window_end == "cancel"
+    ]
+    if any(verdict.guard in ("condition", "dependency") for against in held.values() for verdict in against):
+        moments.append(now + timedelta(seconds=CONDITION_RETRY_SECONDS))
+    return min((moment for moment in moments if moment is not None and moment > now), default=None)
+
+
+def _scheduler_guard(waiting: Waiting, view: _View) -> Verdict:
+    if view.snapshot.draining:
+        verdict = "refuse" if waiting.by_request else "wait"
+        return Verdict("scheduler", verdict, "the daemon is draining: nothing starts")
+    if not view.snapshot.enabled and not waiting.by_request:
+        return Verdict("scheduler", "wait", "the scheduler is switched off (scheduler.enabled: false)")
+    return Verdict("scheduler", "pass", "the scheduler is active")
+
+
+def _task_guard(waiting: Waiting, view: _View) -> Verdict:
+    if not waiting.task.enabled:
+        return Verdict("task", "refuse", f"{waiting.task.name} is disabled")
+    if waiting.paused_until is not None and view.now < waiting.paused_until and not waiting.by_request:
+        return Verdict("task", "refuse", f"{waiting.task.name} is paused until {_clock(waiting.paused_until)}")
+    return Verdict("task", "pass", f"{waiting.task.name} is enabled")
+
+
+def _window_guard(waiting: Waiting, view: _View) -> Verdict:
+    name = waiting.execution.window_name
+    if name is None:
+        return Verdict("window", "pass", "no window is asked for")
+    opening = view.snapshot.openings.get(name)
+    if opening is None:
+        return Verdict("window", "refuse" if waiting.by_request else "wait", f"window {name} is closed")
+    allowed = opening.window.allowed_tasks
+    if allowed and waiting.task.type not in allowed:
+        detail = f"window {name} allows {', '.join(allowed)}, and {waiting.task.name} is of type {waiting.task.type}"
+        return Verdict("window", "refuse", detail)
+    if view.now >= opening.starts_until:
+        detail = f"window {name} lets nothing start after {_clock(opening.starts_until)} (cutoff before its end)"
+        return Verdict("window", "refuse", detail)
+    return Verdict("window", "pass", f"window {name} is open until {_clock(opening.end)}")
+
+
+def _dependency_guard(waiting: Waiting, view: _View) -> Verdict:
+    for dependency in waiting.task.dependencies:
+        against = _dependency_unmet(dependency.task, dependency.state, dependency.within_seconds, view)
+        if against is not None:
+            return Verdict("dependency", "refuse" if waiting.by_request else "wait", against)
+    count = len(waiting.task.dependencies)
+    return Verdict("dependency", "pass", f"{count} met" if count else "there are none")
+
+
+def _dependency_unmet(task: str, state: str, within_seconds: float | None, view: _View) -> str | None:
+    last = view.snapshot.ended.get(task)
+    if task in view.tasks:
+        return f"{task} is still running"
+    if last is None or last.completed_at is None:
+        return f"{task} has not run yet"
+    if last.status is not State(state):
+        return f"{task} ended {last.status.value} at {_clock(last.completed_at)}, {state} is asked for"
+    if within_seconds is not None and (view.now - last.completed_at).total_seconds() > within_seconds:
+        return f"{task} was {state} at {_clock(last.completed_at)}, longer ago than is asked for"
+    return None
+
+
+def _condition_guard(waiting: Waiting, view: _View) -> Verdict:
+    for condition in waiting.task.conditions:
+        against = unmet(condition, view.snapshot.facts)
+        if against is not None:
+            return Verdict("condition", "refuse" if waiting.by_request else "wait", against)
+    count = len(waiting.task.conditions)
+    return Verdict("condition", "pass", f"{count} met" if count else "there are none")
+
+
+def _overlap_guard(waiting: Waiting, view: _View) -> Verdict:
+    if waiting.task.name in view.tasks:
+        return Verdict("previous_running", "refuse", f"{waiting.task.name} is running already")
+    return Verdict("previous_running", "pass", f"{waiting.task.name} is not running")
+
+
+def _window_room_guard(waiting: Waiting, view: _View) -> Verdict:
+    name = waiting.execution.window_name
+    opening = None if name is None else view.snapshot.openings.get(name)
+    if name is None:
+        return Verdict("window_concurrency", "pass", "no window is asked for")
+    if opening is None:
+        return Verdict("window_concurrency", "pass", f"nothing runs in window {name}")
+    busy, room = view.by_window.get(name, 0), opening.window.max_concurrent_tasks
+    if busy >= room:
+        return Verdict("window_concurrency", "wait", f"{busy} of {room} run in window {name}")
+    return Verdict("window_concurrency", "pass", f"{busy} of {room} run in window {name}")
+
+
+def _room(_waiting: Waiting, view: _View) -> Verdict:
+    room = view.snapshot.max_concurrent
+    verdict = "wait" if view.total >= room else "pass"
+    return Verdict("concurrency", verdict, f"{view.total} of {room} executions run")
+
+
+GUARDS: tuple[Callable[[Waiting, _View], Verdict], ...] = (
+    _scheduler_guard,
+    _task_guard,
+    _window_guard,
+    _dependency_guard,
+    _condition_guard,
+    _overlap_guard,
+    _window_room_guard,
+    _room,
+)
+
+
+def _clock(moment: datetime | None) -> str:
+    return "ever" if moment is None else moment.strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,71 @@
+"""`jamaintctl config check [FILE]`: by the daemon for its own configuration, by `jamaintd --check` for any file.
+
+The client imports nothing of the daemon, so the program that knows what is right is run.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from jamaint.ctl.call import DONE
+from jamaint.ctl.render import columns
+from jamaint.errors import INTERNAL, INVALID_PARAMS, Problem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from jamaint.ctl.call import Call
+    from jamaint.ctl.render import Look
+
+INVALID = 7
+
+
+def check(call: Call) -> int:
+    """The verb."""
+    file = call.values.get("file")
+    if file is None:
+        call.show(call.ask("config.check", {}), draw)
+        return DONE
+    if call.json:
+        return _as_json(call, file)
+    return subprocess.run(_command(file), check=False).returncode  # noqa: S603 - a list, found by us
+
+
+def draw(found: Mapping[str, Any], look: Look) -> list[str]:
+    """The result of `config.check` as lines."""
+    warnings = [(("yellow", "warning"), _text(warning)) for warning in found.get("warnings") or []]
+    return [f"{found['path']} {look.paint('green', 'is good')}", *columns(warnings, look, "  ")]
+
+
+def _as_json(call: Call, file: str) -> int:
+    done = subprocess.run(_command(file), check=False, capture_output=True)  # noqa: S603 - a list, found by us
+    said = [line for line in (done.stdout + done.stderr).decode("utf-8", "replace").splitlines() if line.strip()]
+    if done.returncode == 0:
+        call.screen.document({"path": file, "ok": True, "warnings": [line for line in said if "warning" in line]})
+        return DONE
+    code = INVALID_PARAMS if done.returncode == INVALID else INTERNAL
+    problem = Problem(code, f"{file} is not good", {"path": file, "mistakes": [{"problem": line} for line in said]})
+    if done.returncode == INVALID:
+        raise problem
+    raise problem
+
+
+def _command(file: str) -> list[str]:
+    """jamaintd as it stands beside this client, else on the PATH."""
+    beside = os.path.dirname(sys.executable)
+    for directory in [beside, *os.environ.get("PATH", "").split(os.pathsep)]:
+        program = os.path.join(directory, "jamaintd")
+        if directory and os.access(program, os.X_OK) and os.path.isfile(program):
+            return [program, "--check", "--config", file]
+    raise Problem(INTERNAL, f"there is no jamaintd in {beside} or on the PATH, and only it can check a file")
+
+
+def _text(warning: Any) -> str:
+    if not isinstance(warning, dict):
+        return str(warning)
+    place = ":".join(str(warning[key]) for key in ("file", "line", "column") if warning.get(key) is not None)
+    return ": ".join(str(part) for part in (place, warning.get("key"), warning.get("problem")) if part)

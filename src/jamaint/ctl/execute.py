@@ -1,0 +1,110 @@
+"""`jamaintctl execute`: run a task now, watch it, and say how it ended."""
+
+from __future__ import annotations
+
+from jamaint.ctl.arguments import Usage
+from jamaint.ctl.call import DONE, FAILED, INTERRUPTED, REFUSED
+from jamaint.ctl.guards import guard_rows
+from jamaint.ctl.live import follow
+from jamaint.ctl.render import columns, count, short, size
+from jamaint.ctl.summary import ending
+from jamaint.wire import loads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from jamaint.ctl.call import Call
+    from jamaint.ctl.render import Cell, Look
+
+
+def execute(call: Call) -> int:
+    """The verb. With --json and no --detach the one document is the execution as it ended."""
+    params = _params(call)
+    if call.values.get("dry_run"):
+        call.show(call.ask("execution.start", {**params, "dry_run": True}, patient=True), draw_plan)
+        return DONE
+    try:
+        started = call.ask("execution.start", params)
+    except KeyboardInterrupt:
+        call.screen.note("interrupted before the daemon answered; to see whether it runs: jamaintctl status")
+        return INTERRUPTED
+    ident = str(started["execution_id"])
+    if call.values.get("detach"):
+        call.show(started, lambda _started, _look: [ident])
+        return DONE
+    try:
+        execution = follow(call, ident)
+    except KeyboardInterrupt:
+        if call.json:
+            call.screen.document(started)
+            return INTERRUPTED
+        call.screen.note(f"detached: {call.values['task']} goes on as {short(ident)}")
+        call.screen.note(f"  to see it:  jamaintctl execution show {short(ident)}")
+        call.screen.note(f"  to stop it: jamaintctl execution cancel {short(ident)}")
+        return INTERRUPTED
+    call.show(execution, ending)
+    return exit_code(execution)
+
+
+def exit_code(execution: Mapping[str, Any]) -> int:
+    """Of an execution that has ended: 0 completed, 5 refused by a guard, else 1."""
+    if execution.get("status") == "completed":
+        return DONE
+    error = execution.get("error")
+    return REFUSED if isinstance(error, dict) and error.get("kind") == "refused" else FAILED
+
+
+def draw_plan(found: Mapping[str, Any], look: Look) -> list[str]:
+    """The result of a dry run as lines."""
+    steps, warnings = found["plan"]["steps"], found["plan"].get("warnings") or []
+    lines = [f"{found['task']}: this is a dry run, nothing has been changed"]
+    stopping = [guard for guard in found.get("guards") or [] if guard.get("verdict") != "pass"]
+    if stopping:
+        lines += ["it would not start now:", *columns(guard_rows(stopping), look, "  "), ""]
+    lines += columns([_planned(step) for step in steps], look, "  ", right=(1, 2)) or ["  there is nothing to do"]
+    for step in steps:
+        lines += _sample(step, look)
+    if warnings:
+        lines += ["", *columns([(("yellow", "warning"), str(warning)) for warning in warnings], look, "  ")]
+    return lines
+
+
+def _planned(step: Mapping[str, Any]) -> Sequence[Cell]:
+    back: Cell = "can be undone" if step.get("undo") else ("yellow", "no way back")
+    return (
+        str(step["name"]),
+        count(step.get("items") or 0, "item"),
+        size(step.get("bytes") or 0),
+        back,
+        str(step.get("says") or ""),
+    )
+
+
+def _sample(step: Mapping[str, Any], look: Look) -> list[str]:
+    sample = step.get("sample") or []
+    if not sample:
+        return []
+    rows: list[Sequence[Cell]] = [(size(item.get("bytes")), str(item.get("path"))) for item in sample]
+    more = (step.get("items") or 0) - len(sample)
+    lines = ["", look.paint("dim", f"{step['name']}:"), *columns(rows, look, "  ", right=(0,))]
+    return [*lines, f"  … and {more:,} more"] if more > 0 else lines
+
+
+def _params(call: Call) -> dict[str, Any]:
+    if call.values.get("emergency") and not call.values.get("reason"):
+        raise Usage("--emergency needs --reason TEXT", "execute")
+    params = call.params(task="task", window="window", plan="plan", emergency="emergency", reason="reason")
+    settings = dict(call.values.get("set") or ())
+    if settings:
+        params["options"] = {key: _setting(text) for key, text in settings.items()}
+    return params
+
+
+def _setting(text: str) -> Any:
+    """JSON where it is JSON, else the text: `retention_days=7` is a number, `algorithm=zstd` a text."""
+    try:
+        return loads(text)
+    except ValueError:
+        return text

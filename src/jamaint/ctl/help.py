@@ -1,0 +1,92 @@
+"""--help, from the table of verbs: of the program, of a group of verbs, of one verb."""
+
+from __future__ import annotations
+
+from jamaint import VERSION
+from jamaint.ctl.arguments import GLOBAL_FLAGS, Usage
+from jamaint.ctl.render import Look, columns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jamaint.ctl.arguments import Arguments, Flag, Verb
+    from jamaint.ctl.screen import Screen
+
+CODES = (
+    "Exit codes: 0 done, 1 it ran and failed, 2 usage, 3 the daemon cannot be reached, 4 no such object, 5 refused,\n"
+    "6 not authorised, 7 invalid configuration or object."
+)
+
+
+def show(arguments: Arguments, verbs: Sequence[Verb], screen: Screen) -> int:
+    """--help and --version on standard output."""
+    if arguments.version and not arguments.help:
+        screen.lines([f"jamaintctl {VERSION}"])
+    elif arguments.verb is not None:
+        screen.lines(_verb(arguments.verb))
+    else:
+        screen.lines(_group(" ".join(arguments.words), verbs))
+    return 0
+
+
+def synopsis(verb: Verb) -> str:
+    """`execute TASK [--window WINDOW] …`"""
+    flags = "".join(f" [{_flag(flag)}]" + ("…" if flag.many else "") for flag in verb.flags)
+    return " ".join([verb.name, *verb.positionals]) + flags
+
+
+def meant(mistake: Usage) -> str:
+    """What was probably meant, of what would have been possible; empty when nothing is near."""
+    if mistake.choice is None:
+        return ""
+    word, possible = mistake.choice
+    near = sorted((_distance(word, other), other) for other in possible)
+    return near[0][1] if near and near[0][0] <= max(1, len(word) // 3) else ""
+
+
+def _group(words: str, verbs: Sequence[Verb]) -> list[str]:
+    shown = [verb for verb in verbs if not words or verb.name.startswith(words + " ")]
+    plain = Look(0.0)
+    lines = [f"usage: jamaintctl [flags] {words or 'COMMAND'} …", ""]
+    lines += columns([(" ".join([verb.name, *verb.positionals]), verb.help) for verb in shown], plain, "  ")
+    if not words:
+        lines += ["", "Flags of every command:", *_flags(GLOBAL_FLAGS), "", CODES]
+        lines += ["`jamaintctl COMMAND --help` says more."]
+    return lines
+
+
+def _verb(verb: Verb) -> list[str]:
+    lines = [f"usage: jamaintctl {synopsis(verb)}", "", _sentence(verb.help)]
+    if verb.says:
+        lines += ["", verb.says]
+    if verb.flags:
+        lines += ["", "Flags:", *_flags(verb.flags)]
+    return [*lines, "", "Flags of every command:", *_flags(GLOBAL_FLAGS)]
+
+
+def _flags(flags: Sequence[Flag]) -> list[str]:
+    return columns([(_flag(flag), flag.help) for flag in flags], Look(0.0), "  ")
+
+
+def _flag(flag: Flag) -> str:
+    names = f"{flag.short}, {flag.name}" if flag.short else flag.name
+    return f"{names} {flag.value}" if flag.value else names
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:] + "."
+
+
+def _distance(one: str, other: str) -> int:
+    """How many letters must be put in, left out, replaced or swapped with the next to get from one to the other."""
+    before, last = [0] * (len(other) + 1), list(range(len(other) + 1))
+    for row, char in enumerate(one, 1):
+        line = [row]
+        for column, match in enumerate(other, 1):
+            steps = min(line[-1] + 1, last[column] + 1, last[column - 1] + (char != match))
+            if row > 1 and column > 1 and char == other[column - 2] and one[row - 2] == match:
+                steps = min(steps, before[column - 2] + 1)
+            line.append(steps)
+        before, last = last, line
+    return last[-1]

@@ -1,0 +1,179 @@
+"""jamaintctl: the table of verbs, and the one place where a verb is run and its failure becomes an exit code.
+
+What runs for `status` is what its user waits for, so a verb's module is loaded when it is that verb's turn, by its name
+in the table; see docs/explanation/performance.md.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from jamaint.ctl.arguments import Flag, Verb, parse
+from jamaint.ctl.call import INTERRUPTED, Call
+from jamaint.ctl.screen import Screen
+from jamaint.errors import Problem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+DRY_RUN = Flag("--dry-run", "say what would be done, and do nothing")
+DETACH = Flag("--detach", "do not wait; print the execution's id")
+FILE = Flag("--file", "the object as YAML or JSON; - is standard input", "FILE", short="-f")
+SINCE = Flag("--since", "only what is newer: -7d, 2026-11-23 02:00, RFC 3339", "TIME", kind="time")
+TASK_NAMES = "TASK is a name or an id."
+EXECUTION_NAMES = "EXECUTION is an id, the first 8 characters or more of one, or `last`."
+TIMES = "Times: now, -7d, +3h, `2026-11-23 02:00` (local), or RFC 3339."
+
+VERBS = (
+    Verb("status", (), (), "status:status", "what runs, what waits, windows, recent executions, alerts"),
+    Verb(
+        "execute",
+        ("TASK",),
+        (
+            Flag("--window", "run it in this window", "WINDOW"),
+            DRY_RUN,
+            Flag("--plan", "do exactly the plan that has this hash", "HASH"),
+            Flag("--emergency", "pass a closed window; needs --reason"),
+            Flag("--reason", "why, for the audit log", "TEXT"),
+            Flag("--set", "an option, this once; VALUE is JSON or text", "KEY=VALUE", kind="setting", many=True),
+            DETACH,
+        ),
+        "execute:execute",
+        "run a task now and show how it gets on",
+        says=f"{TASK_NAMES} Ctrl-C detaches: the task goes on, and what to type is shown.",
+    ),
+    Verb(
+        "rollback",
+        ("EXECUTION",),
+        (DRY_RUN, DETACH),
+        "rollback:rollback",
+        "undo an execution",
+        says=f"{EXECUTION_NAMES} What has appeared in the place of a removed file since is kept, and said.",
+    ),
+    Verb("task list", (), (), "tasks:show_list", "all tasks, their schedule, and how they ended last"),
+    Verb("task show", ("TASK",), (), "tasks:show", "one task", says=TASK_NAMES),
+    Verb("task create", (), (FILE,), "tasks:create", "make a task from a file", configures=True),
+    Verb("task update", ("TASK",), (FILE,), "tasks:update", "change the keys that a file has", configures=True),
+    Verb("task delete", ("TASK",), (), "tasks:delete", "delete a task; its executions stay on record"),
+    Verb("task enable", ("TASK",), (), "tasks:enable", "let a task run again"),
+    Verb("task disable", ("TASK",), (), "tasks:disable", "let a task not run until it is enabled"),
+    Verb(
+        "task pause",
+        ("TASK",),
+        (Flag("--until", "when it may run again", "TIME", kind="time"),),
+        "tasks:pause",
+        "let a task not run until a time",
+        says=TIMES,
+    ),
+    Verb("window list", (), (), "windows:show_list", "all windows, and when they open"),
+    Verb("window show", ("WINDOW",), (), "windows:show", "one window"),
+    Verb("window create", (), (FILE,), "windows:create", "make a window from a file", configures=True),
+    Verb("window update", ("WINDOW",), (FILE,), "windows:update", "change the keys that a file has", configures=True),
+    Verb("window delete", ("WINDOW",), (), "windows:delete", "delete a window"),
+    Verb("policy list", (), (), "policies:show_list", "all policies, the first to count first"),
+    Verb("policy show", ("POLICY",), (), "policies:show", "one policy"),
+    Verb(
+        "execution list",
+        (),
+        (
+            Flag("--task", "of this task", "TASK"),
+            Flag("--status", "scheduled running completed failed cancelled rolled_back", "STATUS"),
+            SINCE,
+            Flag("--limit", "at most so many (20)", "N", kind="count"),
+        ),
+        "executions:show_list",
+        "executions, the newest first",
+    ),
+    Verb("execution show", ("EXECUTION",), (), "executions:show", "one execution, step by step", says=EXECUTION_NAMES),
+    Verb(
+        "execution log",
+        ("EXECUTION",),
+        (Flag("--follow", "go on until it has ended"),),
+        "execution_log:log",
+        "what an execution said",
+        says=f"{EXECUTION_NAMES} With --follow, --json prints one document a line.",
+    ),
+    Verb("execution cancel", ("EXECUTION",), (), "executions:cancel", "stop it at a safe point", says=EXECUTION_NAMES),
+    Verb(
+        "next",
+        ("[WINDOW]",),
+        (Flag("--limit", "so many openings of each (3)", "N", kind="count", short="-n"),),
+        "openings:show_next",
+        "open and coming windows: local time, the window's zone, UTC",
+    ),
+    Verb(
+        "why",
+        ("TASK",),
+        (Flag("--at", "at this moment instead of now", "TIME", kind="time"),),
+        "why:why",
+        "why a task did not run, or will not: every guard and what it says",
+        says=TIMES,
+    ),
+    Verb(
+        "events",
+        (),
+        (Flag("--follow", "what happens from now on, until Ctrl-C"),),
+        "events:events",
+        "what has happened; with --follow, what happens",
+        says="Without --follow: how the latest executions started and ended.\n"
+        "With --follow, --json prints one document a line.",
+    ),
+    Verb(
+        "audit",
+        (),
+        (SINCE, Flag("--limit", "at most so many (100)", "N", kind="count")),
+        "audit:audit",
+        "who changed what, and who was refused",
+    ),
+    Verb("config check", ("[FILE]",), (), "config_check:check", "check FILE, or what a reload would read",
+         configures=True),
+    Verb("config show", (), (), "administration:config", "the configuration as the daemon has it"),
+    Verb("drain", (), (), "administration:drain", "start nothing new; what runs goes on to its end"),
+    Verb("reload", (), (), "administration:reload", "read the configuration again", configures=True),
+    Verb("version", (), (), "administration:version", "the client's and the daemon's version"),
+)  # fmt: skip
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Runs the command line (sys.argv's by default) and gives the exit code."""
+    words = sys.argv[1:] if words is None else words
+    screen = Screen(sys.stdout, sys.stderr)
+    code = _guarded(words, screen)
+    screen.flush()
+    if screen.fault:
+        screen.note(f"jamaintctl: {screen.fault}")
+        return code or 1
+    return code
+
+
+def _guarded(words: Sequence[str], screen: Screen) -> int:
+    """The exit code, whatever happens: a Problem in words, an answer that makes no sense in words too."""
+    verb: Verb | None = None
+    try:
+        now = time.time()
+        arguments = parse(words, VERBS, now)
+        if arguments.help or arguments.version:
+            return int(load("help:show")(arguments, VERBS, screen))
+        verb = arguments.verb
+        assert verb is not None
+        return int(load(verb.run)(Call(arguments.values, screen, now)))
+    except Problem as problem:
+        return _failed(problem, verb, screen, words)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        return _failed(load("failures:nonsense")(error), verb, screen, words)
+
+
+def _failed(problem: Problem, verb: Verb | None, screen: Screen, words: Sequence[str]) -> int:
+    return int(load("failures:report")(problem, verb, screen, "--json" in words))
+
+
+def load(name: str) -> Callable[..., Any]:
+    """The function behind a "module:function" of the table."""
+    module, function = name.split(":")
+    found: Callable[..., Any] = getattr(__import__(f"jamaint.ctl.{module}", fromlist=[function]), function)
+    return found

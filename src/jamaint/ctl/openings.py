@@ -1,0 +1,73 @@
+"""`jamaintctl next`: when windows are open, as the reader's clock has it, as the window's zone has it, and in UTC."""
+
+from __future__ import annotations
+
+import datetime
+import zoneinfo
+
+from jamaint.ctl.call import DONE
+from jamaint.ctl.render import columns
+from jamaint.ctl.times import epoch, moment, remaining, span, until, utc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from jamaint.ctl.call import Call
+    from jamaint.ctl.render import Cell, Look
+
+    Opening = Mapping[str, Any]
+
+OPENINGS = 3
+
+
+def show_next(call: Call) -> int:
+    """The verb."""
+    params = {**call.params(window="window"), "limit": call.values.get("limit", OPENINGS)}
+    call.show(call.ask("window.next", params), draw)
+    return DONE
+
+
+def draw(found: Mapping[str, Any], look: Look) -> list[str]:
+    """The result of `window.next` as lines."""
+    if not found["items"]:
+        return ["there are no windows"]
+    rows: list[Sequence[Cell]] = []
+    for item in found["items"]:
+        zone = str(item.get("timezone") or "UTC")
+        ours = opening_rows(item.get("current"), item.get("next") or [], zone, look) or [("", "never opens again")]
+        rows += [(("bold", str(item["window"]) if at == 0 else ""), *row) for at, row in enumerate(ours)]
+    lines = columns(rows, look)
+    change = found.get("next_transition")
+    return [*lines, "", f"next change {moment(change, look.now)} ({until(change, look.now)})"] if change else lines
+
+
+def opening_rows(current: Opening | None, coming: Sequence[Opening], zone: str, look: Look) -> list[Sequence[Cell]]:
+    """A row for the opening there is and for each to come."""
+    rows = [_row(opening, zone, look) for opening in coming]
+    if current is None:
+        return rows
+    _, *rest = _row(current, zone, look)
+    return [(("cyan", f"open, {remaining(current['ends_at'], look.now)}"), *rest), *rows]
+
+
+def zone_time(seconds: float, zone: str) -> str:
+    """That moment on a clock in `zone`: `Tue 2026-11-24 02:00`; a question mark where this machine lacks the zone."""
+    try:
+        there = datetime.datetime.fromtimestamp(seconds, zoneinfo.ZoneInfo(zone))
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return "?"
+    return there.strftime("%a %Y-%m-%d %H:%M")
+
+
+def _row(opening: Opening, zone: str, look: Look) -> Sequence[Cell]:
+    starts, ends = epoch(opening["starts_at"]), epoch(opening["ends_at"])
+    if starts is None or ends is None:
+        raise ValueError("an opening without its times")
+    return (
+        until(opening["starts_at"], look.now),
+        f"{moment(opening['starts_at'], look.now)} for {span(ends - starts)}",
+        f"{zone_time(starts, zone)} {zone}",
+        utc(opening["starts_at"]),
+    )

@@ -1,0 +1,40 @@
+"""`jamaintctl policy …`: what must not run when, whatever tasks and windows say."""
+
+from __future__ import annotations
+
+from jamaint.ctl.call import DONE
+from jamaint.ctl.render import outline, table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from jamaint.ctl.call import Call
+    from jamaint.ctl.render import Cell, Look
+
+
+def show_list(call: Call) -> int:
+    """`policy list`."""
+    call.show(call.items("policy.list", {}), draw_list)
+    return DONE
+
+
+def show(call: Call) -> int:
+    """`policy show`."""
+    call.show(call.ask("policy.get", {"policy": call.values["policy"]}), lambda policy, _look: outline(policy))
+    return DONE
+
+
+def draw_list(found: Mapping[str, Any], look: Look) -> list[str]:
+    """The result of `policy.list` as lines."""
+    if not found["items"]:
+        return ["there are no policies"]
+    return table(("POLICY", "PRIORITY", "DOES", "TO"), [_row(policy) for policy in found["items"]], look, right=(1,))
+
+
+def _row(policy: Mapping[str, Any]) -> Sequence[Cell]:
+    scope = policy.get("scope") or {}
+    to = "; ".join(f"{key} {', '.join(map(str, names))}" for key, names in scope.items() if isinstance(names, list))
+    actions = ", ".join(str(action) for action in policy.get("actions") or ())
+    return str(policy["name"]), str(policy.get("priority", "")), actions or "-", to or "everything"

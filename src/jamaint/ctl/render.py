@@ -1,0 +1,222 @@
+"""Values -> text: escapes, sizes, counts, colours, columns. Pure: the moment and the width are given in a Look."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    Cell = str | tuple[str, str]
+    """A text, or a style and a text."""
+
+STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+STATUS_STYLES = {
+    "completed": "green",
+    "healthy": "green",
+    "running": "cyan",
+    "maintenance": "cyan",
+    "scheduled": "yellow",
+    "rolled_back": "yellow",
+    "cancelled": "yellow",
+    "failed": "red",
+    "issues": "red",
+}
+# Hangul, CJK, kana, full forms and emoji take two columns of a terminal.
+WIDE = ((0x1100, 0x115F), (0x2E80, 0xA4CF), (0xAC00, 0xD7A3), (0xF900, 0xFAFF), (0xFE30, 0xFE6F), (0xFF00, 0xFF60),
+        (0xFFE0, 0xFFE6), (0x1F300, 0x1FAFF), (0x20000, 0x3FFFD))  # fmt: skip
+
+
+class Look:
+    """How a screen is drawn: the moment (seconds since 1970), the columns there are (0: no limit), colours, Unicode."""
+
+    __slots__ = ("colours", "now", "unicode", "width")
+
+    def __init__(self, now: float, width: int = 0, colours: bool = False, unicode: bool = True) -> None:
+        self.now = now
+        self.width = width
+        self.colours = colours
+        self.unicode = unicode
+
+    def paint(self, style: str, text: str) -> str:
+        """`text` in that style where there are colours; a style that does not exist leaves it as it is."""
+        code = STYLES.get(style) if self.colours else None
+        return f"\x1b[{code}m{text}\x1b[0m" if code else text
+
+
+def escaped(value: Any) -> Any:
+    """`value` with every text in it made harmless for a terminal: control and format characters become visible."""
+    if isinstance(value, str):
+        return value if value.isprintable() else "".join(map(_visible, value))
+    if isinstance(value, dict):
+        return {escaped(key): escaped(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [escaped(item) for item in value]
+    return value
+
+
+def escaped_json(text: str, only_ascii: bool) -> str:
+    """One line of JSON that is the same value and carries nothing a terminal obeys."""
+    if text.isprintable() and (not only_ascii or text.isascii()):
+        return text
+    kept = str.isascii if only_ascii else str.isprintable
+    return "".join(char if kept(char) and char.isprintable() else _json_escape(char) for char in text)
+
+
+def size(count: Any) -> str:
+    """Bytes in binary units: `0 B`, `512 B`, `1.2 MiB`; `-` for None."""
+    if not isinstance(count, (int, float)):
+        return "-"
+    if abs(count) < 1024:
+        return f"{count:.0f} B"
+    amount, units = count / 1024, ["EiB", "PiB", "TiB", "GiB", "MiB", "KiB"]
+    while abs(amount) >= 1023.95 and len(units) > 1:
+        amount /= 1024
+        units.pop()
+    return f"{amount:.1f} {units[-1]}"
+
+
+def count(number: Any, noun: str) -> str:
+    """`1 file`, `1,204 files`."""
+    number = number if isinstance(number, (int, float)) else 0
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def bar(fraction: float, width: int, unicode: bool) -> str:
+    """A progress bar of `width` characters for a fraction of 0..1."""
+    full = int(max(0.0, min(1.0, fraction)) * width)
+    return "█" * full + "░" * (width - full) if unicode else "#" * full + "." * (width - full)
+
+
+def percent(fraction: Any) -> str:
+    """`42%` of a fraction of 0..1, never 100% before it is; nothing while it is not known."""
+    return f"{int(max(0.0, min(1.0, fraction)) * 100)}%" if isinstance(fraction, (int, float)) else ""
+
+
+def short(ident: Any) -> str:
+    """The eight characters of an id that a person types."""
+    return str(ident or "-")[:8]
+
+
+def status_cell(status: Any) -> Cell:
+    """A status in words and in its colour."""
+    text = str(status or "-")
+    return STATUS_STYLES.get(text, ""), text.replace("_", " ")
+
+
+def columns(rows: Iterable[Sequence[Cell]], look: Look, indent: str = "", right: Iterable[int] = ()) -> list[str]:
+    """The rows as lines, cells aligned, two spaces between; what does not fit the screen is cut.
+
+    The columns in `right` are aligned to the right. A column that is empty in every row takes no room.
+    """
+    table = [[("", cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
+    widths = [max((wide(row[at][1]) for row in table if at < len(row)), default=0) for at in _positions(table)]
+    to_right = set(right)
+    return [_row(row, widths, look, indent, to_right) for row in table]
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[Cell]], look: Look, right: Iterable[int] = ()) -> list[str]:
+    """Rows under a dim head."""
+    top: list[Cell] = [("dim", name) for name in head]
+    return columns([top, *rows], look, right=right)
+
+
+def fields(pairs: Iterable[tuple[str, Cell]], look: Look, indent: str = "") -> list[str]:
+    """Names and values, the values aligned; a pair with an empty value is left out."""
+    rows = [(("dim", name), value) for name, value in pairs if (value if isinstance(value, str) else value[1])]
+    return columns(rows, look, indent)
+
+
+def outline(value: Any, indent: str = "") -> list[str]:
+    """Nested values as indented lines, much as YAML has them."""
+    if isinstance(value, dict):
+        return [line for key, item in value.items() for line in _branch(f"{indent}{key}:", item, indent + "  ")]
+    if isinstance(value, list):
+        return [line for item in value for line in _branch(f"{indent}-", item, indent + "  ")]
+    return [indent + scalar(value)]
+
+
+def scalar(value: Any) -> str:
+    """One value as YAML has it: `true`, `12`, `null`."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "null" if value is None else str(value)
+
+
+def wide(text: str) -> int:
+    """How many columns of a terminal `text` takes."""
+    return len(text) if text.isascii() else sum(map(_char_width, text))
+
+
+def cut(text: str, width: int) -> str:
+    """`text` in at most `width` columns, with an ellipsis where something is missing."""
+    if wide(text) <= width:
+        return text
+    taken, left = "", width - 1
+    for char in text:
+        left -= _char_width(char)
+        if left < 0:
+            break
+        taken += char
+    return taken + "…" if width > 0 else ""
+
+
+def _positions(table: Sequence[Sequence[Any]]) -> range:
+    return range(max(map(len, table), default=0))
+
+
+def _row(row: Sequence[tuple[str, str]], widths: Sequence[int], look: Look, indent: str, right: set[int]) -> str:
+    line, used = indent, wide(indent)
+    last = max((at for at, (_, text) in enumerate(row) if text), default=-1)
+    for at, (style, text) in enumerate(row[: last + 1]):
+        if not widths[at]:
+            continue
+        fits = widths[at] if not look.width else min(widths[at], look.width - used)
+        if fits < 1:
+            break
+        shown = look.paint(style, cut(text, fits)) if text else ""
+        room = " " * (fits - wide(text))
+        line += room + shown if at in right else shown if at == last else shown + room
+        if at < last:
+            line += "  "
+        used += fits + 2
+    return line.rstrip(" ")
+
+
+def _branch(head: str, item: Any, indent: str) -> list[str]:
+    if isinstance(item, (dict, list)):
+        if not item:
+            return [f"{head} {'{}' if isinstance(item, dict) else '[]'}"]
+        if head.endswith("-"):
+            first, *rest = outline(item, indent)
+            return [f"{head} {first.lstrip()}", *rest]
+        return [head, *outline(item, indent)]
+    return [f"{head} {scalar(item)}"]
+
+
+def _visible(char: str) -> str:
+    if char.isprintable():
+        return char
+    code = ord(char)
+    if char in "\n\r\t":
+        return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}[char]
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is not UTF-8
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _json_escape(char: str) -> str:
+    code = ord(char)
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    code -= 0x10000
+    return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
+
+
+def _char_width(char: str) -> int:
+    code = ord(char)
+    if code < 0x300:
+        return 1
+    if code <= 0x36F or 0xFE00 <= code <= 0xFE0F:
+        return 0
+    return 2 if any(low <= code <= high for low, high in WIDE) else 1

@@ -1,0 +1,230 @@
+"""One execution -> text: its steps, what it freed, how long it took, and what to type next. Pure."""
+
+from __future__ import annotations
+
+from jamaint.ctl.render import columns, count, fields, percent, scalar, short, size, status_cell
+from jamaint.ctl.times import moment, remaining, span, stamp, until
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from jamaint.ctl.render import Cell, Look
+
+    Execution = Mapping[str, Any]
+
+ENDED = frozenset({"completed", "failed", "cancelled", "rolled_back"})
+KNOWN_DETAILS = frozenset({"files", "bytes", "freed_space", "freed_on_purge", "skipped", "skipped_count", "items"})
+SHOWN = 10
+"""So many skipped or kept files are named; --json has them all."""
+
+
+def ending(execution: Execution, look: Look) -> list[str]:
+    """What a person sees when an execution has ended: the outcome, the steps, what it freed, what to type next."""
+    style, status = _cell(status_cell(execution.get("status")))
+    took = duration(execution.get("duration"))
+    head = f"{execution.get('task_name')} {look.paint(style, status)}" + (f" after {took}" if took else "")
+    lines = [f"{head}  {look.paint('dim', short(execution.get('id')))}"]
+    lines += _why(execution, look)
+    lines += columns([_step(step) for step in execution.get("steps") or ()], look, "  ", right=(2, 3, 4))
+    lines += _skipped(execution, look)
+    freed = freed_text(execution)
+    if freed:
+        lines.append(f"  {freed}")
+    return lines + _next(execution, look)
+
+
+def details(execution: Execution, look: Look) -> list[str]:
+    """Everything about one execution, for `execution show`."""
+    window = execution.get("window_name") or execution.get("window_id") or ""
+    status, point = execution.get("status"), execution.get("rollback_point") or {}
+    pairs: list[tuple[str, Cell]] = [
+        ("execution", str(execution.get("id"))),
+        ("task", str(execution.get("task_name"))),
+        ("status", status_cell(status)),
+        ("asked for by", asked_by(execution)),
+        ("window", str(window)),
+        ("due", stamp(execution.get("scheduled_for"))),
+        ("started", _stamp(execution.get("started_at"))),
+        ("ended", _stamp(execution.get("completed_at"))),
+        ("took", duration(execution.get("duration"))),
+        ("progress", progress_line(execution, look) if status == "running" else ""),
+        ("freed", freed_text(execution).removeprefix("freed ")),
+        ("way back", _way_back(point, look)),
+    ]
+    lines = fields(pairs, look)
+    lines += _why(execution, look)
+    steps = execution.get("steps") or ()
+    if steps:
+        lines += ["", look.paint("bold", "STEPS")]
+        lines += columns([_step(step) for step in steps], look, "  ", right=(2, 3, 4))
+        lines += _skipped(execution, look) + _other_details(steps)
+    hints = _next(execution, look)
+    return [*lines, "", *hints] if hints else lines
+
+
+def progress_line(execution: Execution, look: Look) -> str:
+    """`compression 42%, 1.2 of 2.8 GiB, 41 s left` as far as it is known."""
+    progress = execution.get("progress") or {}
+    step = f"{progress.get('step') or ''} {percent(progress.get('fraction'))}".strip()
+    return ", ".join(part for part in (step, amount(progress), left(execution, look)) if part)
+
+
+def amount(progress: Mapping[str, Any]) -> str:
+    """`1.2 of 2.8 GiB`, `1,204 of 5,000 items`; nothing while nothing is known."""
+    done, total, unit = progress.get("done"), progress.get("total"), progress.get("unit") or "items"
+    if done is None:
+        return ""
+    if unit != "bytes":
+        return f"{done:,} {unit}" if total is None else f"{done:,} of {total:,} {unit}"
+    if total is None:
+        return size(done)
+    number, of = size(done), size(total)
+    same_unit = number.split(" ")[1] == of.split(" ")[1]
+    return f"{number.split(' ')[0] if same_unit else number} of {of}"
+
+
+def left(execution: Execution, look: Look) -> str:
+    """`41 s left`; nothing while it is not known."""
+    return remaining(execution.get("eta"), look.now)
+
+
+def duration(milliseconds: Any) -> str:
+    """A duration of the wire's as a person reads it; nothing for None."""
+    return span(milliseconds / 1000) if isinstance(milliseconds, (int, float)) else ""
+
+
+def freed_text(execution: Execution) -> str:
+    """`freed 1.2 GiB now, 3.4 GiB more once its way back is given up`; nothing where nothing was to be freed."""
+    metrics = execution.get("metrics") or {}
+    now, later = metrics.get("freed_space"), metrics.get("freed_on_purge")
+    if now is None and not later:
+        return ""
+    return f"freed {size(now or 0)} now" + (f", {size(later)} more on purge" if later else "")
+
+
+def waiting_for(execution: Execution) -> str:
+    """Why a scheduled execution has not started, or was skipped: `window nightly is closed; the load is 9.1`."""
+    reasons = [reason for reason in execution.get("reasons") or () if reason.get("verdict") != "pass"]
+    return "; ".join(str(reason.get("detail") or reason.get("guard")) for reason in reasons)
+
+
+def waits_text(execution: Execution) -> str:
+    """What a scheduled execution does."""
+    why = waiting_for(execution)
+    return f"waits: {why}" if why else "waits for its turn"
+
+
+def asked_by(execution: Execution) -> str:
+    """The schedule, or who asked."""
+    by = execution.get("requested_by")
+    return str(by) if by else "its schedule" if execution.get("trigger") == "schedule" else "a person"
+
+
+def error_text(execution: Execution) -> str:
+    """What went wrong, in the daemon's words."""
+    error = execution.get("error")
+    return str(error.get("message") or error.get("kind") or "no reason given") if isinstance(error, dict) else ""
+
+
+def items_kept(result: Mapping[str, Any], look: Look) -> list[str]:
+    """What a rollback left alone, and what it could not put back, with the reasons."""
+    lines: list[str] = []
+    for key, word in (("kept", "would stay" if result.get("dry_run") else "kept"), ("problems", "problem")):
+        found = result.get(key) or []
+        lines += columns([_left_alone(word, item) for item in found[:SHOWN]], look, "  ")
+        if len(found) > SHOWN:
+            lines.append(f"  … and {len(found) - SHOWN} more; --json shows all")
+    return lines
+
+
+def _step(step: Mapping[str, Any]) -> tuple[Cell, ...]:
+    found = step.get("details") or {}
+    files = found.get("files", found.get("items"))
+    notes = []
+    if found.get("freed_space") is not None:
+        notes.append(f"freed {size(found['freed_space'])}")
+    if found.get("freed_on_purge"):
+        notes.append(f"{size(found['freed_on_purge'])} on purge")
+    if found.get("skipped_count"):
+        notes.append(f"{found['skipped_count']:,} skipped")
+    if found.get("exit_code") is not None:
+        notes.append(f"exit code {found['exit_code']}")
+    if step.get("error"):
+        notes.append(str(step["error"]))
+    return (
+        str(step.get("name")),
+        status_cell(step.get("status")),
+        duration(step.get("duration")),
+        "" if files is None else count(files, "file"),
+        "" if found.get("bytes") is None else size(found["bytes"]),
+        ", ".join(notes),
+    )
+
+
+def _why(execution: Execution, look: Look) -> list[str]:
+    lines = []
+    if error_text(execution):
+        lines.append(f"  {look.paint('red', error_text(execution))}")
+    if execution.get("status") in {"scheduled", "cancelled"} and waiting_for(execution):
+        word = "waits" if execution["status"] == "scheduled" else "because"
+        lines.append(f"  {word}: {waiting_for(execution)}")
+    return lines
+
+
+def _skipped(execution: Execution, look: Look) -> list[str]:
+    steps = execution.get("steps") or ()
+    found = [item for step in steps for item in (step.get("details") or {}).get("skipped") or ()]
+    more = sum((step.get("details") or {}).get("skipped_count") or 0 for step in steps) - min(len(found), SHOWN)
+    rest = [f"  … and {more:,} more skipped; --json names the first hundred of a step"] if more > 0 and found else []
+    return columns([_left_alone("skipped", item) for item in found[:SHOWN]], look, "  ") + rest
+
+
+def _left_alone(word: str, item: Mapping[str, Any]) -> tuple[Cell, ...]:
+    return ("yellow", word), str(item.get("path")), str(item.get("why"))
+
+
+def _other_details(steps: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = []
+    for step in steps:
+        rest = {key: item for key, item in (step.get("details") or {}).items() if key not in KNOWN_DETAILS}
+        plain = [f"{key} {scalar(item)}" for key, item in rest.items() if not isinstance(item, (dict, list))]
+        if plain:
+            lines.append(f"  {step.get('name')}: {', '.join(plain)}")
+    return lines
+
+
+def _way_back(point: Mapping[str, Any], look: Look) -> str:
+    if not point:
+        return ""
+    parts = [str(point.get("status") or "open")]
+    if point.get("bytes") is not None:
+        parts.append(f"{size(point['bytes'])} kept")
+    if point.get("status") in {None, "open", "incomplete"} and point.get("expires_at"):
+        parts.append(f"until {moment(point['expires_at'], look.now)} ({until(point['expires_at'], look.now)})")
+    if point.get("problems"):
+        parts.append(count(len(point["problems"]), "problem"))
+    return ", ".join(parts)
+
+
+def _next(execution: Execution, look: Look) -> list[str]:
+    """What to type next."""
+    ident, status = short(execution.get("id")), execution.get("status")
+    hints = []
+    if status == "failed":
+        hints.append(("what it said:", f"jamaintctl execution log {ident}"))
+    if status == "running":
+        hints.append(("to stop it:", f"jamaintctl execution cancel {ident}"))
+    point = execution.get("rollback_point") or {}
+    if status in ENDED - {"rolled_back"} and point and point.get("status") in {None, "open", "incomplete"}:
+        hints.append(("to undo it:", f"jamaintctl rollback {ident}"))
+    return [f"  {look.paint('dim', f'{words:<13}')}  {command}" for words, command in hints]
+
+
+def _stamp(value: Any) -> str:
+    return "" if value is None else stamp(value)
+
+
+def _cell(cell: Cell) -> tuple[str, str]:
+    return ("", cell) if isinstance(cell, str) else cell

@@ -1,0 +1,153 @@
+"""`jamaintctl task …`: what is to be maintained."""
+
+from __future__ import annotations
+
+from jamaint.ctl.arguments import Usage
+from jamaint.ctl.call import DONE
+from jamaint.ctl.objects import send
+from jamaint.ctl.render import fields, outline, status_cell, table
+from jamaint.ctl.summary import duration
+from jamaint.ctl.times import ago, moment, until
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from jamaint.ctl.call import Call
+    from jamaint.ctl.render import Cell, Look
+
+    Task = Mapping[str, Any]
+
+OUTLINED = ("config", "dependencies", "conditions", "rollback", "mass_deletion", "notifications")
+
+
+def show_list(call: Call) -> int:
+    """`task list`."""
+    call.show(call.items("task.list", {}), draw_list)
+    return DONE
+
+
+def show(call: Call) -> int:
+    """`task show`."""
+    call.show(call.ask("task.get", {"task": call.values["task"]}), draw)
+    return DONE
+
+
+def create(call: Call) -> int:
+    """`task create -f`."""
+    call.show(send(call, "task.create", "task"), lambda task, _look: [f"task {task['name']} created"])
+    return DONE
+
+
+def update(call: Call) -> int:
+    """`task update`."""
+    found = send(call, "task.update", "task", call.values["task"])
+    call.show(found, lambda task, _look: [f"task {task['name']} updated"])
+    return DONE
+
+
+def delete(call: Call) -> int:
+    """`task delete`."""
+    return _change(call, "task.delete", "deleted")
+
+
+def enable(call: Call) -> int:
+    """`task enable`."""
+    return _change(call, "task.enable", "enabled")
+
+
+def disable(call: Call) -> int:
+    """`task disable`."""
+    return _change(call, "task.disable", "disabled: it runs neither by its schedule nor by hand until it is enabled")
+
+
+def pause(call: Call) -> int:
+    """`task pause --until`."""
+    until_then = call.values.get("until")
+    if until_then is None:
+        raise Usage("task pause needs --until TIME", "task pause")
+    found = call.ask("task.pause", {"task": call.values["task"], "until": until_then})
+    words = f"task {call.values['task']} paused until {moment(until_then, call.look.now)}"
+    call.show(found, lambda _result, _look: [words])
+    return DONE
+
+
+def draw_list(found: Mapping[str, Any], look: Look) -> list[str]:
+    """The result of `task.list` as lines."""
+    if not found["items"]:
+        return ["there are no tasks"]
+    rows = [_row(task, look) for task in found["items"]]
+    return table(("TASK", "TYPE", "PRIORITY", "STATE", "SCHEDULE", "NEXT", "LAST"), rows, look)
+
+
+def draw(task: Task, look: Look) -> list[str]:
+    """One task as lines."""
+    timeout = task.get("timeout")
+    pairs: list[tuple[str, Cell]] = [
+        ("task", ("bold", str(task["name"]))),
+        ("id", str(task.get("id") or "")),
+        ("description", str(task.get("description") or "")),
+        ("state", _state(task, look)),
+        ("type", f"{task.get('type')}/{task.get('category')}, by {task.get('executor')}"),
+        ("priority", str(task.get("priority") or "")),
+        ("schedule", schedule_text(task.get("schedule"))),
+        ("next", _next(task, look)),
+        ("last", _last(task, look)),
+        ("timeout", duration(timeout)),
+        ("at window end", str(task.get("on_window_end") or "")),
+        ("defined in", {"file": "the configuration", "api": "the database"}.get(str(task.get("origin")), "")),
+    ]
+    lines = fields(pairs, look)
+    for key in OUTLINED:
+        if task.get(key):
+            lines += ["", look.paint("bold", key.replace("_", " ").upper()), *outline(task[key], "  ")]
+    return lines
+
+
+def schedule_text(schedule: Any) -> str:
+    """`window nightly`, `cron 0 2 * * *, timezone Asia/Jakarta`; nothing for None."""
+    if isinstance(schedule, dict):
+        return ", ".join(f"{key} {value}" for key, value in schedule.items() if value is not None)
+    return "" if schedule is None else str(schedule)
+
+
+def _change(call: Call, method: str, words: str) -> int:
+    name = call.values["task"]
+    call.show(call.ask(method, {"task": name}), lambda _result, _look: [f"task {name} {words}"])
+    return DONE
+
+
+def _row(task: Task, look: Look) -> Sequence[Cell]:
+    return (
+        str(task["name"]),
+        f"{task.get('type')}/{task.get('category')}",
+        str(task.get("priority") or ""),
+        _state(task, look),
+        schedule_text(task.get("schedule")),
+        moment(task.get("next_due"), look.now),
+        _last(task, look),
+    )
+
+
+def _state(task: Task, look: Look) -> Cell:
+    if not task.get("enabled", True):
+        return "yellow", "disabled"
+    if task.get("paused_until"):
+        return "yellow", f"paused until {moment(task['paused_until'], look.now)}"
+    return "enabled"
+
+
+def _next(task: Task, look: Look) -> str:
+    due = task.get("next_due")
+    return f"{moment(due, look.now)} ({until(due, look.now)})" if due else ""
+
+
+def _last(task: Task, look: Look) -> Cell:
+    last = task.get("last_execution")
+    if not last:
+        return "-"
+    cell = status_cell(last.get("status"))
+    style, status = ("", cell) if isinstance(cell, str) else cell
+    when = last.get("completed_at") or last.get("started_at") or last.get("scheduled_for")
+    return style, f"{status} {ago(when, look.now)}"

@@ -1,0 +1,108 @@
+"""`jamaintctl window …`: when maintenance may happen."""
+
+from __future__ import annotations
+
+from jamaint.ctl.call import DONE
+from jamaint.ctl.objects import send
+from jamaint.ctl.openings import opening_rows, zone_time
+from jamaint.ctl.render import columns, fields, outline, table
+from jamaint.ctl.tasks import schedule_text
+from jamaint.ctl.times import moment, span, until
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from jamaint.ctl.call import Call
+    from jamaint.ctl.render import Cell, Look
+
+    Window = Mapping[str, Any]
+
+
+def show_list(call: Call) -> int:
+    """`window list`."""
+    call.show(call.items("window.list", {}), draw_list)
+    return DONE
+
+
+def show(call: Call) -> int:
+    """`window show`."""
+    call.show(call.ask("window.get", {"window": call.values["window"]}), draw)
+    return DONE
+
+
+def create(call: Call) -> int:
+    """`window create -f`."""
+    call.show(send(call, "window.create", "window"), lambda window, _look: [f"window {window['name']} created"])
+    return DONE
+
+
+def update(call: Call) -> int:
+    """`window update`."""
+    found = send(call, "window.update", "window", call.values["window"])
+    call.show(found, lambda window, _look: [f"window {window['name']} updated"])
+    return DONE
+
+
+def delete(call: Call) -> int:
+    """`window delete`."""
+    name = call.values["window"]
+    call.show(call.ask("window.delete", {"window": name}), lambda _result, _look: [f"window {name} deleted"])
+    return DONE
+
+
+def draw_list(found: Mapping[str, Any], look: Look) -> list[str]:
+    """The result of `window.list` as lines."""
+    if not found["items"]:
+        return ["there are no windows"]
+    rows = [_row(window, look) for window in found["items"]]
+    return table(("WINDOW", "NOW", "SCHEDULE", "ZONE", "FOR", "ALLOWS", "OPENS NEXT"), rows, look)
+
+
+def draw(window: Window, look: Look) -> list[str]:
+    """One window as lines; its openings in local time, in its own zone, and in UTC."""
+    zone = str(window.get("timezone") or "UTC")
+    cutoff = window.get("cutoff")
+    pairs: list[tuple[str, Cell]] = [
+        ("window", ("bold", str(window["name"]))),
+        ("id", str(window.get("id") or "")),
+        ("description", str(window.get("description") or "")),
+        ("now", _now(window, look)),
+        ("schedule", schedule_text(window.get("schedule"))),
+        ("zone", f"{zone}, where it is {zone_time(look.now, zone)}"),
+        ("lasts", span(window["duration"] * 60)),
+        ("last start", f"{span(cutoff * 60)} before the end" if cutoff else ""),
+        ("allows", ", ".join(window.get("allowed_tasks") or ()) or "every type"),
+        ("at once", str(window.get("max_concurrent_tasks") or "")),
+        ("emergency", "may be passed with --emergency" if window.get("emergency_override") else "may not be passed"),
+        ("defined in", {"file": "the configuration", "api": "the database"}.get(str(window.get("origin")), "")),
+    ]
+    lines = fields(pairs, look)
+    rows = opening_rows(window.get("current"), [window["next"]] if window.get("next") else [], zone, look)
+    lines += ["", look.paint("bold", "OPENINGS"), *columns(rows, look, "  ")] if rows else []
+    for key in ("conditions", "notifications"):
+        if window.get(key):
+            lines += ["", look.paint("bold", key.upper()), *outline(window[key], "  ")]
+    return lines
+
+
+def _row(window: Window, look: Look) -> Sequence[Cell]:
+    coming = window.get("next") or {}
+    opens = coming.get("starts_at")
+    return (
+        str(window["name"]),
+        _now(window, look),
+        schedule_text(window.get("schedule")),
+        str(window.get("timezone") or ""),
+        span(window["duration"] * 60),
+        ", ".join(window.get("allowed_tasks") or ()) or "every type",
+        f"{moment(opens, look.now)} ({until(opens, look.now)})" if opens else "never",
+    )
+
+
+def _now(window: Window, look: Look) -> Cell:
+    if not window.get("enabled", True):
+        return "yellow", "disabled"
+    current = window.get("current")
+    return ("cyan", f"open until {moment(current['ends_at'], look.now)}") if current else "closed"

@@ -1,0 +1,326 @@
+"""Wires the parts together, in the order in which they may rely on each other, and takes them down in the other."""
+
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from jamaint import VERSION
+from jamaint.config import Config, ConfigInvalid, Principal
+from jamaint.core.executions import Execution, State, advance
+from jamaint.core.roles import ROLES, Members, role_of
+from jamaint.daemon import views
+from jamaint.daemon.auditor import Auditor
+from jamaint.daemon.background import Background
+from jamaint.daemon.commands.command import Daemon
+from jamaint.daemon.current import Current
+from jamaint.daemon.definitions import Definitions
+from jamaint.daemon.observer import Observer
+from jamaint.daemon.recorder import RETRY_SECONDS, Recorder
+from jamaint.daemon.rollbacks import Rollbacks
+from jamaint.daemon.runner import Runner
+from jamaint.daemon.scheduler import Scheduler
+from jamaint.daemon.server import Server
+from jamaint.errors import Problem
+from jamaint.host import systemd
+from jamaint.host.clock import Clock, WallClock
+from jamaint.host.cluster import Cluster
+from jamaint.host.journal import MESSAGE_IDS
+from jamaint.host.peers import Peer, gid_of, uid_of
+from jamaint.host.postgres import DatabaseAwayError, Postgres, open_postgres
+from jamaint.host.sockets import listening
+from jamaint.store import executions, migrations
+
+STOP_SECONDS = 60.0
+"""How long what runs may take to reach a safe point when the daemon is asked to stop; a second signal cuts it short."""
+FLUSH_SECONDS = 10.0
+
+Load = Callable[[], Config]
+Clocks = Callable[[], Clock]
+
+
+class App:
+    """One daemon: what it was started with, and its parts once they are up."""
+
+    def __init__(self, config: Config, load: Load, log: FilteringBoundLogger, clocks: Clocks = WallClock) -> None:
+        self._config = config
+        self._load = load
+        self._log = log
+        self._clocks = clocks
+        self._config_problem: str | None = None
+        self._members: dict[str, Members] = {}
+        self._stop = trio.Event()
+        self._scheduler: Scheduler
+        self._definitions: Definitions
+        self._recorder: Recorder
+        self._runner: Runner
+
+    async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serves until it is told to stop. Raises Problem when it cannot start, or another daemon takes its place."""
+        async with AsyncExitStack() as stack:
+            clock = await stack.enter_async_context(self._clocks())
+            purge_clock = await stack.enter_async_context(self._clocks())
+            dsn = await stack.enter_async_context(self._database())
+            postgres = await stack.enter_async_context(open_postgres(dsn))
+            recorder = self._recorder = Recorder(postgres, _holder(), clock.now, self._log)
+            await self._connect(postgres, recorder)
+            stack.push_async_callback(_close, recorder)
+            await self._serve_parts(postgres, recorder, clock, purge_clock, task_status)
+
+    def stop(self) -> None:
+        """Asks it to stop, as SIGTERM does; the second time it hurries."""
+        if self._stop.is_set():
+            self._hurry()
+        self._stop.set()
+
+    async def reload(self) -> dict[str, Any]:
+        """Applies the files as they are now. Raises Problem(INVALID_PARAMS) with all mistakes; the old stays then."""
+        systemd.notify("RELOADING=1", f"MONOTONIC_USEC={systemd.monotonic_usec()}")
+        try:
+            config = await self._read()
+            changes = await self._definitions.apply(config, self._scheduler_clock.now())
+            self._take(config)
+            self._scheduler.take_definitions()
+        finally:
+            systemd.notify("READY=1")
+        self._log.info("configuration applied", path=config.path, message_id=MESSAGE_IDS["configuration_applied"])
+        self._say_status()
+        return {
+            "applied": True,
+            "changes": {"tasks": changes.tasks, "windows": changes.windows},
+            "warnings": list(config.warnings),
+        }
+
+    async def check(self) -> dict[str, Any]:
+        """Reads the files and tells what is wrong with them."""
+        config = await self._read(note=False)
+        return {"path": config.path, "ok": True, "warnings": list(config.warnings)}
+
+    @asynccontextmanager
+    async def _database(self) -> AsyncIterator[str]:
+        if self._config.database.dsn is not None:
+            yield self._config.database.dsn
+            return
+        cluster = Cluster(
+            state_dir=self._config.state_dir,
+            runtime_dir=os.path.dirname(self._config.socket.path),
+            binaries=self._config.database.binaries,
+            log=self._log,
+        )
+        async with trio.open_nursery() as nursery:
+            yield await nursery.start(cluster.supervise)
+            nursery.cancel_scope.cancel()
+
+    async def _connect(self, postgres: Postgres, recorder: Recorder) -> None:
+        """Waits for the database, takes the lock, brings the tables to this version."""
+        attempt = 0
+        while True:
+            try:
+                await recorder.connect()
+                applied = await postgres.run(migrations.migrate)
+            except DatabaseAwayError as error:
+                if attempt == 0:
+                    self._log.error("waiting for the database", why=str(error), message_id=MESSAGE_IDS["database_lost"])
+                systemd.notify(f"STATUS=waiting for the database: {error}")
+                await trio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
+                attempt += 1
+            else:
+                for name in applied:
+                    self._log.info("migration applied", name=name)
+                return
+
+    async def _serve_parts(
+        self,
+        postgres: Postgres,
+        recorder: Recorder,
+        clock: Clock,
+        purge_clock: Clock,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
+        self._scheduler_clock = clock
+        auditor = Auditor(postgres, clock.now)
+        observer = Observer()
+        current = Current(observer, clock.now)
+        definitions = self._definitions = Definitions(recorder, self._log)
+        runner = self._runner = Runner(recorder, current, clock.now, lambda: definitions.config, self._log)
+        rollbacks = Rollbacks(postgres, recorder, current, purge_clock, self._log)
+        scheduler = self._scheduler = Scheduler(definitions, recorder, current, runner, clock, self._log)
+        recorder.on_change = self._say_status
+        runner.on_point = rollbacks.look_again
+        async with trio.open_nursery() as lasting:  # ends last: what ends is still written down
+            lasting.start_soon(recorder.serve)
+            lasting.start_soon(auditor.serve)
+            await definitions.apply(self._config, clock.now())
+            self._take(self._config)
+            settled = await rollbacks.settle()
+            await self._load_executions(postgres, recorder, definitions, scheduler)
+            async with trio.open_nursery() as serving:
+                self._hurry = serving.cancel_scope.cancel
+                daemon = Daemon(
+                    definitions=definitions,
+                    scheduler=scheduler,
+                    runner=runner,
+                    rollbacks=rollbacks,
+                    recorder=recorder,
+                    postgres=postgres,
+                    current=current,
+                    observer=observer,
+                    now=clock.now,
+                    started_at=clock.now(),
+                    reload=self.reload,
+                    check=self.check,
+                    configuration=self._describe,
+                    background=Background(serving).start,
+                )
+                settings = self._config.socket
+                gid = None if settings.group is None else gid_of(settings.group)
+                with listening(settings.path, settings.mode, gid) as listener:
+                    serving.start_soon(scheduler.serve)
+                    serving.start_soon(rollbacks.purge_expired)
+                    serving.start_soon(Server(daemon, self._role_of, auditor, self._log).serve, listener)
+                    serving.start_soon(self._heed_signals)
+                    serving.start_soon(_feed_watchdog)
+                    self._say_started(settled, daemon)
+                    task_status.started()
+                    await self._stop.wait()
+                    await self._wind_down(scheduler, runner)
+                    serving.cancel_scope.cancel()
+            with trio.move_on_after(FLUSH_SECONDS):
+                await auditor.written()
+            lasting.cancel_scope.cancel()
+
+    async def _wind_down(self, scheduler: Scheduler, runner: Runner) -> None:
+        systemd.notify("STOPPING=1", "STATUS=stopping what runs at its next safe point")
+        self._log.info("stopping", running=scheduler.drain(), message_id=MESSAGE_IDS["daemon_stopping"])
+        runner.stop_all("interrupted", "the daemon was stopped")
+        with trio.move_on_after(STOP_SECONDS):
+            await scheduler.drained()
+
+    async def _load_executions(
+        self, postgres: Postgres, recorder: Recorder, definitions: Definitions, scheduler: Scheduler
+    ) -> None:
+        waiting = await postgres.run(executions.unfinished)
+        for execution in waiting:
+            if execution.task_name not in definitions.tasks:
+                await recorder.change(_orphaned(execution, self._scheduler_clock.now()))
+        scheduler.load(
+            await postgres.run(executions.last_occurrences),
+            await postgres.run(executions.newest_ended_by_task),
+            [execution for execution in waiting if execution.task_name in definitions.tasks],
+        )
+
+    async def _heed_signals(self) -> None:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1) as signals:
+            async for number in signals:
+                if number == signal.SIGHUP:
+                    try:
+                        await self.reload()
+                    except Problem:
+                        continue  # it has been logged, and status tells it
+                elif number == signal.SIGUSR1:
+                    self._say_what_it_does()
+                else:
+                    self.stop()
+
+    async def _read(self, note: bool = True) -> Config:
+        try:
+            return await trio.to_thread.run_sync(self._load)
+        except ConfigInvalid as error:
+            count = "1 mistake" if len(error.mistakes) == 1 else f"{len(error.mistakes)} mistakes, the first"
+            problem = f"{count}: {error.mistakes[0]}"
+            if note:
+                self._config_problem = problem
+                self._log.error(
+                    "configuration refused, the old one stays in force",
+                    problem=problem,
+                    message_id=MESSAGE_IDS["configuration_refused"],
+                )
+                self._say_status()
+            raise
+
+    def _take(self, config: Config) -> None:
+        self._config = config
+        self._config_problem = None
+        self._members = {role: _members(getattr(config.roles, role)) for role in ROLES}
+        for warning in config.warnings:
+            self._log.warning(warning)
+
+    def _role_of(self, peer: Peer) -> str:
+        return role_of(peer.uid, peer.gids, self._members, os.geteuid())
+
+    def _describe(self) -> dict[str, Any]:
+        away = self._recorder.away
+        return {
+            "version": VERSION,
+            "pid": os.getpid(),
+            "database": {"state": "ok" if away is None else "degraded", "detail": away},
+            "config": {
+                "path": self._config.path,
+                "loaded_at": views.time(self._config.loaded_at),
+                "problem": self._config_problem,
+            },
+        }
+
+    def _say_started(self, settled: int, daemon: Daemon) -> None:
+        self._log.info(
+            f"jamaintd {VERSION} serves at {self._config.socket.path}",
+            tasks=len(daemon.definitions.tasks),
+            windows=len(daemon.definitions.windows),
+            settled=settled,
+            message_id=MESSAGE_IDS["daemon_started"],
+        )
+        self._say_status()
+        systemd.notify("READY=1")
+
+    def _say_status(self) -> None:
+        tasks = len(self._definitions.tasks) if hasattr(self, "_definitions") else 0
+        parts = [f"{tasks} tasks"]
+        if self._recorder.away is not None:
+            parts.insert(0, f"the database is away ({self._recorder.away})")
+        if self._config_problem is not None:
+            parts.append("the new configuration was refused")
+        systemd.notify(f"STATUS={'; '.join(parts)}")
+
+    def _say_what_it_does(self) -> None:
+        self._log.info(
+            "what it does now",
+            scheduler=self._scheduler.state,
+            wake_at=views.time(self._scheduler.wake_at),
+            open_windows=sorted(self._scheduler.openings),
+            database=self._recorder.away or "ok",
+        )
+
+
+async def _feed_watchdog() -> None:
+    """Fed by the main loop, so that a loop that hangs is noticed."""
+    seconds = systemd.watchdog_seconds()
+    while seconds is not None:
+        systemd.notify("WATCHDOG=1")
+        await trio.sleep(seconds / 2)
+
+
+async def _close(recorder: Recorder) -> None:
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + FLUSH_SECONDS):
+        await recorder.close()
+
+
+def _members(entries: tuple[Principal, ...]) -> Members:
+    uids = {uid for kind, name in entries if kind == "user" and (uid := uid_of(name)) is not None}
+    gids = {gid for kind, name in entries if kind == "group" and (gid := gid_of(name)) is not None}
+    return Members(frozenset(uids), frozenset(gids))
+
+
+def _orphaned(execution: Execution, now: datetime) -> Execution:
+    detail = f"task {execution.task_name} is not defined any more"
+    reason = {"guard": "task", "verdict": "refuse", "detail": detail}
+    return advance(execution, State.CANCELLED, completed_at=now, reasons=(reason,))
+
+
+def _holder() -> str:
+    return f"jamaintd, process {os.getpid()} on {socket.gethostname()}"

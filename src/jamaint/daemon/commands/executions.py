@@ -1,0 +1,173 @@
+"""Executions: start, look at, stop, undo."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from trio import move_on_after
+
+from jamaint.core.executions import ENDED, Execution, State
+from jamaint.daemon import undoing, views
+from jamaint.daemon.commands.command import (
+    Call,
+    Daemon,
+    ask,
+    execution_of,
+    limit_of,
+    moment_of,
+    take,
+    writable,
+)
+from jamaint.daemon.commands.overview import number_cursor
+from jamaint.daemon.observer import Subscription
+from jamaint.daemon.scheduler import new_execution
+from jamaint.errors import CONFLICT, Problem, invalid, refused
+from jamaint.host.worker import WorkerLost
+from jamaint.store import executions, rollback_points
+
+LOG_LIMIT = 1000
+
+
+async def start(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """Runs a task now, or tells what it would do; answers when it is durable, not when it has ended."""
+    name, window_name, dry_run, plan, emergency, reason, options = take(
+        call, task_=str, window=str, dry_run=bool, plan=str, emergency=bool, reason=str, options=dict
+    )
+    _refuse_unknown(plan, emergency, options)
+    task = daemon.definitions.task(name)
+    window = None if window_name is None else daemon.definitions.window(window_name)
+    execution = new_execution(task, window, _requester(call, reason), daemon.now())
+    verdicts = await daemon.scheduler.verdicts(execution, task, daemon.now())
+    if dry_run:
+        return await _dry_run(daemon, execution, task.name, [verdict.to_json() for verdict in verdicts])
+    against = [verdict for verdict in verdicts if verdict.verdict == "refuse"]
+    if against:
+        message = f"cannot run {task.name}: {against[0].detail}"
+        raise refused(message, [verdict.to_json() for verdict in verdicts if verdict.verdict != "pass"])
+    writable(daemon)
+    await daemon.scheduler.request(execution, task)
+    return {"execution_id": execution.id}
+
+
+async def listed(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """A page of executions, the newest first."""
+    task, status, since, limit, cursor = take(call, task=str, status=str, since=str, limit=int, cursor=str)
+    if status is not None and status not in tuple(State):
+        raise invalid("status", f"must be one of {', '.join(State)}")
+    size = limit_of(limit)
+    before = None if cursor is None else _page_cursor(cursor)
+    found = await ask(
+        daemon, executions.page, task=task, status=status, since=moment_of("since", since), before=before, limit=size
+    )
+    points = await ask(daemon, rollback_points.of_executions, [one.id for one in found])
+    items = [views.execution(daemon.current.get(one.id) or one, points.get(one.id)) for one in found]
+    more = f"{found[-1].scheduled_for.isoformat()}|{found[-1].id}" if len(found) == size else None
+    return {"items": items, "next_cursor": more}
+
+
+async def get(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """One execution, with its rollback point."""
+    (reference,) = take(call, execution_=str)
+    return await _whole(daemon, await execution_of(daemon, reference))
+
+
+async def logs(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """Lines of an execution's log, the oldest first."""
+    reference, after, limit, cursor = take(call, execution_=str, after_seq=int, limit=int, cursor=str)
+    execution = await execution_of(daemon, reference)
+    start_after = number_cursor(cursor) if cursor is not None else after or 0
+    size = LOG_LIMIT if limit is None else limit_of(limit)
+    rows = await ask(daemon, executions.log_lines, execution.id, start_after, size)
+    more = str(rows[-1]["seq"]) if len(rows) == size else None
+    return {"items": [views.log_line(row) for row in rows], "next_cursor": more}
+
+
+async def wait(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """Answers when the execution has ended, or after `timeout` seconds as it stands then."""
+    reference, timeout = take(call, execution_=str, timeout=(int, float))
+    ident = (await execution_of(daemon, reference)).id
+    subscription = daemon.observer.subscribe(ident)
+    try:
+        if (await execution_of(daemon, ident)).status not in ENDED:
+            await _until_ended(subscription, timeout)
+    finally:
+        subscription.close()
+    return await _whole(daemon, await execution_of(daemon, ident))
+
+
+async def cancel(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """Cancels what waits at once; what runs stops at its next safe point."""
+    (reference,) = take(call, execution_=str)
+    execution = await execution_of(daemon, reference)
+    if not await daemon.scheduler.cancel(execution.id, f"cancelled by {call.user}"):
+        raise Problem(
+            CONFLICT,
+            f"cannot cancel {execution.id[:8]}: it is {execution.status.value} already",
+            {"status": execution.status.value},
+        )
+    return await _whole(daemon, await execution_of(daemon, execution.id))
+
+
+async def roll_back(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """Undoes an ended execution, or tells what that would put back. Goes on also when the caller hangs up."""
+    reference, dry_run, wait_for_it = take(call, execution_=str, dry_run=bool, wait=bool)
+    execution = await execution_of(daemon, reference)
+    if dry_run:
+        result = await daemon.rollbacks.would_undo(execution)
+        return await _undone(daemon, execution, result, dry_run=True)
+    writable(daemon)
+    await daemon.rollbacks.point_of(execution)
+    pending = daemon.background(daemon.rollbacks.undo, execution)
+    if wait_for_it is False:
+        return {"execution": await _whole(daemon, execution), "detached": True, "dry_run": False}
+    execution, result = await pending.wait()
+    return await _undone(daemon, execution, result, dry_run=False)
+
+
+async def _dry_run(daemon: Daemon, execution: Execution, name: str, guards: list[dict[str, Any]]) -> dict[str, Any]:
+    try:
+        plan = await daemon.runner.plan(execution.id, daemon.definitions.task(name))
+    except undoing.Refused as error:
+        raise refused(
+            f"{name} would be refused: {error}", [{"guard": error.kind, "verdict": "refuse", "detail": str(error)}]
+        ) from error
+    except WorkerLost as error:
+        raise Problem(-32603, f"cannot plan {name}: {error}") from error
+    return {"execution_id": None, "dry_run": True, "task": name, "guards": guards, "plan": views.plan(plan)}
+
+
+def _refuse_unknown(plan: str | None, emergency: bool | None, options: Mapping[str, Any] | None) -> None:
+    """What this version does not carry out is refused, not passed over."""
+    if plan is not None:
+        raise invalid("plan", "this version keeps no plans to carry out; leave it out")
+    if emergency:
+        raise invalid("emergency", "this version knows no emergency override; run it without a window instead")
+    if options:
+        raise invalid("options", "no executor of this version takes options")
+
+
+def _requester(call: Call, reason: str | None) -> str:
+    return call.user if reason is None else f"{call.user}: {reason[:500]}"
+
+
+async def _whole(daemon: Daemon, execution: Execution) -> dict[str, Any]:
+    if execution.rollback_point is None or daemon.recorder.away is not None:
+        return views.execution(execution)
+    return views.execution(execution, await ask(daemon, rollback_points.of_execution, execution.id))
+
+
+async def _undone(daemon: Daemon, execution: Execution, result: undoing.Undone, dry_run: bool) -> dict[str, Any]:
+    return {"execution": await _whole(daemon, execution), **result.to_json(), "dry_run": dry_run}
+
+
+def _page_cursor(cursor: str) -> tuple[Any, str]:
+    moment, _, ident = cursor.partition("|")
+    if not ident:
+        raise invalid("cursor", "was not given by this daemon")
+    return moment_of("cursor", moment), ident
+
+
+async def _until_ended(subscription: Subscription, timeout: float | None) -> None:
+    with move_on_after(float("inf") if timeout is None else max(0.0, timeout)):
+        async for event in subscription.events:
+            if event["event"] == "execution.ended":
+                return

@@ -1,0 +1,147 @@
+"""How everything stands: status, events, the audit log."""
+
+from datetime import timedelta
+from typing import Any
+
+from jamaint.core.executions import Execution, State
+from jamaint.core.windows import Opening, next_opening
+from jamaint.daemon import views
+from jamaint.daemon.commands.command import Call, Daemon, Stream, ask, execution_of, limit_of, moment_of, take
+from jamaint.errors import Problem
+from jamaint.store import audit, executions
+from jamaint.wire import dumps, loads
+
+RECENT = 10
+
+
+async def status(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """All at one glance; from memory while the database is away."""
+    take(call)
+    live = daemon.current.all()
+    running = [execution for execution in live if execution.status is State.RUNNING]
+    queued = [execution for execution in live if execution.status is State.SCHEDULED]
+    recent, totals = await _history(daemon)
+    openings = sorted(daemon.scheduler.openings.values(), key=lambda opening: opening.end)
+    current = [views.opening(opening, daemon.scheduler.running_in(opening.window.name)) for opening in openings]
+    alerts = _alerts(daemon, recent)
+    return {
+        "overall": _overall(bool(running), bool(openings), bool(alerts)),
+        "daemon": service_state(daemon),
+        "scheduler": {
+            "state": daemon.scheduler.state,
+            "wake_at": views.time(daemon.scheduler.wake_at),
+            "tasks": len(daemon.definitions.tasks),
+            "windows": len(daemon.definitions.windows),
+            "max_concurrent_tasks": daemon.definitions.config.scheduler.max_concurrent_tasks,
+        },
+        "active_tasks": [views.execution(execution) for execution in running],
+        "queued_tasks": [views.execution(execution) for execution in queued[:RECENT]],
+        "queued": len(queued),
+        "current_window": current[0] if current else None,
+        "current_windows": current,
+        "next_window": views.opening(_next_window(daemon)),
+        "recent_executions": [views.execution(execution) for execution in recent],
+        "metrics": {"last_24h": totals},
+        "alerts": alerts,
+    }
+
+
+async def policies(_daemon: Daemon, call: Call) -> dict[str, Any]:
+    """This version carries out no policies, so there are none: a configuration that names one is refused."""
+    take(call)
+    return {"items": [], "next_cursor": None}
+
+
+async def alerts(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """What needs somebody's attention."""
+    take(call)
+    recent, _ = await _history(daemon)
+    return {"items": _alerts(daemon, recent), "next_cursor": None}
+
+
+async def subscribe(daemon: Daemon, call: Call) -> Stream:
+    """Events from now on: all, or one execution's until it has ended."""
+    (reference,) = take(call, execution=str)
+    if reference is None:
+        return Stream({"subscribed": True, "execution": None}, daemon.observer.subscribe(None))
+    ident = (await execution_of(daemon, reference)).id
+    subscription = daemon.observer.subscribe(ident)
+    try:
+        execution = await execution_of(daemon, ident)  # as it stands now that no event can be missed
+    except BaseException:
+        subscription.close()
+        raise
+    if execution.status not in (State.RUNNING, State.SCHEDULED):
+        subscription.send.send_nowait(
+            {"event": "execution.ended", "at": views.time(daemon.now()), "execution": views.execution(execution)}
+        )
+    return Stream({"subscribed": True, "execution": views.execution(execution)}, subscription)
+
+
+async def audit_log(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """Who asked for what, the newest first."""
+    since, limit, cursor = take(call, since=str, limit=int, cursor=str)
+    size = limit_of(limit)
+    before = None if cursor is None else number_cursor(cursor)
+    rows = await ask(daemon, audit.page, moment_of("since", since), before, size)
+    more = str(rows[-1][0]) if len(rows) == size else None
+    return {"items": [views.audit_entry(number, entry) for number, entry in rows], "next_cursor": more}
+
+
+def number_cursor(cursor: str) -> int:
+    """A cursor that is a number; one that was not given by us is refused."""
+    try:
+        return int(loads(cursor))
+    except (ValueError, TypeError):
+        raise Problem(
+            -32602, f"cursor: {dumps(cursor[:40])} was not given by this daemon", {"path": "cursor"}
+        ) from None
+
+
+def service_state(daemon: Daemon) -> dict[str, Any]:
+    """The daemon itself."""
+    return daemon.configuration() | {"started_at": views.time(daemon.started_at)}
+
+
+async def _history(daemon: Daemon) -> tuple[list[Execution], dict[str, int]]:
+    """Recent executions and the last day's totals; empty while the database is away, which the status tells."""
+    try:
+        recent = await ask(daemon, executions.page, limit=RECENT * 2)
+        totals = await ask(daemon, executions.totals, daemon.now() - timedelta(days=1))
+    except Problem:
+        return [], {}
+    ended = [execution for execution in recent if execution.status not in (State.RUNNING, State.SCHEDULED)]
+    return ended[:RECENT], totals
+
+
+def _overall(running: bool, open_window: bool, alerts: bool) -> str:
+    if alerts:
+        return "issues"
+    if running:
+        return "running"
+    return "maintenance" if open_window else "healthy"
+
+
+def _alerts(daemon: Daemon, recent: list[Execution]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    if daemon.recorder.away is not None:
+        found.append({"kind": "database_away", "severity": "critical", "message": daemon.recorder.away})
+    problem = daemon.configuration()["config"]["problem"]
+    if problem is not None:
+        found.append({"kind": "configuration_refused", "severity": "warning", "message": problem})
+    newest: set[str] = set()
+    since = daemon.now() - timedelta(days=1)
+    for execution in recent:
+        is_newest = execution.task_name not in newest
+        newest.add(execution.task_name)
+        if is_newest and execution.status is State.FAILED and (execution.completed_at or since) > since:
+            message = f"{execution.task_name} failed: {(execution.error or {}).get('message', '')}"
+            found.append(
+                {"kind": "execution_failed", "severity": "warning", "message": message, "execution": execution.id}
+            )
+    return found
+
+
+def _next_window(daemon: Daemon) -> Opening | None:
+    found = [next_opening(window, daemon.now()) for window in daemon.definitions.windows.values()]
+    return min((one for one in found if one is not None), key=lambda one: one.start, default=None)

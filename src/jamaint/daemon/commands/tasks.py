@@ -1,0 +1,153 @@
+"""Tasks: look at, explain, make, change, switch."""
+
+from dataclasses import replace
+from typing import Any
+
+from jamaint.config import parse_task
+from jamaint.core.executions import State
+from jamaint.core.tasks import Task
+from jamaint.daemon import views
+from jamaint.daemon.commands.command import Call, Daemon, ask, moment_of, refuse_file, take, writable
+from jamaint.daemon.scheduler import new_execution
+from jamaint.errors import CONFLICT, Problem, invalid
+from jamaint.store import executions
+
+
+async def listed(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """All tasks, by name."""
+    take(call, limit=int, cursor=str)
+    return {
+        "items": [_view(daemon, daemon.definitions.task(name)) for name in sorted(daemon.definitions.tasks)],
+        "next_cursor": None,
+    }
+
+
+async def get(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """One task, with its newest execution."""
+    (name,) = take(call, task_=str)
+    task = daemon.definitions.task(name)
+    newest = await ask(daemon, executions.page, task=task.name, limit=1)
+    return _view(daemon, task) | {"last_execution": views.execution(newest[0]) if newest else None}
+
+
+async def explain(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """Why the task runs or does not, now or at a moment: every guard with its verdict; facts are those of now."""
+    name, at = take(call, task_=str, at=str)
+    task = daemon.definitions.task(name)
+    moment = moment_of("at", at) or daemon.now()
+    window = None if task.schedule is None else task.schedule.window
+    execution = replace(
+        new_execution(task, None if window is None else daemon.definitions.window(window), "", moment),
+        trigger="schedule",
+    )
+    verdicts = await daemon.scheduler.verdicts(execution, task, moment)
+    newest = await ask(daemon, executions.page, task=task.name, limit=1)
+    live = [one for one in daemon.current.all() if one.task_name == task.name]
+    return {
+        "task": task.name,
+        "at": views.time(moment),
+        "verdict": _verdict(live, {verdict.verdict for verdict in verdicts}),
+        "next_due": views.time(daemon.scheduler.next_due(task.name)),
+        "guards": [verdict.to_json() for verdict in verdicts],
+        "last": views.execution(newest[0]) if newest else None,
+    }
+
+
+async def create(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """Makes a task; it may name what `grants` lists, or anything if root makes it."""
+    (value,) = take(call, task_=dict)
+    task = _parse(daemon, call, value)
+    if task.name in daemon.definitions.tasks:
+        raise Problem(CONFLICT, f"there is a task {task.name} already: update it, or choose another name")
+    return await _put(daemon, call, task)
+
+
+async def update(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """Changes the given keys of a task that was made through the socket."""
+    name, changes = take(call, task_=str, changes_=dict)
+    task = daemon.definitions.task(name)
+    refuse_file("task", task.name, task.origin, daemon.definitions.config.path)
+    changed = _parse(daemon, call, {**task.definition, **changes})
+    if changed.name != task.name:
+        raise invalid("name", "cannot be changed: create a new task and delete this one")
+    return await _put(daemon, call, changed)
+
+
+async def delete(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """Deletes a task that was made through the socket; its executions stay."""
+    (name,) = take(call, task_=str)
+    task = daemon.definitions.task(name)
+    refuse_file("task", task.name, task.origin, daemon.definitions.config.path)
+    needed_by = [
+        one.name for one in daemon.definitions.tasks.values() if any(d.task == task.name for d in one.dependencies)
+    ]
+    if needed_by:
+        raise Problem(CONFLICT, f"cannot delete {task.name}: {', '.join(needed_by)} depends on it")
+    writable(daemon)
+    await daemon.definitions.delete_task(task.name)
+    daemon.scheduler.take_definitions()
+    return {"deleted": task.name}
+
+
+async def enable(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """Switches a task on again; what came due meanwhile is not made up for."""
+    return await _switch(daemon, call, off=False)
+
+
+async def disable(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """Switches a task off until it is enabled again, also one from a file."""
+    return await _switch(daemon, call, off=True)
+
+
+async def pause(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """Skips what comes due until then, each with that reason; without `until`, ends a pause."""
+    name, until = take(call, task_=str, until=str)
+    task = daemon.definitions.task(name)
+    moment = moment_of("until", until)
+    if moment is not None and moment <= daemon.now():
+        raise invalid("until", "lies in the past")
+    writable(daemon)
+    await daemon.definitions.pause_task(task.name, moment)
+    daemon.scheduler.take_definitions()
+    return _view(daemon, task)
+
+
+async def _switch(daemon: Daemon, call: Call, off: bool) -> dict[str, Any]:
+    (name,) = take(call, task_=str)
+    task = daemon.definitions.task(name)
+    if not off and not daemon.definitions.tasks[task.name].enabled:
+        refuse_file("task", task.name, task.origin, daemon.definitions.config.path)
+        raise Problem(CONFLICT, f"{task.name} is disabled by its definition: update it with enabled: true")
+    writable(daemon)
+    await daemon.definitions.switch_task(task.name, off, daemon.now())
+    daemon.scheduler.take_definitions()
+    return _view(daemon, daemon.definitions.task(task.name))
+
+
+def _parse(daemon: Daemon, call: Call, value: dict[str, Any]) -> Task:
+    grants = None if call.peer.uid == 0 else daemon.definitions.config.grants
+    return parse_task(value, origin="api", grants=grants, known=daemon.definitions.known())
+
+
+async def _put(daemon: Daemon, call: Call, task: Task) -> dict[str, Any]:
+    writable(daemon)
+    await daemon.definitions.put_task(task, daemon.now(), call.user)
+    daemon.scheduler.take_definitions()
+    return _view(daemon, daemon.definitions.task(task.name))
+
+
+def _view(daemon: Daemon, task: Task) -> dict[str, Any]:
+    return views.task(
+        task,
+        enabled=task.enabled,
+        paused_until=daemon.definitions.paused_until(task.name),
+        next_due=daemon.scheduler.next_due(task.name),
+    )
+
+
+def _verdict(live: list[Any], verdicts: set[str]) -> str:
+    if any(execution.status is State.RUNNING for execution in live):
+        return "runs"
+    if live:
+        return "waits"
+    return "would_run" if verdicts == {"pass"} else "does_not_run"

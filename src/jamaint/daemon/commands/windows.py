@@ -1,0 +1,108 @@
+"""Windows: look at, reckon ahead, make, change."""
+
+from datetime import datetime
+from typing import Any
+
+from jamaint.config import parse_window
+from jamaint.core.windows import Opening, Window, next_opening
+from jamaint.daemon import views
+from jamaint.daemon.commands.command import Call, Daemon, limit_of, refuse_file, take, writable
+from jamaint.errors import CONFLICT, Problem, invalid
+
+
+async def listed(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """All windows, by name."""
+    take(call, limit=int, cursor=str)
+    windows = daemon.definitions.windows
+    return {"items": [_view(daemon, windows[name]) for name in sorted(windows)], "next_cursor": None}
+
+
+async def get(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """One window."""
+    (name,) = take(call, window_=str)
+    return _view(daemon, daemon.definitions.window(name))
+
+
+async def following(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """For each window, or one, its opening now and the next ones; and when the first of all changes."""
+    name, limit = take(call, window=str, limit=int)
+    number = 1 if limit is None else limit_of(limit)
+    windows = daemon.definitions.windows.values() if name is None else [daemon.definitions.window(name)]
+    now = daemon.now()
+    items = [_following(daemon, window, number, now) for window in windows]
+    changes = [time for item in items for time in _changes(item)]
+    return {"now": views.time(now), "items": items, "next_transition": min(changes, default=None)}
+
+
+async def create(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """Makes a window."""
+    (value,) = take(call, window_=dict)
+    window = _parse(daemon, call, value)
+    if window.name in daemon.definitions.windows:
+        raise Problem(CONFLICT, f"there is a window {window.name} already: update it, or choose another name")
+    return await _put(daemon, call, window)
+
+
+async def update(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """Changes the given keys of a window that was made through the socket."""
+    name, changes = take(call, window_=str, changes_=dict)
+    window = daemon.definitions.window(name)
+    refuse_file("window", window.name, window.origin, daemon.definitions.config.path)
+    changed = _parse(daemon, call, {**window.definition, **changes})
+    if changed.name != window.name:
+        raise invalid("name", "cannot be changed: create a new window and delete this one")
+    return await _put(daemon, call, changed)
+
+
+async def delete(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """Deletes a window that was made through the socket and that no task names."""
+    (name,) = take(call, window_=str)
+    window = daemon.definitions.window(name)
+    refuse_file("window", window.name, window.origin, daemon.definitions.config.path)
+    users = [
+        task.name for task in daemon.definitions.tasks.values() if task.schedule and task.schedule.window == window.name
+    ]
+    if users:
+        raise Problem(CONFLICT, f"cannot delete window {window.name}: {', '.join(users)} runs in it")
+    writable(daemon)
+    await daemon.definitions.delete_window(window.name)
+    daemon.scheduler.take_definitions()
+    return {"deleted": window.name}
+
+
+def _parse(daemon: Daemon, call: Call, value: dict[str, Any]) -> Window:
+    grants = None if call.peer.uid == 0 else daemon.definitions.config.grants
+    return parse_window(value, origin="api", grants=grants, known=daemon.definitions.known())
+
+
+async def _put(daemon: Daemon, call: Call, window: Window) -> dict[str, Any]:
+    writable(daemon)
+    await daemon.definitions.put_window(window, call.user)
+    daemon.scheduler.take_definitions()
+    return _view(daemon, window)
+
+
+def _view(daemon: Daemon, window: Window) -> dict[str, Any]:
+    current = daemon.scheduler.openings.get(window.name)
+    running = daemon.scheduler.running_in(window.name)
+    return views.window(window, current, next_opening(window, daemon.now()), running)
+
+
+def _following(daemon: Daemon, window: Window, number: int, now: datetime) -> dict[str, Any]:
+    found: list[Opening] = []
+    opening = next_opening(window, now)
+    while opening is not None and len(found) < number:
+        found.append(opening)
+        opening = next_opening(window, opening.start)
+    current = daemon.scheduler.openings.get(window.name)
+    return {
+        "window": window.name,
+        "timezone": window.timezone,
+        "current": views.opening(current, daemon.scheduler.running_in(window.name)),
+        "next": [views.opening(one) for one in found],
+    }
+
+
+def _changes(item: dict[str, Any]) -> list[str]:
+    ends = [] if item["current"] is None else [item["current"]["ends_at"]]
+    return ends + [one["starts_at"] for one in item["next"][:1]]

@@ -1,0 +1,174 @@
+"""What is defined: tasks and windows from files, and those made through the socket, as one set by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from structlog.typing import FilteringBoundLogger
+
+from jamaint.config import Config, Known, parse_task, parse_window
+from jamaint.core.tasks import Task
+from jamaint.core.windows import Window
+from jamaint.daemon.recorder import Recorder
+from jamaint.errors import Problem, not_found
+from jamaint.store import objects
+from jamaint.store.objects import StoredTask, StoredWindow
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a reload has changed, by kind and name."""
+
+    tasks: dict[str, list[str]] = field(default_factory=lambda: {"added": [], "changed": [], "removed": []})
+    windows: dict[str, list[str]] = field(default_factory=lambda: {"added": [], "changed": [], "removed": []})
+
+
+class Definitions:
+    """All tasks and windows by name. Objects from files are read-only here; the store keeps a copy of them."""
+
+    def __init__(self, recorder: Recorder, log: FilteringBoundLogger) -> None:
+        self._recorder = recorder
+        self._log = log
+        self.config: Config
+        self.tasks: dict[str, Task] = {}
+        self.windows: dict[str, Window] = {}
+        self.stored: dict[str, StoredTask] = {}
+
+    async def apply(self, config: Config, now: datetime) -> Changes:
+        """Takes over a configuration: its objects, and from the store those made through the socket."""
+        stored_windows = await self._recorder.run(objects.windows)
+        stored_tasks = await self._recorder.run(objects.tasks)
+        changes = Changes()
+        self.config = config
+        self.windows = await self._apply_windows(config, stored_windows, changes)
+        self.tasks, self.stored = await self._apply_tasks(config, stored_tasks, changes, now)
+        return changes
+
+    def task(self, reference: str) -> Task:
+        """The task of that name or id, off if an operator switched it off. Raises Problem(NOT_FOUND)."""
+        task = self.tasks.get(reference) or next((one for one in self.tasks.values() if one.id == reference), None)
+        if task is None:
+            raise not_found("task", reference)
+        return replace(task, enabled=False) if task.enabled and self._is_off(task.name) else task
+
+    def window(self, reference: str) -> Window:
+        """The window of that name or id. Raises Problem(NOT_FOUND)."""
+        found = self.windows.get(reference) or next((one for one in self.windows.values() if one.id == reference), None)
+        if found is None:
+            raise not_found("window", reference)
+        return found
+
+    def known(self) -> Known:
+        """What an object made through the socket may refer to."""
+        return Known.of(self.config, self.tasks, self.windows)
+
+    def effective(self) -> list[Task]:
+        """Every task, with those that an operator switched off disabled."""
+        return [self.task(name) for name in self.tasks]
+
+    def paused_until(self, name: str) -> datetime | None:
+        """Until when the task is paused, or None."""
+        stored = self.stored.get(name)
+        return None if stored is None else stored.paused_until
+
+    async def put_task(self, task: Task, now: datetime, created_by: str) -> None:
+        """Keeps a task made through the socket."""
+        self.stored[task.name] = await self._recorder.run(objects.put_task, task, now, created_by)
+        self.tasks[task.name] = task
+
+    async def delete_task(self, name: str) -> None:
+        """Forgets a task made through the socket."""
+        await self._recorder.run(objects.delete_task, name)
+        del self.tasks[name], self.stored[name]
+
+    async def switch_task(self, name: str, off: bool, now: datetime) -> None:
+        """Switches a task off or on, whatever its definition says."""
+        await self._recorder.run(objects.switch_task, name, off, now)
+        self.stored[name] = self.stored[name]._replace(switched_off=off)
+
+    async def pause_task(self, name: str, until: datetime | None) -> None:
+        """Pauses a task until then."""
+        await self._recorder.run(objects.pause_task, name, until)
+        self.stored[name] = self.stored[name]._replace(paused_until=until)
+
+    async def put_window(self, window: Window, created_by: str) -> None:
+        """Keeps a window made through the socket."""
+        await self._recorder.run(objects.put_window, window, created_by)
+        self.windows[window.name] = window
+
+    async def delete_window(self, name: str) -> None:
+        """Forgets a window made through the socket."""
+        await self._recorder.run(objects.delete_window, name)
+        del self.windows[name]
+
+    def _is_off(self, name: str) -> bool:
+        stored = self.stored.get(name)
+        return stored is not None and stored.switched_off
+
+    async def _apply_windows(
+        self, config: Config, stored: Mapping[str, StoredWindow], changes: Changes
+    ) -> dict[str, Window]:
+        found = dict(config.windows)
+        for name, window in config.windows.items():
+            before = stored.get(name)
+            if before is None or before.origin != "file" or dict(before.definition) != dict(window.definition):
+                self._warn_if_replaced("window", name, before)
+                changes.windows["added" if before is None else "changed"].append(name)
+                await self._recorder.run(objects.put_window, window, None)
+        for name, kept in stored.items():
+            if name in found:
+                continue
+            if kept.origin == "file":
+                changes.windows["removed"].append(name)
+                await self._recorder.run(objects.delete_window, name)
+            elif (made := self._parse_window(kept)) is not None:
+                found[name] = made
+        return found
+
+    async def _apply_tasks(
+        self, config: Config, stored: Mapping[str, StoredTask], changes: Changes, now: datetime
+    ) -> tuple[dict[str, Task], dict[str, StoredTask]]:
+        found, kept_rows = dict(config.tasks), dict[str, StoredTask]()
+        for name, task in config.tasks.items():
+            before = stored.get(name)
+            if before is None or before.origin != "file" or dict(before.definition) != dict(task.definition):
+                self._warn_if_replaced("task", name, before)
+                changes.tasks["added" if before is None else "changed"].append(name)
+                before = await self._recorder.run(objects.put_task, task, now, None)
+            kept_rows[name] = before
+        for name, row in stored.items():
+            if name in found:
+                continue
+            if row.origin == "file":
+                changes.tasks["removed"].append(name)
+                await self._recorder.run(objects.delete_task, name)
+            elif (made := self._parse_task(row, Known.of(config, found, self.windows))) is not None:
+                found[name], kept_rows[name] = made, row
+        return found, kept_rows
+
+    def _parse_task(self, row: StoredTask, known: Known) -> Task | None:
+        """A row is data: it is taken only within what the files grant today, whoever made it."""
+        try:
+            return parse_task(row.definition, origin="api", grants=self.config.grants, known=known)
+        except Problem as problem:
+            self._say_left_out("task", row.name, problem)
+            return None
+
+    def _parse_window(self, row: StoredWindow) -> Window | None:
+        try:
+            return parse_window(row.definition, origin="api", grants=self.config.grants, known=Known())
+        except Problem as problem:
+            self._say_left_out("window", row.name, problem)
+            return None
+
+    def _say_left_out(self, kind: str, name: str, problem: Problem) -> None:
+        self._log.error(f"{kind} {name} of the database is left out: {problem.message}", **_safe(problem.data))
+
+    def _warn_if_replaced(self, kind: str, name: str, before: StoredTask | StoredWindow | None) -> None:
+        if before is not None and before.origin != "file":
+            self._log.warning(f"{kind} {name} is in a file now: the one made through the socket is replaced")
+
+
+def _safe(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {"path": data.get("path"), "problem": data.get("problem")}

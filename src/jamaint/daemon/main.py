@@ -1,0 +1,67 @@
+"""jamaintd: reads its configuration, then serves in the foreground."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+import trio
+
+from jamaint import VERSION
+from jamaint.config import Config, ConfigInvalid, load, mistakes_text
+from jamaint.daemon.app import App
+from jamaint.errors import Problem
+from jamaint.host import journal
+
+EXIT_FAILED = 1
+EXIT_CONFIGURATION = 7
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the daemon; returns its exit code: 0 stopped, 1 could not start or had to end, 7 bad configuration."""
+    options = _parser().parse_args(arguments)
+    try:
+        config = _load(options.config)
+    except ConfigInvalid as error:
+        print(mistakes_text(error.mistakes), file=sys.stderr)
+        return EXIT_CONFIGURATION
+    if options.check:
+        for warning in config.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+        print(f"{config.path or 'no file, the built-in configuration'}: in order")
+        return 0
+    log = journal.configure(config.log.format, config.log.level)
+    app = App(config, lambda: _load(options.config), log)
+    code = 0
+    try:
+        trio.run(app.serve)
+    except* Problem as group:
+        for problem in _leaves(group):
+            log.error(str(problem))
+        code = EXIT_FAILED
+    return code
+
+
+def _load(path: str | None) -> Config:
+    return load(path, environ=os.environ, euid=os.geteuid())
+
+
+def _leaves(group: BaseExceptionGroup[Problem]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="jamaintd", description="Carries out the maintenance of this machine.")
+    parser.add_argument(
+        "--config", metavar="FILE", help="the configuration; conf.d/*.yaml beside it is merged after it"
+    )
+    parser.add_argument("--check", action="store_true", help="check the configuration, tell every mistake, and end")
+    parser.add_argument("--version", action="version", version=f"jamaintd {VERSION}")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""Writes are gathered: one task writes what has come while the last commit was under way, in one transaction.
+
+A lone write waits for nobody. Whoever writes goes on when it is durable. While the database is away everything waits
+here, in order, and is written when it is back: states are absolute and ids are ours, so that writing again what had
+arrived after all is harmless. All of it goes through the session that holds the daemon's lock; if another daemon has
+taken that meanwhile, this one ends.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Concatenate, ParamSpec, TypeVar
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from jamaint.core.executions import Execution
+from jamaint.errors import CONFLICT, Problem
+from jamaint.host.journal import MESSAGE_IDS
+from jamaint.host.postgres import Connection, DatabaseAwayError, OccurrenceTakenError, Postgres, Session
+from jamaint.store import executions, lock
+from jamaint.store.executions import LogLine
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+UNWRITTEN_LINES = 20_000
+"""Log lines that are kept while the database is away; more are counted and left out."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one commit writes. `changed` is by id: of several changes to one execution only the last is written."""
+
+    added: dict[str, Execution] = field(default_factory=dict)
+    changed: dict[str, Execution] = field(default_factory=dict)
+    logs: list[LogLine] = field(default_factory=list)
+    taken: set[str] = field(default_factory=set)
+    written: trio.Event = field(default_factory=trio.Event)
+
+
+class Recorder:
+    """The only writer of executions and their logs, and the keeper of the session that may write."""
+
+    def __init__(self, postgres: Postgres, holder: str, now: Callable[[], datetime], log: FilteringBoundLogger) -> None:
+        self._postgres = postgres
+        self._holder = holder
+        self._now = now
+        self._log = log
+        self._session: Session | None = None
+        self._connecting = trio.Lock()
+        self._next = _Batch()
+        self._work = trio.Event()
+        self._left_out = 0
+        self.away: str | None = None
+        """Why the database cannot be reached at the moment, or None."""
+        self.on_change: Callable[[], None] = lambda: None
+
+    async def serve(self) -> None:
+        """Writes until it is cancelled. Raises Problem(CONFLICT) when another daemon has the database."""
+        while True:
+            await self._work.wait()
+            self._work = trio.Event()
+            batch, self._next = self._next, _Batch()
+            await self.run(_write, batch)
+            batch.written.set()
+
+    async def add(self, execution: Execution) -> None:
+        """Writes a new execution. Raises OccurrenceTakenError when its occurrence has a row already."""
+        batch = self._next
+        batch.added[execution.id] = execution
+        self._work.set()
+        await batch.written.wait()
+        if execution.id in batch.taken:
+            raise OccurrenceTakenError
+
+    async def change(self, execution: Execution) -> None:
+        """Writes the present state of an execution that has been added."""
+        batch = self._next
+        batch.changed[execution.id] = execution
+        self._work.set()
+        await batch.written.wait()
+
+    def log_line(self, line: LogLine) -> None:
+        """Writes a line of an execution's log with the next commit; nobody waits for it."""
+        if len(self._next.logs) >= UNWRITTEN_LINES:
+            self._left_out += 1
+            return
+        if self._left_out:
+            left_out, self._left_out = self._left_out, 0
+            line = line._replace(message=f"{line.message} (before this, {left_out} lines were left out)")
+        self._next.logs.append(line)
+        self._work.set()
+
+    async def run(self, work: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kw: P.kwargs) -> T:
+        """Runs one change of state, again and again until the database has taken it: it must be harmless twice."""
+        attempt = 0
+        while True:
+            try:
+                session = await self.connect()
+                result = await session.run(work, *args, **kw)
+            except DatabaseAwayError as error:
+                self._gone(str(error))
+                await trio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
+                attempt += 1
+            else:
+                self._back()
+                return result
+
+    async def connect(self) -> Session:
+        """The session that holds the lock. Raises DatabaseAwayError, and Problem(CONFLICT) if somebody else has it."""
+        async with self._connecting:
+            if self._session is None or self._session.lost.is_set():
+                session = await self._postgres.open_session(lock.KEY)
+                if session is None:
+                    raise await self._taken()
+                await session.run(lock.note_holder, self._holder, self._now())
+                self._session = session
+            return self._session
+
+    async def close(self) -> None:
+        """Gives the lock back."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _taken(self) -> Problem:
+        holder = await self._postgres.run(lock.holder)
+        return Problem(CONFLICT, f"cannot use the database: {holder} uses it already; one daemon at a time")
+
+    def _gone(self, why: str) -> None:
+        if self.away is None:
+            self._log.error(
+                "the database is away, what must be kept waits for it", why=why, message_id=MESSAGE_IDS["database_lost"]
+            )
+        self.away = why
+        self.on_change()
+
+    def _back(self) -> None:
+        if self.away is not None:
+            self.away = None
+            self._log.info("the database is back", message_id=MESSAGE_IDS["database_back"])
+            self.on_change()
+
+
+async def _write(connection: Connection, batch: _Batch) -> None:
+    added, changed = list(batch.added.values()), list(batch.changed.values())
+    try:
+        await executions.write(connection, added, changed, batch.logs)
+    except OccurrenceTakenError:
+        await _write_one_by_one(connection, batch)
+
+
+async def _write_one_by_one(connection: Connection, batch: _Batch) -> None:
+    """The way when one new occurrence has a row already: all others are written all the same."""
+    for execution in batch.added.values():
+        try:
+            await executions.write(connection, [execution])
+        except OccurrenceTakenError:
+            batch.taken.add(execution.id)
+    await executions.write(connection, (), list(batch.changed.values()), batch.logs)

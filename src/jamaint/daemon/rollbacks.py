@@ -1,0 +1,195 @@
+"""Rollback points in the daemon's hands: undone when an operator asks, settled after a crash, purged when they expire."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from jamaint.core.executions import Execution, State, StepRecord, advance
+from jamaint.daemon import undoing
+from jamaint.daemon.current import Current
+from jamaint.daemon.recorder import Recorder
+from jamaint.daemon.runner import metrics_of
+from jamaint.errors import CONFLICT, Problem, refused
+from jamaint.host.clock import Clock
+from jamaint.host.journal import MESSAGE_IDS
+from jamaint.host.postgres import Postgres
+from jamaint.host.processes import end_all
+from jamaint.store import executions, rollback_points
+from jamaint.store.rollback_points import RollbackPoint
+
+HELD = ("open", "incomplete")
+
+
+class Rollbacks:
+    """What may be undone, and by whom it is being done."""
+
+    def __init__(
+        self, postgres: Postgres, recorder: Recorder, current: Current, clock: Clock, log: FilteringBoundLogger
+    ) -> None:
+        self._postgres = postgres
+        self._recorder = recorder
+        self._current = current
+        self._clock = clock
+        self._log = log
+        self._in_hand: set[str] = set()
+
+    async def point_of(self, execution: Execution) -> RollbackPoint:
+        """The execution's rollback point. Raises Problem when there is none, or none any more."""
+        point = await self._postgres.run(rollback_points.of_execution, execution.id)
+        if point is None:
+            why = "it kept no way back" if execution.steps else "it changed nothing"
+            raise refused(f"cannot roll back {execution.id[:8]}: {why}", [_reason(why)])
+        if point.status not in HELD or point.id in self._in_hand:
+            why = {
+                "undone": "it has been rolled back already",
+                "purging": "what it kept is being purged",
+                "purged": f"what it kept was purged after its retention (until {point.expires_at:%Y-%m-%d %H:%M} UTC)",
+            }.get(point.status, "it is being rolled back")
+            raise refused(f"cannot roll back {execution.id[:8]}: {why}", [_reason(why)])
+        return point
+
+    async def would_undo(self, execution: Execution) -> undoing.Undone:
+        """What `undo` would do now; changes nothing."""
+        point = await self.point_of(execution)
+        return await undoing.undo(point, _unheard, self._say_stderr, dry_run=True)
+
+    async def undo(self, execution: Execution) -> tuple[Execution, undoing.Undone]:
+        """Undoes an ended execution. What cannot be put back is told, and the point stays for another try."""
+        if execution.status in (State.SCHEDULED, State.RUNNING):
+            raise Problem(
+                CONFLICT,
+                f"cannot roll back {execution.id[:8]} while it is {execution.status.value}: cancel it first",
+                {"status": execution.status.value},
+            )
+        point = await self.point_of(execution)
+        self._in_hand.add(point.id)
+        try:
+            claimed = await self._recorder.run(rollback_points.move, point.id, list(HELD), "undoing")
+            if claimed is None:
+                raise refused("somebody else has just taken its rollback point", [_reason("rollback point taken")])
+            return await self._undo_claimed(execution, claimed)
+        finally:
+            self._in_hand.discard(point.id)
+            self.look_again()
+
+    async def settle(self) -> int:
+        """Brings what a daemon that died left behind to an end, before anything new starts. Returns how many."""
+        left = [
+            execution
+            for execution in await self._postgres.run(executions.unfinished)
+            if execution.status is State.RUNNING
+        ]
+        for execution in left:
+            await self._settle_one(execution)
+        for point in await self._postgres.run(rollback_points.half_way):
+            await self._settle_point(point)
+        return len(left)
+
+    async def purge_expired(self) -> None:
+        """Purges each point when its retention ends, for ever."""
+        while True:
+            expired = await self._recorder.run(rollback_points.expired, self._clock.now())
+            for point in expired:
+                await self._purge(point)
+            if not expired:
+                await self._clock.wait(await self._recorder.run(rollback_points.next_expiry))
+
+    def look_again(self) -> None:
+        """There may be a new expiry that comes earlier."""
+        self._clock.wake()
+
+    def _say_stderr(self, text: str) -> None:
+        self._log.warning("a worker said", text=text)
+
+    async def _settle_one(self, execution: Execution) -> None:
+        """The daemon died while this one ran: end what still lives of it, then undo it where its task says so."""
+        await trio.to_thread.run_sync(end_all, execution.id)
+        point = await self._postgres.run(rollback_points.of_execution, execution.id)
+        error = {"message": "interrupted: the daemon died while it ran", "kind": "interrupted"}
+        ended = advance(
+            execution,
+            State.FAILED,
+            completed_at=self._clock.now(),
+            error=error,
+            steps=tuple(_interrupted(step) for step in execution.steps),
+            reasons=({"guard": "interrupted", "verdict": "refuse", "detail": error["message"]},),
+        )
+        ended = replace(ended, metrics=metrics_of(ended.steps))
+        if point is None or not point.opening.get("auto_rollback") or point.status not in (*HELD, "undoing"):
+            await self._recorder.change(ended)
+        else:
+            claimed = await self._recorder.run(rollback_points.move, point.id, [*HELD, "undoing"], "undoing")
+            ended, _ = await self._undo_claimed(ended, claimed or point)
+        self._current.put(ended, "ended")
+        self._log.warning(
+            f"{execution.task_name}: was running when the daemon died, now {ended.status.value.replace('_', ' ')}",
+            execution=execution.id,
+            task=execution.task_name,
+            message_id=MESSAGE_IDS["execution_failed"],
+        )
+
+    async def _settle_point(self, point: RollbackPoint) -> None:
+        if point.status == "purging":
+            await self._purge_claimed(point)
+            return
+        found = await self._postgres.run(executions.by_reference, point.execution_id)
+        for execution in found:
+            await trio.to_thread.run_sync(end_all, execution.id)
+            await self._undo_claimed(execution, point)
+
+    async def _undo_claimed(self, execution: Execution, point: RollbackPoint) -> tuple[Execution, undoing.Undone]:
+        result = await undoing.undo(point, _unheard, self._say_stderr)
+        if result.is_whole:
+            steps = undoing.undone_steps(execution.steps)
+            execution = advance(execution, State.ROLLED_BACK, steps=steps)
+        # The execution first: if we die between the two, the point is still half way and the undo is done again.
+        await self._recorder.change(execution)
+        status = "undone" if result.is_whole else "incomplete"
+        await self._recorder.run(rollback_points.move, point.id, ["undoing"], status, result=result.to_json())
+        self._current.put(execution, "rollback")
+        (self._log.info if result.is_whole else self._log.error)(
+            f"{execution.task_name}: {result.says()}",
+            execution=execution.id,
+            task=execution.task_name,
+            message_id=MESSAGE_IDS["rollback_done" if result.is_whole else "rollback_incomplete"],
+        )
+        return execution, result
+
+    async def _purge(self, point: RollbackPoint) -> None:
+        if point.id in self._in_hand:
+            await self._clock.wait(None)  # a rollback has it; it wakes us when it ends
+            return
+        claimed = await self._recorder.run(rollback_points.move, point.id, list(HELD), "purging")
+        if claimed is not None:
+            await self._purge_claimed(claimed)
+
+    async def _purge_claimed(self, point: RollbackPoint) -> None:
+        freed, problems = await undoing.purge(point, _unheard, self._say_stderr)
+        result = {"freed_space": freed, "kept": [], "problems": problems}
+        await self._recorder.run(rollback_points.move, point.id, ["purging"], "purged", result=result)
+        for execution in await self._postgres.run(executions.by_reference, point.execution_id):
+            metrics = {**execution.metrics, "freed_on_purge": 0}
+            metrics["freed_space"] = int(metrics.get("freed_space", 0)) + freed
+            await self._recorder.change(replace(execution, metrics=metrics))
+            self._log.info(
+                f"{execution.task_name}: purged what was kept for a rollback",
+                execution=execution.id,
+                task=execution.task_name,
+                freed_space=freed,
+            )
+
+
+def _reason(detail: str) -> Mapping[str, Any]:
+    return {"guard": "rollback_point", "verdict": "refuse", "detail": detail}
+
+
+def _interrupted(step: StepRecord) -> StepRecord:
+    return replace(step, status="failed", error="interrupted") if step.status == "running" else step
+
+
+def _unheard(_line: undoing.Line) -> None:
+    """Nobody listens."""

@@ -1,0 +1,365 @@
+"""One execution, from its durable start to its durable end.
+
+The order is what makes it safe: its start is written before anything acts; its plan and the way back before the first
+step; each step's begin before the step. So whatever dies when, the next start knows what may have been touched.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from jamaint.config import Config
+from jamaint.core.estimates import ends_at, fraction_of
+from jamaint.core.executions import Execution, Progress, State, StepRecord, advance
+from jamaint.core.plans import Plan, Step, step_from_json, step_to_json
+from jamaint.core.tasks import Task
+from jamaint.daemon import undoing, views
+from jamaint.daemon.current import Current
+from jamaint.daemon.recorder import Recorder
+from jamaint.host.journal import MESSAGE_IDS
+from jamaint.host.worker import Worker, WorkerLost, open_worker
+from jamaint.store import rollback_points
+from jamaint.store.executions import LogLine
+from jamaint.store.rollback_points import RollbackPoint
+
+LAST_WRITE_SECONDS = 20.0
+"""How long the end of an execution may take to be written while the daemon is being stopped."""
+
+WITHOUT_WORKER = frozenset({"noop"})
+"""Executors that touch nothing outside and so need no process."""
+
+
+@dataclass(slots=True)
+class Stop:
+    """A wish that an execution stop: `kind` is timeout, cancelled, window_end or interrupted."""
+
+    asked: trio.Event = field(default_factory=trio.Event)
+    kind: str = ""
+    detail: str = ""
+
+    def ask(self, kind: str, detail: str) -> None:
+        """The first wish counts."""
+        if not self.asked.is_set():
+            self.kind, self.detail = kind, detail
+            self.asked.set()
+
+
+@dataclass(slots=True)
+class _Run:
+    """An execution under way: its value now, and what belongs to it."""
+
+    execution: Execution
+    task: Task
+    stop: Stop
+    plan: Plan = Plan(())
+    point: RollbackPoint | None = None
+    begun: int = 0
+    index: int = 0
+    lines: int = 0
+    error: Mapping[str, Any] | None = None
+
+
+class Runner:
+    """Runs executions; each call of `run` is one of them."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        current: Current,
+        now: Callable[[], datetime],
+        config: Callable[[], Config],
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._recorder = recorder
+        self._current = current
+        self._now = now
+        self._config = config
+        self._log = log
+        self._stops: dict[str, Stop] = {}
+        self.on_point: Callable[[], None] = lambda: None
+
+    def stop(self, execution_id: str, kind: str, detail: str) -> bool:
+        """Asks a running execution to stop at its next safe point; False if it does not run."""
+        stop = self._stops.get(execution_id)
+        if stop is not None:
+            stop.ask(kind, detail)
+        return stop is not None
+
+    def stop_all(self, kind: str, detail: str) -> int:
+        """Asks every running execution to stop; returns how many there are."""
+        for stop in self._stops.values():
+            stop.ask(kind, detail)
+        return len(self._stops)
+
+    async def run(self, execution: Execution, task: Task, recorded: bool, started: Callable[[], None]) -> Execution:
+        """Runs `execution` and returns it as it ended. `started` is called when its start is durable."""
+        run = _Run(advance(execution, State.RUNNING, started_at=self._now(), reasons=()), task, Stop())
+        self._stops[execution.id] = run.stop
+        try:
+            await (self._recorder.change if recorded else self._recorder.add)(run.execution)
+            started()
+            self._current.put(run.execution, "started")
+            self._say_started(run)
+            await self._perform(run)
+            await self._end(run)
+        except trio.Cancelled:
+            run.stop.ask("interrupted", "the daemon was stopped")
+            # The runner's last write: without it the next start would have to find out what is known here.
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + LAST_WRITE_SECONDS):
+                await self._end(run)
+            raise
+        finally:
+            del self._stops[execution.id]
+        return run.execution
+
+    async def plan(self, execution_id: str, task: Task) -> Plan:
+        """What `task` would do now; changes nothing. Raises undoing.Refused when its executor refuses, WorkerLost."""
+        if task.executor in WITHOUT_WORKER:
+            return Plan(())
+        opening = self._opening(execution_id, task)
+        async with open_worker(opening, on_line=lambda _line: None, on_stderr=self._say_stderr(execution_id)) as worker:
+            return _plan_of(await worker.ask({"do": "plan"}))
+
+    async def _perform(self, run: _Run) -> None:
+        if run.task.executor in WITHOUT_WORKER:
+            return
+        try:
+            await self._perform_in_worker(run)
+        except WorkerLost as error:  # it could not even be started
+            run.error = {"message": str(error), "kind": "lost"}
+        if run.error is not None and run.task.rollback.auto_rollback and run.point is not None:
+            await self._roll_back(run)
+
+    async def _perform_in_worker(self, run: _Run) -> None:
+        opening = self._opening(run.execution.id, run.task)
+        on_stderr = self._say_stderr(run.execution.id)
+        async with (
+            open_worker(opening, on_line=lambda line: self._hear(run, line), on_stderr=on_stderr) as worker,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(self._watch, run, worker)
+            try:
+                await self._go_through(run, worker, opening)
+            except (WorkerLost, undoing.Refused) as error:
+                if not run.stop.asked.is_set():
+                    kind = error.kind if isinstance(error, undoing.Refused) else "lost"
+                    run.error = {"message": str(error), "kind": kind}
+            except Exception as error:
+                run.error = self._internal(run, error)
+            nursery.cancel_scope.cancel()
+
+    async def _go_through(self, run: _Run, worker: Worker, opening: Mapping[str, Any]) -> None:
+        run.plan = _plan_of(await worker.ask({"do": "plan"}))
+        await self._write_plan(run, opening)
+        for run.index, step in enumerate(run.plan.steps):
+            if run.stop.asked.is_set() or run.error is not None:
+                return
+            await self._run_step(run, worker, step)
+
+    def _internal(self, run: _Run, error: Exception) -> Mapping[str, Any]:
+        ident = uuid4().hex[:8]
+        self._log.error("internal error in an execution", error_id=ident, execution=run.execution.id, exc_info=error)
+        return {"message": f"internal error {ident} ({type(error).__name__}): see the journal", "kind": "internal"}
+
+    async def _watch(self, run: _Run, worker: Worker) -> None:
+        """Hands a wish to stop on to the worker, and makes one of a timeout."""
+        timeout = run.task.timeout_seconds
+        with trio.move_on_after(float("inf") if timeout is None else timeout):
+            await run.stop.asked.wait()
+        run.stop.ask("timeout", f"it had not ended after {timeout:g} seconds" if timeout else "")
+        await worker.cancel()
+
+    async def _write_plan(self, run: _Run, opening: Mapping[str, Any]) -> None:
+        for warning in run.plan.warnings:
+            self._write_line(run, "warning", None, warning)
+        records = tuple(StepRecord(step.name) for step in run.plan.steps)
+        if any(step.undo is not None for step in run.plan.steps):
+            run.point = RollbackPoint(
+                id=str(uuid4()),
+                execution_id=run.execution.id,
+                status="open",
+                created_at=self._now(),
+                expires_at=self._now() + timedelta(seconds=self._config().rollback.retention_seconds),
+                opening={**opening, "auto_rollback": run.task.rollback.auto_rollback},
+                steps=tuple(replace(step, sample=()) for step in run.plan.steps),
+            )
+            await self._recorder.run(rollback_points.create, run.point)
+            self.on_point()
+        run.execution = replace(
+            run.execution, steps=records, rollback_point=None if run.point is None else run.point.id
+        )
+        await self._recorder.change(run.execution)
+
+    async def _run_step(self, run: _Run, worker: Worker, step: Step) -> None:
+        began = self._now()
+        run.begun = run.index + 1
+        if run.point is not None:
+            await self._recorder.run(rollback_points.begin_step, run.point.id, run.begun)
+        self._set_step(run, StepRecord(step.name, "running", began))
+        await self._recorder.change(run.execution)
+        self._current.put(run.execution, "step")
+        # Asked here or, from the next line on, heard by the worker: nothing is awaited in between.
+        asked = run.stop.asked.is_set()
+        answer: Mapping[str, Any] = {"is": "cancelled"} if asked else await worker.ask({"do": "run", "step": step_to_json(step)})
+        failed = answer.get("error")
+        status = {"done": "completed", "cancelled": "cancelled"}.get(answer["is"], "failed")
+        self._set_step(
+            run,
+            StepRecord(
+                name=step.name,
+                status=status,
+                started_at=began,
+                duration_ms=round((self._now() - began).total_seconds() * 1000),
+                details=answer.get("details", {}),
+                error=None if failed is None else failed["message"],
+            ),
+        )
+        if failed is not None and not run.stop.asked.is_set():
+            run.error = {"message": f"{step.name}: {failed['message']}", "kind": failed.get("kind", "failed")}
+        await self._recorder.change(run.execution)
+        self._current.put(run.execution, "step")
+
+    async def _roll_back(self, run: _Run) -> None:
+        assert run.point is not None  # the caller has looked
+        point = replace(run.point, begun=run.begun)
+        result = await undoing.undo(point, lambda line: self._hear(run, line), self._say_stderr(run.execution.id))
+        status = "undone" if result.is_whole else "incomplete"
+        await self._recorder.run(
+            rollback_points.move, point.id, ["open", "undoing"], status, result=result.to_json(), held_bytes=None
+        )
+        if result.is_whole:
+            run.execution = replace(run.execution, steps=undoing.undone_steps(run.execution.steps))
+            run.execution = advance(run.execution, State.ROLLED_BACK)
+        self._say_rolled_back(run.execution, result)
+
+    async def _end(self, run: _Run) -> None:
+        now = self._now()
+        execution = run.execution
+        if execution.status is State.RUNNING:
+            execution = advance(execution, _end_state(run), error=_error(run), reasons=_reasons(run))
+        else:  # rolled back: what failed stays told
+            execution = replace(execution, error=_error(run))
+        run.execution = replace(
+            execution, completed_at=now, metrics=metrics_of(execution.steps), progress=None, eta=None
+        )
+        await self._recorder.change(run.execution)
+        self._current.put(run.execution, "ended")
+        self._say_ended(run.execution)
+
+    def _opening(self, execution_id: str, task: Task) -> dict[str, Any]:
+        return {
+            "do": "open",
+            "execution": execution_id,
+            "executor": task.executor,
+            "task": {
+                "name": task.name,
+                "config": dict(task.config),
+                "rollback": task.rollback.enabled,
+                "mass_deletion": {"share": task.mass_deletion.share, "items": task.mass_deletion.items},
+                "timeout_seconds": task.timeout_seconds,
+            },
+            "now": views.time(self._now()),
+            "user": task.config.get("user") if task.executor != "command" else None,
+            "limits": {"low_space": self._config().rollback.low_space},
+        }
+
+    def _say_stderr(self, execution_id: str) -> Callable[[str], None]:
+        return lambda text: self._log.warning("a worker said", execution=execution_id, text=text)
+
+    def _hear(self, run: _Run, line: Mapping[str, Any]) -> None:
+        step = run.plan.steps[run.index].name if run.index < len(run.plan.steps) else None
+        if line["is"] == "log":
+            self._write_line(run, line["level"], step, line["message"])
+        elif line["is"] == "progress" and step is not None:
+            self._set_progress(run, step, line)
+
+    def _write_line(self, run: _Run, level: str, step: str | None, message: str) -> None:
+        run.lines += 1
+        self._recorder.log_line(LogLine(run.execution.id, run.lines, self._now(), level, step, message))
+        self._current.say(run.execution, level, step, message)
+
+    def _set_progress(self, run: _Run, step: str, line: Mapping[str, Any]) -> None:
+        weights = [max(one.bytes, one.items) for one in run.plan.steps]
+        fraction = fraction_of(weights, run.index, line["done"], line["total"])
+        progress = Progress(step, line["done"], line["total"], line["unit"], fraction)
+        began = run.execution.started_at or self._now()
+        run.execution = replace(run.execution, progress=progress, eta=ends_at(began, fraction, self._now()))
+        self._current.put(run.execution, "progress")
+
+    def _set_step(self, run: _Run, record: StepRecord) -> None:
+        steps = (*run.execution.steps[: run.index], record, *run.execution.steps[run.index + 1 :])
+        run.execution = replace(run.execution, steps=steps)
+
+    def _say_started(self, run: _Run) -> None:
+        self._log.info(
+            f"{run.task.name} started",
+            execution=run.execution.id,
+            task=run.task.name,
+            trigger=run.execution.trigger,
+            message_id=MESSAGE_IDS["execution_started"],
+        )
+
+    def _say_ended(self, execution: Execution) -> None:
+        failed = execution.status is State.FAILED
+        (self._log.error if failed else self._log.info)(
+            f"{execution.task_name} {execution.status.value.replace('_', ' ')}"
+            + (f": {execution.error['message']}" if execution.error else ""),
+            execution=execution.id,
+            task=execution.task_name,
+            status=execution.status.value,
+            duration_ms=execution.duration_ms,
+            message_id=MESSAGE_IDS["execution_failed" if failed else "execution_ended"],
+            **execution.metrics,
+        )
+
+    def _say_rolled_back(self, execution: Execution, result: undoing.Undone) -> None:
+        key = "rollback_done" if result.is_whole else "rollback_incomplete"
+        (self._log.info if result.is_whole else self._log.error)(
+            f"{execution.task_name}: {result.says()}",
+            execution=execution.id,
+            task=execution.task_name,
+            message_id=MESSAGE_IDS[key],
+        )
+
+
+def metrics_of(steps: tuple[StepRecord, ...]) -> dict[str, Any]:
+    """An execution's figures: the sums of its steps', as far as they have any (bytes; files as processed_items)."""
+    details = [step.details for step in steps if step.name != "analysis"]
+    sums = {
+        metric: sum(int(one.get(key, 0)) for one in details)
+        for metric, key in (("freed_space", "freed_space"), ("freed_on_purge", "freed_on_purge"))
+        if any(key in one for one in details)
+    }
+    if any("files" in one for one in details):
+        sums["processed_items"] = sum(int(one.get("files", 0)) for one in details)
+    return sums
+
+
+def _plan_of(answer: Mapping[str, Any]) -> Plan:
+    if answer["is"] != "plan":
+        error = answer.get("error") or {"message": "it was stopped before it had a plan", "kind": "cancelled"}
+        raise undoing.Refused(error["message"], error["kind"])
+    return Plan(tuple(step_from_json(step) for step in answer["steps"]), tuple(answer["warnings"]))
+
+
+def _end_state(run: _Run) -> State:
+    if run.stop.asked.is_set():
+        return State.FAILED if run.stop.kind == "timeout" else State.CANCELLED
+    return State.COMPLETED if run.error is None else State.FAILED
+
+
+def _error(run: _Run) -> Mapping[str, Any] | None:
+    if run.error is None and run.stop.asked.is_set():
+        return {"message": run.stop.detail, "kind": run.stop.kind}
+    return run.error
+
+
+def _reasons(run: _Run) -> tuple[Mapping[str, Any], ...]:
+    if not run.stop.asked.is_set():
+        return ()
+    return ({"guard": run.stop.kind, "verdict": "refuse", "detail": run.stop.detail},)

@@ -1,0 +1,377 @@
+"""The loop: it sleeps until the next moment or until woken, asks the core what to do, and has it done.
+
+Scheduled and requested executions wait in one queue and go one way. What is due is written down before the next due
+moment is reckoned; a request is answered when it is durable, as a row that waits or as one that runs.
+"""
+
+from bisect import insort
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from uuid import uuid4
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from jamaint.core import scheduling
+from jamaint.core.conditions import Facts
+from jamaint.core.executions import Execution, State, advance
+from jamaint.core.scheduling import Agenda, Occupied, Snapshot, Verdict, Waiting, decide, explain
+from jamaint.core.tasks import Condition, Task
+from jamaint.core.timetable import Occurrence, Timetable
+from jamaint.core.windows import Opening, Window, next_opening, opening_at
+from jamaint.daemon import views
+from jamaint.daemon.current import Current
+from jamaint.daemon.definitions import Definitions
+from jamaint.daemon.recorder import Recorder
+from jamaint.daemon.runner import Runner
+from jamaint.errors import Problem, refused
+from jamaint.host import facts
+from jamaint.host.clock import Clock
+from jamaint.host.journal import MESSAGE_IDS
+from jamaint.host.postgres import OccurrenceTakenError
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A request that is not written down yet: whoever asked waits for `settled`."""
+
+    settled: trio.Event = field(default_factory=trio.Event)
+    refusal: Problem | None = None
+
+
+class Scheduler:
+    """Owns what waits and what runs."""
+
+    def __init__(
+        self,
+        definitions: Definitions,
+        recorder: Recorder,
+        current: Current,
+        runner: Runner,
+        clock: Clock,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._definitions = definitions
+        self._recorder = recorder
+        self._current = current
+        self._runner = runner
+        self._clock = clock
+        self._log = log
+        self._waiting: list[Waiting] = []
+        self._asked: dict[str, _Asked] = {}
+        self._running: dict[str, Occupied] = {}
+        self._ended: dict[str, Execution] = {}
+        self._timetable = Timetable({}, 0)
+        self._openings: dict[str, Opening] = {}
+        self._turn_of_windows: datetime | None = None
+        self._draining = False
+        self._idle = trio.Event()
+        self.wake_at: datetime | None = None
+
+    @property
+    def state(self) -> str:
+        """active, disabled or draining."""
+        if self._draining:
+            return "draining"
+        return "active" if self._definitions.config.scheduler.enabled else "disabled"
+
+    @property
+    def openings(self) -> Mapping[str, Opening]:
+        """The windows that are open, by name."""
+        return self._openings
+
+    def running_in(self, window: str) -> int:
+        """How many executions run in a window."""
+        return sum(1 for occupied in self._running.values() if occupied.window == window)
+
+    def next_due(self, task: str) -> datetime | None:
+        """When the task is due next."""
+        return self._timetable.next_of(task)
+
+    def load(self, last: Mapping[str, datetime], ended: Mapping[str, Execution], waiting: list[Execution]) -> None:
+        """Takes over what the store knows: each task's last occurrence, how each ended, and what still waits."""
+        self._ended = dict(ended)
+        for execution in waiting:
+            try:
+                task = self._definitions.task(execution.task_name)
+            except Problem:
+                continue  # the task is gone: `settle_orphans` tells it
+            self._queue(execution, task)
+        self.take_definitions(last)
+
+    def take_definitions(self, last: Mapping[str, datetime] | None = None) -> None:
+        """Reckons the timetable anew from what is defined now; `last` tells of occurrences that have had their row."""
+        now = self._clock.now()
+        grace = self._definitions.config.scheduler.misfire_grace_seconds
+        self._timetable = Timetable(self._definitions.windows, grace)
+        for task in self._definitions.effective():
+            stored = self._definitions.stored.get(task.name)
+            since = now if stored is None else stored.due_from
+            before = None if last is None else last.get(task.id)
+            if last is None:
+                since = max(since, now)
+            self._timetable.put(task, max(since, before) if before is not None else since)
+        self._waiting = [
+            replace(waiting, paused_until=self._definitions.paused_until(waiting.task.name))
+            for waiting in self._waiting
+        ]
+        self._turn_of_windows = None
+        self._clock.wake()
+
+    def drain(self) -> int:
+        """Lets nothing start any more; returns how many run."""
+        self._draining = True
+        self._clock.wake()
+        return len(self._running)
+
+    async def drained(self) -> None:
+        """Returns when nothing runs."""
+        while self._running:
+            self._idle = trio.Event()
+            await self._idle.wait()
+
+    async def request(self, execution: Execution, task: Task) -> None:
+        """Takes a requested execution; returns when it is durable, waiting or running. Raises Problem(REFUSED)."""
+        waiting = Waiting(execution, task, self._definitions.paused_until(task.name))
+        asked = _Asked()
+        self._asked[execution.id] = asked
+        insort(self._waiting, waiting, key=scheduling.order)
+        self._clock.wake()
+        await asked.settled.wait()
+        if asked.refusal is not None:
+            raise asked.refusal
+
+    async def verdicts(self, execution: Execution, task: Task, moment: datetime) -> tuple[Verdict, ...]:
+        """What each guard says of `execution` if it were to start at `moment`; facts are those of now."""
+        waiting = Waiting(execution, task, self._definitions.paused_until(task.name))
+        found = await self._look(list(task.conditions))
+        snapshot = replace(self._snapshot(found), waiting=(), openings=self._openings_at(moment))
+        return explain(snapshot, waiting, moment)
+
+    async def cancel(self, execution_id: str, reason: str) -> bool:
+        """Cancels an execution that waits, or asks one that runs to stop; False if it does neither."""
+        for waiting in self._waiting:
+            if waiting.execution.id == execution_id:
+                self._waiting.remove(waiting)
+                verdict = Verdict("cancelled", "refuse", reason)
+                await self._give_up(waiting, (verdict,))
+                return True
+        return self._runner.stop(execution_id, "cancelled", reason)
+
+    async def serve(self) -> None:
+        """Runs until it is cancelled; what runs is asked to stop first by whoever cancels."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                self.wake_at = await self._turn(nursery)
+                if await self._clock.wait(self.wake_at) == "clock_set":
+                    self._log.warning("the wall clock was set: what is due next is reckoned anew")
+                    self._take_clock_change()
+
+    async def _turn(self, nursery: trio.Nursery) -> datetime | None:
+        now = self._clock.now()
+        due = list(self._timetable.take_due(now))
+        if due:
+            await self._write_due(due, now)
+        self._turn_windows(now)
+        conditions = [condition for waiting in self._waiting for condition in waiting.task.conditions]
+        snapshot = self._snapshot(await self._look(conditions))
+        agenda = decide(snapshot, now)
+        self._carry_out(agenda, nursery)
+        moments = (agenda.wake_at, self._timetable.wake_at(), self._turn_of_windows)
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def _carry_out(self, agenda: Agenda, nursery: trio.Nursery) -> None:
+        starting, skipped = set(agenda.start), dict(agenda.skip)
+        staying: list[Waiting] = []
+        for waiting in self._waiting:
+            ident = waiting.execution.id
+            if ident in starting:
+                self._running[ident] = self._occupied(waiting)
+                nursery.start_soon(self._run, waiting)
+            elif ident in skipped:
+                nursery.start_soon(self._give_up, waiting, skipped[ident])
+            else:
+                staying.append(self._hold(waiting, agenda.held[ident], nursery))
+        self._waiting = staying
+        for ident in agenda.stop:
+            self._runner.stop(ident, "window_end", "its window has ended, and the task says to stop then")
+
+    def _hold(self, waiting: Waiting, against: tuple[Verdict, ...], nursery: trio.Nursery) -> Waiting:
+        reasons = tuple(verdict.to_json() for verdict in against)
+        asked = self._asked.get(waiting.execution.id)
+        if reasons == waiting.execution.reasons and asked is None:
+            return waiting
+        held = replace(waiting, execution=replace(waiting.execution, reasons=reasons))
+        if asked is not None and not asked.settled.is_set():
+            del self._asked[waiting.execution.id]
+            nursery.start_soon(self._write_asked, held.execution, asked)
+        self._current.put(held.execution, "scheduled")
+        return held
+
+    async def _write_asked(self, execution: Execution, asked: _Asked) -> None:
+        await self._recorder.add(execution)
+        asked.settled.set()
+
+    async def _run(self, waiting: Waiting) -> None:
+        execution = waiting.execution
+        asked = self._asked.pop(execution.id, None)
+        try:
+            ended = await self._runner.run(
+                execution,
+                waiting.task,
+                recorded=asked is None,
+                started=lambda: None if asked is None else asked.settled.set(),
+            )
+            self._ended[waiting.task.name] = ended
+        finally:
+            del self._running[execution.id]
+            if not self._running:
+                self._idle.set()
+            self._clock.wake()
+
+    async def _give_up(self, waiting: Waiting, against: tuple[Verdict, ...]) -> None:
+        reasons = tuple(verdict.to_json() for verdict in against)
+        execution = waiting.execution
+        asked = self._asked.pop(execution.id, None)
+        if asked is not None:  # it was never promised: whoever asked is told, and the audit log
+            asked.refusal = refused(f"cannot run {waiting.task.name}: {against[0].detail}", reasons)
+            asked.settled.set()
+            return
+        ended = advance(execution, State.CANCELLED, completed_at=self._clock.now(), reasons=reasons)
+        await self._recorder.change(ended)
+        self._current.put(ended, "ended")
+        self._log.warning(
+            f"{waiting.task.name} was skipped: {against[0].detail}",
+            execution=execution.id,
+            task=waiting.task.name,
+            guard=against[0].guard,
+            message_id=MESSAGE_IDS["execution_skipped"],
+        )
+
+    async def _write_due(self, due: list[Occurrence], now: datetime) -> None:
+        """A row for each, before anything else: from here on none is lost."""
+        async with trio.open_nursery() as nursery:
+            for occurrence in due:
+                nursery.start_soon(self._write_occurrence, occurrence, now)
+
+    async def _write_occurrence(self, occurrence: Occurrence, now: datetime) -> None:
+        window = occurrence.window
+        execution = Execution(
+            id=str(uuid4()),
+            task_id=occurrence.task.id,
+            task_name=occurrence.task.name,
+            status=State.SCHEDULED,
+            trigger="schedule",
+            scheduled_for=occurrence.scheduled_for,
+            window_id=None if window is None else window.id,
+            window_name=None if window is None else window.name,
+            deadline=occurrence.deadline,
+            reasons=_missed(occurrence),
+        )
+        try:
+            await self._recorder.add(execution)
+        except OccurrenceTakenError:
+            self._log.info(
+                f"{occurrence.task.name} has had its occurrence of {views.time(occurrence.scheduled_for)} already",
+                task=occurrence.task.name,
+            )
+            return
+        self._queue(execution, occurrence.task)
+        self._current.put(execution, "scheduled")
+
+    def _queue(self, execution: Execution, task: Task) -> None:
+        waiting = Waiting(execution, task, self._definitions.paused_until(task.name))
+        insort(self._waiting, waiting, key=scheduling.order)
+        if self._current.get(execution.id) is None:
+            self._current.put(execution, "scheduled")
+
+    def _snapshot(self, found: Facts) -> Snapshot:
+        settings = self._definitions.config.scheduler
+        return Snapshot(
+            waiting=tuple(self._waiting),
+            running=self._running,
+            openings=self._openings,
+            ended=self._ended,
+            facts=found,
+            max_concurrent=settings.max_concurrent_tasks,
+            enabled=settings.enabled,
+            draining=self._draining,
+        )
+
+    def _occupied(self, waiting: Waiting) -> Occupied:
+        name = waiting.execution.window_name
+        opening = None if name is None else self._openings.get(name)
+        return Occupied(waiting.task, name, None if opening is None else opening.end)
+
+    async def _look(self, conditions: list[Condition]) -> Facts:
+        if not conditions:
+            return Facts()
+        # A file system that hangs must not hang the loop: it is left behind, and what it would have told is unknown.
+        with trio.move_on_after(2):
+            return await trio.to_thread.run_sync(facts.look, conditions, abandon_on_cancel=True)
+        return Facts()
+
+    def _openings_at(self, moment: datetime) -> dict[str, Opening]:
+        found = ((name, opening_at(window, moment)) for name, window in self._definitions.windows.items())
+        return {name: opening for name, opening in found if opening is not None}
+
+    def _turn_windows(self, now: datetime) -> None:
+        """Opens and closes windows; costs nothing until the next one does."""
+        if self._turn_of_windows is not None and now < self._turn_of_windows:
+            return
+        before, self._openings = self._openings, self._openings_at(now)
+        self._turn_of_windows = self._next_turn(now)
+        for name in self._openings.keys() - before.keys():
+            self._say_window(self._openings[name], "opened")
+        for name in before.keys() - self._openings.keys():
+            self._say_window(before[name], "closed")
+
+    def _say_window(self, opening: Opening, what: str) -> None:
+        self._current.publish(f"window.{what}", window=views.opening(opening))
+        self._log.info(f"window {opening.window.name} {what}", window=opening.window.name)
+
+    def _next_turn(self, now: datetime) -> datetime | None:
+        moments = [opening.end for opening in self._openings.values()]
+        moments += [found.start for window in self._definitions.windows.values() if (found := _next(window, now))]
+        return min(moments, default=None)
+
+    def _take_clock_change(self) -> None:
+        """Set back, a task is due again from the new now on; what has had its row is not written twice."""
+        now = self._clock.now()
+        for task in self._definitions.effective():
+            after, self_due = Timetable(self._definitions.windows, 0), self._timetable.next_of(task.name)
+            after.put(task, now)
+            earlier = after.next_of(task.name)
+            if earlier is not None and self_due is not None and earlier < self_due:
+                self._timetable.put(task, now)
+        self._turn_of_windows = None
+
+
+def new_execution(task: Task, window: Window | None, requested_by: str, now: datetime) -> Execution:
+    """A requested execution, not yet written down."""
+    return Execution(
+        id=str(uuid4()),
+        task_id=task.id,
+        task_name=task.name,
+        status=State.SCHEDULED,
+        trigger="request",
+        scheduled_for=now,
+        window_id=None if window is None else window.id,
+        window_name=None if window is None else window.name,
+        requested_by=requested_by,
+    )
+
+
+def _next(window: Window, now: datetime) -> Opening | None:
+    return next_opening(window, now)
+
+
+def _missed(occurrence: Occurrence) -> tuple[dict[str, str], ...]:
+    if not occurrence.missed:
+        return ()
+    detail = (
+        f"{occurrence.missed} earlier occurrences since {views.time(occurrence.missed_since)} were missed while the "
+        "daemon did not run; this one stands for them"
+    )
+    return ({"guard": "misfire", "verdict": "wait", "detail": detail},)

@@ -1,0 +1,101 @@
+"""The way back: the one mechanism that a failure, an operator and a crash's settlement all take."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from jamaint.core.executions import StepRecord
+from jamaint.core.plans import step_to_json, undo_order
+from jamaint.host.worker import WorkerLost, open_worker
+from jamaint.store.rollback_points import RollbackPoint
+
+Line = Mapping[str, Any]
+
+
+class Refused(Exception):  # noqa: N818 - it is a guard's answer
+    """An executor will not do what is asked; `kind` says which guard."""
+
+    def __init__(self, message: str, kind: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+@dataclass(slots=True)
+class Undone:
+    """What an undo has put back, removed, and left where it was."""
+
+    restored: int = 0
+    removed: int = 0
+    kept: list[Mapping[str, Any]] = field(default_factory=list)
+    problems: list[Mapping[str, Any]] = field(default_factory=list)
+
+    @property
+    def is_whole(self) -> bool:
+        """Nothing is left to put back."""
+        return not self.kept and not self.problems
+
+    def add(self, details: Mapping[str, Any]) -> None:
+        """Adds one step's figures."""
+        self.restored += int(details.get("restored", 0))
+        self.removed += int(details.get("removed", 0))
+        self.kept += details.get("kept", ())
+        self.problems += details.get("problems", ())
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is stored and sent."""
+        return {"restored": self.restored, "removed": self.removed, "kept": self.kept, "problems": self.problems}
+
+    def says(self) -> str:
+        """In a sentence."""
+        if self.is_whole:
+            return f"rolled back: {self.restored} restored, {self.removed} removed"
+        left = len(self.kept) + len(self.problems)
+        return f"rollback incomplete: {self.restored} restored, {left} left, the first is {self._first()}"
+
+    def _first(self) -> str:
+        first = [*self.kept, *self.problems][0]
+        return f"{first.get('path')}: {first.get('why')}"
+
+
+async def undo(
+    point: RollbackPoint, hear: Callable[[Line], None], on_stderr: Callable[[str], None], dry_run: bool = False
+) -> Undone:
+    """Undoes every step that was begun, the last first, in a worker of its own. Never raises for what it finds."""
+    result = Undone()
+    try:
+        async with open_worker({**point.opening, "do": "open"}, on_line=hear, on_stderr=on_stderr) as worker:
+            for step in undo_order(point.steps[: point.begun]):
+                answer = await worker.ask({"do": "undo", "step": step_to_json(step), "dry_run": dry_run})
+                result.add(answer.get("details", {}))
+                if answer["is"] != "done":
+                    result.problems.append({"path": step.name, "why": _why(answer)})
+                    break  # an earlier step may only be undone when the later ones are
+    except WorkerLost as error:
+        result.problems.append({"path": "", "why": str(error)})
+    return result
+
+
+async def purge(
+    point: RollbackPoint, hear: Callable[[Line], None], on_stderr: Callable[[str], None]
+) -> tuple[int, list[Mapping[str, Any]]]:
+    """Lets the way back go; the bytes that freed, and what could not be purged."""
+    freed, problems = 0, list[Mapping[str, Any]]()
+    try:
+        async with open_worker({**point.opening, "do": "open"}, on_line=hear, on_stderr=on_stderr) as worker:
+            for step in undo_order(point.steps):
+                answer = await worker.ask({"do": "purge", "step": step_to_json(step)})
+                freed += int(answer.get("details", {}).get("freed_space", 0))
+                if answer["is"] != "done":
+                    problems.append({"path": step.name, "why": _why(answer)})
+    except WorkerLost as error:
+        problems.append({"path": "", "why": str(error)})
+    return freed, problems
+
+
+def _why(answer: Line) -> str:
+    return str((answer.get("error") or {}).get("message", "it was stopped"))
+
+
+def undone_steps(steps: tuple[StepRecord, ...]) -> tuple[StepRecord, ...]:
+    """The records of steps that have been undone."""
+    return tuple(step if step.status == "planned" else replace(step, status="undone") for step in steps)

@@ -1,0 +1,185 @@
+"""Values as they go over the wire: the objects of the contract. Pure; only the client formats."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from jamaint.core.executions import Execution, Progress, StepRecord
+from jamaint.core.plans import Plan
+from jamaint.core.tasks import Task
+from jamaint.core.windows import Opening, Window
+from jamaint.store.audit import Entry
+from jamaint.store.rollback_points import RollbackPoint
+
+
+def time(moment: datetime | None) -> str | None:
+    """RFC 3339 in UTC, to the millisecond."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def execution(value: Execution, point: RollbackPoint | None = None) -> dict[str, Any]:
+    """An execution; its rollback point whole where it is known."""
+    return {
+        "id": value.id,
+        "task_id": value.task_id,
+        "task_name": value.task_name,
+        "window_id": value.window_id,
+        "window_name": value.window_name,
+        "status": value.status.value,
+        "trigger": value.trigger,
+        "scheduled_for": time(value.scheduled_for),
+        "started_at": time(value.started_at),
+        "completed_at": time(value.completed_at),
+        "duration": value.duration_ms,
+        "steps": [step(record) for record in value.steps],
+        "metrics": dict(value.metrics),
+        "rollback_point": rollback_point(value, point),
+        "error": None if value.error is None else dict(value.error),
+        "progress": None if value.progress is None else progress(value.progress),
+        "eta": time(value.eta),
+        "reasons": [dict(reason) for reason in value.reasons],
+        "requested_by": value.requested_by,
+    }
+
+
+def step(record: StepRecord) -> dict[str, Any]:
+    """A step of an execution."""
+    return {
+        "name": record.name,
+        "status": record.status,
+        "started_at": time(record.started_at),
+        "duration": record.duration_ms,
+        "details": dict(record.details),
+        "error": record.error,
+    }
+
+
+def progress(value: Progress) -> dict[str, Any]:
+    """How far an execution is."""
+    return {
+        "step": value.step,
+        "done": value.done,
+        "total": value.total,
+        "unit": value.unit,
+        "fraction": value.fraction,
+    }
+
+
+def rollback_point(value: Execution, point: RollbackPoint | None) -> dict[str, Any] | None:
+    """What an execution keeps; only its id where the rest was not asked for."""
+    if point is None:
+        return None if value.rollback_point is None else {"id": value.rollback_point}
+    return {
+        "id": point.id,
+        "status": point.status,
+        "created_at": time(point.created_at),
+        "expires_at": time(point.expires_at),
+        "bytes": point.bytes,
+        "problems": [*(point.result or {}).get("kept", ()), *(point.result or {}).get("problems", ())],
+    }
+
+
+def opening(value: Opening | None, running: int = 0) -> dict[str, Any] | None:
+    """One opening of a window, with how many executions run in it now."""
+    if value is None:
+        return None
+    return {
+        "window_id": value.window.id,
+        "window_name": value.window.name,
+        "starts_at": time(value.start),
+        "ends_at": time(value.end),
+        "starts_until": time(value.starts_until),
+        "timezone": value.window.timezone,
+        "duration_minutes": value.window.duration_minutes,
+        "max_concurrent_tasks": value.window.max_concurrent_tasks,
+        "running": running,
+    }
+
+
+def task(value: Task, *, enabled: bool, paused_until: datetime | None, next_due: datetime | None) -> dict[str, Any]:
+    """A task, as it was defined and as it stands."""
+    given = value.definition
+    return {
+        "id": value.id,
+        "name": value.name,
+        "description": value.description,
+        "type": value.type,
+        "category": value.category,
+        "priority": value.priority,
+        "schedule": given.get("schedule"),
+        "enabled": enabled,
+        "executor": value.executor,
+        "timeout": None if value.timeout_seconds is None else round(value.timeout_seconds * 1000),
+        "on_window_end": value.on_window_end,
+        "config": dict(given.get("config", {})),
+        "dependencies": list(given.get("dependencies", ())),
+        "conditions": list(given.get("conditions", ())),
+        "rollback": {"enabled": value.rollback.enabled, "auto_rollback": value.rollback.auto_rollback},
+        "mass_deletion": {"share": value.mass_deletion.share, "items": value.mass_deletion.items},
+        "notifications": dict(given.get("notifications", {})),
+        "origin": value.origin,
+        "paused_until": time(paused_until),
+        "next_due": time(next_due),
+    }
+
+
+def window(value: Window, current: Opening | None, following: Opening | None, running: int) -> dict[str, Any]:
+    """A window, as it was defined, and its openings now and next."""
+    given = value.definition
+    return {
+        "id": value.id,
+        "name": value.name,
+        "description": value.description,
+        "schedule": given.get("schedule"),
+        "duration": value.duration_minutes,
+        "timezone": value.timezone,
+        "cutoff": value.cutoff_minutes,
+        "allowed_tasks": list(value.allowed_tasks),
+        "max_concurrent_tasks": value.max_concurrent_tasks,
+        "emergency_override": value.emergency_override,
+        "conditions": list(given.get("conditions", ())),
+        "notifications": dict(given.get("notifications", {})),
+        "enabled": value.enabled,
+        "origin": value.origin,
+        "current": opening(current, running),
+        "next": opening(following),
+    }
+
+
+def plan(value: Plan) -> dict[str, Any]:
+    """What an execution would do."""
+    steps = [
+        {
+            "name": one.name,
+            "says": one.says,
+            "items": one.items,
+            "bytes": one.bytes,
+            "undo": one.undo is not None,
+            "sample": [dict(item) for item in one.sample],
+        }
+        for one in value.steps
+    ]
+    return {"steps": steps, "warnings": list(value.warnings)}
+
+
+def audit_entry(number: int, entry: Entry) -> dict[str, Any]:
+    """Who did what."""
+    return {
+        "id": number,
+        "at": time(entry.at),
+        "uid": entry.uid,
+        "pid": entry.pid,
+        "user": entry.user,
+        "role": entry.role,
+        "method": entry.method,
+        "object": entry.object,
+        "outcome": entry.outcome,
+        "detail": dict(entry.detail),
+    }
+
+
+def log_line(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of an execution's log."""
+    return {**row, "at": time(row["at"])}

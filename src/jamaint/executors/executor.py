@@ -1,0 +1,70 @@
+"""What every executor is: it plans without touching, does one step, puts it back, and at last lets the way back go."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from jamaint.core.plans import Plan, Step
+from jamaint.core.tasks import MassDeletion
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one execution is given. `config` is the task's, normalised: seconds and bytes; `now` is when it started."""
+
+    execution: str
+    task_name: str
+    config: Mapping[str, Any]
+    keeps_way_back: bool
+    mass_deletion: MassDeletion
+    timeout_seconds: float | None
+    now: datetime
+    low_space: float
+    """Share of a file system (0..1); with less than that free, files are unlinked and not kept in the trash."""
+
+
+class Host(Protocol):
+    """How an executor speaks while it works."""
+
+    def progress(self, done: int, total: int | None, unit: str) -> None:
+        """Says how far the step is; `unit` is items or bytes. Cheap: call it as often as you like."""
+
+    def log(self, level: str, message: str) -> None:
+        """Writes one line to the execution's log; `level` is info, warning or error."""
+
+    def checkpoint(self) -> None:
+        """A safe point: raises Stopped when the execution is to stop."""
+
+
+class Stopped(Exception):  # noqa: N818 - it is not an error
+    """The execution is to stop here, where nothing is half done. Passes through an executor."""
+
+
+class StepFailed(Exception):  # noqa: N818 - the glossary's word
+    """The only error an executor raises on purpose; `details` are the figures of what was done all the same."""
+
+    def __init__(self, message: str, kind: str = "failed", details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind = kind  # failed, refused (a guard), timeout, exit, unsafe
+        self.details = dict(details or {})
+
+
+class Executor(Protocol):
+    """One kind of work. It lives in a worker process of its own, for one execution."""
+
+    def __init__(self, work: Work, host: Host) -> None: ...
+
+    def plan(self) -> Plan:
+        """Looks and changes nothing, so that the plan is the dry run. Raises StepFailed when a guard refuses."""
+
+    def run(self, step: Step) -> dict[str, Any]:
+        """Does one planned step and returns its details. Raises StepFailed, Stopped."""
+
+    def undo(self, step: Step, dry_run: bool) -> dict[str, Any]:
+        """Puts back what `run` did: {restored, removed, kept, problems}. Right also when `run` was cut short or
+        never began, and when it is called again."""
+
+    def purge(self, step: Step) -> dict[str, Any]:
+        """Lets the way back go: {freed_space, items}."""

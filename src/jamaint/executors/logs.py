@@ -1,0 +1,222 @@
+"""logs.cleanup: deletes old logs, compresses those no longer written to, and moves aged ones to an archive."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from jamaint.core.logs import ARCHIVE, CLEANUP, COMPRESSION, LogRules, Sorting, too_many
+from jamaint.core.plans import Plan, Step
+from jamaint.executors.executor import Host, StepFailed, Work
+from jamaint.host.compression import Codec, codec
+from jamaint.host.leaving import Leaving, Telling, is_in, open_archive
+from jamaint.host.openfiles import OpenFiles, open_files
+from jamaint.host.purge import purge
+from jamaint.host.replacing import Packing
+from jamaint.host.restore import undo
+from jamaint.host.roots import Root, RootRefused
+from jamaint.host.skipped import Skipped, words
+from jamaint.host.survey import SAMPLE, Found, Survey, free_bytes, survey
+from jamaint.host.taking import DiskStopped
+from jamaint.host.trash import Busy
+
+ANALYSIS = "analysis"
+_HIDDEN = (
+    "the open files of {count} processes cannot be seen with these rights: a log that one of them still writes to is "
+    "known by its age alone"
+)
+
+
+class LogsCleanup:
+    """The executor of logs.cleanup; executors/executor.py says what each method promises."""
+
+    def __init__(self, work: Work, host: Host) -> None:
+        self._work, self._host = work, host
+        self._rules = LogRules.of(work.config, work.now)
+        self._codec: Codec | None = None
+        self._survey: Survey | None = None
+        self._skipped = Skipped()
+
+    def plan(self) -> Plan:
+        """See Executor. StepFailed is unsafe when every root is, refused when too much would be deleted."""
+        held = open_files()
+        found = self._look(held)
+        warnings = [refusal.why for refusal in found.refused]
+        if found.refused and not found.found and all(refusal.kind == "unsafe" for refusal in found.refused):
+            raise StepFailed("; ".join(warnings), kind="unsafe")
+        for root in found.found:
+            why = too_many(root.path, root.count(CLEANUP), root.files, self._work.mass_deletion)
+            if why is not None:
+                raise StepFailed(why, kind="refused", details={"root": root.path, "files": root.count(CLEANUP)})
+        if held.hidden:
+            warnings.append(_HIDDEN.format(count=held.hidden))
+        if self._rules.compress_seconds is not None:
+            self._codec, warning = codec(self._rules.algorithm)
+            warnings += [warning] if warning else []
+        steps = [self._plan_analysis(found), *(self._plan_step(name, found.found) for name in self._rules.steps())]
+        if self._rules.archive_seconds is not None:
+            steps[-1] = self._plan_archive(steps[-1], warnings)
+        warnings += [f"{item['path']} is left alone: {item['why']}" for item in self._skipped.problems]
+        return Plan(tuple(steps), tuple(warnings))
+
+    def run(self, step: Step) -> dict[str, Any]:
+        """See Executor. A step in which some files could not be dealt with is done; `problems` has them."""
+        if self._survey is None:  # another worker has planned
+            self.plan()
+        assert self._survey is not None
+        if step.name == ANALYSIS:
+            return self._analysis(self._survey)
+        telling = Telling(self._host.checkpoint, self._host.progress)
+        leaving = Leaving(step.name, self._survey.found, step.undo, telling)
+        try:
+            with leaving:
+                self._carry_out(step, leaving)
+        except (DiskStopped, Busy) as reason:
+            raise StepFailed(str(reason), details=leaving.details()) from None
+        except OSError as error:
+            raise StepFailed(words(error), details=leaving.details()) from error
+        details = leaving.details()
+        if details["problems"] and not details["files"]:
+            first = details["problems"][0]
+            raise StepFailed(f"nothing could be done: {first['path']}: {first['why']}", details=details)
+        return details
+
+    def undo(self, step: Step, dry_run: bool) -> dict[str, Any]:
+        """See Executor. `kept` is what others have put in a place or changed; `problems` what went wrong."""
+        if step.undo is None:
+            return {"restored": 0, "removed": 0, "kept": [], "problems": []}
+        return self._in_trash(lambda way, told: undo(way, dry_run, self._host.checkpoint, told), step)
+
+    def purge(self, step: Step) -> dict[str, Any]:
+        """See Executor. freed_space is what the disk got back, in bytes."""
+        if step.undo is None:
+            return {"freed_space": 0, "items": 0, "problems": []}
+        return self._in_trash(lambda way, told: purge(way, self._host.checkpoint, told), step)
+
+    def _carry_out(self, step: Step, leaving: Leaving) -> None:
+        if step.name == CLEANUP:
+            leaving.delete()
+        elif step.name == COMPRESSION:
+            assert self._codec is not None
+            leaving.replace(Packing(self._codec))
+        elif "refused" in step.args:
+            raise StepFailed(step.args["refused"], step.args["kind"], leaving.details())
+        else:
+            leaving.move(step.args["root"], step.args["prefix"])
+
+    def _in_trash(
+        self, act: Callable[[Mapping[str, Any], Callable[[int], None]], dict[str, Any]], step: Step
+    ) -> dict[str, Any]:
+        try:
+            return act(step.undo or {}, lambda done: self._host.progress(done, step.items, "items"))
+        except Busy as busy:
+            raise StepFailed(str(busy), kind="refused") from None
+        except OSError as error:
+            raise StepFailed(words(error)) from error
+
+    def _look(self, held: OpenFiles) -> Survey:
+        self._skipped = skipped = Skipped()
+        sorting, archive = Sorting(self._rules), self._rules.archive_directory
+
+        def sort(root: Root, rel: str, name: str, seen: os.stat_result) -> str:
+            archived = bool(archive) and is_in(root.name(rel), archive)
+            what = sorting(name, seen.st_size, seen.st_mtime_ns, seen.st_nlink, archived)
+            if seen.st_nlink > 1 and sorting.hard_linked(name, seen.st_size, seen.st_mtime_ns, seen.st_nlink):
+                skipped.add(root.name(rel, name), f"it has {seen.st_nlink} names (hard links): not compressed")
+            return what
+
+        paths, exclude = self._work.config["log_paths"], self._work.config.get("exclude") or ()
+        self._survey = survey(paths, exclude, sort, held, skipped, self._host.checkpoint)
+        return self._survey
+
+    def _plan_analysis(self, found: Survey) -> Step:
+        files, size = sum(root.files for root in found.found), sum(root.bytes for root in found.found)
+        count = len(found.found)
+        says = f"Look at {files} logs below {count} {'directory' if count == 1 else 'directories'}; change nothing."
+        return Step(ANALYSIS, says, items=files, bytes=size)
+
+    def _plan_step(self, name: str, found: Sequence[Found]) -> Step:
+        direct = self._direct(found)
+        roots = [{"path": root.path, "times": root.times} for root in found if root.path not in direct]
+        count, size = sum(root.count(name) for root in found), sum(root.size(name) for root in found)
+        says = [self._rules.says(name, count, self._codec.suffix if self._codec else "")]
+        if roots:
+            says.append("What goes is kept in the trash: it can be put back until the trash is emptied, and takes its")
+            says.append("space until then.")
+        for why in sorted(set(direct.values())):
+            says.append(f"{why}: there it goes at once, and cannot be put back.")
+        sample = [
+            {"path": path, "bytes": size, "age_seconds": (self._rules.now_ns - written) / 10**9}
+            for root in found
+            for path, size, written in root.sample.get(name, ())
+        ]
+        undo = {"trash": self._work.execution, "step": name, "roots": roots} if roots else None
+        return Step(name, " ".join(says), {"direct": direct}, undo, count, size, tuple(sample[:SAMPLE]))
+
+    def _plan_archive(self, step: Step, warnings: list[str]) -> Step:
+        """Adds where the archive is, which is a root of its own; one that cannot be used makes the step fail."""
+        undo, args = step.undo, dict(step.args)
+        try:
+            root, prefix = open_archive(self._rules.archive_directory)
+        except RootRefused as refusal:
+            warnings.append(f"the archive cannot be used: {refusal.why}")
+            args |= {"refused": refusal.why, "kind": _kind(refusal)}
+        else:
+            with root:
+                args |= {"root": root.path, "prefix": prefix}
+                if undo is not None and root.path not in [entry["path"] for entry in undo["roots"]]:
+                    entry = {"path": root.path, "times": [root.stat.st_atime_ns, root.stat.st_mtime_ns]}
+                    undo = {**undo, "roots": [*undo["roots"], entry]}
+        return Step(step.name, step.says, args, undo, step.items, step.bytes, step.sample)
+
+    def _direct(self, found: Sequence[Found]) -> dict[str, str]:
+        """Roots in which nothing goes to the trash, and why."""
+        if not self._work.keeps_way_back:
+            return {root.path: "The task keeps no way back" for root in found}
+        floor = self._work.low_space
+        return {
+            root.path: f"Only {root.free_share:.1%} of the disk of {root.path} is free (the limit is {floor:.1%})"
+            for root in found
+            if root.free_share < floor
+        }
+
+    def _analysis(self, found: Survey) -> dict[str, Any]:
+        roots = [
+            {
+                "path": root.path,
+                "files": root.files,
+                "bytes": root.bytes,
+                "oldest": _moment(root.oldest),
+                "newest": _moment(root.newest),
+                "by_class": {
+                    name: {"files": root.count(name), "bytes": root.size(name)} for name in self._rules.steps()
+                },
+            }
+            for root in found.found
+        ]
+        return {
+            "files": sum(root.files for root in found.found),
+            "bytes": sum(root.bytes for root in found.found),
+            "freed_space": 0,
+            "freed_on_purge": 0,
+            "roots": roots,
+            "refused": [{"path": refusal.path, "why": refusal.why} for refusal in found.refused],
+            "free_bytes_before": free_bytes(found.found),
+            "free_bytes_after": free_bytes(found.found),
+            **self._skipped.details(),
+        }
+
+
+def _kind(refusal: RootRefused) -> str:
+    return "unsafe" if refusal.kind == "unsafe" else "failed"
+
+
+def _moment(nanoseconds: int | None) -> str | None:
+    """A time of a file as it goes on the wire; None also for one that no calendar has."""
+    if nanoseconds is None:
+        return None
+    try:
+        at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=nanoseconds // 1000)
+    except OverflowError:
+        return None
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

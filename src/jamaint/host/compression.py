@@ -1,0 +1,88 @@
+"""Compression as a stream: how a file is packed, and how what was packed is proven before its source goes."""
+
+import importlib
+import os
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from jamaint.host.copies import CHUNK, Sum, write_all
+
+_UNPACKED_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """A way to compress: `suffix` is what its files end in, `library` what does the work."""
+
+    suffix: str
+    library: str
+    _module: Any
+
+    def pack(self, source: int, target: int, size: int, tick: Callable[[int], None]) -> Sum:
+        """Compresses from one open file into another and returns the sum of what was read. Raises OSError."""
+        if self.suffix == ".zst":
+            packer = self._module.ZstdCompressor(level=3, write_checksum=True).compressobj(size=size)
+        else:
+            packer = self._module.compressobj(2 if self.library == "isal" else 6, zlib.DEFLATED, 31)
+        total = Sum()
+        while chunk := os.read(source, CHUNK):
+            total = total.add(chunk)
+            if total.length > size:
+                break  # it grows: what was promised to the packer no longer holds, and the source stays anyway
+            write_all(target, packer.compress(chunk))
+            tick(len(chunk))
+        if total.length == size:
+            write_all(target, packer.flush())
+        return total
+
+    def unpack(self, packed: int, tick: Callable[[int], None]) -> Sum | None:
+        """The sum of what an open compressed file holds; None when it is damaged. Raises OSError."""
+        os.lseek(packed, 0, os.SEEK_SET)
+        try:
+            return self._unpack_zstd(packed, tick) if self.suffix == ".zst" else self._unpack_gzip(packed, tick)
+        except self._module.ZstdError if self.suffix == ".zst" else self._module.error:
+            return None
+
+    def _unpack_zstd(self, packed: int, tick: Callable[[int], None]) -> Sum:
+        total = Sum()
+        with (
+            os.fdopen(os.dup(packed), "rb", buffering=0) as source,
+            self._module.ZstdDecompressor().stream_reader(source, read_size=CHUNK) as reader,
+        ):
+            while chunk := reader.read(_UNPACKED_CHUNK):
+                total = total.add(chunk)
+                tick(0)
+        return total
+
+    def _unpack_gzip(self, packed: int, tick: Callable[[int], None]) -> Sum | None:
+        total, reader = Sum(), self._module.decompressobj(31)
+        while chunk := os.read(packed, CHUNK):
+            while chunk:
+                total = total.add(reader.decompress(chunk, _UNPACKED_CHUNK))
+                chunk = reader.unconsumed_tail
+                tick(0)
+        total = total.add(reader.flush())
+        return total if reader.eof and not reader.unused_data else None
+
+
+def codec(algorithm: str) -> tuple[Codec, str | None]:
+    """The codec for zstd or gzip, and a warning where another one has to stand in for it."""
+    # The libraries are optional, and each costs a worker that compresses nothing milliseconds: so not at the top.
+    if algorithm == "zstd":
+        zstandard = _library("zstandard")
+        if zstandard is not None:
+            return Codec(".zst", "zstandard", zstandard), None
+    isal = _library("isal.isal_zlib")
+    found = Codec(".gz", "zlib", zlib) if isal is None else Codec(".gz", "isal", isal)
+    if algorithm == "zstd":
+        return found, "zstandard is not installed: compressing with gzip instead"
+    return found, None
+
+
+def _library(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None

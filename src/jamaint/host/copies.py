@@ -1,0 +1,141 @@
+"""Copies: a file's bytes with its holes, its owner, mode, times and attributes, each by open file, and the proof."""
+
+import errno
+import os
+import stat
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from jamaint.host.skipped import words
+
+CHUNK = 1 << 20
+"""Bytes between two safe points."""
+
+_MUST_STAY = ("user.", "system.posix_acl_", "security.capability")
+"""Attributes without which a copy is not the same file; others (labels of the system) are kept where possible."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """Length and CRC-32 of bytes seen so far."""
+
+    length: int = 0
+    crc: int = 0
+
+    def add(self, chunk: bytes) -> "Sum":
+        """The sum with more bytes behind."""
+        return Sum(self.length + len(chunk), zlib.crc32(chunk, self.crc))
+
+
+class NotTheSame(Exception):  # noqa: N818 - it is a finding
+    """A copy cannot be made like its source, and why."""
+
+
+def open_source(name: str, dir_fd: int) -> int:
+    """Opens a regular file for reading: follows no link, waits for no FIFO, leaves its access time where we may."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        fd = os.open(name, flags | os.O_NOATIME, dir_fd=dir_fd)
+    except OSError as error:
+        if error.errno != errno.EPERM:
+            raise
+        fd = os.open(name, flags, dir_fd=dir_fd)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise FileNotFoundError(errno.ENOENT, "replaced meanwhile", name)
+    return fd
+
+
+def copy_bytes(source: int, target: int, size: int, tick: Callable[[int], None]) -> Sum:
+    """Copies an open file, holes as holes, and returns the sum of what was read. Raises OSError."""
+    total = Sum()
+    os.ftruncate(target, size)
+    for start, end in _pieces(source, size):
+        total = _add_hole(total, start - total.length, tick)
+        os.lseek(source, start, os.SEEK_SET)
+        os.lseek(target, start, os.SEEK_SET)
+        while total.length < end:
+            chunk = os.read(source, min(CHUNK, end - total.length))
+            if not chunk:
+                return total
+            write_all(target, chunk)
+            total = total.add(chunk)
+            tick(len(chunk))
+    return _add_hole(total, size - total.length, tick)
+
+
+def read_back(copy: int, size: int, tick: Callable[[int], None]) -> Sum:
+    """The sum of an open copy, from the disk where the system lets us. Raises OSError."""
+    os.posix_fadvise(copy, 0, 0, os.POSIX_FADV_DONTNEED)
+    total = Sum()
+    for start, end in _pieces(copy, size):
+        total = _add_hole(total, start - total.length, tick)
+        os.lseek(copy, start, os.SEEK_SET)
+        while total.length < end and (chunk := os.read(copy, min(CHUNK, end - total.length))):
+            total = total.add(chunk)
+            tick(0)
+    return _add_hole(total, size - total.length, tick)
+
+
+def copy_attributes(source: int, target: int, seen: os.stat_result) -> None:
+    """Gives an open file owner, mode, extended attributes (access lists too) and times of another.
+
+    Raises NotTheSame when one of those cannot be given that make the file what it is.
+    """
+    try:
+        if (seen.st_uid, seen.st_gid) != (os.geteuid(), os.getegid()):
+            os.fchown(target, seen.st_uid, seen.st_gid)
+        os.fchmod(target, stat.S_IMODE(seen.st_mode))
+    except OSError as error:
+        raise NotTheSame(f"owner or mode could not be kept: {words(error)}") from None
+    for name in _attributes(source):
+        try:
+            os.setxattr(target, name, os.getxattr(source, name))
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise
+            if name.startswith(_MUST_STAY):
+                raise NotTheSame(f"{name} could not be kept: {words(error)}") from None
+    os.utime(target, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Writes all of it. Raises OSError."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _attributes(fd: int) -> list[str]:
+    try:
+        return os.listxattr(fd)
+    except OSError:  # a file system without
+        return []
+
+
+def _pieces(fd: int, size: int) -> Iterator[tuple[int, int]]:
+    """Where the data is, up to `size`; all of it on file systems that do not tell."""
+    at = 0
+    while at < size:
+        try:
+            start = os.lseek(fd, at, os.SEEK_DATA)
+            end = os.lseek(fd, start, os.SEEK_HOLE)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole from here
+                return
+            start, end = at, size
+        if start >= size:
+            return
+        yield start, min(end, size)
+        at = end
+
+
+def _add_hole(total: Sum, length: int, tick: Callable[[int], None]) -> Sum:
+    zeros = bytes(min(CHUNK, max(length, 0)))
+    while length > 0:
+        piece = zeros[:length]
+        total = total.add(piece)
+        tick(len(piece))
+        length -= len(piece)
+    return total

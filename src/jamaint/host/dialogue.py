@@ -1,0 +1,27 @@
+"""What both ends of a worker's pipes agree on: one JSON object a line, and which of them ends an operation."""
+
+from typing import Any
+
+from jamaint import wire
+
+LINE_LIMIT = 16 << 20
+"""Bytes of one line, newline not counted: room for the plan of some hundred thousand files."""
+
+FINAL = frozenset({"plan", "done", "failed", "cancelled"})
+"""What `is` says in the one line that ends an operation; progress and log lines come before it."""
+
+
+def line(message: dict[str, Any]) -> bytes:
+    """Raises TypeError or ValueError for what JSON cannot say, ValueError for a line over the limit."""
+    data = wire.dumps(message).encode("utf-8")
+    if len(data) > LINE_LIMIT:
+        raise ValueError(f"a line of {len(data)} bytes, and at most {LINE_LIMIT} may go at once")
+    return data + b"\n"
+
+
+def parse(data: bytes) -> dict[str, Any]:
+    """The inverse of `line`. Raises ValueError for anything but one JSON object."""
+    value = wire.loads(data.decode("utf-8"))
+    if not isinstance(value, dict):
+        raise ValueError("not an object")
+    return value

@@ -1,0 +1,201 @@
+"""Leaving: carries out one step over all roots of a survey: files are deleted, compressed or moved to an archive."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from jamaint.host.openfiles import open_files
+from jamaint.host.replacing import Copying, Maker, Replacing, archive_place
+from jamaint.host.roots import NotEntered, Place, Root, RootRefused, open_root
+from jamaint.host.skipped import Skipped
+from jamaint.host.survey import Found, free_bytes
+from jamaint.host.taking import Direct, Held, Taken, WayOut
+from jamaint.host.trash import Trash
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """How it speaks while it works: `checkpoint` may raise, and then what is done stands and can be undone."""
+
+    checkpoint: Callable[[], None]
+    progress: Callable[[int, int | None, str], None]
+
+
+class Leaving:
+    """One step while it is carried out. `way_back` is Step.undo: roots that are not in it leave no way back.
+
+    A context: its end makes durable what was done. Everything in it raises DiskStopped when nothing more can be done,
+    Busy, and what `telling.checkpoint` raises.
+    """
+
+    def __init__(self, what: str, found: Sequence[Found], way_back: Mapping[str, Any] | None, telling: Telling) -> None:
+        self._what, self._found, self._telling = what, [root for root in found if root.count(what)], telling
+        self._way_back = way_back or {"roots": []}
+        self._numbers = {entry["path"]: number for number, entry in enumerate(self._way_back["roots"])}
+        self._open_files = open_files()
+        self._roots = found
+        self._free_before = free_bytes(found)
+        self._stack = ExitStack()
+        self._ways: dict[tuple[str, bool], WayOut] = {}
+        self._parts: list[tuple[bool, Taken | Replacing]] = []
+        self._done = 0
+        self._total = sum(root.count(what) for root in found)
+        self._total_bytes = sum(root.size(what) for root in found)
+        self.skipped = Skipped()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stack.__exit__(kind, error, at)
+
+    def delete(self) -> None:
+        """Deletes the files."""
+        for found in self._found:
+            with self._noting_refusal(found):
+                way, taken = self._way(found, found.reopen), Taken()
+                self._parts.append((self._keeps(found), taken))
+                held = self._held(way.root)
+                for place, names, prints in self._places(way.root, found):
+                    way.take(place, names, prints, held, taken, self.skipped)
+                    self._done += len(names)
+                    self._telling.progress(self._done, self._total, "items")
+                    self._telling.checkpoint()
+
+    def replace(self, maker: Maker) -> None:
+        """Replaces each file by what `maker` makes of it, in the same directory."""
+        for found in self._found:
+            with self._noting_refusal(found):
+                way = self._way(found, found.reopen)
+                replacing = self._replacing(maker, found, way, way)
+                for place, names, prints in self._places(way.root, found):
+                    self._replace_some(replacing, place, place, names, prints)
+
+    def move(self, archive: str, prefix: str) -> None:
+        """Moves each file to the archive, a root, under the same path; `prefix` has to be made below that."""
+        for found in self._found:
+            with self._noting_refusal(found):
+                way = self._way(found, found.reopen)
+                arriving = self._opened(archive, self._keeps(found), lambda: open_root(archive))
+                replacing = self._replacing(Copying(), found, way, arriving)
+                for place, names, prints in self._places(way.root, found):
+                    self._move_some(replacing, arriving, prefix, place, names, prints)
+
+    def details(self) -> dict[str, Any]:
+        """The figures so far: files, bytes, freed_space, freed_on_purge, made_bytes, what was skipped, free space.
+
+        freed_space is what the disk has more now, and negative where something was made while its source waits in the
+        trash; freed_on_purge what emptying the trash will give.
+        """
+        figures = dict.fromkeys(("files", "bytes", "freed_space", "freed_on_purge", "made_bytes"), 0)
+        for keeps, part in self._parts:
+            taken = part.taken if isinstance(part, Replacing) else part
+            figures["files"] += taken.files
+            figures["bytes"] += taken.bytes
+            figures["freed_on_purge" if keeps else "freed_space"] += taken.alone
+            if isinstance(part, Replacing):
+                figures["freed_space"] -= part.made.blocks
+                figures["made_bytes"] += part.made.bytes
+        free = {"free_bytes_before": self._free_before, "free_bytes_after": free_bytes(self._roots)}
+        return {**figures, **free, **self.skipped.details()}
+
+    def _keeps(self, found: Found) -> bool:
+        return found.path in self._numbers
+
+    def _held(self, root: Root) -> Held:
+        device = root.stat.st_dev
+        return Held(self._open_files.writers_on(device), self._open_files.any_on(device))
+
+    def _way(self, found: Found, opening: Callable[[], Root]) -> WayOut:
+        return self._opened(found.path, self._keeps(found), opening)
+
+    def _opened(self, path: str, keeps: bool, opening: Callable[[], Root]) -> WayOut:
+        """One way out for each root, which is ended with the step."""
+        if (path, keeps) not in self._ways:
+            root = self._stack.enter_context(opening())
+            way: WayOut = Trash(root, self._way_back["trash"], self._what) if keeps else Direct(root)
+            self._stack.callback(way.finish)
+            self._ways[path, keeps] = way
+        return self._ways[path, keeps]
+
+    def _replacing(self, maker: Maker, found: Found, leaving: WayOut, arriving: WayOut) -> Replacing:
+        number = self._numbers.get(found.path, 0)
+        replacing = Replacing(maker, leaving, arriving, number, self._held(leaving.root), self.skipped)
+        self._parts.append((self._keeps(found), replacing))
+        return replacing
+
+    @contextmanager
+    def _noting_refusal(self, found: Found) -> Iterator[None]:
+        try:
+            yield
+        except RootRefused as refusal:
+            self.skipped.add(found.path, refusal.why, problem=True)
+
+    def _places(self, root: Root, found: Found) -> Iterator[tuple[Place, Sequence[str], Sequence[int]]]:
+        for rel, names, prints in found.work[self._what]:
+            try:
+                place = root.descend(rel)
+            except NotEntered as refusal:
+                for name in names:
+                    self.skipped.add(root.name(rel, name), refusal.why, problem=refusal.failed)
+                continue
+            with place:
+                yield place, names, prints
+
+    def _move_some(
+        self,
+        replacing: Replacing,
+        arriving: WayOut,
+        prefix: str,
+        place: Place,
+        names: Sequence[str],
+        prints: Sequence[int],
+    ) -> None:
+        try:
+            target = archive_place(arriving, prefix, place)
+        except NotEntered as refusal:
+            why = f"its directory in the archive cannot be used: {refusal.why}"
+            self.skipped.add(f"{arriving.root.path}/{prefix}", why, problem=True)
+            return
+        with target:
+            self._replace_some(replacing, place, target, names, prints)
+
+    def _replace_some(
+        self, replacing: Replacing, place: Place, target: Place, names: Sequence[str], prints: Sequence[int]
+    ) -> None:
+        try:
+            for name, mark in zip(names, prints, strict=True):
+                replacing.replace(place, target, name, mark, self._tick)
+        finally:
+            replacing.settle(place, target)
+
+    def _tick(self, count: int) -> None:
+        self._done += count
+        self._telling.progress(self._done, self._total_bytes, "bytes")
+        self._telling.checkpoint()
+
+
+def open_archive(directory: str) -> tuple[Root, str]:
+    """Opens an archive, or the nearest directory above it that is there, and says what has to be made below that.
+
+    Raises RootRefused.
+    """
+    prefix: list[str] = []
+    path = directory
+    while True:
+        try:
+            return open_root(path), "/".join(prefix)
+        except RootRefused as refusal:
+            above, _, name = path.rpartition("/")
+            if refusal.kind != "missing" or not above:
+                raise
+            prefix.insert(0, name)
+            path = above
+
+
+def is_in(path: str, directory: str) -> bool:
+    """Whether a path is a directory or below it."""
+    return path == directory or path.startswith(directory + os.sep)

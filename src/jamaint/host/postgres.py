@@ -1,0 +1,265 @@
+"""The only file that knows asyncpg: PostgreSQL under trio, by an asyncio loop in one thread.
+
+One hop from trio per *repository function*: a whole transaction lives on the asyncio side, where asyncpg's own context
+managers end it rightly when it is cancelled. (Awaiting them one by one from trio leaks: an exit that is awaited in a
+cancelled scope does not happen.)
+
+What a cancelled `run` leaves behind: nothing. The cancel goes over to the asyncio task, and `run` returns when that
+has ended: the statement is cancelled on the server, the transaction rolled back, the connection back in its pool. If
+the task had finished first, its result is returned and trio's cancel strikes at the next checkpoint. Every wait is
+bounded (`command_timeout`, `acquire(timeout)`), because a server that hangs would otherwise hold the scope for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
+
+import asyncpg
+import outcome
+import trio
+
+new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+with contextlib.suppress(ImportError):  # the extra [fast] may not be installed
+    from uvloop import new_event_loop  # the faster one takes its place
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Row: TypeAlias = asyncpg.Record
+
+COMMAND_TIMEOUT_SECONDS = 30.0
+ACQUIRE_TIMEOUT_SECONDS = 10.0
+POOL_SIZE = 5
+
+_SETTINGS = {
+    "application_name": "jamaintd",
+    "timezone": "UTC",
+    "statement_timeout": "30s",
+    "lock_timeout": "10s",
+    "idle_in_transaction_session_timeout": "60s",
+}
+
+
+class DatabaseAwayError(Exception):
+    """The database cannot be reached, or went away before it answered: whether it has done it is unknown.
+
+    So what is tried again must be harmless when it was done: absolute states, ids made by us.
+    """
+
+
+class OccurrenceTakenError(Exception):
+    """There is a row for this task and time already."""
+
+
+class Postgres:
+    """A pool of connections that is used from trio. Make one with `open_postgres`."""
+
+    def __init__(self, dsn: str, loop: asyncio.AbstractEventLoop) -> None:
+        self._dsn = dsn
+        self._loop = loop
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+
+    async def run(self, work: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kw: P.kwargs) -> T:
+        """Runs `work(connection, …)` on the asyncio side and returns its result. Raises DatabaseAwayError."""
+        return await _hop(self._loop, self._with_connection, work, args, kw)
+
+    async def open_session(self, lock_key: int) -> Session | None:
+        """Takes a session-level advisory lock on a connection of its own; None when somebody else has it."""
+        token = trio.lowlevel.current_trio_token()
+        lost = trio.Event()
+
+        def on_termination(_connection: object) -> None:
+            with contextlib.suppress(trio.RunFinishedError):
+                token.run_sync_soon(lost.set)
+
+        connection = await _hop(self._loop, self._connect_and_lock, lock_key, on_termination)
+        return None if connection is None else Session(self._loop, connection, lost)
+
+    async def _with_connection(self, work: Callable[..., Awaitable[T]], args: Any, kw: Any) -> T:
+        with _errors_named():
+            if self._pool is None:
+                self._pool = await _pool(self._dsn)
+            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
+                return await work(connection, *args, **kw)
+
+    async def _connect_and_lock(self, key: int, on_termination: Callable[[object], None]) -> Connection | None:
+        with _errors_named():
+            connection = await asyncpg.connect(
+                self._dsn,
+                timeout=ACQUIRE_TIMEOUT_SECONDS,
+                command_timeout=COMMAND_TIMEOUT_SECONDS,
+                server_settings=_SETTINGS,
+            )
+            if await connection.fetchval("SELECT pg_try_advisory_lock($1)", key):
+                connection.add_termination_listener(on_termination)
+                return connection
+            await connection.close()
+            return None
+
+    async def close(self) -> None:
+        """Closes every connection, within five seconds."""
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            try:
+                await asyncio.wait_for(pool.close(), 5)
+            except _AWAY:
+                pool.terminate()
+
+
+class Session:
+    """One connection with an advisory lock; `lost` is set when the connection, and so the lock, has ended.
+
+    What must only be written by whoever has the lock is written here, so that it cannot be written without it: a lock
+    that was lost unnoticed takes the session along.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, connection: Connection, lost: trio.Event) -> None:
+        self._loop = loop
+        self._connection = connection
+        self._turn = asyncio.Lock()
+        self.lost = lost
+
+    async def run(self, work: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kw: P.kwargs) -> T:
+        """Runs `work(connection, …)` on this connection, one after the other. Raises DatabaseAwayError."""
+        return await _hop(self._loop, self._in_turn, work, args, kw)
+
+    async def close(self) -> None:
+        """Gives the lock back by closing the connection; harmless when that is gone."""
+        await _hop(self._loop, self._close)
+
+    async def _in_turn(self, work: Callable[..., Awaitable[T]], args: Any, kw: Any) -> T:
+        with _errors_named():
+            async with self._turn:
+                return await work(self._connection, *args, **kw)
+
+    async def _close(self) -> None:
+        with contextlib.suppress(*_AWAY):
+            await self._connection.close(timeout=2)
+
+
+@contextlib.contextmanager
+def _errors_named() -> Iterator[None]:
+    """asyncpg's errors as ours, where somebody above tells them apart."""
+    try:
+        yield
+    except _AWAY as error:
+        raise DatabaseAwayError(_why(error)) from error
+    except asyncpg.UniqueViolationError as error:
+        if error.constraint_name == "one_execution_per_occurrence":
+            raise OccurrenceTakenError from error
+        raise
+
+
+@contextlib.asynccontextmanager
+async def open_postgres(dsn: str) -> AsyncIterator[Postgres]:
+    """The bridge to the database at `dsn`. Connects when it is first used; the thread ends with the block."""
+    loop = new_event_loop()
+    thread = threading.Thread(target=_serve, args=(loop,), name="asyncpg", daemon=True)
+    thread.start()
+    postgres = Postgres(dsn, loop)
+    try:
+        yield postgres
+    finally:
+        # Bounded by Postgres.close; without the shield a cancelled daemon would leave connections to the server.
+        with trio.CancelScope(shield=True):
+            await _hop(loop, postgres.close)
+            loop.call_soon_threadsafe(loop.stop)
+            await trio.to_thread.run_sync(thread.join)
+
+
+_AWAY: tuple[type[Exception], ...] = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.DiskFullError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+    asyncpg.InternalClientError,
+)
+
+
+def _why(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+async def _pool(dsn: str) -> asyncpg.Pool[asyncpg.Record]:
+    # min_size 0: with a floor, every restart of the server logs a traceback. No reset query when a connection goes
+    # back: nothing in store/ leaves session state, and the query costs as much as a small statement.
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=0,
+        max_size=POOL_SIZE,
+        command_timeout=COMMAND_TIMEOUT_SECONDS,
+        timeout=ACQUIRE_TIMEOUT_SECONDS,
+        max_inactive_connection_lifetime=0,
+        server_settings=_SETTINGS,
+        reset=_no_reset,
+    )
+
+
+async def _no_reset(_connection: object) -> None:
+    return None
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
+
+
+async def _hop(loop: asyncio.AbstractEventLoop, work: Callable[..., Awaitable[T]], *args: Any) -> T:
+    """Awaits `work(*args)` on the other loop. See the head of this file for what a cancel does."""
+    await trio.lowlevel.checkpoint_if_cancelled()
+    token, task = trio.lowlevel.current_trio_token(), trio.lowlevel.current_task()
+    started: Future[asyncio.Task[T]] = Future()
+    cancelled: list[Callable[[], Any]] = []
+
+    def start() -> None:
+        running: asyncio.Task[T] = loop.create_task(_awaited(work, args))
+        running.add_done_callback(done)
+        started.set_result(running)
+
+    def done(finished: asyncio.Task[T]) -> None:
+        result: outcome.Outcome[T] | None
+        if finished.cancelled():
+            result = None
+        elif (error := finished.exception()) is not None:
+            result = outcome.Error(error)
+        else:
+            result = outcome.Value(finished.result())
+        with contextlib.suppress(trio.RunFinishedError):
+            token.run_sync_soon(wake, result)
+
+    def wake(result: outcome.Outcome[T] | None) -> None:  # in trio; an exception here would end the whole run
+        if cancelled and not isinstance(result, outcome.Value):
+            result = outcome.capture(cancelled[0])
+        elif result is None:
+            result = outcome.Error(DatabaseAwayError("the connection's task was ended"))
+        trio.lowlevel.reschedule(task, result)
+
+    def abort(raise_cancel: Callable[[], Any]) -> trio.lowlevel.Abort:
+        cancelled.append(raise_cancel)
+        loop.call_soon_threadsafe(lambda: started.result().cancel())
+        return trio.lowlevel.Abort.FAILED
+
+    loop.call_soon_threadsafe(start)
+    result: T = await trio.lowlevel.wait_task_rescheduled(abort)
+    return result
+
+
+async def _awaited(work: Callable[..., Awaitable[T]], args: tuple[Any, ...]) -> T:
+    return await work(*args)

@@ -1,0 +1,225 @@
+"""Replacing: makes something of a file, proves it, puts it in its place, and only then takes the file away."""
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from jamaint.host.copies import NotTheSame, Sum, copy_attributes, copy_bytes, open_source, read_back
+from jamaint.host.compression import Codec
+from jamaint.host.roots import Place
+from jamaint.host.skipped import Skipped
+from jamaint.host.taking import CHANGED, Half, Held, Second, Taken, WayOut, held_by, note_error, sync_place
+from jamaint.host.trees import fingerprint
+
+TOGETHER = 64
+"""Files that are made before their directory is made durable once and they are taken."""
+
+_NO_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS})
+
+
+class Maker(Protocol):
+    """What is made of a file."""
+
+    links: bool
+    """Whether a second name of the file itself will do, where the file system lets us give it one."""
+
+    def names(self, name: str) -> Iterator[str]:
+        """Names for what is made of a file of this name, the best first, without end."""
+
+    def make(self, source: int, seen: os.stat_result, half: Half, tick: Callable[[int], None]) -> None:
+        """Fills the new file and proves it. Raises NotTheSame, OSError."""
+
+
+@dataclass(slots=True)
+class Made:
+    """What was made so far: sizes and bytes on disk of the new files."""
+
+    bytes: int = 0
+    blocks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    name: str
+    mark: int
+    made: str
+    inode: int
+    size: int
+    blocks: int
+
+
+class Packing:
+    """Makes a compressed file beside its source."""
+
+    links = False
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+
+    def names(self, name: str) -> Iterator[str]:
+        """name.gz, name.1.gz, name.2.gz …"""
+        for middle in _numbers():
+            yield f"{name}{middle}{self._codec.suffix}"
+
+    def make(self, source: int, seen: os.stat_result, half: Half, tick: Callable[[int], None]) -> None:
+        """See Maker."""
+        packed = self._codec.pack(source, half.fd, seen.st_size, tick)
+        _prove(packed, seen.st_size, lambda: self._codec.unpack(half.fd, tick))
+
+
+class Copying:
+    """Makes a copy, or a second name where source and copy are on one file system."""
+
+    links = True
+
+    def names(self, name: str) -> Iterator[str]:
+        """name, name.1, name.2 …"""
+        for ending in _numbers():
+            yield f"{name}{ending}"
+
+    def make(self, source: int, seen: os.stat_result, half: Half, tick: Callable[[int], None]) -> None:
+        """See Maker."""
+        copied = copy_bytes(source, half.fd, seen.st_size, tick)
+
+        def again() -> Sum:
+            os.fsync(half.fd)
+            return read_back(half.fd, seen.st_size, tick)
+
+        _prove(copied, seen.st_size, again)
+
+
+class Replacing:
+    """Replaces files of one directory; settle() before the directory is closed takes those whose copies are safe."""
+
+    def __init__(
+        self, maker: Maker, leaving: WayOut, arriving: WayOut, source_number: int, held: Held, skipped: Skipped
+    ) -> None:
+        self.taken, self.made = Taken(), Made()
+        self._maker, self._leaving, self._arriving = maker, leaving, arriving
+        self._number, self._held, self._skipped = source_number, held, skipped
+        self._pending: list[_Pending] = []
+
+    def replace(self, place: Place, target: Place, name: str, mark: int, tick: Callable[[int], None]) -> None:
+        """Makes the new file of one that still is what was judged. Raises DiskStopped, and what `tick` raises."""
+        root = self._leaving.root
+        try:
+            source = open_source(name, place.fd)
+            try:
+                seen = os.fstat(source)
+                why = self._objection(seen, mark)
+                if why is not None:
+                    self._skipped.add(root.name(place.rel, name), why)
+                    return
+                self._make(place, target, name, mark, source, seen, tick)
+            finally:
+                os.close(source)
+        except NotTheSame as reason:
+            self._skipped.add(root.name(place.rel, name), str(reason), problem=True)
+        except OSError as error:
+            note_error(error, root, place, name, self._skipped)
+        if len(self._pending) >= TOGETHER:
+            self.settle(place, target)
+
+    def settle(self, place: Place, target: Place) -> None:
+        """Makes what was made durable and takes the sources; what cannot be taken loses its copy again."""
+        pending, self._pending = self._pending, []
+        if not pending:
+            return
+        sync_place(target)
+        names, marks = [file.name for file in pending], [file.mark for file in pending]
+        left = set(self._leaving.take(place, names, marks, self._held, self.taken, self._skipped))
+        for file in pending:
+            if file.name in left:
+                self._arriving.withdraw(target, file.made, file.inode)
+            else:
+                self.made.bytes += file.size
+                self.made.blocks += file.blocks
+
+    def _objection(self, seen: os.stat_result, mark: int) -> str | None:
+        if fingerprint(seen) != mark:
+            return CHANGED
+        if seen.st_ino in self._held.writers:
+            return held_by(self._held.writers[seen.st_ino])
+        if seen.st_nlink != 1 and not self._maker.links:
+            return f"it has {seen.st_nlink} names (hard links)"
+        return None
+
+    def _make(
+        self,
+        place: Place,
+        target: Place,
+        name: str,
+        mark: int,
+        source: int,
+        seen: os.stat_result,
+        tick: Callable[[int], None],
+    ) -> None:
+        wanted, origin = self._maker.names(name), f"{self._number}/{_join(place.rel, name)}"
+        if self._maker.links:
+            second = Second(place.fd, name, seen.st_ino)
+            try:
+                made = self._arriving.publish(target, second, wanted, origin)
+                self._pending.append(_Pending(name, mark, made, seen.st_ino, seen.st_size, 0))
+                tick(seen.st_size)
+                return
+            except OSError as error:
+                if error.errno not in _NO_LINK:
+                    raise
+                wanted = self._maker.names(name)
+            finally:
+                second.close()
+        half = self._arriving.half(target)
+        try:
+            self._maker.make(source, seen, half, tick)
+            if fingerprint(os.fstat(source)) != mark:
+                raise NotTheSame("it was written to while it was read")
+            copy_attributes(source, half.fd, seen)
+            os.fsync(half.fd)
+            made = self._arriving.publish(target, half, wanted, origin)
+            new = os.fstat(half.fd)
+            self._pending.append(_Pending(name, mark, made, new.st_ino, new.st_size, new.st_blocks * 512))
+        finally:
+            half.close()
+
+
+def archive_place(way: WayOut, prefix: str, source: Place) -> Place:
+    """Opens the directory of the archive that keeps a source directory's path, and makes what is missing of it.
+
+    `way` leads into the archive; `prefix` is what of its own path has to be made. Raises NotEntered, OSError.
+    """
+    root = way.root
+    mine = os.stat_result((0o40750, 0, 0, 1, os.geteuid(), os.getegid(), 0, 0, 0, 0))
+    wanted = [(name, mine) for name in prefix.split("/") if name]
+    if source.rel != ".":
+        wanted += list(zip(source.rel.split("/"), source.stats, strict=True))
+    rel = "."
+    for name, like in wanted:
+        inner = _join(rel, name)
+        with root.descend(rel) as parent:
+            try:
+                os.lstat(name, dir_fd=parent.fd)
+            except FileNotFoundError:
+                way.make_directory(parent, name, like)
+        rel = inner
+    return root.descend(rel)
+
+
+def _prove(read: Sum, size: int, again: Callable[[], Sum | None]) -> None:
+    if read.length != size:
+        raise NotTheSame("it was written to while it was read")
+    if again() != read:
+        raise NotTheSame("what was made of it, read back, is not the same")
+
+
+def _numbers() -> Iterator[str]:
+    yield ""
+    number = 1
+    while True:
+        yield f".{number}"
+        number += 1
+
+
+def _join(rel: str, name: str) -> str:
+    return name if rel == "." else f"{rel}/{name}"

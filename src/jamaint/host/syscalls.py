@@ -1,0 +1,68 @@
+"""The system calls that the standard library does not have: renameat2 and statx, and what is asked of them here."""
+
+import ctypes
+import errno
+import os
+import struct
+
+_NOREPLACE = 1
+_EMPTY_PATH = 0x1000
+_NOFOLLOW = 0x100
+_NO_AUTOMOUNT = 0x800
+_DONT_SYNC = 0x4000
+_TYPE, _INO, _MNT_ID = 0x1, 0x100, 0x1000
+_IMMUTABLE, _APPEND = 0x10, 0x20
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_renameat2 = _libc.renameat2
+_renameat2.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+_statx = _libc.statx
+_statx.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_char_p)
+
+
+def rename_noreplace(src: str, dst: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+    """Renames and never overwrites: raises FileExistsError when `dst` is there, any other OSError as rename does.
+
+    File systems that cannot (NFS, some of FUSE) get a link and an unlink: a kill between the two leaves both names of
+    the same inode, and whoever puts things back has to take that for done.
+    """
+    if _renameat2(src_dir_fd, os.fsencode(src), dst_dir_fd, os.fsencode(dst), _NOREPLACE) == 0:
+        return
+    number = ctypes.get_errno()
+    if number not in (errno.EINVAL, errno.ENOSYS):
+        raise OSError(number, os.strerror(number), src, None, dst)
+    os.link(src, dst, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd, follow_symlinks=False)
+    os.unlink(src, dir_fd=src_dir_fd)
+
+
+def mount_id(fd: int) -> int:
+    """The mount that an open file or directory is on; bind mounts of one file system differ in it."""
+    found = _status(fd, b"", _EMPTY_PATH, _MNT_ID)
+    if found[0] & _MNT_ID:
+        number: int = struct.unpack_from("=Q", found[1], 144)[0]
+        return number
+    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as lines:  # kernels before 5.8
+        return next(int(line.split()[1]) for line in lines if line.startswith("mnt_id"))
+
+
+def locked_by_attribute(name: str, dir_fd: int) -> str | None:
+    """ "immutable" or "append-only" when chattr has made it so, else None. Raises OSError."""
+    attributes = struct.unpack_from("=Q", _status(dir_fd, os.fsencode(name), _NOFOLLOW | _NO_AUTOMOUNT, 0)[1], 8)[0]
+    if attributes & _IMMUTABLE:
+        return "immutable"
+    return "append-only" if attributes & _APPEND else None
+
+
+def identity(path: str) -> tuple[int, int, int]:
+    """(st_mode, st_dev, st_ino) of what `path` leads to, as far as this machine knows: no server is asked."""
+    found = _status(-100, os.fsencode(path), _NO_AUTOMOUNT | _DONT_SYNC, _TYPE | _INO)[1]
+    major, minor = struct.unpack_from("=II", found, 136)
+    return struct.unpack_from("=H", found, 28)[0], os.makedev(major, minor), struct.unpack_from("=Q", found, 32)[0]
+
+
+def _status(dir_fd: int, name: bytes, flags: int, mask: int) -> tuple[int, bytes]:
+    room = ctypes.create_string_buffer(256)
+    if _statx(dir_fd, name, flags, mask, room) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), os.fsdecode(name))
+    return struct.unpack_from("=I", room.raw, 0)[0], room.raw

@@ -1,0 +1,260 @@
+"""Taking files out of a directory and linking made ones into it: what the two ways, with and without a trash, share."""
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from jamaint.host import syscalls
+from jamaint.host.globs import OURS
+from jamaint.host.roots import NotEntered, Place, Root, readable
+from jamaint.host.skipped import STOPS_EVERYTHING, Skipped, why_not, words
+
+HALF_FILE, HALF_DIRECTORY = "half", "half-directory"
+"""What is not yet linked or renamed to where it belongs; only a kill leaves one behind."""
+
+
+class DiskStopped(Exception):  # noqa: N818 - it is what the disk said
+    """The disk is full or read-only: nothing more can be done on it."""
+
+
+@dataclass(slots=True)
+class Taken:
+    """What was taken so far: files, their sizes, and the bytes on disk that nobody else holds (one name, not open)."""
+
+    files: int = 0
+    bytes: int = 0
+    alone: int = 0
+    _links: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def add(self, seen: os.stat_result, open_inodes: frozenset[int]) -> None:
+        """Counts one file by how it was right before; of one with several names the last name counts."""
+        self.files += 1
+        self.bytes += seen.st_size
+        if seen.st_ino in open_inodes:
+            return
+        if seen.st_nlink > 1:
+            key = (seen.st_dev, seen.st_ino)
+            self._links[key] = self._links.get(key, 0) + 1
+            if self._links[key] < seen.st_nlink:
+                return
+        self.alone += seen.st_blocks * 512
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Open files on one file system: pid by inode of those open for writing; all inodes that are open."""
+
+    writers: Mapping[int, int]
+    any: frozenset[int]
+
+
+class Half:
+    """A file being made: nameless where the file system can (a kill leaves nothing), else under a name of ours."""
+
+    def __init__(self, dir_fd: int, name: str) -> None:
+        self._dir_fd, self._name = dir_fd, ""
+        try:
+            self.fd = os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600, dir_fd=dir_fd)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL):
+                raise
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=dir_fd)
+            flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_RDWR | os.O_CLOEXEC
+            self.fd = os.open(name, flags, 0o600, dir_fd=dir_fd)
+            self._name = name
+
+    def link(self, dir_fd: int, name: str) -> None:
+        """Gives it a name. Raises FileExistsError."""
+        if self._name:
+            os.link(self._name, name, src_dir_fd=self._dir_fd, dst_dir_fd=dir_fd, follow_symlinks=False)
+        else:
+            os.link(f"/proc/self/fd/{self.fd}", name, dst_dir_fd=dir_fd, follow_symlinks=True)
+
+    def close(self) -> None:
+        """Ends it; what has no name by now is gone."""
+        os.close(self.fd)
+        if self._name:
+            os.unlink(self._name, dir_fd=self._dir_fd)
+
+
+class Second:
+    """A second name for an existing file, to be published like a made one."""
+
+    def __init__(self, dir_fd: int, name: str, inode: int) -> None:
+        self.fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
+        if os.fstat(self.fd).st_ino != inode:
+            os.close(self.fd)
+            raise FileNotFoundError(errno.ENOENT, "replaced meanwhile", name)
+
+    def link(self, dir_fd: int, name: str) -> None:
+        """Gives it one more name. Raises FileExistsError; OSError EXDEV, EPERM, EMLINK where it has to be a copy."""
+        os.link(f"/proc/self/fd/{self.fd}", name, dst_dir_fd=dir_fd, follow_symlinks=True)
+
+    def close(self) -> None:
+        """Ends it."""
+        os.close(self.fd)
+
+
+class WayOut(Protocol):
+    """How files leave a root: through the trash, or directly, without a way back."""
+
+    root: Root
+
+    def take(
+        self, place: Place, names: Sequence[str], prints: Sequence[int], held: Held, taken: Taken, skipped: Skipped
+    ) -> list[str]:
+        """Takes files that still are what was judged (fingerprints) and that nobody writes to; returns the others."""
+
+    def half(self, place: Place) -> Half:
+        """A new file, to be published in `place`."""
+
+    def publish(self, place: Place, file: Half | Second, names: Iterator[str], source: str) -> str:
+        """Links a finished file into its place under the first free name and returns that; never overwrites.
+
+        `source` says what it was made from, as <number of the root in the undo>/<path>.
+        """
+
+    def withdraw(self, place: Place, name: str, inode: int) -> None:
+        """Takes back a published file whose source could not be taken."""
+
+    def make_directory(self, parent: Place, name: str, like: os.stat_result) -> None:
+        """Makes a directory with this mode and owner, whole at once; one that is there already stays as it is."""
+
+    def finish(self) -> None:
+        """Makes all that was done durable; nothing more is done after it."""
+
+    def close(self) -> None:
+        """Lets go; what is done stands."""
+
+
+class Direct:
+    """The way out without a way back: names are removed, and their space is free at once."""
+
+    def __init__(self, root: Root) -> None:
+        self.root = root
+        self._changed: set[str] = set()
+
+    def take(
+        self, place: Place, names: Sequence[str], prints: Sequence[int], held: Held, taken: Taken, skipped: Skipped
+    ) -> list[str]:
+        """See WayOut."""
+        self._changed.add(place.rel)
+        left: list[str] = []
+        for name, mark in zip(names, prints, strict=True):
+            try:
+                seen = os.lstat(name, dir_fd=place.fd)
+                if hash((seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)) != mark:
+                    skipped.add(self.root.name(place.rel, name), CHANGED)
+                    left.append(name)
+                elif seen.st_ino in held.writers:
+                    skipped.add(self.root.name(place.rel, name), held_by(held.writers[seen.st_ino]))
+                    left.append(name)
+                else:
+                    os.unlink(name, dir_fd=place.fd)
+                    taken.add(seen, held.any)
+            except OSError as error:
+                left.append(name)
+                note_error(error, self.root, place, name, skipped)
+        return left
+
+    def half(self, place: Place) -> Half:
+        """See WayOut."""
+        return Half(place.fd, OURS + HALF_FILE)
+
+    def publish(self, place: Place, file: Half | Second, names: Iterator[str], source: str) -> str:
+        """See WayOut."""
+        self._changed.add(place.rel)
+        for name in names:
+            with contextlib.suppress(FileExistsError):
+                file.link(place.fd, name)
+                return name
+        raise AssertionError("names never end")
+
+    def withdraw(self, place: Place, name: str, inode: int) -> None:
+        """See WayOut."""
+        if os.lstat(name, dir_fd=place.fd).st_ino == inode:
+            os.unlink(name, dir_fd=place.fd)
+
+    def make_directory(self, parent: Place, name: str, like: os.stat_result) -> None:
+        """See WayOut."""
+        make_whole(parent.fd, OURS + HALF_DIRECTORY, parent.fd, name, like.st_mode, like.st_uid, like.st_gid)
+
+    def finish(self) -> None:
+        """See WayOut."""
+        for rel in self._changed:
+            sync(self.root, rel)
+
+    def close(self) -> None:
+        """See WayOut."""
+
+
+CHANGED = "it has changed since it was looked at"
+
+
+def held_by(pid: int) -> str:
+    """Why a file that is still written to is left alone."""
+    return f"process {pid} holds it open for writing"
+
+
+def note_error(error: OSError, root: Root, place: Place, name: str, skipped: Skipped) -> None:
+    """Counts a file that could not be dealt with. Raises DiskStopped when none could be from here on."""
+    path = root.name(place.rel, name)
+    if error.errno == errno.ENOENT:
+        skipped.add(path, "it is no longer there")
+        return
+    skipped.add(path, why_not(error, name, place.fd), problem=True)
+    if error.errno in STOPS_EVERYTHING:
+        raise DiskStopped(f"{path}: {words(error)}") from None
+
+
+def make_whole(
+    aside: int,
+    half: str,
+    parent: int,
+    name: str,
+    mode: int,
+    uid: int,
+    gid: int,
+    before: Callable[[os.stat_result], None] = lambda seen: None,
+) -> bool:
+    """Makes a directory aside, gives it owner and mode, and renames it into its place; False if one is there.
+
+    `before` is called right before it appears in its place.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        os.rmdir(half, dir_fd=aside)  # of one that was killed
+    os.mkdir(half, 0o700, dir_fd=aside)
+    fd = os.open(half, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=aside)
+    try:
+        if (uid, gid) != (os.geteuid(), os.getegid()):
+            os.fchown(fd, uid, gid)
+        os.fchmod(fd, stat.S_IMODE(mode))
+        before(os.fstat(fd))
+    finally:
+        os.close(fd)
+    try:
+        syscalls.rename_noreplace(half, name, src_dir_fd=aside, dst_dir_fd=parent)
+    except FileExistsError:
+        os.rmdir(half, dir_fd=aside)
+        return False
+    return True
+
+
+def sync(root: Root, rel: str) -> None:
+    """Makes durable what is done in a directory; one that has vanished needs it no more. Raises OSError."""
+    with contextlib.suppress(NotEntered), root.descend(rel) as place:
+        sync_place(place)
+
+
+def sync_place(place: Place) -> None:
+    """Makes durable what is done in an open directory. Raises OSError."""
+    fd = readable(place.fd)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,282 @@
+"""The trash: where one step puts what it takes from a root, so that it can be put back whatever is killed when.
+
+    <root>/.jamaint-trash/<execution>/<step>/   all 0700 and ours
+        gone/<path>     what was taken, by rename: it is in its place or here
+        made/<path>     a second name for each file that the step made and linked into its place
+        marks/<path>    a link whose target says how a made file was (size, time of writing) and from what it was made
+        times/<figures> how each directory was before (records.py)
+        ended           made when the step is through: what is later than it was done by others
+
+So the trash is its own journal: each act is one call, and what has been done can be read from the trash alone.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+from jamaint.host import syscalls
+from jamaint.host.globs import TRASH
+from jamaint.host.records import MADE, PASSED, TOUCHED, Records
+from jamaint.host.roots import Place, Root, RootRefused
+from jamaint.host.skipped import STOPS_EVERYTHING, Skipped, words
+from jamaint.host.taking import (
+    CHANGED,
+    HALF_DIRECTORY,
+    HALF_FILE,
+    DiskStopped,
+    Half,
+    Held,
+    Second,
+    Taken,
+    held_by,
+    make_whole,
+    note_error,
+    sync,
+)
+from jamaint.host.trees import fingerprint
+
+OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+GONE, FORMED, MARKS, TIMES, ENDED = "gone", "made", "marks", "times", "ended"
+
+
+class Busy(Exception):  # noqa: N818 - it is a refusal
+    """Another process works with this step's trash."""
+
+
+class Trash:
+    """The way out with a way back: the trash of one step below one root. Nothing is made before the first act."""
+
+    def __init__(self, root: Root, execution: str, step: str) -> None:
+        self.root = root
+        self._execution, self._step_name = execution, step
+        self._step = -1
+        self._bases: dict[str, int] = {}
+        self._fresh: set[tuple[str, str]] = set()
+        self._records = Records(-1)
+
+    def take(
+        self, place: Place, names: Sequence[str], prints: Sequence[int], held: Held, taken: Taken, skipped: Skipped
+    ) -> list[str]:
+        """See WayOut. Each file is in its place or in the trash at any moment."""
+        self._touch(place)
+        gone, fresh = self._mirror(GONE, place.rel)
+        # Nothing can be overwritten in a directory that we have just made and nobody else may write in.
+        move: Callable[..., None] = os.rename if fresh else syscalls.rename_noreplace
+        look, here, writers = os.lstat, place.fd, held.writers
+        left: list[str] = []
+        try:
+            for name, mark in zip(names, prints, strict=True):
+                try:
+                    seen = look(name, dir_fd=here)
+                    if hash((seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)) != mark:
+                        skipped.add(self.root.name(place.rel, name), CHANGED)
+                    elif seen.st_ino in writers:
+                        skipped.add(self.root.name(place.rel, name), held_by(writers[seen.st_ino]))
+                    else:
+                        move(name, name, src_dir_fd=here, dst_dir_fd=gone)
+                        if fingerprint(look(name, dir_fd=gone)) == mark:
+                            taken.add(seen, held.any)
+                            continue
+                        self._put_back(place, gone, name, skipped)
+                    left.append(name)
+                except OSError as error:
+                    left.append(name)
+                    note_error(error, self.root, place, name, skipped)
+        finally:
+            os.close(gone)
+        return left
+
+    def half(self, place: Place) -> Half:
+        """See WayOut."""
+        self._touch(place)
+        return Half(self._step, HALF_FILE)
+
+    def publish(self, place: Place, file: Half | Second, names: Iterator[str], source: str) -> str:
+        """See WayOut. It gets its name in the trash first: what has none there was not made by us."""
+        self._touch(place)
+        seen = os.fstat(file.fd)
+        mark = f"{seen.st_size}.{seen.st_mtime_ns}.{source}"
+        formed, _ = self._mirror(FORMED, place.rel)
+        marks, _ = self._mirror(MARKS, place.rel)
+        try:
+            name = self._reserve(place, marks, names, mark)
+            try:
+                file.link(formed, name)
+            except OSError:
+                os.unlink(name, dir_fd=marks)
+                raise
+            while True:
+                try:
+                    os.link(name, name, src_dir_fd=formed, dst_dir_fd=place.fd, follow_symlinks=False)
+                    return name
+                except FileExistsError:
+                    other = self._reserve(place, marks, names, mark)
+                    syscalls.rename_noreplace(name, other, src_dir_fd=formed, dst_dir_fd=formed)
+                    os.unlink(name, dir_fd=marks)
+                    name = other
+        finally:
+            os.close(formed)
+            os.close(marks)
+
+    def withdraw(self, place: Place, name: str, inode: int) -> None:
+        """See WayOut."""
+        if os.lstat(name, dir_fd=place.fd).st_ino == inode:
+            os.unlink(name, dir_fd=place.fd)
+        for kind in (FORMED, MARKS):
+            fd, _ = self._mirror(kind, place.rel)
+            try:
+                os.unlink(name, dir_fd=fd)
+            finally:
+                os.close(fd)
+
+    def make_directory(self, parent: Place, name: str, like: os.stat_result) -> None:
+        """See WayOut."""
+        rel = name if parent.rel == "." else f"{parent.rel}/{name}"
+        self._touch(parent)
+        made = make_whole(
+            self._step,
+            HALF_DIRECTORY,
+            parent.fd,
+            name,
+            like.st_mode,
+            like.st_uid,
+            like.st_gid,
+            before=lambda seen: self._records.note(MADE, rel, seen),
+        )
+        if not made:
+            self._records.forget(rel)
+
+    def finish(self) -> None:
+        """See WayOut. From now on a directory with a later time was changed by somebody else."""
+        if self._step >= 0:
+            for record in self._records.of.values():
+                if record.kind != PASSED:
+                    sync(self.root, record.rel)
+            for fd in (*self._bases.values(), self._step):
+                os.fsync(fd)
+            with contextlib.suppress(OSError):  # a full disk: then the times of before count, whoever came since
+                os.close(os.open(ENDED, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600, dir_fd=self._step))
+        self.close()
+
+    def close(self) -> None:
+        """See WayOut."""
+        for fd in (*self._bases.values(), self._step):
+            if fd >= 0:
+                os.close(fd)
+        self._bases, self._step = {}, -1
+
+    def _touch(self, place: Place) -> None:
+        """Writes down how a directory is, and those on the way to it, before anything in it changes."""
+        if self._step < 0:
+            self._open()
+        names = place.rel.split("/")
+        for depth in range(1, len(names)):
+            self._records.note(PASSED, "/".join(names[:depth]), place.stats[depth - 1])
+        self._records.note(TOUCHED, place.rel, place.stats[-1])
+
+    def _open(self) -> None:
+        before = os.fstat(self.root.fd)
+        try:
+            self._step = _make_step(self.root, self._execution, self._step_name)
+            lock(self._step)
+            self._records = Records.read(self._base(TIMES))
+            self._records.note(TOUCHED, ".", before)
+        except OSError as error:
+            self.close()
+            why = f"{self.root.name('.', TRASH)} cannot be made: {words(error)}"
+            if error.errno in STOPS_EVERYTHING:
+                raise DiskStopped(why) from None
+            raise RootRefused(self.root.path, why, "failed") from None
+        except BaseException:
+            self.close()
+            raise
+
+    def _base(self, kind: str) -> int:
+        if kind not in self._bases:
+            self._bases[kind] = _make_private(self._step, kind, self.root)
+        return self._bases[kind]
+
+    def _mirror(self, kind: str, rel: str) -> tuple[int, bool]:
+        """Opens <kind>/<rel>, and says whether this process made it, so that it held nothing."""
+        base = self._base(kind)
+        if (kind, rel) not in self._fresh:
+            names = [] if rel == "." else rel.split("/")
+            for depth in range(1, len(names) + 1):
+                path = "/".join(names[:depth])
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(path, 0o700, dir_fd=base)
+                    self._fresh.add((kind, path))
+        return os.open(rel, OPEN, dir_fd=base), (kind, rel) in self._fresh
+
+    def _reserve(self, place: Place, marks: int, names: Iterator[str], mark: str) -> str:
+        """The first name that is free in its place, marked as one that we are about to make."""
+        for name in names:
+            try:
+                os.lstat(name, dir_fd=place.fd)
+            except FileNotFoundError:
+                with contextlib.suppress(FileExistsError):
+                    os.symlink(mark, name, dir_fd=marks)
+                    return name
+        raise AssertionError("names never end")
+
+    def _put_back(self, place: Place, gone: int, name: str, skipped: Skipped) -> None:
+        path = self.root.name(place.rel, name)
+        try:
+            syscalls.rename_noreplace(name, name, src_dir_fd=gone, dst_dir_fd=place.fd)
+            skipped.add(path, "it changed while it was taken, and was put back")
+        except FileExistsError:
+            skipped.add(path, "it changed twice while it was taken; the first of them stays in the trash", problem=True)
+
+
+def open_private(parent: int, name: str, root: Root) -> int | None:
+    """Opens a directory of the trash; None when it is not there. Raises RootRefused when it is not ours alone."""
+    try:
+        fd = os.open(name, OPEN | os.O_NOATIME, dir_fd=parent)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RootRefused(root.path, _not_ours(root, name, words(error)), "unsafe") from None
+    seen = os.fstat(fd)
+    if seen.st_uid != os.geteuid() or seen.st_mode & 0o077 or seen.st_dev != root.stat.st_dev:
+        os.close(fd)
+        what = f"it belongs to uid {seen.st_uid} and has mode {seen.st_mode & 0o7777:04o}"
+        raise RootRefused(root.path, _not_ours(root, name, what), "unsafe")
+    return fd
+
+
+def lock(fd: int) -> None:
+    """Holds a directory of the trash until it is closed. Raises Busy when another process does."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Busy("another process is at work in this step's trash") from None
+
+
+def _make_step(root: Root, execution: str, step: str) -> int:
+    for _ in range(3):  # another execution may be removing the trash that it has emptied
+        fds = [root.fd]
+        try:
+            for name in (TRASH, execution, step):
+                fds.append(_make_private(fds[-1], name, root))
+            return fds.pop()
+        except FileNotFoundError:
+            continue
+        finally:
+            for fd in fds[1:]:
+                os.close(fd)
+    raise FileNotFoundError(errno.ENOENT, "removed again and again", TRASH)
+
+
+def _make_private(parent: int, name: str, root: Root) -> int:
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, 0o700, dir_fd=parent)
+    fd = open_private(parent, name, root)
+    if fd is None:
+        raise FileNotFoundError(errno.ENOENT, "removed while it was opened", name)
+    return fd
+
+
+def _not_ours(root: Root, name: str, why: str) -> str:
+    return f"{root.name('.', TRASH)}{'' if name == TRASH else '/…/' + name} is not a directory of ours alone: {why}"

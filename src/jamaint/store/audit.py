@@ -1,0 +1,54 @@
+"""The audit log, as rows: it only grows."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from jamaint.host.postgres import Connection
+from jamaint.store.statements import statements
+from jamaint.store.values import columns, from_jsonb, jsonb
+
+SQL = statements("audit")
+
+
+class Entry(NamedTuple):
+    """Who asked for what, and what came of it."""
+
+    at: datetime
+    uid: int
+    pid: int
+    user: str
+    role: str
+    method: str
+    object: str | None
+    outcome: str
+    detail: Mapping[str, Any]
+
+
+async def append(connection: Connection, entries: Sequence[Entry]) -> None:
+    """Adds entries."""
+    await connection.execute(SQL["append"], *columns((*entry[:-1], jsonb(entry.detail)) for entry in entries))
+
+
+async def page(
+    connection: Connection, since: datetime | None, before: int | None, limit: int
+) -> list[tuple[int, Entry]]:
+    """Entries with their numbers, the newest first; `before` is the number of the last one of the page before."""
+    rows = await connection.fetch(SQL["page"], since, before, limit)
+    return [
+        (
+            row["id"],
+            Entry(
+                row["at"],
+                row["uid"],
+                row["pid"],
+                row["user_name"],
+                row["role"],
+                row["method"],
+                row["object"],
+                row["outcome"],
+                from_jsonb(row["detail"]),
+            ),
+        )
+        for row in rows
+    ]

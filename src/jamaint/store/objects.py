@@ -1,0 +1,130 @@
+"""Tasks and windows as rows: the definition is the authority, the other columns are read from it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from jamaint.core.tasks import Task
+from jamaint.core.windows import Window
+from jamaint.host.postgres import Connection, Row
+from jamaint.store.statements import statements
+from jamaint.store.values import from_jsonb, jsonb, optional_jsonb
+
+SQL = statements("objects")
+
+
+class StoredTask(NamedTuple):
+    """What the store alone knows of a task: the rest is its definition."""
+
+    name: str
+    origin: str
+    definition: Mapping[str, Any]
+    due_from: datetime
+    paused_until: datetime | None
+    switched_off: bool
+    created_by: str | None
+
+
+class StoredWindow(NamedTuple):
+    """A window's definition, and where it comes from."""
+
+    name: str
+    origin: str
+    definition: Mapping[str, Any]
+    created_by: str | None
+
+
+async def tasks(connection: Connection) -> dict[str, StoredTask]:
+    """All tasks, by name."""
+    return {row["name"]: _task(row) for row in await connection.fetch(SQL["tasks"])}
+
+
+async def put_task(connection: Connection, task: Task, due_from: datetime, created_by: str | None) -> StoredTask:
+    """Inserts or replaces a task; `due_from` holds from then on if its schedule is new."""
+    given = task.definition
+    row = await connection.fetchrow(
+        SQL["put_task"],
+        task.id,
+        task.name,
+        task.description,
+        task.type,
+        task.category,
+        task.priority,
+        optional_jsonb(given.get("schedule")),
+        task.enabled,
+        jsonb(given.get("config", {})),
+        jsonb(given.get("dependencies", ())),
+        jsonb(given.get("conditions", ())),
+        jsonb(given.get("rollback", {})),
+        jsonb(given.get("notifications", {})),
+        task.executor,
+        task.origin,
+        jsonb(given),
+        due_from,
+        created_by,
+    )
+    assert row is not None  # an upsert always returns its row
+    return _task(row)
+
+
+async def delete_task(connection: Connection, name: str) -> None:
+    """Deletes a task; its executions stay, with its name."""
+    await connection.execute(SQL["delete_task"], name)
+
+
+async def switch_task(connection: Connection, name: str, off: bool, now: datetime) -> None:
+    """Switches a task off or on; switched on, its occurrences count from `now`."""
+    await connection.execute(SQL["switch_task"], name, off, now)
+
+
+async def pause_task(connection: Connection, name: str, until: datetime | None) -> None:
+    """Pauses a task; what comes due until then is skipped, with that reason."""
+    await connection.execute(SQL["pause_task"], name, until)
+
+
+async def windows(connection: Connection) -> dict[str, StoredWindow]:
+    """All windows, by name."""
+    rows = await connection.fetch(SQL["windows"])
+    return {
+        row["name"]: StoredWindow(row["name"], row["origin"], from_jsonb(row["definition"]), row["created_by"])
+        for row in rows
+    }
+
+
+async def put_window(connection: Connection, window: Window, created_by: str | None) -> None:
+    """Inserts or replaces a window."""
+    given = window.definition
+    await connection.execute(
+        SQL["put_window"],
+        window.id,
+        window.name,
+        window.description,
+        jsonb(given.get("schedule", {})),
+        window.duration_minutes,
+        window.timezone,
+        jsonb(list(window.allowed_tasks)),
+        window.max_concurrent_tasks,
+        window.emergency_override,
+        jsonb(given.get("notifications", {})),
+        jsonb(given.get("conditions", ())),
+        window.origin,
+        jsonb(given),
+        created_by,
+    )
+
+
+async def delete_window(connection: Connection, name: str) -> None:
+    """Deletes a window; executions keep its name."""
+    await connection.execute(SQL["delete_window"], name)
+
+
+def _task(row: Row) -> StoredTask:
+    return StoredTask(
+        row["name"],
+        row["origin"],
+        from_jsonb(row["definition"]),
+        row["due_from"],
+        row["paused_until"],
+        row["switched_off"],
+        row["created_by"],
+    )

@@ -1,0 +1,66 @@
+-- name: add
+-- A new execution. Its id is ours, so that adding it again after an answer was lost is harmless.
+INSERT INTO maintenance_executions (
+    id, task_id, task_name, window_id, window_name, status, trigger, scheduled_for, deadline, started_at,
+    completed_at, duration, steps, metrics, rollback_point, error, reasons, requested_by, options)
+VALUES ($1, (SELECT id FROM maintenance_tasks WHERE id = $2), $3, (SELECT id FROM maintenance_windows WHERE id = $4),
+    $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+ON CONFLICT (id) DO NOTHING
+
+-- name: change
+-- The whole state that may change: harmless when it is done twice.
+UPDATE maintenance_executions SET
+    status = $2, started_at = $3, completed_at = $4, duration = $5, steps = $6, metrics = $7, rollback_point = $8,
+    error = $9, reasons = $10
+WHERE id = $1
+
+-- name: unfinished
+-- What a daemon that died left behind, and what still waits.
+SELECT * FROM maintenance_executions WHERE status IN ('scheduled', 'running') ORDER BY scheduled_for, id
+
+-- name: by_id
+SELECT * FROM maintenance_executions WHERE id = $1
+
+-- name: by_prefix
+-- Two rows are enough to know that a prefix is not unique. The bounds make it a range of the primary key.
+SELECT * FROM maintenance_executions WHERE id BETWEEN $1 AND $2 LIMIT 2
+
+-- name: newest
+SELECT * FROM maintenance_executions ORDER BY coalesce(started_at, scheduled_for) DESC, id DESC LIMIT 1
+
+-- name: page
+-- One page, the newest first; each filter is off when it is null.
+SELECT * FROM maintenance_executions
+WHERE ($1::text IS NULL OR task_name = $1)
+  AND ($2::text IS NULL OR status = $2)
+  AND ($3::timestamptz IS NULL OR scheduled_for >= $3)
+  AND ($4::timestamptz IS NULL OR (scheduled_for, id) < ($4, $5::uuid))
+ORDER BY scheduled_for DESC, id DESC
+LIMIT $6
+
+-- name: newest_ended_by_task
+-- Each task's newest execution that ran and has ended: what dependencies ask for.
+SELECT DISTINCT ON (task_name) * FROM maintenance_executions
+WHERE started_at IS NOT NULL AND status IN ('completed', 'failed', 'cancelled', 'rolled_back')
+ORDER BY task_name, scheduled_for DESC
+
+-- name: last_occurrences
+-- Where each task's calendar stands: its newest occurrence, started or skipped.
+SELECT task_id, max(scheduled_for) AS scheduled_for FROM maintenance_executions
+WHERE trigger = 'schedule' AND task_id IS NOT NULL GROUP BY task_id
+
+-- name: totals
+SELECT count(*) FILTER (WHERE status = 'completed') AS completed,
+    count(*) FILTER (WHERE status = 'failed') AS failed,
+    count(*) FILTER (WHERE status = 'cancelled') AS cancelled,
+    count(*) FILTER (WHERE status = 'rolled_back') AS rolled_back,
+    coalesce(sum((metrics ->> 'freed_space')::bigint), 0)::bigint AS freed_space
+FROM maintenance_executions WHERE completed_at >= $1 AND scheduled_for >= $1 - interval '1 day'
+
+-- name: add_log
+INSERT INTO maintenance_execution_logs (execution_id, seq, at, level, step, message)
+VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING
+
+-- name: logs
+SELECT seq, at, level, step, message FROM maintenance_execution_logs
+WHERE execution_id = $1 AND seq > $2 ORDER BY seq LIMIT $3

@@ -1,0 +1,30 @@
+-- name: create
+INSERT INTO rollback_points (id, execution_id, status, created_at, expires_at, opening, steps, bytes)
+VALUES ($1, $2, 'open', $3, $4, $5, $6, $7)
+ON CONFLICT (id) DO NOTHING
+
+-- name: begin_step
+-- Written before the step begins: a crash from here on undoes it.
+UPDATE rollback_points SET begun = $2 WHERE id = $1 AND begun < $2
+
+-- name: move
+-- From one status to another, for whoever is first: this is how a purge and a rollback never both have it.
+UPDATE rollback_points SET status = $3, result = coalesce($4::jsonb, result), bytes = coalesce($5::bigint, bytes)
+WHERE id = $1 AND status = ANY ($2::text[])
+RETURNING *
+
+-- name: of_execution
+SELECT * FROM rollback_points WHERE execution_id = $1
+
+-- name: of_executions
+SELECT * FROM rollback_points WHERE execution_id = ANY ($1::uuid[])
+
+-- name: half_way
+-- What a daemon that died was putting back or purging.
+SELECT * FROM rollback_points WHERE status IN ('undoing', 'purging')
+
+-- name: expired
+SELECT * FROM rollback_points WHERE status IN ('open', 'incomplete') AND expires_at <= $1 ORDER BY expires_at LIMIT 20
+
+-- name: next_expiry
+SELECT min(expires_at) FROM rollback_points WHERE status IN ('open', 'incomplete')

@@ -1,0 +1,109 @@
+"""Rollback points: what an execution keeps so that it can be undone, and who has it in hand, as rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from jamaint.core.plans import Step, step_from_json, step_to_json
+from jamaint.host.postgres import Connection, Row
+from jamaint.store.statements import statements
+from jamaint.store.values import from_jsonb, jsonb, optional_jsonb
+
+SQL = statements("rollback_points")
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackPoint:
+    """`opening` is what the worker was given; `begun` of `steps` may have touched something."""
+
+    id: str
+    execution_id: str
+    status: str  # open undoing undone incomplete purging purged
+    created_at: datetime
+    expires_at: datetime
+    opening: Mapping[str, Any]
+    steps: tuple[Step, ...]
+    begun: int = 0
+    bytes: int = 0
+    result: Mapping[str, Any] | None = None
+
+
+async def create(connection: Connection, point: RollbackPoint) -> None:
+    """Writes a new point, before the first step begins."""
+    await connection.execute(
+        SQL["create"],
+        point.id,
+        point.execution_id,
+        point.created_at,
+        point.expires_at,
+        jsonb(point.opening),
+        jsonb([step_to_json(step) for step in point.steps]),
+        point.bytes,
+    )
+
+
+async def begin_step(connection: Connection, point_id: str, begun: int) -> None:
+    """Writes that step number `begun` (from 1) is about to begin."""
+    await connection.execute(SQL["begin_step"], point_id, begun)
+
+
+async def move(
+    connection: Connection,
+    point_id: str,
+    from_statuses: Sequence[str],
+    status: str,
+    *,
+    result: Mapping[str, Any] | None = None,
+    held_bytes: int | None = None,
+) -> RollbackPoint | None:
+    """Moves the point on if its status is one of `from_statuses`; None if somebody else was first."""
+    row = await connection.fetchrow(
+        SQL["move"], point_id, list(from_statuses), status, optional_jsonb(result), held_bytes
+    )
+    return None if row is None else from_row(row)
+
+
+async def of_execution(connection: Connection, execution_id: str) -> RollbackPoint | None:
+    """The execution's point, or None."""
+    row = await connection.fetchrow(SQL["of_execution"], execution_id)
+    return None if row is None else from_row(row)
+
+
+async def of_executions(connection: Connection, execution_ids: Sequence[str]) -> dict[str, RollbackPoint]:
+    """The points of several executions, by execution id."""
+    rows = await connection.fetch(SQL["of_executions"], [UUID(ident) for ident in execution_ids])
+    return {str(row["execution_id"]): from_row(row) for row in rows}
+
+
+async def half_way(connection: Connection) -> list[RollbackPoint]:
+    """Points that were being undone or purged when a daemon died."""
+    return [from_row(row) for row in await connection.fetch(SQL["half_way"])]
+
+
+async def expired(connection: Connection, now: datetime) -> list[RollbackPoint]:
+    """Points whose retention has ended."""
+    return [from_row(row) for row in await connection.fetch(SQL["expired"], now)]
+
+
+async def next_expiry(connection: Connection) -> datetime | None:
+    """When the next point's retention ends."""
+    moment: datetime | None = await connection.fetchval(SQL["next_expiry"])
+    return moment
+
+
+def from_row(row: Row) -> RollbackPoint:
+    """The value of a row of rollback_points."""
+    return RollbackPoint(
+        id=str(row["id"]),
+        execution_id=str(row["execution_id"]),
+        status=row["status"],
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        opening=from_jsonb(row["opening"]),
+        steps=tuple(step_from_json(step) for step in from_jsonb(row["steps"])),
+        begun=row["begun"],
+        bytes=row["bytes"],
+        result=from_jsonb(row["result"]),
+    )

@@ -1,0 +1,265 @@
+"""The control protocol without I/O: bytes <-> lines <-> request, reply, event, refusal (JSON-RPC 2.0).
+
+A whole `jamaintctl status` may take little more than Python's own start, and this module is on its path: `import json`
+and `import typing` cost eight and nine milliseconds of eleven (both compile regular expressions). So the C parts of
+the json package are used directly, as CPython has had them since 3.0, and typing is there for the type checker only.
+"""
+
+from __future__ import annotations
+
+from _json import encode_basestring, make_encoder, make_scanner
+
+from jamaint.errors import INTERNAL, INVALID_REQUEST, PARSE_ERROR, TOO_LARGE, Problem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+LINE_LIMIT = 1 << 20
+DEPTH_LIMIT = 64
+INTEGER_LIMIT = 1 << 63
+DIGITS_LIMIT = 20
+
+
+class Request:
+    """One call: `id` is None for a notification, which is carried out and not answered."""
+
+    __slots__ = ("id", "method", "params")
+
+    def __init__(self, ident: Any, method: str, params: dict[str, Any]) -> None:
+        self.id = ident
+        self.method = method
+        self.params = params
+
+
+class Reply:
+    """What came back: the result of call `id`, or its refusal; an event has `id` None and `event` set."""
+
+    __slots__ = ("error", "event", "id", "result")
+
+    def __init__(
+        self, ident: Any, result: Any = None, error: Problem | None = None, event: dict[str, Any] | None = None
+    ) -> None:
+        self.id = ident
+        self.result = result
+        self.error = error
+        self.event = event
+
+
+class Lines:
+    """Cuts a byte stream into lines of at most `limit` bytes, however it arrives."""
+
+    def __init__(self, limit: int = LINE_LIMIT) -> None:
+        self._limit = limit
+        self._rest = bytearray()
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """Yields each whole line without its newline. Raises Problem(TOO_LARGE) once a line passes the limit."""
+        seen = len(self._rest)
+        self._rest += chunk
+        while (end := self._rest.find(b"\n", seen)) >= 0:
+            if end > self._limit:
+                break
+            line = bytes(self._rest[:end])
+            del self._rest[: end + 1]
+            seen = 0
+            yield line
+        if len(self._rest) > self._limit:
+            self._rest.clear()
+            raise Problem(TOO_LARGE, f"a line may have at most {self._limit} bytes", {"limit": self._limit})
+
+
+def loads(text: str) -> Any:
+    """Strict JSON: raises ValueError for anything else (NaN, a key twice, a huge number, nesting over 64, a NUL)."""
+    if text.count("[") + text.count("{") > DEPTH_LIMIT and _depth(text) > DEPTH_LIMIT:
+        raise ValueError(f"nested deeper than {DEPTH_LIMIT}")
+    start = _skip_space(text, 0)
+    try:
+        value, end = _SCAN(text, start)
+    except (StopIteration, SystemError):
+        # The scanner takes its error from json.decoder, and fails without one where nobody has imported that.
+        raise ValueError(f"no whole value at character {start}") from None
+    except RecursionError:
+        raise ValueError(f"nested deeper than {DEPTH_LIMIT}") from None
+    if _skip_space(text, end) != len(text):
+        raise ValueError(f"something follows the value at character {end}")
+    return value
+
+
+def dumps(value: Any) -> str:
+    """One line of JSON; text stays readable UTF-8, file names that are not UTF-8 come as \\udcXX escapes."""
+    text = "".join(_ENCODE(value, 0))
+    return text if text.isascii() or not _has_surrogate(text) else _escape_surrogates(text)
+
+
+def parse_request(line: bytes) -> Request:
+    """Takes no message at its word. Raises Problem with PARSE_ERROR or INVALID_REQUEST."""
+    try:
+        text = line.decode("utf-8")
+        value = loads(text)
+        if "\\u" in text:
+            _check_texts(value)
+    except ValueError as error:  # UnicodeDecodeError is one
+        raise Problem(PARSE_ERROR, f"not JSON: {_first_line(error)}") from None
+    if not isinstance(value, dict):
+        raise Problem(INVALID_REQUEST, "a request is an object")
+    unknown = value.keys() - {"jsonrpc", "id", "method", "params"}
+    if unknown:
+        raise Problem(INVALID_REQUEST, f"a request has no field {min(unknown)!r}")
+    ident = value.get("id")
+    if value.get("jsonrpc") != "2.0":
+        raise Problem(INVALID_REQUEST, 'jsonrpc: must be "2.0"', {"id": _safe_id(ident)})
+    if isinstance(ident, bool) or not isinstance(ident, (str, int, type(None))):
+        raise Problem(INVALID_REQUEST, "id: must be a string or a whole number")
+    method, params = value.get("method"), value.get("params", {})
+    if not isinstance(method, str):
+        raise Problem(INVALID_REQUEST, "method: must be a string", {"id": ident})
+    if not isinstance(params, dict):
+        raise Problem(INVALID_REQUEST, "params: must be an object", {"id": ident})
+    return Request(ident, method, params)
+
+
+def request(ident: int, method: str, params: dict[str, Any]) -> bytes:
+    """The line of a call."""
+    return _line({"jsonrpc": "2.0", "id": ident, "method": method, "params": params})
+
+
+def reply(ident: Any, result: Any) -> bytes:
+    """The line that answers a call."""
+    return _line({"jsonrpc": "2.0", "id": ident, "result": result})
+
+
+def refusal(ident: Any, problem: Problem) -> bytes:
+    """The line that refuses a call."""
+    error = {"code": problem.code, "message": problem.message, "data": problem.data}
+    return _line({"jsonrpc": "2.0", "id": ident, "error": error})
+
+
+def event(params: dict[str, Any]) -> bytes:
+    """The line of a pushed event."""
+    return _line({"jsonrpc": "2.0", "method": "event", "params": params})
+
+
+def parse_reply(line: bytes) -> Reply:
+    """What a client reads: raises Problem(INTERNAL) for a line no daemon of ours would send."""
+    try:
+        value = loads(line.decode("utf-8"))
+        if value.get("method") == "event":
+            return Reply(None, event=dict(value["params"]))
+        if "error" in value:
+            error = value["error"]
+            return Reply(value["id"], error=Problem(int(error["code"]), str(error["message"]), error.get("data")))
+        return Reply(value["id"], result=value["result"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise Problem(INTERNAL, "the other side of the socket does not speak this protocol") from None
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return (dumps(value) + "\n").encode("utf-8")
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"key {next(key for key in keys if keys.count(key) > 1)!r} stands twice")
+    return found
+
+
+def _check_texts(value: Any) -> None:
+    """Refuses what no database text can hold: a NUL, half of a surrogate pair."""
+    if isinstance(value, str):
+        if "\0" in value or _has_surrogate(value):
+            raise ValueError("a NUL or half a surrogate pair in a text")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _check_texts(key)
+            _check_texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check_texts(item)
+
+
+def _whole(digits: str) -> int:
+    value = int(digits) if len(digits) <= DIGITS_LIMIT else INTEGER_LIMIT
+    if not -INTEGER_LIMIT <= value < INTEGER_LIMIT:
+        raise ValueError("a number beyond 64 bits")
+    return value
+
+
+def _real(digits: str) -> float:
+    value = float(digits)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError("a number beyond what a double holds")
+    return value
+
+
+def _constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _unknown(value: Any) -> Any:
+    raise TypeError(f"{type(value).__name__} cannot go on the wire")
+
+
+class _Context:
+    """What the C scanner asks its decoder for."""
+
+    strict = True
+    object_hook = None
+    object_pairs_hook = staticmethod(_pairs)
+    parse_float = staticmethod(_real)
+    parse_int = staticmethod(_whole)
+    parse_constant = staticmethod(_constant)
+
+
+_SCAN = make_scanner(_Context())  # type: ignore[arg-type]  # typeshed wants a scanner here; CPython takes a decoder
+_ENCODE = make_encoder(None, _unknown, encode_basestring, None, ":", ",", False, False, False)
+
+
+def _skip_space(text: str, at: int) -> int:
+    while at < len(text) and text[at] in " \t\n\r":
+        at += 1
+    return at
+
+
+def _depth(text: str) -> int:
+    deepest = depth = at = 0
+    in_string = False
+    while at < len(text):
+        char = text[at]
+        if in_string:
+            if char == "\\":
+                at += 1
+            elif char == '"':
+                in_string = False
+        elif char == '"':
+            in_string = True
+        elif char in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif char in "]}":
+            depth -= 1
+        at += 1
+    return deepest
+
+
+def _has_surrogate(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _escape_surrogates(text: str) -> str:
+    return "".join(f"\\u{ord(char):04x}" if "\ud800" <= char <= "\udfff" else char for char in text)
+
+
+def _safe_id(ident: Any) -> Any:
+    return ident if isinstance(ident, (str, int)) else None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200]

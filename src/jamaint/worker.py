@@ -1,0 +1,300 @@
+"""The other end of host/worker: one execution in a process of its own, spoken to in JSON lines on stdin and stdout.
+
+The dialogue has the two pipes for itself: what an executor prints goes to stderr, and what it starts reads /dev/null.
+"""
+
+import os
+import signal
+import sys
+import time
+from _queue import SimpleQueue
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from threading import Lock, Thread
+from typing import Any
+
+from jamaint import wire
+from jamaint.core.plans import Plan, step_from_json, step_to_json
+from jamaint.core.tasks import MassDeletion
+from jamaint.errors import Problem
+from jamaint.executors import EXECUTORS
+from jamaint.executors.executor import Executor, StepFailed, Stopped, Work
+from jamaint.host.accounts import become, find_account
+from jamaint.host.dialogue import LINE_LIMIT, line, parse
+from jamaint.host.kernel import lower_priority
+from jamaint.host.output import printable
+from jamaint.host.processes import children, end_all
+
+PROGRESS_SECONDS = 0.1
+MESSAGE_LIMIT = 64 << 10
+_CHUNK_BYTES = 64 << 10
+_LEVELS = frozenset({"info", "warning", "error"})
+
+Order = dict[str, Any]
+Answer = dict[str, Any]
+
+
+class Dialogue:
+    """The daemon at the other end: its orders one by one, and whether this worker is to stop.
+
+    A thread listens while an operation runs. A cancel is for the operation that is under way and for no other.
+    """
+
+    def __init__(self, source: int, target: int) -> None:
+        self._target = target
+        self._lines = _lines(source)
+        self._orders: SimpleQueue[Order | None] = SimpleQueue()
+        self._lock = Lock()
+        self._unanswered = 0
+        self._cancelled = False
+        self._ending = False
+
+    @property
+    def stopping(self) -> bool:
+        """Whether to stop at the next safe point: a cancel, the daemon gone, or SIGTERM."""
+        return self._cancelled or self._ending
+
+    def opening(self) -> Order | None:
+        """The first line; None when the daemon went without a word. To be called once, before `listen`."""
+        first = next(self._lines, None)
+        return None if first is None else parse(first)
+
+    def listen(self) -> None:
+        """Starts the thread that listens."""
+        Thread(target=self._listen, daemon=True).start()
+
+    def next_order(self) -> Order | None:
+        """Waits for the next operation; None when there is to be none: one that came before the end is not begun."""
+        order = self._orders.get()
+        return None if self._ending else order
+
+    def end(self, *_: object) -> None:
+        """Nothing more is to be done. Takes no lock: it is a signal's handler too."""
+        self._ending = True
+        self._orders.put(None)
+
+    def say(self, message: Answer) -> None:
+        """Sends a line on the way, from any thread."""
+        data = line(message)
+        with self._lock:
+            self._write(data)
+
+    def answer(self, message: Answer) -> None:
+        """Sends the line that ends the operation under way."""
+        try:
+            data = line(message)
+        except (TypeError, ValueError) as error:
+            sys.excepthook(*sys.exc_info())
+            data = line(failed(f"the answer cannot be sent: {error}"))
+        with self._lock:
+            self._unanswered -= 1
+            self._cancelled = False
+            self._write(data)
+
+    def _listen(self) -> None:
+        try:
+            for data in self._lines:
+                self._take(data)
+        except (Problem, OSError):
+            sys.excepthook(*sys.exc_info())
+        finally:
+            self.end()
+
+    def _take(self, data: bytes) -> None:
+        try:
+            order = parse(data)
+        except ValueError as error:
+            order = {"do": f"a line that is no order ({error})"}
+        with self._lock:
+            if order.get("do") == "cancel":
+                self._cancelled = self._unanswered > 0
+                return
+            self._unanswered += 1
+        self._orders.put(order)
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self._target, view) :]
+        except BrokenPipeError:
+            self.end()
+
+
+class DaemonHost:
+    """The Host of an executor here; every method may be called from any thread."""
+
+    def __init__(self, dialogue: Dialogue) -> None:
+        self._dialogue = dialogue
+        self._lock = Lock()
+        self._waiting: Answer | None = None
+        self._said_at = float("-inf")
+
+    def progress(self, done: int, total: int | None, unit: str) -> None:
+        with self._lock:
+            self._waiting = {"is": "progress", "done": done, "total": total, "unit": unit}
+            if time.monotonic() - self._said_at < PROGRESS_SECONDS:
+                return
+        self.flush()
+
+    def log(self, level: str, message: str) -> None:
+        level = level if level in _LEVELS else "info"
+        self._dialogue.say({"is": "log", "level": level, "message": printable(message[:MESSAGE_LIMIT])})
+
+    def checkpoint(self) -> None:
+        if self._dialogue.stopping:
+            raise Stopped
+
+    def flush(self) -> None:
+        """Sends the progress that has been held back."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, None
+            self._said_at = time.monotonic()
+        if waiting is not None:
+            self._dialogue.say(waiting)
+
+
+def main() -> None:
+    """Serves one execution until stdin ends, or SIGTERM."""
+    source, target = _take_over_pipes()
+    _clear_signals()
+    dialogue = Dialogue(source, target)
+    opening = dialogue.opening()
+    if opening is None:
+        return
+    host = DaemonHost(dialogue)
+    perform = _open(opening, host)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, dialogue.end)
+    dialogue.listen()
+    while (order := dialogue.next_order()) is not None:
+        answer = perform(order)
+        host.flush()
+        dialogue.answer(answer)
+    if children():
+        end_all(str(opening["execution"]))
+    sys.stderr.flush()
+    os._exit(0)  # the thread that listens may be in the midst of a read, and there is nothing else to put in order
+
+
+def failed(message: str, kind: str = "failed", details: dict[str, Any] | None = None) -> Answer:
+    """The answer of an operation that could not be done."""
+    return {
+        "is": "failed",
+        "error": {"message": printable(message[:MESSAGE_LIMIT]), "kind": kind},
+        "details": details or {},
+    }
+
+
+def _open(opening: Order, host: DaemonHost) -> Callable[[Order], Answer]:
+    """Becomes what the opening asks for. What cannot be is the answer to every operation."""
+    try:
+        name = opening["executor"]
+        if name not in EXECUTORS:
+            raise StepFailed(f"this worker knows no executor {name}", "refused")
+        # A command may be one that others wait for (a service's reindex): it yields, but is not starved.
+        lower_priority(10 if name == "command" else 19, idle_disk=name != "command")
+        _become(opening.get("user"))
+        executor = EXECUTORS[name](_work(opening), host)
+    except StepFailed as refusal:
+        answer = failed(refusal.message, refusal.kind, refusal.details)
+        return lambda _: answer
+    except Exception as error:  # the daemon learns of it as the answer to what it asks next
+        sys.excepthook(*sys.exc_info())
+        answer = failed(f"{type(error).__name__}: {error}")
+        return lambda _: answer
+    return lambda order: _perform(executor, order)
+
+
+def _become(user: str | None) -> None:
+    if user is None:
+        os.umask(0o077)
+        return
+    try:
+        become(find_account(user))
+    except (LookupError, PermissionError) as error:
+        raise StepFailed(str(error), "refused") from None
+
+
+def _work(opening: Order) -> Work:
+    task = opening["task"]
+    return Work(
+        execution=opening["execution"],
+        task_name=task["name"],
+        config=task["config"],
+        keeps_way_back=task["rollback"],
+        mass_deletion=MassDeletion(share=task["mass_deletion"]["share"], items=task["mass_deletion"]["items"]),
+        timeout_seconds=task["timeout_seconds"],
+        now=datetime.fromisoformat(opening["now"]),
+        low_space=opening["limits"]["low_space"],
+    )
+
+
+def _perform(executor: Executor, order: Order) -> Answer:
+    try:
+        operation = _OPERATIONS.get(order.get("do", ""))
+        if operation is None:
+            return failed(f"this worker knows no operation: {order.get('do')}")
+        return operation(executor, order)
+    except Stopped as stopped:
+        details = stopped.args[0] if stopped.args and isinstance(stopped.args[0], dict) else {}
+        return {"is": "cancelled", "details": details}
+    except StepFailed as failure:
+        return failed(failure.message, failure.kind, failure.details)
+    except Exception as error:  # a worker answers for whatever its executor does
+        sys.excepthook(*sys.exc_info())
+        return failed(f"{type(error).__name__}: {error}")
+
+
+def _plan(executor: Executor, _: Order) -> Answer:
+    plan: Plan = executor.plan()
+    return {"is": "plan", "steps": [step_to_json(step) for step in plan.steps], "warnings": list(plan.warnings)}
+
+
+def _run(executor: Executor, order: Order) -> Answer:
+    return {"is": "done", "details": executor.run(step_from_json(order["step"]))}
+
+
+def _undo(executor: Executor, order: Order) -> Answer:
+    return {"is": "done", "details": executor.undo(step_from_json(order["step"]), bool(order["dry_run"]))}
+
+
+def _purge(executor: Executor, order: Order) -> Answer:
+    return {"is": "done", "details": executor.purge(step_from_json(order["step"]))}
+
+
+_OPERATIONS: dict[str, Callable[[Executor, Order], Answer]] = {
+    "plan": _plan,
+    "run": _run,
+    "undo": _undo,
+    "purge": _purge,
+}
+
+
+def _lines(source: int) -> Iterator[bytes]:
+    lines = wire.Lines(LINE_LIMIT)
+    while chunk := os.read(source, _CHUNK_BYTES):
+        yield from lines.feed(chunk)
+
+
+def _take_over_pipes() -> tuple[int, int]:
+    """Moves the dialogue to two descriptors that nothing inherits."""
+    source, target = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    os.close(nothing)
+    return source, target
+
+
+def _clear_signals() -> None:
+    """Whatever the daemon was started with (nohup, a blocked signal): what is ignored would be so for every command."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:  # Python's own, and undone at each start
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+if __name__ == "__main__":
+    main()

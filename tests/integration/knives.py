@@ -1,0 +1,59 @@
+"""Kills this very process at its Nth call to the store or the host, before the call or after it: for tests only."""
+
+import functools
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from jamaint.daemon import rollbacks, runner, undoing
+from jamaint.host import postgres, worker
+
+
+def draw(knife: str) -> None:
+    """`knife` is `N:before` or `N:after`; from now on the Nth call is the last."""
+    number, when = knife.split(":")
+    count = 0
+
+    def strike(moment: str) -> None:
+        nonlocal count
+        if moment == "before":
+            count += 1
+        if count == int(number) and moment == when:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def wounded(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        @functools.wraps(call)
+        async def with_knife(*args: Any, **kw: Any) -> Any:
+            strike("before")
+            result = await call(*args, **kw)
+            strike("after")
+            return result
+
+        return with_knife
+
+    def wounded_context(call: Callable[..., Any]) -> Callable[..., Any]:
+        @asynccontextmanager
+        async def with_knife(*args: Any, **kw: Any) -> Any:
+            strike("before")
+            async with call(*args, **kw) as value:
+                strike("after")
+                yield value
+
+        return with_knife
+
+    postgres.Postgres.run = wounded(postgres.Postgres.run)
+    postgres.Session.run = wounded(postgres.Session.run)
+    worker.Worker.ask = wounded(worker.Worker.ask)
+    for module in (runner, undoing):
+        module.open_worker = wounded_context(worker.open_worker)
+    end_all = rollbacks.end_all
+
+    def end_all_with_knife(*args: Any) -> int:
+        strike("before")
+        ended = end_all(*args)
+        strike("after")
+        return ended
+
+    rollbacks.end_all = end_all_with_knife
