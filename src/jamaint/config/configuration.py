@@ -1,13 +1,16 @@
 """Configuration: the daemon's settings and the objects from files, as frozen values."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
 
 from jamaint.core.tasks import Task
 from jamaint.core.windows import Window
+
+_BEFORE_HOST = re.compile(r"^([^:]+://[^:/@]*):.*@", re.DOTALL)
+_IN_QUERY = re.compile(r"([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -135,16 +138,5 @@ def shown_config(config: Config) -> dict[str, Any]:
 
 
 def without_password(dsn: str) -> str:
-    """The address with `***` for its password, wherever libpq would take one from."""
-    try:
-        parts = urlsplit(dsn)
-        account, at, host = parts.netloc.rpartition("@")
-        user, colon, _ = account.partition(":")
-    except ValueError:
-        return "***"
-    query = "&".join(
-        f"{name}=***" if name.lower() in ("password", "sslpassword") else item
-        for item in parts.query.split("&")
-        for name in (item.partition("=")[0],)
-    )
-    return urlunsplit(parts._replace(netloc=f"{user}{':***' if colon else ''}{at}{host}", query=query))
+    """The address with `***` for every password in it. Where it is malformed, more is hidden rather than less."""
+    return _IN_QUERY.sub(r"\1***", _BEFORE_HOST.sub(r"\1:***@", dsn))

@@ -79,8 +79,8 @@ def read_document(file: str, content: bytes) -> Document:
         reading.read(text)
     except (_NoYamlError, ReaderError, yaml.MarkedYAMLError) as error:
         return Document(file, mistakes=(*reading.mistakes, _no_yaml(file, text, error)), broken=True)
-    # A file that ends with its own closing bracket is whole.
-    cut_short = not text.endswith("\n") and not text.rstrip().endswith("}")
+    # What begins with a bracket and could be read ends with one, so it is whole.
+    cut_short = not text.endswith("\n") and not text.lstrip().startswith("{")
     return Document(file, reading.value or {}, tuple(reading.mistakes), False, cut_short, reading.spots)
 
 
@@ -210,14 +210,14 @@ def _plain_value(text: str) -> Any:
 
 
 def _not_utf8(file: str, content: bytes, at: int) -> Mistake:
-    line = content.count(b"\n", 0, at) + 1
-    column = len(content[content.rfind(b"\n", 0, at) + 1 : at].decode("utf-8")) + 1
     problem = f"byte 0x{content[at]:02x} is not UTF-8: save the file as UTF-8"
-    return Mistake(file, line, column, "", problem)
+    return Mistake(file, *_spot_of(content, at), "", problem)
 
 
-def _spot_of(text: str, at: int) -> Spot:
-    return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+def _spot_of(content: bytes, at: int) -> Spot:
+    """The place of the byte at offset `at`, before which all is UTF-8."""
+    begin = content.rfind(b"\n", 0, at) + 1
+    return content.count(b"\n", 0, at) + 1, len(content[begin:at].decode("utf-8")) + 1
 
 
 def _no_yaml(file: str, text: str, error: _NoYamlError | ReaderError | yaml.MarkedYAMLError) -> Mistake:
@@ -225,7 +225,7 @@ def _no_yaml(file: str, text: str, error: _NoYamlError | ReaderError | yaml.Mark
         return Mistake(file, *error.spot, "", error.problem)
     if isinstance(error, ReaderError):
         problem = f"character U+{error.character:04X} is not allowed in YAML"
-        return Mistake(file, *_spot_of(text, error.position), "", problem)
+        return Mistake(file, *_spot_of(text.encode("utf-8"), error.position), "", problem)
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     indent = "".join(text.splitlines()[line - 1 : line])[:column]

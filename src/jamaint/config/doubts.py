@@ -31,6 +31,9 @@ def doubts(
             yield Mistake(document.file, 0, 0, "", "its last line does not end, as if the file were half written")
     yield from _of_objects(merged, tasks, windows)
     yield from _unheard(merged)
+    if settings.database.dsn and settings.database.binaries:
+        problem = "is for the embedded PostgreSQL, which is not used because there is a dsn"
+        yield merged.sections["database"].mistake(Flaw(("binaries",), problem, at_key=True))
     yield from _open_password(merged, settings)
     yield from _strangers(merged, settings, tasks)
 

@@ -34,9 +34,9 @@ def exactly_one(value: Any, choices: Sequence[str], flaws: Sequence[Flaw], at: P
         yield Flaw(at, f"must have one of {names}, and has none")
 
 
-def suspects(flaws: Sequence[Flaw], at: Path, keys: Sequence[str]) -> bool:
-    """Whether one of `keys` may be missing in the mapping at `at` because it is misspelled there."""
-    return any(flaw.unknown and flaw.path[:-1] == at and flaw.meant in (None, *keys) for flaw in flaws)
+def misspelled(flaws: Sequence[Flaw], at: Path, key: str) -> bool:
+    """Whether a key that is missing in the mapping at `at` may stand there, misspelled beyond guessing or not."""
+    return any(flaw.unknown and flaw.path[:-1] == at and flaw.meant in (None, key) for flaw in flaws)
 
 
 def unknown_key(key: str, model: type[Section], there: Mapping[str, Any], at: Path) -> Flaw:
@@ -58,7 +58,7 @@ def _flaws(model: type[Section], value: Any, errors: Sequence[ErrorDetails]) -> 
     for error in errors:
         path = error["loc"]
         if error["type"] == "missing":
-            if not suspects(unknown, path[:-1], (str(path[-1]),)):
+            if not misspelled(unknown, path[:-1], str(path[-1])):
                 owner = _model_at(model, path[:-1])
                 yield Flaw(path, f"is missing: {owner.model_fields[str(path[-1])].description}")
         elif error["type"] != "extra_forbidden":
@@ -72,7 +72,7 @@ def _problem(model: type[Section], error: ErrorDetails) -> str:
         return str(error["ctx"]["error"])
     if kind in ("model_type", "model_attributes_type"):
         keys = ", ".join(_model_at(model, error["loc"]).model_fields)
-        return f"must be a mapping with the keys {keys}, not {kind_of(value)}"
+        return f"must be a mapping{f' with the keys {keys}' if keys else ''}, not {kind_of(value)}"
     if kind in ("dict_type", "mapping_type"):
         return f"must be a mapping, not {kind_of(value)}"
     if kind in ("list_type", "tuple_type"):
@@ -85,15 +85,15 @@ def _model_at(model: type[Section], path: Path) -> type[Section]:
     """The model of the mapping at `path`, in which the key or item at its end stands."""
     for part in path:
         described = model.model_fields.get(part) if isinstance(part, str) else None
-        model = (_section_in(described.annotation) if described else None) or model
+        model = (section_in(described.annotation) if described else None) or model
     return model
 
 
-def _section_in(annotation: Any) -> type[Section] | None:
+def section_in(annotation: Any) -> type[Section] | None:
     """The first Section that stands in a type such as `tuple[Condition, ...] | None`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation if issubclass(annotation, Section) else None
-    return next((found for part in get_args(annotation) if (found := _section_in(part)) is not None), None)
+    return next((found for part in get_args(annotation) if (found := section_in(part)) is not None), None)
 
 
 def _at(value: Any, path: Path) -> Any:

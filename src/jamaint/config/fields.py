@@ -84,7 +84,7 @@ def zone(value: Any) -> str:
         pass
     zones = available_timezones() - {"localtime"}
     by_city = {zone_name.rpartition("/")[2]: zone_name for zone_name in sorted(zones, reverse=True)}
-    meant = closest(name, zones) if "/" in name else by_city.get(closest(name, by_city) or "")
+    meant = closest(name, zones) if "/" in name else by_city.get(closest(name, by_city, 0.8) or "")
     hint = f"did you mean {meant}?" if meant else "write a name such as Asia/Jakarta or UTC"
     raise ValueError(f"{shown(name)} is no time zone that this machine knows: {hint}")
 

@@ -97,20 +97,27 @@ def _document(file: str, euid: int, named_by: str | None) -> Document:
     try:
         # Without O_NONBLOCK, a FIFO in its place would hold the daemon up for ever.
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-        with open(descriptor, "rb") as stream:
+        try:
             status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                return _unreadable(file, f"is {_kind(status.st_mode)}, and must be a file")
-            if status.st_size > SIZE_LIMIT:
-                return _unreadable(file, f"is larger than {SIZE_LIMIT >> 20} MiB")
-            content = stream.read(SIZE_LIMIT + 1)
+            content = _content(descriptor) if stat.S_ISREG(status.st_mode) else None
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         by = f" ({named_by} names it)" if named_by else ""
         return _unreadable(file, f"there is no such file{by}: write it, or leave its name out to use the defaults")
     except (OSError, ValueError) as error:
         return _unreadable(file, f"cannot be read: {_reason(error)}")
+    if content is None:
+        return _unreadable(file, f"is {_kind(status.st_mode)}, and must be a file")
+    if len(content) > SIZE_LIMIT:
+        return _unreadable(file, f"is larger than {SIZE_LIMIT >> 20} MiB")
     distrust = _distrust(file, status) if euid == 0 else None
     return _unreadable(file, distrust) if distrust else read_document(file, content)
+
+
+def _content(descriptor: int) -> bytes:
+    with open(descriptor, "rb", closefd=False) as stream:
+        return stream.read(SIZE_LIMIT + 1)
 
 
 def _unreadable(file: str, problem: str) -> Document:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jamaint.config.mistakes import Flaw, did_you_mean
+from jamaint.config.units import shown
 from jamaint.config.work import CONFIG_OF
 
 EXECUTOR_OF: Mapping[tuple[str, str], str] = {
@@ -50,7 +51,7 @@ def _by_name(named: str) -> tuple[str, Flaw | None]:
         return named, None
     if named in LATER:
         return named, Flaw(("executor",), f"{named} is not in this version: there are {_there()}")
-    return named, Flaw(("executor",), f"there is no executor {named}: {did_you_mean(named, CONFIG_OF)}")
+    return named, Flaw(("executor",), f"there is no executor {shown(named)}: {did_you_mean(named, CONFIG_OF)}")
 
 
 def _by_kind(given: Mapping[str, Any]) -> tuple[str, Flaw | None]:

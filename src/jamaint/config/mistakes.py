@@ -6,7 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from jamaint.config.units import shown
 from jamaint.errors import INVALID_PARAMS, Problem
+
+WORD_LIMIT = 100
 
 Path = tuple[str | int, ...]
 """How a value is reached: keys, and positions in lists counted from 0."""
@@ -55,9 +58,9 @@ class ConfigInvalid(Problem):
     """A configuration that cannot be taken, with every mistake that is in it."""
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
-        count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-        message = f"the configuration has {count}:\n{mistakes_text(mistakes)}"
-        super().__init__(INVALID_PARAMS, message, {"mistakes": [mistake.to_json() for mistake in mistakes]})
+        count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes, the first"
+        data = {"mistakes": [mistake.to_json() for mistake in mistakes]}
+        super().__init__(INVALID_PARAMS, f"the configuration has {count}: {mistakes[0]}", data)
         self.mistakes = tuple(mistakes)
 
 
@@ -68,14 +71,16 @@ def mistakes_text(mistakes: Iterable[Mistake]) -> str:
 
 def dotted(path: Path) -> str:
     """The path as people write it: `tasks.app-logs.config.log_paths[0]`."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{shown(part)}" for part in path)
     return text.removeprefix(".")
 
 
-def closest(word: str, known: Iterable[str]) -> str | None:
-    """The one of `known` that `word` was probably meant to be, or None."""
+def closest(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """The one of `known` that `word` was probably meant to be, or None; `likeness` (0..1) is how like they must be."""
     names = {_plain(name): name for name in known}
-    found = difflib.get_close_matches(_plain(word), names, n=1, cutoff=0.6)
+    if len(word) > WORD_LIMIT:
+        return None
+    found = difflib.get_close_matches(_plain(word), names, n=1, cutoff=likeness)
     return names[found[0]] if found else None
 
 

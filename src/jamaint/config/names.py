@@ -5,6 +5,7 @@ from typing import Any
 
 from jamaint.config.mistakes import Flaw, did_you_mean
 from jamaint.config.objects import tasks_waited_for, window_asked_for
+from jamaint.config.units import shown
 from jamaint.core.tasks import Task
 from jamaint.core.windows import Window
 
@@ -18,7 +19,7 @@ def wrong_names(
     if that is not known."""
     window = window_asked_for(given)
     if window is not None and windows is not None and window not in windows:
-        yield Flaw(("schedule", "window"), f"there is no window {window}: {did_you_mean(window, windows)}")
+        yield Flaw(("schedule", "window"), f"there is no window {shown(window)}: {did_you_mean(window, windows)}")
     for index, task in tasks_waited_for(given):
         path = ("dependencies", index, "task")
         if task == name:
@@ -26,7 +27,7 @@ def wrong_names(
         elif tasks is None:
             continue
         elif task not in tasks:
-            yield Flaw(path, f"there is no task {task}: {did_you_mean(task, tasks.keys() - {name})}")
+            yield Flaw(path, f"there is no task {shown(task)}: {did_you_mean(task, tasks.keys() - {name})}")
         elif tasks[task].get("enabled") is False and given.get("enabled") is not False:
             yield Flaw(path, f"{task} is disabled, so {name} would never start: enable it, or disable {name} too")
 

@@ -12,6 +12,12 @@ PROTECTED = frozenset({"/var/lib", "/var/cache", "/var/spool", "/usr/bin", "/usr
 UNREAL = ("/proc", "/sys", "/dev", "/boot")
 """Nothing at all below these is ever cleaned."""
 
+DATABASES = ("/var/lib/postgresql", "/var/lib/pgsql", "/var/lib/mysql")
+"""Where databases keep their files: only their logs may be cleaned."""
+OWN_DATABASE = ("postgres", "postgresql", "pgdata")
+"""Below the daemon's own state directory."""
+LOGS = ("log", "pg_log")
+
 LENGTH_LIMIT = 4096
 WILDCARD = re.compile(r"[*?\[]")
 
@@ -33,6 +39,22 @@ def absolute(value: Any) -> str:
     if "\0" in path or len(path) > LENGTH_LIMIT:
         raise ValueError(f"must have at most {LENGTH_LIMIT} characters and no NUL")
     return normal
+
+
+def plain_directory(value: Any) -> str:
+    """An absolute path in which nothing is a wildcard. Raises ValueError."""
+    path = absolute(value)
+    if WILDCARD.search(path):
+        raise ValueError(f"{path} has a wildcard in it: name one directory")
+    return path
+
+
+def exclusion(value: Any) -> str:
+    """A pattern of what is left alone: a file name, or a path. Raises ValueError."""
+    pattern = text(value)
+    if ".." in pattern.split("/") or pattern.startswith("~") or "$" in pattern:
+        raise ValueError(f"{shown(pattern)} holds .., ~ or $, which are not resolved here: write the name itself")
+    return pattern
 
 
 def directory_before_wildcard(path: str) -> str:
@@ -62,6 +84,9 @@ def allowed_root(directory: str, state_dir: str, says: str = "") -> str:
         raise ValueError(f"{says}{directory}, which is protected: name a directory of the application's own below it")
     if any(contains(unreal, directory) for unreal in UNREAL):
         raise ValueError(f"{says}{directory}, where there is nothing to clean: name another directory")
+    own = tuple(f"{state_dir}/{name}" for name in OWN_DATABASE)
+    if any(contains(place, directory) for place in (*DATABASES, *own)) and posixpath.basename(directory) not in LOGS:
+        raise ValueError(f"{says}{directory}, where a database keeps its files: name another directory")
     if contains(directory, state_dir):
         raise ValueError(f"{says}{directory}, which is or holds the daemon's own state ({state_dir}): name another one")
     return directory

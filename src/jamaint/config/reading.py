@@ -1,12 +1,12 @@
 """Reading one task or window: from the mapping that was given to the core's value, with every flaw and doubt."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from jamaint.config.explain import exactly_one, read, suspects
+from jamaint.config.explain import exactly_one, misspelled, read
 from jamaint.config.kinds import KEYS, executor_of, kind_of
-from jamaint.config.mistakes import Flaw
+from jamaint.config.mistakes import Flaw, closest
 from jamaint.config.objects import TaskGiven, WindowGiven, object_id
 from jamaint.config.schedules import TASK_CHOICES, WINDOW_CHOICES, doubt_of_days, doubt_of_zone
 from jamaint.config.work import CONFIG_OF, Named, RunCommand, Setting, Work
@@ -32,15 +32,10 @@ def read_task(given: Mapping[str, Any], origin: Origin, setting: Setting) -> Rea
     model, flaws = read(TaskGiven, given)
     flaws += exactly_one(given.get("schedule"), TASK_CHOICES, flaws, ("schedule",))
     flaws += _conditions(given, flaws)
-    executor, problems = executor_of(given)
-    if not suspects(flaws, (), KEYS) and not any(flaw.path[:1] == (key,) for key in KEYS for flaw in flaws):
-        flaws += problems
-    else:
-        executor = None
-    work = None
-    if executor is not None and not suspects(flaws, (), ("config",)):
-        work, problems = _work(given, executor, setting)
-        flaws += problems
+    executor, problems = _executor(given, flaws)
+    flaws += problems
+    work, problems = _work(given, executor, setting, flaws)
+    flaws = [_deeper(flaw, executor) for flaw in flaws] + problems
     if model is None or work is None or executor is None or flaws:
         return Read(None, tuple(flaws))
     task = _task(model, executor, work, given, origin)
@@ -75,9 +70,30 @@ def read_window(given: Mapping[str, Any], origin: Origin) -> Read[Window]:
     return Read(window, (), tuple(_schedule_doubts(window.schedule, model.timezone)), tuple(named))
 
 
-def _work(given: Mapping[str, Any], executor: str, setting: Setting) -> tuple[Work | None, list[Flaw]]:
+def _executor(given: Mapping[str, Any], flaws: Sequence[Flaw]) -> tuple[str | None, list[Flaw]]:
+    """The executor, if its keys are right; what is wrong with them is said once."""
+    if any(flaw.path[:1] == (key,) or flaw.meant == key for key in KEYS for flaw in flaws):
+        return None, []
+    executor, problems = executor_of(given)
+    return executor, [
+        flaw for flaw in problems if flaw.path[0] in given or not misspelled(flaws, (), str(flaw.path[0]))
+    ]
+
+
+def _work(
+    given: Mapping[str, Any], executor: str | None, setting: Setting, flaws: Sequence[Flaw]
+) -> tuple[Work | None, list[Flaw]]:
     config = given.get("config")
+    if executor is None or (config is None and misspelled(flaws, (), "config")):
+        return None, []
     return read(CONFIG_OF[executor], {} if config is None else config, setting, ("config",))
+
+
+def _deeper(flaw: Flaw, executor: str | None) -> Flaw:
+    """An unknown key of the task that is one of its config's says so."""
+    keys = CONFIG_OF[executor].model_fields if executor else ()
+    meant = closest(str(flaw.path[0]), keys) if flaw.unknown and flaw.meant is None and len(flaw.path) == 1 else None
+    return flaw._replace(problem=f"unknown key: write {meant}, one level deeper, below `config`") if meant else flaw
 
 
 def _conditions(given: Mapping[str, Any], flaws: list[Flaw]) -> list[Flaw]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from jamaint.config import paths
 from jamaint.config.configuration import Config, Grants
@@ -15,19 +15,32 @@ from jamaint.core.windows import Window
 from jamaint.errors import INVALID_PARAMS, Problem
 
 
+class Defined(Protocol):
+    """A task, a window, or a row of the store."""
+
+    @property
+    def definition(self) -> Mapping[str, Any]:
+        """The object as it was given."""
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What an object may refer to: all tasks and windows there are, by name, and what the configuration says."""
+    """What an object may refer to: the definitions of all tasks and windows, and what the configuration says."""
 
-    tasks: Mapping[str, Task] = field(default_factory=dict)
-    windows: Mapping[str, Window] = field(default_factory=dict)
+    tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    windows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     state_dir: str = "/"
 
     @classmethod
-    def of(cls, config: Config, tasks: Mapping[str, Task], windows: Mapping[str, Window]) -> "Known":
-        """What there is when `tasks` and `windows` are all that are known, from files and from the socket."""
-        return cls(tasks, windows, config.grants.commands, config.state_dir)
+    def of(cls, config: Config, tasks: Mapping[str, Defined], windows: Mapping[str, Defined]) -> "Known":
+        """What there is when `tasks` and `windows` are all that are known by name, from files and from the socket."""
+        return cls(
+            {name: task.definition for name, task in tasks.items()},
+            {name: window.definition for name, window in windows.items()},
+            config.grants.commands,
+            config.state_dir,
+        )
 
 
 def parse_task(value: Mapping[str, Any], *, origin: Origin, grants: Grants | None, known: Known) -> Task:
@@ -37,9 +50,8 @@ def parse_task(value: Mapping[str, Any], *, origin: Origin, grants: Grants | Non
     """
     found = read_task(value, origin, Setting(known.state_dir, known.commands))
     name = str(value.get("name"))
-    tasks = {name: value} | {task.name: task.definition for task in known.tasks.values() if task.name != name}
-    windows = {window.name: window.definition for window in known.windows.values()}
-    flaws = [*found.flaws, *wrong_names(name, value, tasks, windows)]
+    tasks = {name: value} | {other: given for other, given in known.tasks.items() if other != name}
+    flaws = [*found.flaws, *wrong_names(name, value, tasks, known.windows)]
     # The walk begins with this task, so a ring through it is found from it; any other was there before.
     flaws += [flaw for first, flaw in wrong_rings(tasks) if first == name]
     flaws += _not_granted(found.named, grants)
@@ -48,9 +60,8 @@ def parse_task(value: Mapping[str, Any], *, origin: Origin, grants: Grants | Non
     return found.value
 
 
-def parse_window(value: Mapping[str, Any], *, origin: Origin, grants: Grants | None, known: Known) -> Window:
-    """The window that `value` (with its `name`) defines; the same rules as `parse_task`."""
-    del known  # a window refers to nothing; it is taken so that both are called alike
+def parse_window(value: Mapping[str, Any], *, origin: Origin, grants: Grants | None) -> Window:
+    """The window that `value` (with its `name`) defines; the same rules as `parse_task`, and it refers to nothing."""
     found = read_window(value, origin)
     flaws = [*found.flaws, *_not_granted(found.named, grants)]
     if found.value is None or flaws:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, PlainValidator
 
 from jamaint.config import configuration as values
 from jamaint.config import paths
@@ -22,6 +22,9 @@ from jamaint.config.fields import (
     one_of,
 )
 from jamaint.config.units import shown, text
+
+NOWHERE = "/nowhere/at/all"
+"""For a state directory that is not known here; every task is judged against the real one in any case."""
 
 SOCKET_PATH_LIMIT = 107
 """Bytes that the kernel takes as the path of a socket."""
@@ -63,10 +66,7 @@ def principal(value: Any) -> values.Principal:
 
 
 def _granted_path(value: Any) -> str:
-    path = paths.absolute(value)
-    if paths.WILDCARD.search(path):
-        raise ValueError(f"{path} has a wildcard: name the directory, all below it is granted")
-    return paths.allowed_root(path, "/nowhere/else", "this grants ")
+    return paths.allowed_root(paths.plain_directory(value), NOWHERE, "this grants ")
 
 
 def _granted_command(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -92,13 +92,6 @@ class DatabaseSection(Section):
 
     dsn: PostgresAddress | None = None
     binaries: AbsolutePath | None = None
-
-    @field_validator("binaries")
-    @classmethod
-    def _embedded_only(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value and info.data.get("dsn"):
-            raise ValueError("is for the embedded PostgreSQL, which is not used beside dsn: remove one of the two")
-        return value
 
 
 class SocketSection(Section):

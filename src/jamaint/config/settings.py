@@ -69,7 +69,7 @@ def _grants(merged: Merged, main: str) -> values.Grants:
 
 def _state_dir(merged: Merged, environ: Mapping[str, str], euid: int) -> str:
     """JAMAINT_STATE_DIR, else the file, else what systemd made, else the usual place."""
-    asked = _from_environment(merged, environ, "JAMAINT_STATE_DIR", paths.absolute)
+    asked = _from_environment(merged, environ, "JAMAINT_STATE_DIR", own_directory)
     given = merged.sections.get("state_dir")
     if asked or given is None:
         usual = "/var/lib/jamaint" if euid == 0 else _user_state(environ)
@@ -78,10 +78,18 @@ def _state_dir(merged: Merged, environ: Mapping[str, str], euid: int) -> str:
             merged.mistakes.append(Mistake("HOME", 0, 0, "", NO_PLACE))
         return os.path.normpath(place or "/")
     try:
-        return paths.absolute(given.value)
+        return own_directory(given.value)
     except ValueError as error:
         merged.mistakes.append(given.mistake(Flaw((), str(error))))
         return "/"
+
+
+def own_directory(value: Any) -> str:
+    """The state directory: an absolute path, and not everything. Raises ValueError."""
+    path = paths.absolute(value)
+    if path == "/":
+        raise ValueError("must be a directory of its own, not /")
+    return path
 
 
 def _user_state(environ: Mapping[str, str]) -> str | None:

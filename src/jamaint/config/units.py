@@ -96,7 +96,7 @@ def whole(value: Any, least: int, most: int, unit: str = "") -> int:
 
 def _instead(text: str) -> str:
     digits = text.strip().replace("_", "")
-    if re.fullmatch(r"0[0-7]+", digits):
+    if re.fullmatch(r"0[0-7]{1,17}", digits):
         return f": {text} is {int(digits, 8)} to some programs and {int(digits)} to others, write the one you mean"
     if re.fullmatch(r"\+?[0-9]{1,18}", digits):
         return f": write {int(digits)} without quotes" if digits == text else f": write {int(digits)} for {text}"
@@ -149,7 +149,9 @@ def flag(value: Any) -> bool:
 
 def text(value: Any) -> str:
     """Text that is not empty. A number or truth value must stand in quotes to be text."""
-    if isinstance(value, bool | int | float):
+    if isinstance(value, float):  # 1.50 is 1.5 by now, and what was written is gone
+        raise ValueError("must be text: put the number in quotes")
+    if isinstance(value, bool | int):
         raise ValueError(f'must be text: put it in quotes, "{shown(value)}"')
     if not isinstance(value, str):
         raise ValueError(f"must be text, not {shown(value)}")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo
 
 from jamaint.config import paths
-from jamaint.config.fields import Account, Environment, Seconds, Section, Text, between, one_of, some
+from jamaint.config.fields import Account, Environment, Seconds, Section, between, one_of, some
 from jamaint.config.mistakes import Flaw, Path, did_you_mean
 from jamaint.config.units import DAY, argument, shown, text
 
@@ -52,7 +52,7 @@ def _log_pattern(value: Any, info: ValidationInfo) -> str:
 
 
 def _directory(value: Any, info: ValidationInfo) -> str:
-    return paths.allowed_root(paths.absolute(value), _setting(info).state_dir)
+    return paths.allowed_root(paths.plain_directory(value), _setting(info).state_dir)
 
 
 def _setting(info: ValidationInfo) -> Setting:
@@ -93,7 +93,7 @@ class LogsCleanup(Work):
     )
     compress_logs: Annotated[CompressLogs | None, BeforeValidator(_switch)] = None
     archive_logs: ArchiveLogs | None = None
-    exclude: tuple[Text, ...] = ()
+    exclude: tuple[Annotated[str, PlainValidator(paths.exclusion)], ...] = ()
     user: Account | None = None
 
     def normalised(self) -> dict[str, Any]:

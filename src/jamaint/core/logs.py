@@ -115,8 +115,8 @@ def too_many(root: str, count: int, files: int, limit: MassDeletion) -> str | No
     if count <= limit.items or count <= limit.share * files:
         return None
     return (
-        f"{root}: {count} of {files} logs would be deleted ({count / files:.0%}); more than {limit.items} that are more "
-        f"than {limit.share:.0%} need a second look. If it is meant, raise mass_deletion on the task"
+        f"{root}: {count} of {files} logs would be deleted ({count / files:.0%}); more than {limit.items} files that "
+        f"are more than {limit.share:.0%} need a second look. If it is meant, raise mass_deletion on the task"
     )
 
 

@@ -2,8 +2,9 @@
 
 Wall times are matched on the naive calendar (cronsim) and mapped to instants here, so that a change of the clocks is
 decided in one place: a wall time that does not exist that day runs at the first instant after the gap, one that comes
-twice runs the first time. Schedules that fire more often than hourly, and intervals, follow elapsed time: every match
-in a repeated hour runs. (The rule of cronie, made explicit; Debian's cron(8), "daylight saving".)
+twice runs the first time. Schedules that fire in every hour, and intervals, follow elapsed time: every match in a
+repeated hour runs, and in a gap there is nothing to run. (The rule of cronie, made explicit; Debian's cron(8),
+"daylight saving". What fires often but in some hours only, `*/10 2 * * *`, is a fixed time here: it is not lost.)
 """
 
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ ALIASES = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
+HOURS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,7 @@ class Schedule:
 def check_cron(expression: str) -> str | None:
     """What is wrong with a cron expression, or None; one that never comes (30 February) is wrong too."""
     try:
-        matches = _matches(expression, datetime(2024, 1, 1))
-        next(matches)
+        next(_matches(expression, datetime(2024, 1, 1)))
     except CronSimError as error:
         return str(error)
     except StopIteration:
@@ -65,68 +66,77 @@ def next_after(schedule: Schedule, moment: datetime, last: datetime | None = Non
 
 
 def _next_every(seconds: float, moment: datetime, last: datetime | None) -> datetime:
+    step = timedelta(seconds=seconds)
     if last is None or last > moment:
-        return moment + timedelta(seconds=seconds)
-    missed = (moment - last).total_seconds() // seconds
-    return last + timedelta(seconds=(missed + 1) * seconds)
+        return moment + step
+    # In whole microseconds: seconds as floats would now and then answer with `moment` itself.
+    return last + ((moment - last) // step + 1) * step
 
 
 def _next_cron(expression: str, zone: ZoneInfo, moment: datetime) -> datetime | None:
-    # One day early: around a change of the clocks, a later wall time can be an earlier instant.
-    wall = moment.astimezone(zone).replace(tzinfo=None) - timedelta(days=1)
-    frequent = _is_frequent(expression)
-    best: datetime | None = None
-    limit = moment.astimezone(zone).replace(tzinfo=None) + timedelta(days=1)
+    matches = _matches(expression, _wall(moment, zone))
+    hourly = len(matches.hours) == HOURS
     try:
-        for match in _matches(expression, wall):
-            for instant in _instants(match, zone, frequent):
-                if instant > moment and (best is None or instant < best):
-                    best = instant
-            if best is not None and match > limit:
-                return best
-            if best is not None and not _near_change(match, zone):
-                return best
-    except (StopIteration, OverflowError):
-        pass
-    return best
+        found = _first(matches, zone, moment, hourly)
+        repeated = _repeated_hour(moment, zone) if hourly else None
+        if found is None or repeated is None:
+            return found
+        # In what the clocks show again, an earlier wall time can be a later instant.
+        matches = _matches(expression, _wall(repeated, zone) - timedelta(seconds=1))
+        return min(found, _first(matches, zone, repeated - timedelta(microseconds=1), hourly) or found)
+    except OverflowError:  # the calendar ends
+        return None
+
+
+def _first(matches: CronSim, zone: ZoneInfo, moment: datetime, hourly: bool) -> datetime | None:
+    """The first match's first instant after `moment`."""
+    for match in matches:
+        for instant in _instants(match, zone, hourly):
+            if instant > moment:
+                return instant
+    return None
 
 
 def _matches(expression: str, after: datetime) -> CronSim:
     return CronSim(ALIASES.get(expression.strip().lower(), expression), after)
 
 
-def _is_frequent(expression: str) -> bool:
-    """More often than hourly, or in every hour: the hour field is a wildcard."""
-    fields = ALIASES.get(expression.strip().lower(), expression).split()
-    return len(fields) >= 2 and fields[1].startswith("*") and fields[1] in ("*", "*/1")
+def _wall(moment: datetime, zone: ZoneInfo) -> datetime:
+    return moment.astimezone(zone).replace(tzinfo=None)
 
 
-def _instants(wall: datetime, zone: ZoneInfo, frequent: bool) -> tuple[datetime, ...]:
-    """The instants at which a wall clock in `zone` shows `wall`; for one in a gap, the gap's end."""
+def _instants(wall: datetime, zone: ZoneInfo, hourly: bool) -> tuple[datetime, ...]:
+    """The instants at which `wall` is due: at its second coming only what is `hourly`, in a gap only what is not."""
     first = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
     second = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
     if first == second:
         return (first,)
     if first < second:
-        return (first, second) if frequent else (first,)
+        return (first, second) if hourly else (first,)
     # fold=0 reads the gap with the offset before it, fold=1 with the one after: the gap's end lies between.
-    return () if frequent else (_gap_end(second, first, zone),)
+    return () if hourly else (_change(second, first, zone),)
 
 
-def _gap_end(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
+def _repeated_hour(moment: datetime, zone: ZoneInfo) -> datetime | None:
+    """The instant within a day at which the clocks go back, or None."""
+    later = moment + timedelta(days=1)
+    if _offset(later, zone) >= _offset(moment, zone):
+        return None
+    return _change(moment, later, zone)
+
+
+def _change(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
     """The first instant with the new offset: `before` and `after` are instants on its two sides."""
-    old = before.astimezone(zone).utcoffset()
+    old = _offset(before, zone)
     low, high = int(before.timestamp()), int(after.timestamp())
     while high - low > 1:
         middle = (low + high) // 2
-        if datetime.fromtimestamp(middle, zone).utcoffset() == old:
+        if _offset(datetime.fromtimestamp(middle, UTC), zone) == old:
             low = middle
         else:
             high = middle
     return datetime.fromtimestamp(high, UTC)
 
 
-def _near_change(wall: datetime, zone: ZoneInfo) -> bool:
-    """Whether the zone's offset changes within a day of `wall`."""
-    day = timedelta(days=1)
-    return (wall - day).replace(tzinfo=zone).utcoffset() != (wall + day).replace(tzinfo=zone).utcoffset()
+def _offset(moment: datetime, zone: ZoneInfo) -> timedelta:
+    return moment.astimezone(zone).utcoffset() or timedelta(0)

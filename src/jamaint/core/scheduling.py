@@ -77,6 +77,8 @@ class Agenda:
     held: Mapping[str, tuple[Verdict, ...]] = field(default_factory=dict)
     stop: tuple[str, ...] = ()
     wake_at: datetime | None = None
+    crowded: Verdict | None = None
+    """Why all those wait that are in none of the above: there is no room for any more, so they were not looked at."""
 
 
 @dataclass(slots=True)
@@ -101,13 +103,20 @@ def decide(snapshot: Snapshot, now: datetime) -> Agenda:
     start: list[str] = []
     skip: list[tuple[str, tuple[Verdict, ...]]] = []
     held: dict[str, tuple[Verdict, ...]] = {}
+    crowded: Verdict | None = None
+    deadlines = [one.execution.deadline for one in snapshot.waiting if one.execution.deadline is not None]
+    first_deadline = min(deadlines, default=None)
+    any_late = first_deadline is not None and now >= first_deadline
     for waiting in snapshot.waiting:
         execution = waiting.execution
-        if view.total >= snapshot.max_concurrent and not _is_late(execution, now):
-            held[execution.id] = (_room(waiting, view),)
+        late = any_late and _is_late(execution, now)
+        if view.total >= snapshot.max_concurrent and not late:
+            crowded = crowded or _room(waiting, view)
+            if not any_late:
+                break
             continue
         against = tuple(verdict for verdict in verdicts(waiting, view) if verdict.verdict != "pass")
-        if _is_late(execution, now):
+        if late:
             skip.append((execution.id, (_too_late(execution), *against)))
         elif not against:
             start.append(execution.id)
@@ -116,8 +125,14 @@ def decide(snapshot: Snapshot, now: datetime) -> Agenda:
             skip.append((execution.id, against))
         else:
             held[execution.id] = against
-    stop = tuple(ident for ident, occupied in snapshot.running.items() if _outlived(occupied, now))
-    return Agenda(tuple(start), tuple(skip), held, stop, _wake_at(snapshot, held, now))
+    return Agenda(
+        start=tuple(start),
+        skip=tuple(skip),
+        held=held,
+        stop=tuple(ident for ident, occupied in snapshot.running.items() if _outlived(occupied, now)),
+        wake_at=_wake_at(snapshot, held, [one for one in deadlines if one > now] if any_late else deadlines, now),
+        crowded=crowded,
+    )
 
 
 def explain(snapshot: Snapshot, waiting: Waiting, now: datetime) -> tuple[Verdict, ...]:
@@ -160,15 +175,19 @@ def _outlived(occupied: Occupied, now: datetime) -> bool:
     return ends is not None and now >= ends and occupied.task.on_window_end == "cancel"
 
 
-def _wake_at(snapshot: Snapshot, held: Mapping[str, Sequence[Verdict]], now: datetime) -> datetime | None:
+def _wake_at(
+    snapshot: Snapshot, held: Mapping[str, Sequence[Verdict]], deadlines: Sequence[datetime], now: datetime
+) -> datetime | None:
     """The next moment at which time alone changes this agenda."""
-    moments = [waiting.execution.deadline for waiting in snapshot.waiting if waiting.execution.id in held]
+    moments = [min(deadlines)] if deadlines else []
     moments += [
-        occupied.opening_end for occupied in snapshot.running.values() if occupied.task.on_window_end == "cancel"
+        occupied.opening_end
+        for occupied in snapshot.running.values()
+        if occupied.task.on_window_end == "cancel" and occupied.opening_end is not None and occupied.opening_end > now
     ]
     if any(verdict.guard in ("condition", "dependency") for against in held.values() for verdict in against):
         moments.append(now + timedelta(seconds=CONDITION_RETRY_SECONDS))
-    return min((moment for moment in moments if moment is not None and moment > now), default=None)
+    return min(moments, default=None)
 
 
 def _scheduler_guard(waiting: Waiting, view: _View) -> Verdict:

@@ -16,15 +16,24 @@ if TYPE_CHECKING:
 
 
 class Flag:
-    """One flag: `value` is its value's name in the help, empty for a switch; `kind` says how the value is read.
+    """One flag: `value` is its value's name in the help, empty for a switch; a `needed` one cannot be left out.
 
-    Kinds: text, count (a whole number of at least 1), seconds, time (RFC 3339 in UTC afterwards), setting (KEY=VALUE).
+    `kind` says how the value is read: text, count (a whole number of at least 1), seconds, time (RFC 3339 in UTC
+    afterwards) or setting (KEY=VALUE). One that may be given `many` times has a list of values.
     """
 
-    __slots__ = ("help", "kind", "many", "name", "short", "value")
+    __slots__ = ("help", "kind", "many", "name", "needed", "short", "value")
 
     def __init__(
-        self, name: str, help: str, value: str = "", *, kind: str = "text", short: str = "", many: bool = False
+        self,
+        name: str,
+        help: str,
+        value: str = "",
+        *,
+        kind: str = "text",
+        short: str = "",
+        many: bool = False,
+        needed: bool = False,
     ) -> None:
         self.name = name
         self.help = help
@@ -32,6 +41,7 @@ class Flag:
         self.kind = kind
         self.short = short
         self.many = many
+        self.needed = needed
 
     @property
     def key(self) -> str:
@@ -195,6 +205,9 @@ class _Reader:
                 self.found.values[place.strip("[]").lower()] = self._plain[position]
             elif not place.startswith("["):
                 raise Usage(f"{verb.name} needs {_article(place)} {place}", verb.name)
+        for flag in verb.flags:
+            if flag.needed and flag.key not in self.found.values:
+                raise Usage(f"{verb.name} needs {flag.short or flag.name} {flag.value}", verb.name)
 
     def _known(self, name: str) -> Flag | None:
         return next((flag for flag in self._flags() if name in (flag.name, flag.short)), None)

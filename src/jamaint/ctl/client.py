@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from jamaint.wire import Reply
 
+SYSTEM_SOCKET = "/run/jamaint/jamaintd.sock"
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
 CHUNK = 1 << 16
@@ -135,14 +136,25 @@ class Client:
 
 def default_path() -> str:
     """Where the daemon listens: JAMAINT_SOCKET, else one's own daemon's socket if it is there, else the system's."""
-    path = os.environ.get("JAMAINT_SOCKET")
-    if path:
-        return path
-    system = "/run/jamaint/jamaintd.sock"
-    if os.geteuid() == 0:
-        return system
-    own = (os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}") + "/jamaint/jamaintd.sock"
-    return system if os.path.exists(system) and not os.path.exists(own) else own
+    asked = os.environ.get("JAMAINT_SOCKET")
+    if asked or os.geteuid() == 0:
+        return asked or SYSTEM_SOCKET
+    own = _own_directory() + "/jamaintd.sock"
+    return SYSTEM_SOCKET if os.path.exists(SYSTEM_SOCKET) and not os.path.exists(own) else own
+
+
+def _own_directory() -> str:
+    """Where a user's own daemon puts its socket: the same directories, in the same order, as the daemon has them."""
+    for name, below in (
+        ("XDG_RUNTIME_DIR", "/jamaint"),
+        ("JAMAINT_STATE_DIR", ""),
+        ("XDG_STATE_HOME", "/jamaint"),
+        ("HOME", "/.local/state/jamaint"),
+    ):
+        directory = os.environ.get(name, "")
+        if directory.startswith("/"):
+            return directory.rstrip("/") + below
+    return f"/run/user/{os.geteuid()}/jamaint"
 
 
 def _connect(path: str, seconds: float) -> socket:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jamaint.ctl.render import Look
 
 INVALID = 7
+WARNING = "warning: "
 
 
 def check(call: Call) -> int:
@@ -43,15 +44,24 @@ def draw(found: Mapping[str, Any], look: Look) -> list[str]:
 
 def _as_json(call: Call, file: str) -> int:
     done = subprocess.run(_command(file), check=False, capture_output=True)  # noqa: S603 - a list, found by us
-    said = [line for line in (done.stdout + done.stderr).decode("utf-8", "replace").splitlines() if line.strip()]
+    said = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
     if done.returncode == 0:
-        call.screen.document({"path": file, "ok": True, "warnings": [line for line in said if "warning" in line]})
+        warnings = [line.removeprefix(WARNING) for line in said if line.startswith(WARNING)]
+        call.screen.document({"path": file, "ok": True, "warnings": warnings})
         return DONE
     code = INVALID_PARAMS if done.returncode == INVALID else INTERNAL
-    problem = Problem(code, f"{file} is not good", {"path": file, "mistakes": [{"problem": line} for line in said]})
-    if done.returncode == INVALID:
-        raise problem
-    raise problem
+    raise Problem(code, f"{file} is not good", {"path": file, "mistakes": [_mistake(line) for line in said]})
+
+
+def _mistake(line: str) -> dict[str, Any]:
+    """The parts of `FILE:LINE:COLUMN: KEY: PROBLEM`, as far as the line has them."""
+    place, _, rest = line.partition(": ")
+    name, *numbers = place.rsplit(":", 2)
+    if len(numbers) < 2 or not all(number.isdigit() for number in numbers):
+        return {"problem": line}
+    key, colon, problem = rest.partition(": ")
+    found = {"file": name, "line": int(numbers[0]), "column": int(numbers[1])}
+    return {**found, "key": key, "problem": problem} if colon else {**found, "problem": rest}
 
 
 def _command(file: str) -> list[str]:

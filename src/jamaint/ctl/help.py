@@ -32,8 +32,11 @@ def show(arguments: Arguments, verbs: Sequence[Verb], screen: Screen) -> int:
 
 def synopsis(verb: Verb) -> str:
     """`execute TASK [--window WINDOW] …`"""
-    flags = "".join(f" [{_flag(flag)}]" + ("…" if flag.many else "") for flag in verb.flags)
-    return " ".join([verb.name, *verb.positionals]) + flags
+    return " ".join([verb.name, *verb.positionals, *map(_use, verb.flags)])
+
+
+def _short_synopsis(verb: Verb) -> str:
+    return " ".join([verb.name, *verb.positionals, *(_use(flag) for flag in verb.flags if flag.needed)])
 
 
 def meant(mistake: Usage) -> str:
@@ -49,7 +52,7 @@ def _group(words: str, verbs: Sequence[Verb]) -> list[str]:
     shown = [verb for verb in verbs if not words or verb.name.startswith(words + " ")]
     plain = Look(0.0)
     lines = [f"usage: jamaintctl [flags] {words or 'COMMAND'} …", ""]
-    lines += columns([(" ".join([verb.name, *verb.positionals]), verb.help) for verb in shown], plain, "  ")
+    lines += columns([(_short_synopsis(verb), verb.help) for verb in shown], plain, "  ")
     if not words:
         lines += ["", "Flags of every command:", *_flags(GLOBAL_FLAGS), "", CODES]
         lines += ["`jamaintctl COMMAND --help` says more."]
@@ -72,6 +75,11 @@ def _flags(flags: Sequence[Flag]) -> list[str]:
 def _flag(flag: Flag) -> str:
     names = f"{flag.short}, {flag.name}" if flag.short else flag.name
     return f"{names} {flag.value}" if flag.value else names
+
+
+def _use(flag: Flag) -> str:
+    text = f"{flag.short or flag.name} {flag.value}".rstrip()
+    return (text if flag.needed else f"[{text}]") + ("…" if flag.many else "")
 
 
 def _sentence(text: str) -> str:

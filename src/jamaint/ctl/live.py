@@ -13,7 +13,7 @@ from jamaint.ctl.render import Look, bar, cut, percent, short, wide
 from jamaint.ctl.screen import columns_of, speaks_unicode
 from jamaint.ctl.summary import ENDED, amount, duration, left, waits_text
 from jamaint.ctl.times import epoch, span
-from jamaint.errors import Problem
+from jamaint.errors import UNAVAILABLE, Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,15 +124,23 @@ def line(execution: Execution, look: Look) -> str:
 
 
 def follow(call: Call, ident: str) -> Execution:
-    """The execution as it ended, drawn while it runs. Raises KeyboardInterrupt when the person has seen enough."""
-    drawing, client = drawing_for(call), call.client
+    """The execution as it ended, drawn while it runs, across a restart of the daemon too.
+
+    Raises KeyboardInterrupt when the person has seen enough, Unreachable when the daemon does not come back.
+    """
+    drawing = drawing_for(call)
+    client: Client | None = call.client
+    deadline: float | None = None
     try:
         while True:
             try:
-                return _watch(client, ident, drawing)
-            except Unreachable as lost:
-                drawing.say(f"{lost.message}; waiting for it to come back")
-                client = _again(call, lost, ident)
+                client = client or call.connect()
+                execution = client.call("event.subscribe", {"execution": ident})["execution"]
+                deadline = None
+                return _watch(client, execution, drawing)
+            except Problem as lost:
+                client = None
+                deadline = _patience(lost, deadline, drawing, ident)
     finally:
         drawing.end()
 
@@ -163,20 +171,19 @@ def merge(execution: Execution, event: Mapping[str, Any]) -> Execution:
     return merged
 
 
-def _watch(client: Client, ident: str, drawing: Silence) -> Execution:
-    execution: Execution = client.call("event.subscribe", {"execution": ident})["execution"]
+def _watch(client: Client, execution: Execution, drawing: Silence) -> Execution:
     drawing.update(execution, {})
     ended = execution.get("status") in ENDED
     while not ended:
         event = client.event(TICK_SECONDS)
         if event is None:
             drawing.tick()
-        elif (event.get("execution") or {}).get("id") == ident:
+        elif event.get("event") == "daemon.cut_off":
+            raise Unreachable(client.path, "it has cut us off from its events")
+        elif (event.get("execution") or {}).get("id") == execution["id"]:
             execution = merge(execution, event)
             drawing.update(execution, event)
             ended = event.get("event") == "execution.ended"
-        elif event.get("event") == "daemon.cut_off":
-            return _watch(client, ident, drawing)
     return _whole(client, execution)
 
 
@@ -189,18 +196,18 @@ def _whole(client: Client, execution: Execution) -> Execution:
     return found
 
 
-def _again(call: Call, lost: Unreachable, ident: str) -> Client:
-    """A new connection to a daemon that has restarted. Raises Unreachable when it does not come back."""
-    deadline = time.monotonic() + RETURN_SECONDS
-    while True:
-        try:
-            return call.connect()
-        except Unreachable:
-            if time.monotonic() > deadline:
-                hint = f"when it is back: jamaintctl execution show {short(ident)}"
-                why = f"it has not come back within {RETURN_SECONDS:g} s; {hint}"
-                raise Unreachable(lost.data["socket"], why) from None
-            time.sleep(RETRY_SECONDS)
+def _patience(lost: Problem, deadline: float | None, drawing: Silence, ident: str) -> float:
+    """Until when a lost daemon is waited for, after a moment of waiting. Raises what it cannot wait for."""
+    if lost.code != UNAVAILABLE:
+        raise lost
+    if deadline is None:
+        drawing.say(f"{lost.message}; waiting for it to come back")
+        deadline = time.monotonic() + RETURN_SECONDS
+    elif time.monotonic() > deadline:
+        message = f"{lost.message}; once it is back: jamaintctl execution show {short(ident)}"
+        raise Problem(UNAVAILABLE, message, lost.data)
+    time.sleep(RETRY_SECONDS)
+    return deadline
 
 
 def _state(execution: Execution) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 DRY_RUN = Flag("--dry-run", "say what would be done, and do nothing")
 DETACH = Flag("--detach", "do not wait; print the execution's id")
-FILE = Flag("--file", "the object as YAML or JSON; - is standard input", "FILE", short="-f")
+FILE = Flag("--file", "the object as YAML or JSON; - is standard input", "FILE", short="-f", needed=True)
 SINCE = Flag("--since", "only what is newer: -7d, 2026-11-23 02:00, RFC 3339", "TIME", kind="time")
 TASK_NAMES = "TASK is a name or an id."
 EXECUTION_NAMES = "EXECUTION is an id, the first 8 characters or more of one, or `last`."
@@ -63,7 +63,7 @@ VERBS = (
     Verb(
         "task pause",
         ("TASK",),
-        (Flag("--until", "when it may run again", "TIME", kind="time"),),
+        (Flag("--until", "when it may run again", "TIME", kind="time", needed=True),),
         "tasks:pause",
         "let a task not run until a time",
         says=TIMES,

@@ -37,10 +37,7 @@ class InvalidObject(Problem):
 
 def send(call: Call, method: str, kind: str, name: str | None = None) -> Any:
     """Sends the object in the file of -f: whole, or as changes of the object `name`. A refusal names file and line."""
-    file = call.values.get("file")
-    if file is None:
-        raise Usage(f"{method.replace('.', ' ')} needs -f FILE", method.replace(".", " "))
-    shown, text = _text(file)
+    shown, text = _text(call.values["file"])
     value = parse(text, shown)
     params = {kind: value} if name is None else {kind: name, "changes": value}
     try:
@@ -134,10 +131,12 @@ def _from_yaml(text: str, file: str) -> Any:
     if yaml is None:
         raise InvalidObject(file, "is not JSON, and reading YAML needs PyYAML (apt install python3-yaml)")
     try:
-        return _Builder(yaml, file, {}).build(yaml.compose(text, Loader=yaml.SafeLoader), "", 0)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        return None if node is None else _Builder(yaml, file, {}).build(node, "", 0)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        raise InvalidObject(file, str(error.problem), mark and (mark.line + 1, mark.column + 1)) from None
+        said = ", ".join(part for part in (error.context, error.problem) if part)
+        raise InvalidObject(file, said, mark and (mark.line + 1, mark.column + 1)) from None
     except (yaml.YAMLError, ValueError) as error:
         raise InvalidObject(file, str(error).splitlines()[0]) from None
     except RecursionError:

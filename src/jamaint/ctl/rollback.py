@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from jamaint.ctl.call import DONE, FAILED, INTERRUPTED
+from jamaint.ctl.client import Unreachable
 from jamaint.ctl.live import drawing_for, merge
 from jamaint.ctl.render import count, short
 from jamaint.ctl.summary import error_text, items_kept
@@ -80,12 +81,15 @@ def _watched(call: Call, params: dict[str, Any]) -> Any:
     undoing = {**execution, "status": "undoing", "started_at": to_wire(time.time()), "progress": None, "eta": None}
     drawing.update(undoing, {})
     call.client.begin("execution.rollback", {**params, "wait": True})
+    seconds = call.values.get("timeout")
+    deadline = None if seconds is None else time.monotonic() + seconds
     try:
-        while True:
+        while deadline is None or time.monotonic() < deadline:
             found, result = call.client.answer(ANSWER_SECONDS)
             if found:
                 return result
             undoing = _news(events, undoing, drawing)
+        raise Unreachable(call.client.path, f"the rollback has not ended within {seconds:g} s, and goes on")
     finally:
         drawing.end()
         events.close()

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from typing import Any, TextIO
 
 
+USUAL_COLUMNS = 80
+"""Of a terminal that does not say, as a serial console."""
+
+
 class Screen:
     """Two streams that may be closed, full, or not of UTF-8. `gone` is true once nobody reads the output any more."""
 
@@ -78,7 +82,7 @@ class Screen:
 def columns_of(stream: TextIO | None) -> int:
     """How many columns the terminal has that `stream` is; 0 when it is none."""
     try:
-        return os.get_terminal_size(stream.fileno()).columns if stream is not None else 0
+        return os.get_terminal_size(stream.fileno()).columns or USUAL_COLUMNS if stream is not None else 0
     except (OSError, ValueError):
         return 0
 

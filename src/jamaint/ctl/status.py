@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 BAR_WIDTH = 12
 ENDINGS = ("completed", "failed", "cancelled", "rolled_back")
-SHOWN = 8
+SHOWN = 7
 """So many of each list: with all of them full it is still a screen."""
 
 
@@ -31,17 +31,18 @@ def status(call: Call) -> int:
 def draw(found: Value, look: Look) -> list[str]:
     """The result of `status` as lines."""
     lines = columns(_head(found, look), look)
-    for title, rows, right in (
-        ("RUNNING", [_running(item, look) for item in found["active_tasks"]], (3,)),
-        ("QUEUED", [_queued(item) for item in found["queued_tasks"]], ()),
-        ("WINDOWS", _windows(found, look), ()),
-        ("RECENT", [_recent(item, look) for item in found["recent_executions"]], (3, 4, 5)),
-        ("ALERTS", [_alert(item, look) for item in found["alerts"]], ()),
+    queued = found.get("queued") or 0  # of a long queue the daemon sends the head
+    for title, rows, total, right in (
+        ("RUNNING", [_running(item, look) for item in found["active_tasks"]], 0, (3,)),
+        ("QUEUED", [_queued(item) for item in found["queued_tasks"]], queued, ()),
+        ("WINDOWS", _windows(found, look), 0, ()),
+        ("RECENT", [_recent(item, look) for item in found["recent_executions"]], 0, (3, 4, 5)),
+        ("ALERTS", [_alert(item, look) for item in found["alerts"]], 0, ()),
     ):
         if rows:
             lines += ["", look.paint("bold", title), *columns(rows[:SHOWN], look, "  ", right)]
-            if len(rows) > SHOWN:
-                lines.append(f"  … and {len(rows) - SHOWN} more")
+            if max(len(rows), total) > SHOWN:
+                lines.append(f"  … and {max(len(rows), total) - SHOWN:,} more")
     return lines
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from jamaint.ctl.arguments import Usage
 from jamaint.ctl.call import DONE
 from jamaint.ctl.objects import send
 from jamaint.ctl.render import fields, outline, status_cell, table
@@ -64,9 +63,7 @@ def disable(call: Call) -> int:
 
 def pause(call: Call) -> int:
     """`task pause --until`."""
-    until_then = call.values.get("until")
-    if until_then is None:
-        raise Usage("task pause needs --until TIME", "task pause")
+    until_then = call.values["until"]
     found = call.ask("task.pause", {"task": call.values["task"], "until": until_then})
     words = f"task {call.values['task']} paused until {moment(until_then, call.look.now)}"
     call.show(found, lambda _result, _look: [words])

@@ -35,7 +35,7 @@ from jamaint.host.journal import MESSAGE_IDS
 from jamaint.host.peers import Peer, gid_of, uid_of
 from jamaint.host.postgres import DatabaseAwayError, Postgres, open_postgres
 from jamaint.host.sockets import listening
-from jamaint.store import executions, migrations
+from jamaint.store import executions
 
 STOP_SECONDS = 60.0
 """How long what runs may take to reach a safe point when the daemon is asked to stop; a second signal cuts it short."""
@@ -69,7 +69,7 @@ class App:
             dsn = await stack.enter_async_context(self._database())
             postgres = await stack.enter_async_context(open_postgres(dsn))
             recorder = self._recorder = Recorder(postgres, _holder(), clock.now, self._log)
-            await self._connect(postgres, recorder)
+            await self._connect(recorder)
             stack.push_async_callback(_close, recorder)
             await self._serve_parts(postgres, recorder, clock, purge_clock, task_status)
 
@@ -117,13 +117,12 @@ class App:
             yield await nursery.start(cluster.supervise)
             nursery.cancel_scope.cancel()
 
-    async def _connect(self, postgres: Postgres, recorder: Recorder) -> None:
-        """Waits for the database, takes the lock, brings the tables to this version."""
+    async def _connect(self, recorder: Recorder) -> None:
+        """Waits for the database and takes its lock."""
         attempt = 0
         while True:
             try:
                 await recorder.connect()
-                applied = await postgres.run(migrations.migrate)
             except DatabaseAwayError as error:
                 if attempt == 0:
                     self._log.error("waiting for the database", why=str(error), message_id=MESSAGE_IDS["database_lost"])
@@ -131,8 +130,6 @@ class App:
                 await trio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
                 attempt += 1
             else:
-                for name in applied:
-                    self._log.info("migration applied", name=name)
                 return
 
     async def _serve_parts(
@@ -208,7 +205,7 @@ class App:
         waiting = await postgres.run(executions.unfinished)
         for execution in waiting:
             if execution.task_name not in definitions.tasks:
-                await recorder.change(_orphaned(execution, self._scheduler_clock.now()))
+                await recorder.put(_orphaned(execution, self._scheduler_clock.now()))
         scheduler.load(
             await postgres.run(executions.last_occurrences),
             await postgres.run(executions.newest_ended_by_task),

@@ -18,7 +18,7 @@ from jamaint.core.executions import Execution
 from jamaint.errors import CONFLICT, Problem
 from jamaint.host.journal import MESSAGE_IDS
 from jamaint.host.postgres import Connection, DatabaseAwayError, OccurrenceTakenError, Postgres, Session
-from jamaint.store import executions, lock
+from jamaint.store import executions, lock, migrations
 from jamaint.store.executions import LogLine
 
 P = ParamSpec("P")
@@ -31,10 +31,9 @@ UNWRITTEN_LINES = 20_000
 
 @dataclass(slots=True)
 class _Batch:
-    """What one commit writes. `changed` is by id: of several changes to one execution only the last is written."""
+    """What one commit writes: of several states of one execution only the last."""
 
-    added: dict[str, Execution] = field(default_factory=dict)
-    changed: dict[str, Execution] = field(default_factory=dict)
+    executions: dict[str, Execution] = field(default_factory=dict)
     logs: list[LogLine] = field(default_factory=list)
     taken: set[str] = field(default_factory=set)
     written: trio.Event = field(default_factory=trio.Event)
@@ -61,26 +60,22 @@ class Recorder:
         """Writes until it is cancelled. Raises Problem(CONFLICT) when another daemon has the database."""
         while True:
             await self._work.wait()
+            # Two turns of the loop: what ends now lets something else start, which is then written with it.
+            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()
             self._work = trio.Event()
             batch, self._next = self._next, _Batch()
             await self.run(_write, batch)
             batch.written.set()
 
-    async def add(self, execution: Execution) -> None:
-        """Writes a new execution. Raises OccurrenceTakenError when its occurrence has a row already."""
+    async def put(self, execution: Execution) -> None:
+        """Writes the present state of an execution. Raises OccurrenceTakenError when its occurrence has a row already."""
         batch = self._next
-        batch.added[execution.id] = execution
+        batch.executions[execution.id] = execution
         self._work.set()
         await batch.written.wait()
         if execution.id in batch.taken:
             raise OccurrenceTakenError
-
-    async def change(self, execution: Execution) -> None:
-        """Writes the present state of an execution that has been added."""
-        batch = self._next
-        batch.changed[execution.id] = execution
-        self._work.set()
-        await batch.written.wait()
 
     def log_line(self, line: LogLine) -> None:
         """Writes a line of an execution's log with the next commit; nobody waits for it."""
@@ -109,12 +104,15 @@ class Recorder:
                 return result
 
     async def connect(self) -> Session:
-        """The session that holds the lock. Raises DatabaseAwayError, and Problem(CONFLICT) if somebody else has it."""
+        """The session that holds the lock, the tables being this version's. Raises DatabaseAwayError, and
+        Problem(CONFLICT) if somebody else has it, or the tables are not ours to change."""
         async with self._connecting:
             if self._session is None or self._session.lost.is_set():
                 session = await self._postgres.open_session(lock.KEY)
                 if session is None:
                     raise await self._taken()
+                for name in await session.run(migrations.migrate):
+                    self._log.info("migration applied", name=name)
                 await session.run(lock.note_holder, self._holder, self._now())
                 self._session = session
             return self._session
@@ -144,18 +142,17 @@ class Recorder:
 
 
 async def _write(connection: Connection, batch: _Batch) -> None:
-    added, changed = list(batch.added.values()), list(batch.changed.values())
     try:
-        await executions.write(connection, added, changed, batch.logs)
+        await executions.write(connection, list(batch.executions.values()), batch.logs)
     except OccurrenceTakenError:
         await _write_one_by_one(connection, batch)
 
 
 async def _write_one_by_one(connection: Connection, batch: _Batch) -> None:
     """The way when one new occurrence has a row already: all others are written all the same."""
-    for execution in batch.added.values():
+    for execution in batch.executions.values():
         try:
             await executions.write(connection, [execution])
         except OccurrenceTakenError:
             batch.taken.add(execution.id)
-    await executions.write(connection, (), list(batch.changed.values()), batch.logs)
+    await executions.write(connection, (), batch.logs)

@@ -38,7 +38,13 @@ class Rollbacks:
         self._in_hand: set[str] = set()
 
     async def point_of(self, execution: Execution) -> RollbackPoint:
-        """The execution's rollback point. Raises Problem when there is none, or none any more."""
+        """The point of an ended execution. Raises Problem when there is none, none any more, or it has not ended."""
+        if execution.status in (State.SCHEDULED, State.RUNNING):
+            raise Problem(
+                CONFLICT,
+                f"cannot roll back {execution.id[:8]} while it is {execution.status.value}: cancel it first",
+                {"status": execution.status.value},
+            )
         point = await self._postgres.run(rollback_points.of_execution, execution.id)
         if point is None:
             why = "it kept no way back" if execution.steps else "it changed nothing"
@@ -59,12 +65,6 @@ class Rollbacks:
 
     async def undo(self, execution: Execution) -> tuple[Execution, undoing.Undone]:
         """Undoes an ended execution. What cannot be put back is told, and the point stays for another try."""
-        if execution.status in (State.SCHEDULED, State.RUNNING):
-            raise Problem(
-                CONFLICT,
-                f"cannot roll back {execution.id[:8]} while it is {execution.status.value}: cancel it first",
-                {"status": execution.status.value},
-            )
         point = await self.point_of(execution)
         self._in_hand.add(point.id)
         try:
@@ -120,7 +120,7 @@ class Rollbacks:
         )
         ended = replace(ended, metrics=metrics_of(ended.steps))
         if point is None or not point.opening.get("auto_rollback") or point.status not in (*HELD, "undoing"):
-            await self._recorder.change(ended)
+            await self._recorder.put(ended)
         else:
             claimed = await self._recorder.run(rollback_points.move, point.id, [*HELD, "undoing"], "undoing")
             ended, _ = await self._undo_claimed(ended, claimed or point)
@@ -145,9 +145,9 @@ class Rollbacks:
         result = await undoing.undo(point, _unheard, self._say_stderr)
         if result.is_whole:
             steps = undoing.undone_steps(execution.steps)
-            execution = advance(execution, State.ROLLED_BACK, steps=steps)
+            execution = advance(execution, State.ROLLED_BACK, steps=steps, metrics=metrics_of(steps))
         # The execution first: if we die between the two, the point is still half way and the undo is done again.
-        await self._recorder.change(execution)
+        await self._recorder.put(execution)
         status = "undone" if result.is_whole else "incomplete"
         await self._recorder.run(rollback_points.move, point.id, ["undoing"], status, result=result.to_json())
         self._current.put(execution, "rollback")
@@ -174,7 +174,7 @@ class Rollbacks:
         for execution in await self._postgres.run(executions.by_reference, point.execution_id):
             metrics = {**execution.metrics, "freed_on_purge": 0}
             metrics["freed_space"] = int(metrics.get("freed_space", 0)) + freed
-            await self._recorder.change(replace(execution, metrics=metrics))
+            await self._recorder.put(replace(execution, metrics=metrics))
             self._log.info(
                 f"{execution.task_name}: purged what was kept for a rollback",
                 execution=execution.id,

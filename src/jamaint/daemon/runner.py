@@ -57,6 +57,7 @@ class _Run:
     task: Task
     stop: Stop
     plan: Plan = Plan(())
+    planned: bool = False
     point: RollbackPoint | None = None
     begun: int = 0
     index: int = 0
@@ -96,16 +97,22 @@ class Runner:
             stop.ask(kind, detail)
         return len(self._stops)
 
-    async def run(self, execution: Execution, task: Task, recorded: bool, started: Callable[[], None]) -> Execution:
-        """Runs `execution` and returns it as it ended. `started` is called when its start is durable."""
+    async def run(
+        self, execution: Execution, task: Task, started: Callable[[], None], done: Callable[[], None]
+    ) -> Execution:
+        """Runs `execution` and returns it as it ended, which is durable then.
+
+        `started` is called when its start is durable, `done` when nothing of it acts any more.
+        """
         run = _Run(advance(execution, State.RUNNING, started_at=self._now(), reasons=()), task, Stop())
         self._stops[execution.id] = run.stop
         try:
-            await (self._recorder.change if recorded else self._recorder.add)(run.execution)
+            await self._recorder.put(run.execution)
             started()
             self._current.put(run.execution, "started")
             self._say_started(run)
             await self._perform(run)
+            done()
             await self._end(run)
         except trio.Cancelled:
             run.stop.ask("interrupted", "the daemon was stopped")
@@ -127,6 +134,7 @@ class Runner:
 
     async def _perform(self, run: _Run) -> None:
         if run.task.executor in WITHOUT_WORKER:
+            run.planned = True
             return
         try:
             await self._perform_in_worker(run)
@@ -155,6 +163,7 @@ class Runner:
 
     async def _go_through(self, run: _Run, worker: Worker, opening: Mapping[str, Any]) -> None:
         run.plan = _plan_of(await worker.ask({"do": "plan"}))
+        run.planned = True
         await self._write_plan(run, opening)
         for run.index, step in enumerate(run.plan.steps):
             if run.stop.asked.is_set() or run.error is not None:
@@ -193,7 +202,7 @@ class Runner:
         run.execution = replace(
             run.execution, steps=records, rollback_point=None if run.point is None else run.point.id
         )
-        await self._recorder.change(run.execution)
+        await self._recorder.put(run.execution)
 
     async def _run_step(self, run: _Run, worker: Worker, step: Step) -> None:
         began = self._now()
@@ -201,11 +210,13 @@ class Runner:
         if run.point is not None:
             await self._recorder.run(rollback_points.begin_step, run.point.id, run.begun)
         self._set_step(run, StepRecord(step.name, "running", began))
-        await self._recorder.change(run.execution)
+        await self._recorder.put(run.execution)
         self._current.put(run.execution, "step")
         # Asked here or, from the next line on, heard by the worker: nothing is awaited in between.
         asked = run.stop.asked.is_set()
-        answer: Mapping[str, Any] = {"is": "cancelled"} if asked else await worker.ask({"do": "run", "step": step_to_json(step)})
+        answer: Mapping[str, Any] = (
+            {"is": "cancelled"} if asked else await worker.ask({"do": "run", "step": step_to_json(step)})
+        )
         failed = answer.get("error")
         status = {"done": "completed", "cancelled": "cancelled"}.get(answer["is"], "failed")
         self._set_step(
@@ -221,7 +232,7 @@ class Runner:
         )
         if failed is not None and not run.stop.asked.is_set():
             run.error = {"message": f"{step.name}: {failed['message']}", "kind": failed.get("kind", "failed")}
-        await self._recorder.change(run.execution)
+        await self._recorder.put(run.execution)
         self._current.put(run.execution, "step")
 
     async def _roll_back(self, run: _Run) -> None:
@@ -229,9 +240,7 @@ class Runner:
         point = replace(run.point, begun=run.begun)
         result = await undoing.undo(point, lambda line: self._hear(run, line), self._say_stderr(run.execution.id))
         status = "undone" if result.is_whole else "incomplete"
-        await self._recorder.run(
-            rollback_points.move, point.id, ["open", "undoing"], status, result=result.to_json(), held_bytes=None
-        )
+        await self._recorder.run(rollback_points.move, point.id, ["open", "undoing"], status, result=result.to_json())
         if result.is_whole:
             run.execution = replace(run.execution, steps=undoing.undone_steps(run.execution.steps))
             run.execution = advance(run.execution, State.ROLLED_BACK)
@@ -247,7 +256,10 @@ class Runner:
         run.execution = replace(
             execution, completed_at=now, metrics=metrics_of(execution.steps), progress=None, eta=None
         )
-        await self._recorder.change(run.execution)
+        kept = int(run.execution.metrics.get("freed_on_purge", 0))
+        if run.point is not None and kept:
+            await self._recorder.run(rollback_points.note_bytes, run.point.id, kept)
+        await self._recorder.put(run.execution)
         self._current.put(run.execution, "ended")
         self._say_ended(run.execution)
 
@@ -328,8 +340,11 @@ class Runner:
 
 
 def metrics_of(steps: tuple[StepRecord, ...]) -> dict[str, Any]:
-    """An execution's figures: the sums of its steps', as far as they have any (bytes; files as processed_items)."""
-    details = [step.details for step in steps if step.name != "analysis"]
+    """An execution's figures: the sums of its steps', as far as they have any (bytes; files as processed_items).
+
+    What was undone has freed nothing.
+    """
+    details = [step.details for step in steps if step.name != "analysis" and step.status != "undone"]
     sums = {
         metric: sum(int(one.get(key, 0)) for one in details)
         for metric, key in (("freed_space", "freed_space"), ("freed_on_purge", "freed_on_purge"))
@@ -347,19 +362,25 @@ def _plan_of(answer: Mapping[str, Any]) -> Plan:
     return Plan(tuple(step_from_json(step) for step in answer["steps"]), tuple(answer["warnings"]))
 
 
+def _was_stopped(run: _Run) -> bool:
+    """A wish to stop that came when all was done has stopped nothing."""
+    done = run.planned and all(step.status == "completed" for step in run.execution.steps)
+    return run.stop.asked.is_set() and not done
+
+
 def _end_state(run: _Run) -> State:
-    if run.stop.asked.is_set():
+    if _was_stopped(run):
         return State.FAILED if run.stop.kind == "timeout" else State.CANCELLED
     return State.COMPLETED if run.error is None else State.FAILED
 
 
 def _error(run: _Run) -> Mapping[str, Any] | None:
-    if run.error is None and run.stop.asked.is_set():
+    if run.error is None and _was_stopped(run):
         return {"message": run.stop.detail, "kind": run.stop.kind}
     return run.error
 
 
 def _reasons(run: _Run) -> tuple[Mapping[str, Any], ...]:
-    if not run.stop.asked.is_set():
+    if not _was_stopped(run):
         return ()
     return ({"guard": run.stop.kind, "verdict": "refuse", "detail": run.stop.detail},)

@@ -4,7 +4,7 @@ Scheduled and requested executions wait in one queue and go one way. What is due
 moment is reckoned; a request is answered when it is durable, as a row that waits or as one that runs.
 """
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -58,13 +58,16 @@ class Scheduler:
         self._runner = runner
         self._clock = clock
         self._log = log
-        self._waiting: list[Waiting] = []
+        self._waiting: list[Waiting] = []  # in the order of starting
+        self._by_id: dict[str, Waiting] = {}
+        self._any_conditions = False
         self._asked: dict[str, _Asked] = {}
         self._running: dict[str, Occupied] = {}
         self._ended: dict[str, Execution] = {}
         self._timetable = Timetable({}, 0)
         self._openings: dict[str, Opening] = {}
         self._turn_of_windows: datetime | None = None
+        self._unwritten = 0
         self._draining = False
         self._idle = trio.Event()
         self.wake_at: datetime | None = None
@@ -112,10 +115,10 @@ class Scheduler:
             if last is None:
                 since = max(since, now)
             self._timetable.put(task, max(since, before) if before is not None else since)
-        self._waiting = [
-            replace(waiting, paused_until=self._definitions.paused_until(waiting.task.name))
-            for waiting in self._waiting
-        ]
+        for waiting in tuple(self._waiting):
+            self._remove(waiting)
+            self._insert(replace(waiting, paused_until=self._definitions.paused_until(waiting.task.name)))
+        self._any_conditions = any(task.conditions for task in self._definitions.tasks.values())
         self._turn_of_windows = None
         self._clock.wake()
 
@@ -126,8 +129,8 @@ class Scheduler:
         return len(self._running)
 
     async def drained(self) -> None:
-        """Returns when nothing runs."""
-        while self._running:
+        """Returns when nothing runs, and the end of what ran is written."""
+        while self._unwritten:
             self._idle = trio.Event()
             await self._idle.wait()
 
@@ -136,7 +139,7 @@ class Scheduler:
         waiting = Waiting(execution, task, self._definitions.paused_until(task.name))
         asked = _Asked()
         self._asked[execution.id] = asked
-        insort(self._waiting, waiting, key=scheduling.order)
+        self._insert(waiting)
         self._clock.wake()
         await asked.settled.wait()
         if asked.refusal is not None:
@@ -151,12 +154,10 @@ class Scheduler:
 
     async def cancel(self, execution_id: str, reason: str) -> bool:
         """Cancels an execution that waits, or asks one that runs to stop; False if it does neither."""
-        for waiting in self._waiting:
-            if waiting.execution.id == execution_id:
-                self._waiting.remove(waiting)
-                verdict = Verdict("cancelled", "refuse", reason)
-                await self._give_up(waiting, (verdict,))
-                return True
+        waiting = self._by_id.get(execution_id)
+        if waiting is not None:
+            await self._give_up(self._remove(waiting), (Verdict("cancelled", "refuse", reason),))
+            return True
         return self._runner.stop(execution_id, "cancelled", reason)
 
     async def serve(self) -> None:
@@ -174,60 +175,75 @@ class Scheduler:
         if due:
             await self._write_due(due, now)
         self._turn_windows(now)
-        conditions = [condition for waiting in self._waiting for condition in waiting.task.conditions]
-        snapshot = self._snapshot(await self._look(conditions))
+        snapshot = self._snapshot(await self._look(self._conditions()))
         agenda = decide(snapshot, now)
         self._carry_out(agenda, nursery)
         moments = (agenda.wake_at, self._timetable.wake_at(), self._turn_of_windows)
         return min((moment for moment in moments if moment is not None), default=None)
 
     def _carry_out(self, agenda: Agenda, nursery: trio.Nursery) -> None:
-        starting, skipped = set(agenda.start), dict(agenda.skip)
-        staying: list[Waiting] = []
-        for waiting in self._waiting:
-            ident = waiting.execution.id
-            if ident in starting:
-                self._running[ident] = self._occupied(waiting)
-                nursery.start_soon(self._run, waiting)
-            elif ident in skipped:
-                nursery.start_soon(self._give_up, waiting, skipped[ident])
-            else:
-                staying.append(self._hold(waiting, agenda.held[ident], nursery))
-        self._waiting = staying
+        for ident in agenda.start:
+            waiting = self._remove(self._by_id[ident])
+            self._running[ident] = self._occupied(waiting)
+            nursery.start_soon(self._run, waiting)
+        for ident, against in agenda.skip:
+            nursery.start_soon(self._give_up, self._remove(self._by_id[ident]), against)
+        for ident, against in agenda.held.items():
+            self._hold(self._by_id[ident], against)
         for ident in agenda.stop:
             self._runner.stop(ident, "window_end", "its window has ended, and the task says to stop then")
+        for ident in [ident for ident in self._asked if ident in self._by_id]:
+            if ident not in agenda.held and agenda.crowded is not None:
+                self._hold(self._by_id[ident], (agenda.crowded,))
+            nursery.start_soon(self._write_asked, self._by_id[ident].execution, self._asked.pop(ident))
 
-    def _hold(self, waiting: Waiting, against: tuple[Verdict, ...], nursery: trio.Nursery) -> Waiting:
+    def _hold(self, waiting: Waiting, against: tuple[Verdict, ...]) -> None:
+        """Notes why it waits; the same reasons are not told again."""
         reasons = tuple(verdict.to_json() for verdict in against)
-        asked = self._asked.get(waiting.execution.id)
-        if reasons == waiting.execution.reasons and asked is None:
-            return waiting
-        held = replace(waiting, execution=replace(waiting.execution, reasons=reasons))
-        if asked is not None and not asked.settled.is_set():
-            del self._asked[waiting.execution.id]
-            nursery.start_soon(self._write_asked, held.execution, asked)
-        self._current.put(held.execution, "scheduled")
-        return held
+        if reasons != waiting.execution.reasons:
+            held = replace(waiting, execution=replace(waiting.execution, reasons=reasons))
+            self._remove(waiting)
+            self._insert(held)
+            self._current.put(held.execution, "scheduled")
+
+    def _insert(self, waiting: Waiting) -> None:
+        insort(self._waiting, waiting, key=scheduling.order)
+        self._by_id[waiting.execution.id] = waiting
+
+    def _remove(self, waiting: Waiting) -> Waiting:
+        del self._waiting[bisect_left(self._waiting, scheduling.order(waiting), key=scheduling.order)]
+        return self._by_id.pop(waiting.execution.id)
+
+    def _conditions(self) -> list[Condition]:
+        """What must be looked at for those that wait; nothing in the common case that no task has conditions."""
+        if not self._any_conditions:
+            return []
+        return [condition for waiting in self._waiting for condition in waiting.task.conditions]
 
     async def _write_asked(self, execution: Execution, asked: _Asked) -> None:
-        await self._recorder.add(execution)
+        await self._recorder.put(execution)
         asked.settled.set()
 
     async def _run(self, waiting: Waiting) -> None:
         execution = waiting.execution
         asked = self._asked.pop(execution.id, None)
+        self._unwritten += 1
         try:
-            ended = await self._runner.run(
+            self._ended[waiting.task.name] = await self._runner.run(
                 execution,
                 waiting.task,
-                recorded=asked is None,
                 started=lambda: None if asked is None else asked.settled.set(),
+                done=lambda: self._free(execution.id),
             )
-            self._ended[waiting.task.name] = ended
         finally:
-            del self._running[execution.id]
-            if not self._running:
+            self._free(execution.id)
+            self._unwritten -= 1
+            if not self._unwritten:
                 self._idle.set()
+
+    def _free(self, execution_id: str) -> None:
+        """Its work has ended: another one may start, whose start is then written together with this one's end."""
+        if self._running.pop(execution_id, None) is not None:
             self._clock.wake()
 
     async def _give_up(self, waiting: Waiting, against: tuple[Verdict, ...]) -> None:
@@ -239,7 +255,7 @@ class Scheduler:
             asked.settled.set()
             return
         ended = advance(execution, State.CANCELLED, completed_at=self._clock.now(), reasons=reasons)
-        await self._recorder.change(ended)
+        await self._recorder.put(ended)
         self._current.put(ended, "ended")
         self._log.warning(
             f"{waiting.task.name} was skipped: {against[0].detail}",
@@ -270,7 +286,7 @@ class Scheduler:
             reasons=_missed(occurrence),
         )
         try:
-            await self._recorder.add(execution)
+            await self._recorder.put(execution)
         except OccurrenceTakenError:
             self._log.info(
                 f"{occurrence.task.name} has had its occurrence of {views.time(occurrence.scheduled_for)} already",
@@ -282,7 +298,7 @@ class Scheduler:
 
     def _queue(self, execution: Execution, task: Task) -> None:
         waiting = Waiting(execution, task, self._definitions.paused_until(task.name))
-        insort(self._waiting, waiting, key=scheduling.order)
+        self._insert(waiting)
         if self._current.get(execution.id) is None:
             self._current.put(execution, "scheduled")
 

@@ -56,10 +56,12 @@ class _Connection:
             while self.waiting:
                 data = bytes(self.waiting)
                 self.waiting.clear()
-                with trio.move_on_after(SEND_SECONDS) as late:
-                    await self.stream.send_all(data)
-                if late.cancelled_caught:
-                    self.scope.cancel()
+                try:
+                    with trio.fail_after(SEND_SECONDS):
+                        await self.stream.send_all(data)
+                except (trio.TooSlowError, trio.BrokenResourceError):
+                    self.scope.cancel()  # it hung up, or never reads: what it had asked for goes on
+                    return
 
 
 class Server:
@@ -89,8 +91,8 @@ class Server:
         try:
             with connection.scope:
                 await self._converse(connection)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass  # it hung up: what it had asked for goes on
+        except Exception as error:  # one client's trouble is never another's
+            self._log.error("internal error with a client", uid=uid, exc_info=error)
         finally:
             self._by_uid[uid] -= 1
             if not self._by_uid[uid]:
@@ -123,7 +125,10 @@ class Server:
         while True:
             seconds = LINE_SECONDS if unfinished else IDLE_SECONDS
             with trio.move_on_after(float("inf") if connection.subscriptions else seconds):
-                return bytes(await connection.stream.receive_some(CHUNK)) or None
+                try:
+                    return bytes(await connection.stream.receive_some(CHUNK)) or None
+                except trio.BrokenResourceError:
+                    return None
             if unfinished or room.value == IN_FLIGHT:
                 return None
 

@@ -117,6 +117,7 @@ class Command:
             grace_seconds=GRACE_SECONDS,
         )
         try:
+            self._host.checkpoint()
             ended = run(call, lambda line: self._host.log("info", line), self._stopping)
         except (OSError, ValueError) as error:
             raise StepFailed(f"{self._work.task_name} could not be started: {error}") from None

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from jamaint.core.logs import ARCHIVE, CLEANUP, COMPRESSION, LogRules, Sorting, too_many
+from jamaint.core.logs import CLEANUP, COMPRESSION, LogRules, Sorting, too_many
 from jamaint.core.plans import Plan, Step
 from jamaint.executors.executor import Host, StepFailed, Work
 from jamaint.host.compression import Codec, codec
@@ -126,7 +126,7 @@ class LogsCleanup:
             return what
 
         paths, exclude = self._work.config["log_paths"], self._work.config.get("exclude") or ()
-        self._survey = survey(paths, exclude, sort, held, skipped, self._host.checkpoint)
+        self._survey = survey(paths, exclude, sort=sort, held=held, skipped=skipped, checkpoint=self._host.checkpoint)
         return self._survey
 
     def _plan_analysis(self, found: Survey) -> Step:
@@ -143,8 +143,7 @@ class LogsCleanup:
         if roots:
             says.append("What goes is kept in the trash: it can be put back until the trash is emptied, and takes its")
             says.append("space until then.")
-        for why in sorted(set(direct.values())):
-            says.append(f"{why}: there it goes at once, and cannot be put back.")
+        says += [f"{why}: there it goes at once, and cannot be put back." for why in sorted(set(direct.values()))]
         sample = [
             {"path": path, "bytes": size, "age_seconds": (self._rules.now_ns - written) / 10**9}
             for root in found

@@ -40,9 +40,10 @@ class Codec:
     def unpack(self, packed: int, tick: Callable[[int], None]) -> Sum | None:
         """The sum of what an open compressed file holds; None when it is damaged. Raises OSError."""
         os.lseek(packed, 0, os.SEEK_SET)
+        damaged = self._module.ZstdError if self.suffix == ".zst" else self._module.error
         try:
             return self._unpack_zstd(packed, tick) if self.suffix == ".zst" else self._unpack_gzip(packed, tick)
-        except self._module.ZstdError if self.suffix == ".zst" else self._module.error:
+        except damaged:
             return None
 
     def _unpack_zstd(self, packed: int, tick: Callable[[int], None]) -> Sum:

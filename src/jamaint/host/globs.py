@@ -1,7 +1,7 @@
 """Globs: which names below a root are meant, read one directory at a time, so that no path is matched twice.
 
-`*`, `?` and `[...]` stay within one component and leave out names with a leading dot, as in a shell; `**` stands for any
-number of directories.
+`*`, `?` and `[...]` stay within one component and leave out names with a leading dot, as in a shell; `**` stands for
+any number of directories.
 """
 
 import fnmatch

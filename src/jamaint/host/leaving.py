@@ -8,11 +8,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from jamaint.host.openfiles import open_files
-from jamaint.host.replacing import Copying, Maker, Replacing, archive_place
+from jamaint.host.replacing import Copying, Made, Maker, Replacing, archive_place
 from jamaint.host.roots import NotEntered, Place, Root, RootRefused, open_root
 from jamaint.host.skipped import Skipped
 from jamaint.host.survey import Found, free_bytes
-from jamaint.host.taking import Direct, Held, Taken, WayOut
+from jamaint.host.taking import Direct, Held, Ledger, Taken, WayOut
 from jamaint.host.trash import Trash
 
 
@@ -40,7 +40,7 @@ class Leaving:
         self._free_before = free_bytes(found)
         self._stack = ExitStack()
         self._ways: dict[tuple[str, bool], WayOut] = {}
-        self._parts: list[tuple[bool, Taken | Replacing]] = []
+        self._parts: list[tuple[bool, Taken, Made | None]] = []
         self._done = 0
         self._total = sum(root.count(what) for root in found)
         self._total_bytes = sum(root.size(what) for root in found)
@@ -56,11 +56,11 @@ class Leaving:
         """Deletes the files."""
         for found in self._found:
             with self._noting_refusal(found):
-                way, taken = self._way(found, found.reopen), Taken()
-                self._parts.append((self._keeps(found), taken))
-                held = self._held(way.root)
+                way = self._way(found, found.reopen)
+                ledger = self._ledger(way.root)
+                self._parts.append((self._keeps(found), ledger.taken, None))
                 for place, names, prints in self._places(way.root, found):
-                    way.take(place, names, prints, held, taken, self.skipped)
+                    way.take(place, names, prints, ledger)
                     self._done += len(names)
                     self._telling.progress(self._done, self._total, "items")
                     self._telling.checkpoint()
@@ -82,7 +82,7 @@ class Leaving:
                 arriving = self._opened(archive, self._keeps(found), lambda: open_root(archive))
                 replacing = self._replacing(Copying(), found, way, arriving)
                 for place, names, prints in self._places(way.root, found):
-                    self._move_some(replacing, arriving, prefix, place, names, prints)
+                    self._move_some(replacing, prefix, place, names, prints)
 
     def details(self) -> dict[str, Any]:
         """The figures so far: files, bytes, freed_space, freed_on_purge, made_bytes, what was skipped, free space.
@@ -91,23 +91,22 @@ class Leaving:
         trash; freed_on_purge what emptying the trash will give.
         """
         figures = dict.fromkeys(("files", "bytes", "freed_space", "freed_on_purge", "made_bytes"), 0)
-        for keeps, part in self._parts:
-            taken = part.taken if isinstance(part, Replacing) else part
+        for keeps, taken, made in self._parts:
             figures["files"] += taken.files
             figures["bytes"] += taken.bytes
             figures["freed_on_purge" if keeps else "freed_space"] += taken.alone
-            if isinstance(part, Replacing):
-                figures["freed_space"] -= part.made.blocks
-                figures["made_bytes"] += part.made.bytes
+            if made is not None:
+                figures["freed_space"] -= made.blocks
+                figures["made_bytes"] += made.bytes
         free = {"free_bytes_before": self._free_before, "free_bytes_after": free_bytes(self._roots)}
         return {**figures, **free, **self.skipped.details()}
 
     def _keeps(self, found: Found) -> bool:
         return found.path in self._numbers
 
-    def _held(self, root: Root) -> Held:
+    def _ledger(self, root: Root) -> Ledger:
         device = root.stat.st_dev
-        return Held(self._open_files.writers_on(device), self._open_files.any_on(device))
+        return Ledger(Held(self._open_files.writers_on(device), self._open_files.any_on(device)), self.skipped)
 
     def _way(self, found: Found, opening: Callable[[], Root]) -> WayOut:
         return self._opened(found.path, self._keeps(found), opening)
@@ -123,8 +122,8 @@ class Leaving:
 
     def _replacing(self, maker: Maker, found: Found, leaving: WayOut, arriving: WayOut) -> Replacing:
         number = self._numbers.get(found.path, 0)
-        replacing = Replacing(maker, leaving, arriving, number, self._held(leaving.root), self.skipped)
-        self._parts.append((self._keeps(found), replacing))
+        replacing = Replacing(maker, leaving, arriving, number, self._ledger(leaving.root))
+        self._parts.append((self._keeps(found), replacing.ledger.taken, replacing.made))
         return replacing
 
     @contextmanager
@@ -146,14 +145,9 @@ class Leaving:
                 yield place, names, prints
 
     def _move_some(
-        self,
-        replacing: Replacing,
-        arriving: WayOut,
-        prefix: str,
-        place: Place,
-        names: Sequence[str],
-        prints: Sequence[int],
+        self, replacing: Replacing, prefix: str, place: Place, names: Sequence[str], prints: Sequence[int]
     ) -> None:
+        arriving = replacing.arriving
         try:
             target = archive_place(arriving, prefix, place)
         except NotEntered as refusal:

@@ -72,12 +72,15 @@ def json_line(record: Record, now: datetime) -> str:
     if record.traceback is not None:
         values["traceback"] = record.traceback
     for name, value in record.fields.items():
-        values[f"{name}_" if name in values else name] = value if isinstance(value, int | None) else plain(value)
-    return json.dumps(values)
+        values[f"{name}_" if name in values else name] = value
+    try:
+        return json.dumps(values, default=plain, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):  # JSON has no word for it
+        return json.dumps({name: plain(value) for name, value in values.items()})
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False) if _NEEDS_QUOTES.search(text) else escaped(text)
+    return escaped(json.dumps(text, ensure_ascii=False) if _NEEDS_QUOTES.search(text) else text)
 
 
 def _moment(moment: datetime) -> str:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from jamaint.host.accounts import Account, environment_of, own_account
@@ -24,6 +25,7 @@ LINGER_SECONDS = 1.0
 _KILL_SECONDS = 3.0
 _LOOK_SECONDS = 0.2
 _BREATH_SECONDS = 0.01
+_RESERVE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +75,13 @@ def run(call: Call, on_line: Callable[[str], None], stopping: Callable[[], bool]
     """
     output = Output(on_line)
     try:
-        with adopting_orphans():
+        with adopting_orphans(), _reserve() as reserve:
             process, before = _start(call, output.target)
             output.let_go()
             try:
-                cut_short, signalled, left = _see_through(process, call, before, stopping, output)
+                cut_short, signalled, left = _see_through(
+                    process, call, before, lambda: stopping() or output.failure is not None, reserve
+                )
             finally:
                 code, max_rss_bytes, cpu_seconds = _reap(process, before)
     finally:
@@ -129,6 +133,14 @@ def children() -> set[int]:
     return found
 
 
+def _reserve() -> ExitStack:
+    """Descriptors to let go of when there are no more: enough to find what a command has started, and end it."""
+    with ExitStack() as opened:
+        for _ in range(_RESERVE):
+            opened.callback(os.close, os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        return opened.pop_all()
+
+
 def _start(call: Call, target: int) -> tuple[subprocess.Popen[bytes], set[int]]:
     before = children()
     other = call.account if call.account is not None and not call.account.is_own else None
@@ -149,7 +161,7 @@ def _start(call: Call, target: int) -> tuple[subprocess.Popen[bytes], set[int]]:
 
 
 def _see_through(
-    process: subprocess.Popen[bytes], call: Call, before: set[int], stopping: Callable[[], bool], output: Output
+    process: subprocess.Popen[bytes], call: Call, before: set[int], stopping: Callable[[], bool], reserve: ExitStack
 ) -> tuple[str | None, int, int]:
     """Waits for the end, or makes it. Returns why it was cut short, and how many were ended and could not be."""
     spared = {os.getpid(), *before}
@@ -159,16 +171,14 @@ def _see_through(
         return _members(call.execution, spared, below=os.getpid())
 
     try:
-        cut_short = _watch(process.pid, call, lambda: stopping() or output.failure is not None, lone)
+        cut_short = _watch(process.pid, call, stopping, lone)
         if cut_short is None and _has_left(lone):
             _wait_for(find(), LINGER_SECONDS)
             _reap_orphans(lone)
         if cut_short is None and not _has_left(lone):
             return None, 0, 0
     except BaseException:
-        # No more descriptors may be the reason, and then nothing can be looked for: the command's own group at least.
-        os.killpg(process.pid, signal.SIGKILL)
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        reserve.close()
         _end(find, 0.0)
         raise
     return cut_short, *_end(find, call.grace_seconds)
@@ -259,7 +269,7 @@ def _members(execution: str, spared: Collection[int], below: int | None = None) 
         process = heads.pop()
         found[process.pid] = process
         heads += [child for child in offspring.get(process.pid, []) if child.pid not in found]
-    return list(found.values())
+    return sorted(found.values(), key=lambda process: process.started)
 
 
 def _has_mark(pid: int, mark: bytes) -> bool:
@@ -277,8 +287,8 @@ def _end(find: Callable[[], list[_Process]], grace_seconds: float) -> tuple[int,
         found = find()
         if not found and not find():  # twice: between two looks a process may be handed on
             return len(seen), 0
-        for process in set(found) - seen:
-            if _signal(process, signal.SIGTERM):
+        for process in found:  # the oldest first: a script is to learn of it before its children vanish
+            if process not in seen and _signal(process, signal.SIGTERM):
                 _signal(process, signal.SIGCONT)  # one that is stopped takes SIGTERM only when it goes on
         seen.update(found)
         _wait_for(found, left)

@@ -4,6 +4,7 @@ import contextlib
 import os
 import stat
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from jamaint.host.globs import TRASH
@@ -68,60 +69,55 @@ class _Purging:
 
     def _empty_step(self, root: Root, step: int) -> None:
         lock(step)
-        held = self._open.any_on(root.stat.st_dev)
-        mirrored = self._mirrored(root, step)
+        times = open_private(step, TIMES, root)
+        mirrored = frozenset[str]()
+        if times is not None:
+            mirrored = frozenset(Records.read(times).of)
+            os.close(times)
+        kept = _Contents(root, mirrored, self._open.any_on(root.stat.st_dev))
         for kind in (GONE, FORMED):  # the journal of what is in them goes last
             inner = open_private(step, kind, root)
             if inner is not None:
-                self._empty(inner, ".", held, mirrored, root)
+                self._empty(inner, ".", kept)
         if not self.skipped.count:
-            self._empty(os.dup(step), ".", frozenset(), None, root)
+            self._empty(os.dup(step), ".", None)
 
-    def _mirrored(self, root: Root, step: int) -> frozenset[str]:
-        times = open_private(step, TIMES, root)
-        if times is None:
-            return frozenset()
+    def _empty(self, fd: int, rel: str, contents: "_Contents | None") -> None:
+        """Removes all that is in an open directory, and closes it; counts when it is what was taken or made."""
+        stuck: set[str] = set()
         try:
-            return frozenset(Records.read(times).of)
-        finally:
-            os.close(times)
-
-    def _empty(self, fd: int, rel: str, held: frozenset[int], mirrored: frozenset[str] | None, root: Root) -> None:
-        """Removes all that is in an open directory, and closes it. `mirrored` are the directories that we made."""
-        try:
-            stuck: set[str] = set()
-            while True:  # a directory may hide entries from a listing while others leave it
-                removed = 0
-                with os.scandir(fd) as entries:
-                    for name in (entry.name for entry in entries if entry.name not in stuck):
-                        path = name if rel == "." else f"{rel}/{name}"
-                        why = self._remove(fd, name, path, held, mirrored, root)
-                        if why is None:
-                            removed += 1
-                        else:
-                            stuck.add(name)
-                            self.skipped.add(root.name(path), why, problem=True)
-                if not removed:
-                    return
+            while self._empty_listed(fd, rel, contents, stuck):
+                pass  # a directory may hide entries from a listing while others leave it
         finally:
             os.close(fd)
 
-    def _remove(
-        self, fd: int, name: str, path: str, held: frozenset[int], mirrored: frozenset[str] | None, root: Root
-    ) -> str | None:
-        try:
-            seen = os.lstat(name, dir_fd=fd)
-            if not stat.S_ISDIR(seen.st_mode):
-                os.unlink(name, dir_fd=fd)
-                if mirrored is not None:
-                    self._count(seen, held)
-                return None
-            if mirrored is not None and path not in mirrored:
-                return "it is a directory that was not taken on purpose; it stays in the trash"
-            self._empty(os.open(name, OPEN, dir_fd=fd), path, held, mirrored, root)
-            os.rmdir(name, dir_fd=fd)
-        except OSError as error:
-            return words(error)
+    def _empty_listed(self, fd: int, rel: str, contents: "_Contents | None", stuck: set[str]) -> int:
+        removed = 0
+        with os.scandir(fd) as entries:
+            for name in (entry.name for entry in entries if entry.name not in stuck):
+                path = name if rel == "." else f"{rel}/{name}"
+                try:
+                    why = self._remove(fd, name, path, contents)
+                except OSError as error:
+                    why = words(error)
+                if why is None:
+                    removed += 1
+                else:
+                    stuck.add(name)
+                    self.skipped.add(f"{rel}/{name}" if contents is None else contents.root.name(path), why, True)
+        return removed
+
+    def _remove(self, fd: int, name: str, path: str, contents: "_Contents | None") -> str | None:
+        seen = os.lstat(name, dir_fd=fd)
+        if not stat.S_ISDIR(seen.st_mode):
+            os.unlink(name, dir_fd=fd)
+            if contents is not None:
+                self._count(seen, contents.held)
+            return None
+        if contents is not None and path not in contents.mirrored:
+            return "it is a directory that was not taken on purpose; it stays in the trash"
+        self._empty(os.open(name, OPEN, dir_fd=fd), path, contents)
+        os.rmdir(name, dir_fd=fd)
         return None
 
     def _count(self, seen: os.stat_result, held: frozenset[int]) -> None:
@@ -131,3 +127,12 @@ class _Purging:
         if self.items % BATCH == 0:
             self._progress(self.items)
             self._checkpoint()
+
+
+@dataclass(frozen=True, slots=True)
+class _Contents:
+    """What a part of the trash may hold: directories that we made for `mirrored` ones; inodes open somewhere."""
+
+    root: Root
+    mirrored: frozenset[str]
+    held: frozenset[int]

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from jamaint.host.copies import NotTheSame, Sum, copy_attributes, copy_bytes, open_source, read_back
 from jamaint.host.compression import Codec
+from jamaint.host.copies import NotTheSame, Sum, copy_attributes, copy_bytes, open_source, read_back
 from jamaint.host.roots import Place
-from jamaint.host.skipped import Skipped
-from jamaint.host.taking import CHANGED, Half, Held, Second, Taken, WayOut, held_by, note_error, sync_place
+from jamaint.host.taking import CHANGED, Half, Ledger, Second, WayOut, held_by, note_error, sync_place
 from jamaint.host.trees import fingerprint
 
 TOGETHER = 64
@@ -38,6 +37,15 @@ class Made:
 
     bytes: int = 0
     blocks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    place: Place
+    name: str
+    mark: int
+    fd: int
+    seen: os.stat_result
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +101,10 @@ class Copying:
 class Replacing:
     """Replaces files of one directory; settle() before the directory is closed takes those whose copies are safe."""
 
-    def __init__(
-        self, maker: Maker, leaving: WayOut, arriving: WayOut, source_number: int, held: Held, skipped: Skipped
-    ) -> None:
-        self.taken, self.made = Taken(), Made()
-        self._maker, self._leaving, self._arriving = maker, leaving, arriving
-        self._number, self._held, self._skipped = source_number, held, skipped
+    def __init__(self, maker: Maker, leaving: WayOut, arriving: WayOut, source_number: int, ledger: Ledger) -> None:
+        self.made, self.ledger, self.arriving = Made(), ledger, arriving
+        self._maker, self._leaving = maker, leaving
+        self._number, self._skipped = source_number, ledger.skipped
         self._pending: list[_Pending] = []
 
     def replace(self, place: Place, target: Place, name: str, mark: int, tick: Callable[[int], None]) -> None:
@@ -112,7 +118,7 @@ class Replacing:
                 if why is not None:
                     self._skipped.add(root.name(place.rel, name), why)
                     return
-                self._make(place, target, name, mark, source, seen, tick)
+                self._make(_Source(place, name, mark, source, seen), target, tick)
             finally:
                 os.close(source)
         except NotTheSame as reason:
@@ -129,10 +135,10 @@ class Replacing:
             return
         sync_place(target)
         names, marks = [file.name for file in pending], [file.mark for file in pending]
-        left = set(self._leaving.take(place, names, marks, self._held, self.taken, self._skipped))
+        left = set(self._leaving.take(place, names, marks, self.ledger))
         for file in pending:
             if file.name in left:
-                self._arriving.withdraw(target, file.made, file.inode)
+                self.arriving.withdraw(target, file.made, file.inode)
             else:
                 self.made.bytes += file.size
                 self.made.blocks += file.blocks
@@ -140,48 +146,44 @@ class Replacing:
     def _objection(self, seen: os.stat_result, mark: int) -> str | None:
         if fingerprint(seen) != mark:
             return CHANGED
-        if seen.st_ino in self._held.writers:
-            return held_by(self._held.writers[seen.st_ino])
+        if seen.st_ino in self.ledger.held.writers:
+            return held_by(self.ledger.held.writers[seen.st_ino])
         if seen.st_nlink != 1 and not self._maker.links:
             return f"it has {seen.st_nlink} names (hard links)"
         return None
 
-    def _make(
-        self,
-        place: Place,
-        target: Place,
-        name: str,
-        mark: int,
-        source: int,
-        seen: os.stat_result,
-        tick: Callable[[int], None],
-    ) -> None:
-        wanted, origin = self._maker.names(name), f"{self._number}/{_join(place.rel, name)}"
-        if self._maker.links:
-            second = Second(place.fd, name, seen.st_ino)
-            try:
-                made = self._arriving.publish(target, second, wanted, origin)
-                self._pending.append(_Pending(name, mark, made, seen.st_ino, seen.st_size, 0))
-                tick(seen.st_size)
-                return
-            except OSError as error:
-                if error.errno not in _NO_LINK:
-                    raise
-                wanted = self._maker.names(name)
-            finally:
-                second.close()
-        half = self._arriving.half(target)
+    def _make(self, source: _Source, target: Place, tick: Callable[[int], None]) -> None:
+        origin = f"{self._number}/{_join(source.place.rel, source.name)}"
+        if self._maker.links and self._link(source, target, origin):
+            tick(source.seen.st_size)
+            return
+        half = self.arriving.half(target)
         try:
-            self._maker.make(source, seen, half, tick)
-            if fingerprint(os.fstat(source)) != mark:
+            self._maker.make(source.fd, source.seen, half, tick)
+            if fingerprint(os.fstat(source.fd)) != source.mark:
                 raise NotTheSame("it was written to while it was read")
-            copy_attributes(source, half.fd, seen)
+            copy_attributes(source.fd, half.fd, source.seen)
             os.fsync(half.fd)
-            made = self._arriving.publish(target, half, wanted, origin)
+            made = self.arriving.publish(target, half, self._maker.names(source.name), origin)
             new = os.fstat(half.fd)
-            self._pending.append(_Pending(name, mark, made, new.st_ino, new.st_size, new.st_blocks * 512))
+            blocks = new.st_blocks * 512
+            self._pending.append(_Pending(source.name, source.mark, made, new.st_ino, new.st_size, blocks))
         finally:
             half.close()
+
+    def _link(self, source: _Source, target: Place, origin: str) -> bool:
+        """Publishes a second name of the file itself; false where it has to be a copy."""
+        second = Second(source.place.fd, source.name, source.seen.st_ino)
+        try:
+            made = self.arriving.publish(target, second, self._maker.names(source.name), origin)
+        except OSError as error:
+            if error.errno not in _NO_LINK:
+                raise
+            return False
+        finally:
+            second.close()
+        self._pending.append(_Pending(source.name, source.mark, made, source.seen.st_ino, source.seen.st_size, 0))
+        return True
 
 
 def archive_place(way: WayOut, prefix: str, source: Place) -> Place:

@@ -16,7 +16,7 @@ from jamaint.host.leftover import Leftover
 from jamaint.host.records import PASSED, TOUCHED
 from jamaint.host.roots import NotEntered, Place, RootRefused, open_root
 from jamaint.host.skipped import KEPT_BY_NAME, why_not, words
-from jamaint.host.taking import HALF_DIRECTORY, make_whole
+from jamaint.host.taking import HALF_DIRECTORY, Likeness, make_whole
 from jamaint.host.trash import FORMED, GONE, MARKS, OPEN
 from jamaint.host.trees import BATCH
 
@@ -52,9 +52,17 @@ def undo(
     outcome = Outcome()
     tick = _Tick(outcome, checkpoint, progress)
     with ExitStack() as stack:
-        roots: list[_Undoing | None] = [
-            _open(stack, entry, way_back, dry_run, outcome, tick) for entry in way_back["roots"]
-        ]
+        roots: list[_Undoing | None] = []
+        for entry in way_back["roots"]:
+            try:
+                root = stack.enter_context(open_root(entry["path"]))
+                times = (int(entry["times"][0]), int(entry["times"][1]))
+                left = Leftover(root, times, way_back["trash"], way_back["step"], dry_run)
+                stack.callback(left.close)
+                roots.append(_Undoing(left, dry_run, outcome, tick))
+            except RootRefused as refusal:
+                outcome.problem(entry["path"], refusal.why)
+                roots.append(None)
         parts = [part for part in roots if part is not None]
         for part in parts:
             part.restore_gone()
@@ -82,25 +90,6 @@ class _Tick:
         if self._count % BATCH == 0:
             self._progress(self._outcome.restored + self._outcome.removed)
             self._checkpoint()
-
-
-def _open(
-    stack: ExitStack,
-    entry: Mapping[str, Any],
-    way_back: Mapping[str, Any],
-    dry_run: bool,
-    outcome: Outcome,
-    tick: _Tick,
-) -> "_Undoing | None":
-    try:
-        root = stack.enter_context(open_root(entry["path"]))
-        times = (int(entry["times"][0]), int(entry["times"][1]))
-        left = Leftover(root, times, way_back["trash"], way_back["step"], dry_run)
-    except RootRefused as refusal:
-        outcome.problem(entry["path"], refusal.why)
-        return None
-    stack.callback(left.close)
-    return _Undoing(left, dry_run, outcome, tick)
 
 
 class _Undoing:
@@ -226,7 +215,9 @@ class _Undoing:
                         record = records.of.get(touched)
                         if record is not None and record.kind == PASSED:
                             records.change(record, TOUCHED, record.times)
-                    make_whole(self._left.step, HALF_DIRECTORY, parent.fd, name, known.mode, known.uid, known.gid)
+                    make_whole(
+                        (self._left.step, HALF_DIRECTORY), (parent.fd, name), Likeness(known.mode, known.uid, known.gid)
+                    )
             above = here
         return self._root.descend(rel)
 
@@ -252,31 +243,34 @@ class _Undoing:
         size, mtime, source = os.readlink(name, dir_fd=marks).split(".", 2)
         number, _, original = source.partition("/")
         root = roots[int(number)]
-        if root is None or root.waits(original) or not root.has(original):
-            if root is None or not root.waits(original):
-                self._outcome.keep(path, "it stays, for its original is not in its place")
+        if root is not None and root.waits(original):
+            return False
+        if root is None or not root.has(original):
+            self._outcome.keep(path, "it stays, for its original is not in its place")
             return False
         try:
             with self._root.descend(rel) as place:
                 seen = os.lstat(name, dir_fd=place.fd)
-                if seen.st_ino != os.lstat(name, dir_fd=formed).st_ino:
-                    return True  # somebody else's by now
-                if (seen.st_size, seen.st_mtime_ns) != (int(size), int(mtime)):
-                    self._outcome.keep(path, "it was changed after it was made")
-                    return True
-                if not self._dry_run:
-                    os.unlink(name, dir_fd=place.fd)
-                self._outcome.removed += 1
-                return True
+                if seen.st_ino == os.lstat(name, dir_fd=formed).st_ino:  # else it is somebody else's by now
+                    self._remove_ours(place, name, seen, (int(size), int(mtime)))
         except NotEntered as refusal:
             if not refusal.missing:
                 self._outcome.keep(path, refusal.why)
             return refusal.missing
-        except FileNotFoundError:
+        except FileNotFoundError:  # somebody has removed it
             return True
         except OSError as error:
             self._outcome.problem(path, words(error))
             return False
+        return True
+
+    def _remove_ours(self, place: Place, name: str, seen: os.stat_result, made: tuple[int, int]) -> None:
+        if (seen.st_size, seen.st_mtime_ns) != made:
+            self._outcome.keep(self._root.name(place.rel, name), "it was changed after it was made")
+            return
+        if not self._dry_run:
+            os.unlink(name, dir_fd=place.fd)
+        self._outcome.removed += 1
 
     def _is_gone(self, rel: str) -> bool:
         gone = self._left.part(GONE)

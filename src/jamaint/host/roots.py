@@ -92,7 +92,7 @@ class Root:
                 raise NotEntered("another file system is mounted there")
             risk = _risk(fd, seen, above=False)
             if risk is not None:
-                raise NotEntered(f"it {risk[0]}, so it could be swapped under us")
+                raise NotEntered(f"it {risk[0]}, so what is in it could be swapped under us", failed=True)
         except BaseException:
             os.close(fd)
             raise

@@ -68,6 +68,7 @@ class Survey:
 def survey(
     paths: Iterable[str],
     exclude: Sequence[str],
+    *,
     sort: Sorting,
     held: OpenFiles,
     skipped: Skipped,
@@ -79,9 +80,9 @@ def survey(
     that is deeper.
     """
     globs: dict[str, list[str]] = {}
-    for path in paths:
-        root, rest = split_root(path)
-        globs.setdefault(root, []).append(rest)
+    for pattern in paths:
+        fixed, rest = split_root(pattern)
+        globs.setdefault(fixed, []).append(rest)
     found: list[Found] = []
     refused: list[RootRefused] = []
     for path in sorted(globs):
@@ -93,7 +94,8 @@ def survey(
                     Globs(_from_root(exclude, path), hidden=True),
                     Globs(pattern.lstrip("/") for pattern in deeper),
                 )
-                found.append(_look(root, rules, sort, held.writers_on(root.stat.st_dev), skipped, checkpoint))
+                writers = held.writers_on(root.stat.st_dev)
+                found.append(_look(root, rules, sort=sort, writers=writers, skipped=skipped, checkpoint=checkpoint))
         except RootRefused as refusal:
             refused.append(refusal)
     return Survey(found, refused)
@@ -114,6 +116,7 @@ def free_bytes(roots: Iterable[Found]) -> int:
 def _look(
     root: Root,
     rules: Rules,
+    *,
     sort: Sorting,
     writers: dict[int, int],
     skipped: Skipped,

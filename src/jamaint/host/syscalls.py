@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+import stat
 import struct
 
 _NOREPLACE = 1
@@ -31,8 +32,24 @@ def rename_noreplace(src: str, dst: str, *, src_dir_fd: int, dst_dir_fd: int) ->
     number = ctypes.get_errno()
     if number not in (errno.EINVAL, errno.ENOSYS):
         raise OSError(number, os.strerror(number), src, None, dst)
-    os.link(src, dst, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd, follow_symlinks=False)
-    os.unlink(src, dir_fd=src_dir_fd)
+    try:
+        os.link(src, dst, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd, follow_symlinks=False)
+    except PermissionError:
+        if not stat.S_ISDIR(os.lstat(src, dir_fd=src_dir_fd).st_mode):
+            raise
+        _rename_directory(src, dst, src_dir_fd, dst_dir_fd)
+    else:
+        os.unlink(src, dir_fd=src_dir_fd)
+
+
+def _rename_directory(src: str, dst: str, src_dir_fd: int, dst_dir_fd: int) -> None:
+    """A directory that comes in between is replaced only if it is empty: so says the kernel."""
+    try:
+        os.lstat(dst, dir_fd=dst_dir_fd)
+    except FileNotFoundError:
+        os.rename(src, dst, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+    else:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), src, None, dst)
 
 
 def mount_id(fd: int) -> int:

@@ -52,6 +52,15 @@ class Held:
     any: frozenset[int]
 
 
+@dataclass(slots=True)
+class Ledger:
+    """The books of one root's part of a step: what others hold open, what was taken, what was left alone."""
+
+    held: Held
+    skipped: Skipped
+    taken: Taken = field(default_factory=Taken)
+
+
 class Half:
     """A file being made: nameless where the file system can (a kill leaves nothing), else under a name of ours."""
 
@@ -105,9 +114,7 @@ class WayOut(Protocol):
 
     root: Root
 
-    def take(
-        self, place: Place, names: Sequence[str], prints: Sequence[int], held: Held, taken: Taken, skipped: Skipped
-    ) -> list[str]:
+    def take(self, place: Place, names: Sequence[str], prints: Sequence[int], ledger: Ledger) -> list[str]:
         """Takes files that still are what was judged (fingerprints) and that nobody writes to; returns the others."""
 
     def half(self, place: Place) -> Half:
@@ -139,24 +146,23 @@ class Direct:
         self.root = root
         self._changed: set[str] = set()
 
-    def take(
-        self, place: Place, names: Sequence[str], prints: Sequence[int], held: Held, taken: Taken, skipped: Skipped
-    ) -> list[str]:
+    def take(self, place: Place, names: Sequence[str], prints: Sequence[int], ledger: Ledger) -> list[str]:
         """See WayOut."""
         self._changed.add(place.rel)
         left: list[str] = []
+        writers, skipped = ledger.held.writers, ledger.skipped
         for name, mark in zip(names, prints, strict=True):
             try:
                 seen = os.lstat(name, dir_fd=place.fd)
                 if hash((seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)) != mark:
                     skipped.add(self.root.name(place.rel, name), CHANGED)
                     left.append(name)
-                elif seen.st_ino in held.writers:
-                    skipped.add(self.root.name(place.rel, name), held_by(held.writers[seen.st_ino]))
+                elif seen.st_ino in writers:
+                    skipped.add(self.root.name(place.rel, name), held_by(writers[seen.st_ino]))
                     left.append(name)
                 else:
                     os.unlink(name, dir_fd=place.fd)
-                    taken.add(seen, held.any)
+                    ledger.taken.add(seen, ledger.held.any)
             except OSError as error:
                 left.append(name)
                 note_error(error, self.root, place, name, skipped)
@@ -166,8 +172,8 @@ class Direct:
         """See WayOut."""
         return Half(place.fd, OURS + HALF_FILE)
 
-    def publish(self, place: Place, file: Half | Second, names: Iterator[str], source: str) -> str:
-        """See WayOut."""
+    def publish(self, place: Place, file: Half | Second, names: Iterator[str], source: str) -> str:  # noqa: ARG002
+        """See WayOut; there is no trash to note the source in."""
         self._changed.add(place.rel)
         for name in names:
             with contextlib.suppress(FileExistsError):
@@ -182,7 +188,7 @@ class Direct:
 
     def make_directory(self, parent: Place, name: str, like: os.stat_result) -> None:
         """See WayOut."""
-        make_whole(parent.fd, OURS + HALF_DIRECTORY, parent.fd, name, like.st_mode, like.st_uid, like.st_gid)
+        make_whole((parent.fd, OURS + HALF_DIRECTORY), (parent.fd, name), Likeness.of(like))
 
     def finish(self) -> None:
         """See WayOut."""
@@ -212,35 +218,47 @@ def note_error(error: OSError, root: Root, place: Place, name: str, skipped: Ski
         raise DiskStopped(f"{path}: {words(error)}") from None
 
 
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """What a new directory is to be like."""
+
+    mode: int
+    uid: int
+    gid: int
+
+    @classmethod
+    def of(cls, seen: os.stat_result) -> "Likeness":
+        """Like one that was looked at."""
+        return cls(seen.st_mode, seen.st_uid, seen.st_gid)
+
+
 def make_whole(
-    aside: int,
-    half: str,
-    parent: int,
-    name: str,
-    mode: int,
-    uid: int,
-    gid: int,
-    before: Callable[[os.stat_result], None] = lambda seen: None,
+    aside: tuple[int, str],
+    place: tuple[int, str],
+    like: Likeness,
+    before: Callable[[os.stat_result], None] | None = None,
 ) -> bool:
     """Makes a directory aside, gives it owner and mode, and renames it into its place; False if one is there.
 
-    `before` is called right before it appears in its place.
+    Both are (open directory, name). `before` is called right before it appears in its place.
     """
+    parent, half = aside
     with contextlib.suppress(FileNotFoundError):
-        os.rmdir(half, dir_fd=aside)  # of one that was killed
-    os.mkdir(half, 0o700, dir_fd=aside)
-    fd = os.open(half, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=aside)
+        os.rmdir(half, dir_fd=parent)  # of one that was killed
+    os.mkdir(half, 0o700, dir_fd=parent)
+    fd = os.open(half, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     try:
-        if (uid, gid) != (os.geteuid(), os.getegid()):
-            os.fchown(fd, uid, gid)
-        os.fchmod(fd, stat.S_IMODE(mode))
-        before(os.fstat(fd))
+        if (like.uid, like.gid) != (os.geteuid(), os.getegid()):
+            os.fchown(fd, like.uid, like.gid)
+        os.fchmod(fd, stat.S_IMODE(like.mode))
+        if before is not None:
+            before(os.fstat(fd))
     finally:
         os.close(fd)
     try:
-        syscalls.rename_noreplace(half, name, src_dir_fd=aside, dst_dir_fd=parent)
+        syscalls.rename_noreplace(half, place[1], src_dir_fd=parent, dst_dir_fd=place[0])
     except FileExistsError:
-        os.rmdir(half, dir_fd=aside)
+        os.rmdir(half, dir_fd=parent)
         return False
     return True
 

@@ -27,15 +27,14 @@ from jamaint.host.taking import (
     HALF_FILE,
     DiskStopped,
     Half,
-    Held,
+    Ledger,
+    Likeness,
     Second,
-    Taken,
     held_by,
     make_whole,
     note_error,
     sync,
 )
-from jamaint.host.trees import fingerprint
 
 OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 GONE, FORMED, MARKS, TIMES, ENDED = "gone", "made", "marks", "times", "ended"
@@ -56,15 +55,14 @@ class Trash:
         self._fresh: set[tuple[str, str]] = set()
         self._records = Records(-1)
 
-    def take(
-        self, place: Place, names: Sequence[str], prints: Sequence[int], held: Held, taken: Taken, skipped: Skipped
-    ) -> list[str]:
+    def take(self, place: Place, names: Sequence[str], prints: Sequence[int], ledger: Ledger) -> list[str]:
         """See WayOut. Each file is in its place or in the trash at any moment."""
         self._touch(place)
         gone, fresh = self._mirror(GONE, place.rel)
         # Nothing can be overwritten in a directory that we have just made and nobody else may write in.
         move: Callable[..., None] = os.rename if fresh else syscalls.rename_noreplace
-        look, here, writers = os.lstat, place.fd, held.writers
+        look, here, writers, skipped = os.lstat, place.fd, ledger.held.writers, ledger.skipped
+        count, open_inodes = ledger.taken.add, ledger.held.any
         left: list[str] = []
         try:
             for name, mark in zip(names, prints, strict=True):
@@ -76,8 +74,9 @@ class Trash:
                         skipped.add(self.root.name(place.rel, name), held_by(writers[seen.st_ino]))
                     else:
                         move(name, name, src_dir_fd=here, dst_dir_fd=gone)
-                        if fingerprint(look(name, dir_fd=gone)) == mark:
-                            taken.add(seen, held.any)
+                        after = look(name, dir_fd=gone)
+                        if hash((after.st_dev, after.st_ino, after.st_size, after.st_mtime_ns)) == mark:
+                            count(seen, open_inodes)
                             continue
                         self._put_back(place, gone, name, skipped)
                     left.append(name)
@@ -98,8 +97,8 @@ class Trash:
         self._touch(place)
         seen = os.fstat(file.fd)
         mark = f"{seen.st_size}.{seen.st_mtime_ns}.{source}"
+        marks, _ = self._mirror(MARKS, place.rel)  # before the others: where there is something made, its mark is
         formed, _ = self._mirror(FORMED, place.rel)
-        marks, _ = self._mirror(MARKS, place.rel)
         try:
             name = self._reserve(place, marks, names, mark)
             try:
@@ -135,17 +134,8 @@ class Trash:
         """See WayOut."""
         rel = name if parent.rel == "." else f"{parent.rel}/{name}"
         self._touch(parent)
-        made = make_whole(
-            self._step,
-            HALF_DIRECTORY,
-            parent.fd,
-            name,
-            like.st_mode,
-            like.st_uid,
-            like.st_gid,
-            before=lambda seen: self._records.note(MADE, rel, seen),
-        )
-        if not made:
+        aside, place = (self._step, HALF_DIRECTORY), (parent.fd, name)
+        if not make_whole(aside, place, Likeness.of(like), lambda seen: self._records.note(MADE, rel, seen)):
             self._records.forget(rel)
 
     def finish(self) -> None:
@@ -195,6 +185,9 @@ class Trash:
 
     def _base(self, kind: str) -> int:
         if kind not in self._bases:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(kind, 0o700, dir_fd=self._step)
+                self._fresh.add((kind, "."))
             self._bases[kind] = _make_private(self._step, kind, self.root)
         return self._bases[kind]
 

@@ -39,7 +39,8 @@ class _Frame:
     fd: int
     rel: str
     states: tuple[States, States, States]
-    todo: list[tuple[str, tuple[States, States, States]]]
+    todo: list[tuple[str, tuple[States, States, States]]] = field(default_factory=list)
+    depth: int = 0
 
 
 def walk(
@@ -54,7 +55,7 @@ def walk(
     elsewhere, _ = _at_root(rules.elsewhere, root.path)
     if whole:
         return
-    frames = [_Frame(os.dup(root.fd), ".", (rules.included.start, excluded, elsewhere), [])]
+    frames = [_Frame(os.dup(root.fd), ".", (rules.included.start, excluded, elsewhere))]
     try:
         yield from _list(root, rules, frames[0], skipped, checkpoint)
         while frames:
@@ -63,7 +64,7 @@ def walk(
                 os.close(frames.pop().fd)
                 continue
             name, states = frame.todo.pop()
-            inner = _enter(root, frame, name, states, len(frames), skipped)
+            inner = _enter(root, frame, name, states, skipped)
             if inner is not None:
                 frames.append(inner)
                 yield from _list(root, rules, inner, skipped, checkpoint)
@@ -115,10 +116,10 @@ def _at_root(globs: Globs, path: str) -> tuple[States, bool]:
 
 
 def _enter(
-    root: Root, frame: _Frame, name: str, states: tuple[States, States, States], depth: int, skipped: Skipped
+    root: Root, frame: _Frame, name: str, states: tuple[States, States, States], skipped: Skipped
 ) -> _Frame | None:
     rel = name if frame.rel == "." else f"{frame.rel}/{name}"
-    if depth > DEPTH_LIMIT or len(os.fsencode(rel)) > PATH_LIMIT:
+    if frame.depth >= DEPTH_LIMIT or len(os.fsencode(rel)) > PATH_LIMIT:
         skipped.add(root.name(rel), f"it is deeper than {DEPTH_LIMIT} directories", problem=True)
         return None
     try:
@@ -128,7 +129,7 @@ def _enter(
             skipped.add(root.name(rel), refusal.why, problem=refusal.failed)
         return None
     try:
-        return _Frame(readable(passing), rel, states, [])
+        return _Frame(readable(passing), rel, states, depth=frame.depth + 1)
     except OSError as error:
         skipped.add(root.name(rel), why_not(error, name, frame.fd), problem=True)
         return None

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import trio
 
@@ -60,6 +60,16 @@ class WorkerLost(Exception):  # noqa: N818 - it says what happened
         self.stderr = stderr
 
 
+class _Descriptors(NamedTuple):
+    """Our ends of the worker's pipes, its end as a process, and what is ready when one of them is."""
+
+    stdin: int
+    stdout: int
+    stderr: int
+    exit: int
+    ready: select.epoll
+
+
 class Worker:
     """One worker process, as `open_worker` gives it. One operation at a time."""
 
@@ -67,15 +77,15 @@ class Worker:
         self,
         execution: str,
         process: trio.Process,
+        descriptors: _Descriptors,
         *,
-        pipes: tuple[int, int, int],
         on_line: OnLine,
         on_stderr: Callable[[str], None],
         grace_seconds: float,
     ) -> None:
         self._execution = execution
         self._process = process
-        self._stdin, self._stdout, self._stderr = pipes
+        self._stdin, self._stdout, self._stderr, self._exit, self._ready = descriptors
         self._on_line = on_line
         self._grace_seconds = grace_seconds
         self._sending = trio.Lock()
@@ -83,10 +93,8 @@ class Worker:
         self._messages: deque[Message] = deque()
         self._last_words = _LastWords(self._stderr, on_stderr)
         self._answered: trio.Event | None = None
-        self._lost: WorkerLost | None = None
+        self._lost: WorkerLost | None = WorkerLost("this worker was not opened")
         self._ended_because: str | None = None
-        self._exit = os.pidfd_open(process.pid)
-        self._ready = select.epoll()
         for descriptor in (self._stdout, self._stderr, self._exit):
             self._ready.register(descriptor, select.EPOLLIN)
 
@@ -94,6 +102,11 @@ class Worker:
     def pid(self) -> int:
         """The worker's process number."""
         return self._process.pid
+
+    async def open(self, opening: Message) -> None:
+        """Sends the first line, which has no answer of its own."""
+        await self._send(opening)
+        self._lost = None
 
     async def ask(self, message: Message) -> Message:
         """Has one operation done and returns the line that ends it: plan, done, failed or cancelled.
@@ -287,7 +300,7 @@ async def open_worker(
     """
     worker = await _start(opening["execution"], on_line, on_stderr, grace_seconds)
     try:
-        await worker._send(opening)
+        await worker.open(opening)
         yield worker
     finally:
         await worker.close()
@@ -296,6 +309,8 @@ async def open_worker(
 async def _start(execution: str, on_line: OnLine, on_stderr: Callable[[str], None], grace_seconds: float) -> Worker:
     with ExitStack() as theirs, ExitStack() as ours:
         try:
+            ready = select.epoll()
+            ours.callback(ready.close)
             (child_stdin, stdin), (stdout, child_stdout), (stderr, child_stderr) = _pipes(theirs, ours)
             process = await trio.lowlevel.open_process(
                 [sys.executable, "-I", "-c", _BOOT, _HOME, "jamaint-worker", execution],
@@ -309,21 +324,15 @@ async def _start(execution: str, on_line: OnLine, on_stderr: Callable[[str], Non
         except OSError as error:
             raise WorkerLost(f"no worker could be started: {error}") from error
         try:
-            worker = Worker(
-                execution,
-                process,
-                pipes=(stdin, stdout, stderr),
-                on_line=on_line,
-                on_stderr=on_stderr,
-                grace_seconds=grace_seconds,
-            )
+            end = os.pidfd_open(process.pid)
         except OSError as error:
             process.kill()  # it has had no order yet
-            with trio.CancelScope(shield=True):
+            with trio.move_on_after(_STATUS_SECONDS, shield=True):
                 await process.wait()
             raise WorkerLost(f"no worker could be started: {error}") from error
         ours.pop_all()
-        return worker
+    descriptors = _Descriptors(stdin, stdout, stderr, end, ready)
+    return Worker(execution, process, descriptors, on_line=on_line, on_stderr=on_stderr, grace_seconds=grace_seconds)
 
 
 def _pipes(theirs: ExitStack, ours: ExitStack) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:

@@ -24,28 +24,19 @@ class LogLine(NamedTuple):
     message: str
 
 
-async def write(
-    connection: Connection,
-    added: Sequence[Execution] = (),
-    changed: Sequence[Execution] = (),
-    logs: Sequence[LogLine] = (),
-) -> None:
-    """Writes new executions, changed ones and log lines, all or nothing. Harmless when it is done twice.
+async def write(connection: Connection, executions: Sequence[Execution], logs: Sequence[LogLine] = ()) -> None:
+    """Writes the state of executions, new or not, and log lines, all or nothing. Harmless when it is done twice.
 
     Raises OccurrenceTakenError.
     """
-    batches = [
-        (SQL["add"], [_row(execution) for execution in added]),
-        (SQL["change"], [_changes(execution) for execution in changed]),
-        (SQL["add_log"], [tuple(line) for line in logs]),
-    ]
-    batches = [(sql, rows) for sql, rows in batches if rows]
-    if len(batches) == 1:  # one statement is a transaction: a lone execution pays for one round trip
-        await _write(connection, *batches[0])
+    rows = [_row(execution) for execution in executions]
+    lines = [tuple(line) for line in logs]
+    if not lines:  # one statement is a transaction: it costs one round trip
+        await _write(connection, SQL["put"], rows)
         return
     async with connection.transaction():
-        for sql, rows in batches:
-            await _write(connection, sql, rows)
+        await _write(connection, SQL["put"], rows)
+        await _write(connection, SQL["add_log"], lines)
 
 
 async def unfinished(connection: Connection) -> list[Execution]:
@@ -129,7 +120,7 @@ def from_row(row: Row) -> Execution:
 async def _write(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
     if len(rows) == 1:
         await connection.execute(sql, *rows[0])
-    else:
+    elif rows:
         await connection.executemany(sql, rows)
 
 
@@ -147,7 +138,7 @@ def _row(execution: Execution) -> tuple[Any, ...]:
         execution.started_at,
         execution.completed_at,
         execution.duration_ms,
-        _steps(execution),
+        jsonb([_step_to_json(step) for step in execution.steps]) if execution.steps else "[]",
         jsonb(execution.metrics),
         execution.rollback_point,
         optional_jsonb(execution.error),
@@ -155,25 +146,6 @@ def _row(execution: Execution) -> tuple[Any, ...]:
         execution.requested_by,
         jsonb(execution.options),
     )
-
-
-def _changes(execution: Execution) -> tuple[Any, ...]:
-    return (
-        execution.id,
-        execution.status.value,
-        execution.started_at,
-        execution.completed_at,
-        execution.duration_ms,
-        _steps(execution),
-        jsonb(execution.metrics),
-        execution.rollback_point,
-        optional_jsonb(execution.error),
-        jsonb(execution.reasons),
-    )
-
-
-def _steps(execution: Execution) -> str:
-    return jsonb([_step_to_json(step) for step in execution.steps]) if execution.steps else "[]"
 
 
 def _step_to_json(step: StepRecord) -> dict[str, Any]:

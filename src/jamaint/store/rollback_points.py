@@ -54,15 +54,16 @@ async def move(
     point_id: str,
     from_statuses: Sequence[str],
     status: str,
-    *,
     result: Mapping[str, Any] | None = None,
-    held_bytes: int | None = None,
 ) -> RollbackPoint | None:
     """Moves the point on if its status is one of `from_statuses`; None if somebody else was first."""
-    row = await connection.fetchrow(
-        SQL["move"], point_id, list(from_statuses), status, optional_jsonb(result), held_bytes
-    )
+    row = await connection.fetchrow(SQL["move"], point_id, list(from_statuses), status, optional_jsonb(result))
     return None if row is None else from_row(row)
+
+
+async def note_bytes(connection: Connection, point_id: str, kept: int) -> None:
+    """Writes how many bytes the point keeps."""
+    await connection.execute(SQL["note_bytes"], point_id, kept)
 
 
 async def of_execution(connection: Connection, execution_id: str) -> RollbackPoint | None:

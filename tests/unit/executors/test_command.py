@@ -273,7 +273,7 @@ GRANDCHILDREN = """
     (setsid sh -c 'trap "" TERM HUP; echo $$; exec env -i tail -f /dev/null' &)
     (setsid tail -f /dev/null & echo $!)
     echo begun
-    tail -f /dev/null
+    exec tail -f /dev/null
 """
 
 
@@ -294,12 +294,22 @@ def test_a_timeout_ends_all_that_was_started_wherever_it_went(work: Work, monkey
     assert all(gone(pid) for pid in pids)
 
 
-def test_a_cancel_ends_all_that_was_started_and_gives_the_figures(work: Work) -> None:
+def test_a_cancel_lets_the_command_end_in_order_and_gives_the_figures(work: Work, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
     host = Listener(stop_at="begun")
+    script = f"trap 'echo tidying; exit 5' TERM; exec 3<> {tmp_path}/pipe; echo begun; read line <&3"
     with pytest.raises(Stopped) as stopped:
-        perform(work, shell("trap 'echo tidying; exit 5' TERM; tail -f /dev/null & echo begun; wait"), host)
+        perform(work, shell(script), host)
     assert host.lines == ["begun", "tidying"]
     assert (stopped.value.args[0]["exit_code"], stopped.value.args[0]["output_lines"]) == (5, 2)
+
+
+def test_nothing_is_begun_after_a_cancel(work: Work, tmp_path: Path) -> None:
+    host = Listener(stop_at="stop")
+    host.log("info", "stop")
+    with pytest.raises(Stopped):
+        perform(work, {"command": ["/bin/touch", f"{tmp_path}/ran"]}, host)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_it_leaves_in_the_background_is_ended_and_told(work: Work) -> None:

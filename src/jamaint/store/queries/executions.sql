@@ -1,18 +1,15 @@
--- name: add
--- A new execution. Its id is ours, so that adding it again after an answer was lost is harmless.
-INSERT INTO maintenance_executions (
+-- name: put
+-- The whole state of an execution under an id that is ours: harmless when it is done twice, new or not. One statement
+-- for both, so that a batch of either is one round trip.
+INSERT INTO maintenance_executions AS kept (
     id, task_id, task_name, window_id, window_name, status, trigger, scheduled_for, deadline, started_at,
     completed_at, duration, steps, metrics, rollback_point, error, reasons, requested_by, options)
 VALUES ($1, (SELECT id FROM maintenance_tasks WHERE id = $2), $3, (SELECT id FROM maintenance_windows WHERE id = $4),
     $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
-ON CONFLICT (id) DO NOTHING
-
--- name: change
--- The whole state that may change: harmless when it is done twice.
-UPDATE maintenance_executions SET
-    status = $2, started_at = $3, completed_at = $4, duration = $5, steps = $6, metrics = $7, rollback_point = $8,
-    error = $9, reasons = $10
-WHERE id = $1
+ON CONFLICT (id) DO UPDATE SET
+    status = excluded.status, started_at = excluded.started_at, completed_at = excluded.completed_at,
+    duration = excluded.duration, steps = excluded.steps, metrics = excluded.metrics,
+    rollback_point = excluded.rollback_point, error = excluded.error, reasons = excluded.reasons
 
 -- name: unfinished
 -- What a daemon that died left behind, and what still waits.

@@ -9,9 +9,12 @@ UPDATE rollback_points SET begun = $2 WHERE id = $1 AND begun < $2
 
 -- name: move
 -- From one status to another, for whoever is first: this is how a purge and a rollback never both have it.
-UPDATE rollback_points SET status = $3, result = coalesce($4::jsonb, result), bytes = coalesce($5::bigint, bytes)
+UPDATE rollback_points SET status = $3, result = coalesce($4::jsonb, result)
 WHERE id = $1 AND status = ANY ($2::text[])
 RETURNING *
+
+-- name: note_bytes
+UPDATE rollback_points SET bytes = $2 WHERE id = $1
 
 -- name: of_execution
 SELECT * FROM rollback_points WHERE execution_id = $1

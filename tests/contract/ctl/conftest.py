@@ -15,15 +15,11 @@ import pytest
 from jamaint import wire
 from jamaint.errors import METHOD_NOT_FOUND, Problem
 
-SOURCES = Path(__file__).parents[2] / "src"
+SOURCES = Path(__file__).parents[3] / "src"
 SECONDS = 20
 
 Answer = Any
 """A result, a Problem to refuse with, bytes to send as they are, or a function of the params that gives one of them."""
-
-
-class Events(list[Any]):
-    """Pushed one after the other once the reply to `event.subscribe` is out; a function is called instead of sent."""
 
 
 class FakeDaemon:
@@ -33,6 +29,7 @@ class FakeDaemon:
         self.path = path
         self.answers: dict[str, Answer] = {}
         self.events: list[Any] = []
+        """Pushed once the reply to `event.subscribe` is out; a function among them is called."""
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
@@ -40,6 +37,11 @@ class FakeDaemon:
         self._connections: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
+
+    def push(self, event: dict[str, Any]) -> None:
+        """One more event to every connection."""
+        for connection in self._connections:
+            connection.sendall(wire.event(event))
 
     def params(self, method: str) -> dict[str, Any]:
         """Those of the newest call of that method."""
@@ -130,3 +132,24 @@ def ctl(daemon: FakeDaemon) -> Ctl:
         )
 
     return run
+
+
+@pytest.fixture
+def ctl_process(daemon: FakeDaemon) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    """Starts `jamaintctl WORDS`; what has not ended with the test is ended."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(
+        *words: str, out: int = subprocess.PIPE, err: int = subprocess.PIPE, **more: str
+    ) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "jamaint.ctl", *words]
+        env = environment(**{"JAMAINT_SOCKET": str(daemon.path), **more})
+        process = subprocess.Popen(command, env=env, stdout=out, stderr=err, text=True)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        with process:  # closes its pipes and waits for it
+            pass

@@ -1,0 +1,46 @@
+"""Every test with workers: an execution of its own, and afterwards no process, descriptor or task is left of it."""
+
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import trio
+from workers import Heard, marked
+
+from jamaint.host import worker as host_worker
+from jamaint.host.processes import children
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def execution() -> str:
+    return f"test-{uuid.uuid4()}"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next workers give what they end a fifth of a second."""
+    code = "import jamaint.executors.command as it; it.GRACE_SECONDS = 0.2; from jamaint.worker import main"
+    monkeypatch.setattr(host_worker, "_BOOT", host_worker._BOOT.replace("from jamaint.worker import main", code))
+
+
+@pytest.fixture(autouse=True)
+def no_process_left(execution: str) -> Iterator[None]:
+    before = children()
+    descriptors = set(os.listdir("/proc/self/fd"))
+    yield
+    assert children() == before
+    assert not list(marked(execution))
+    assert set(os.listdir("/proc/self/fd")) <= descriptors
+
+
+@pytest.fixture(autouse=True)
+async def no_task_left() -> AsyncIterator[None]:
+    before = trio.lowlevel.current_statistics().tasks_living
+    yield
+    assert trio.lowlevel.current_statistics().tasks_living <= before

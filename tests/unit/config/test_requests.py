@@ -1,0 +1,267 @@
+"""Tasks and windows that come through the socket: the same rules, and what the grants allow."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jamaint.config import Grants, Known, parse_task, parse_window
+from jamaint.config.objects import TaskGiven
+from jamaint.config.schedules import TaskSchedule
+from jamaint.config.work import LogsCleanup, RunCommand
+from jamaint.errors import INVALID_PARAMS, Problem
+
+FILE = "/etc/jamaint/jamaintd.yaml"
+NO_NAME = (
+    f"must be a name in grants.commands (reindex, restore): add the command there, in {FILE}, and write its name here"
+)
+GRANTS = Grants(
+    paths=("/var/log/ja-cms", "/srv/uploads/tmp"),
+    commands={"reindex": ("/usr/bin/ja-cms", "reindex"), "restore": ("/usr/bin/ja-cms", "restore")},
+    users=("www-data",),
+    file=FILE,
+)
+NONE = Grants(file=FILE)
+KNOWN = Known(
+    tasks={
+        "backup": {"name": "backup", "executor": "noop"},
+        "off": {"name": "off", "executor": "noop", "enabled": False},
+    },
+    windows={"nightly": {}},
+    commands=GRANTS.commands,
+    state_dir="/var/lib/jamaint",
+)
+
+
+def task(grants=GRANTS, known=KNOWN, **given):
+    return parse_task({"name": "x", **given}, origin="api", grants=grants, known=known)
+
+
+def refusal(grants=GRANTS, known=KNOWN, **given) -> Problem:
+    with pytest.raises(Problem) as caught:
+        task(grants, known, **given)
+    assert caught.value.code == INVALID_PARAMS
+    return caught.value
+
+
+def logs(**config):
+    return {"type": "cleanup", "category": "logs", "config": {"retention_days": 3, **config}}
+
+
+def command(**config):
+    return {"type": "custom", "config": {"command": "reindex", **config}}
+
+
+def test_a_task_as_it_was_given():
+    given = {"name": "x", **command(), "schedule": {"window": "nightly"}, "dependencies": [{"task": "backup"}]}
+    made = parse_task(given, origin="api", grants=GRANTS, known=KNOWN)
+    assert (made.name, made.origin, made.executor) == ("x", "api", "command")
+    assert made.config["command"] == ["/usr/bin/ja-cms", "reindex"]
+    assert made.definition == given
+    assert parse_task(made.definition, origin="api", grants=GRANTS, known=KNOWN) == made
+
+
+def test_all_mistakes_at_once():
+    problem = refusal(
+        type="cleanup", category="logs", timeout=30, config={"log_paths": ["log/x"]}, schedule={"window": "day"}
+    )
+    assert problem.data["mistakes"] == [
+        {"path": "timeout", "problem": "needs a unit: 30s, 30m, 30h or 30d"},
+        {"path": "config.log_paths[0]", "problem": "must be an absolute path, from /, not log/x"},
+        {"path": "config.retention_days", "problem": "is missing: how many days a log is kept, such as 30"},
+        {"path": "schedule.window", "problem": "there is no window day: there are nightly"},
+    ]
+    assert (problem.data["path"], problem.data["problem"]) == ("timeout", "needs a unit: 30s, 30m, 30h or 30d")
+    assert problem.message.startswith("timeout: needs a unit: 30s, 30m, 30h or 30d; config.log_paths[0]: must be")
+
+
+@pytest.mark.parametrize("name", [None, "", "Big", "a b", "-a", "a" * 64, 5, ["a"]])
+def test_no_name(name):
+    (mistake,) = refusal(name=name, **command()).data["mistakes"]
+    assert mistake["path"] == "name"
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["/var/log/ja-cms/*.log", "/var/log/ja-cms/a/*/b.log", "/var/log/ja-cms/app.log", "/srv/uploads/tmp/x/./y//*.log"],
+)
+def test_paths_below_a_granted_one(pattern):
+    assert task(**logs(log_paths=[pattern])).config["log_paths"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "add"),
+    [
+        ("/var/log/ja-cms2/*.log", "/var/log/ja-cms2"),
+        ("/var/log/ja-cms*/x.log", "/var/log"),
+        ("/var/log/*.log", "/var/log"),
+        ("/var/log/nginx.log", "/var/log/nginx.log"),
+        ("/srv/uploads/*/x", "/srv/uploads"),
+    ],
+)
+def test_paths_beside_a_granted_one(pattern, add):
+    assert refusal(**logs(log_paths=["/var/log/ja-cms/x", pattern])).data["mistakes"] == [
+        {
+            "path": "config.log_paths[1]",
+            "problem": f"{pattern} is not granted: add {add} to grants.paths in {FILE}, or define this task there",
+        }
+    ]
+
+
+def test_a_path_that_climbs_out_of_a_granted_one():
+    (mistake,) = refusal(**logs(log_paths=["/var/log/ja-cms/../nginx/*.log"])).data["mistakes"]
+    assert mistake["problem"].startswith("/var/log/ja-cms/../nginx/*.log climbs by ..")
+
+
+def test_every_key_that_names_something_is_bound():
+    given = {
+        **logs(log_paths=["/var/log/a/x"], archive_logs={"directory": "/srv/b/c", "older_than": "1d"}, user="root"),
+        "conditions": [{"disk_free": {"path": "/srv", "min": "1%"}}],
+    }
+    assert [mistake["path"] for mistake in refusal(**given).data["mistakes"]] == [
+        "config.log_paths[0]",
+        "config.archive_logs.directory",
+        "config.user",
+        "conditions[0].disk_free.path",
+    ]
+    assert task(None, **given).config["user"] == "root"
+
+
+@pytest.mark.parametrize(
+    ("config", "path", "problem"),
+    [
+        (
+            {"command": ["/usr/bin/ja-cms", "reindex"]},
+            "config.command",
+            NO_NAME,
+        ),
+        (
+            {"rollback_command": ["/bin/sh"]},
+            "config.rollback_command",
+            NO_NAME,
+        ),
+        (
+            {"user": "root"},
+            "config.user",
+            f"user root is not granted: add it to grants.users in {FILE}, or define this task there",
+        ),
+        (
+            {"environment": {"LD_PRELOAD": "/tmp/x.so"}},
+            "config.environment.LD_PRELOAD",
+            f"LD_PRELOAD can only be set in a file: add a command to grants.commands in {FILE}, such as "
+            "[/usr/bin/env, LD_PRELOAD=…, …], and name that",
+        ),
+        (
+            {"working_directory": "/srv/x"},
+            "config.working_directory",
+            f"/srv/x is not granted: add /srv/x to grants.paths in {FILE}, or define this task there",
+        ),
+    ],
+)
+def test_a_command_beyond_the_grants(config, path, problem):
+    given = command(**config)
+    assert refusal(**given).data["mistakes"] == [{"path": path, "problem": problem}]
+    assert task(None, **given).executor == "command"
+
+
+def test_a_command_within_the_grants():
+    given = command(rollback_command="restore", user="www-data", working_directory="/srv/uploads/tmp/x")
+    assert task(**given).config["rollback_command"] == ["/usr/bin/ja-cms", "restore"]
+
+
+def test_without_grants_nothing_may_be_named():
+    known = Known(state_dir="/var/lib/jamaint")
+    assert "there are none" in refusal(NONE, known, **command()).message
+    assert "is not granted" in refusal(NONE, known, **logs(log_paths=["/var/log/ja-cms/x"])).message
+    assert task(NONE, known, type="custom", executor="noop").executor == "noop"
+
+
+def test_root_is_not_bound_by_grants_and_yet_by_what_is_protected():
+    assert "protected" in refusal(None, **logs(log_paths=["/etc/x.log"])).message
+    assert "daemon's own state" in refusal(None, **logs(log_paths=["/var/lib/jamaint/x.log"])).message
+    assert task(None, type="custom", config={"command": ["/bin/sh", "-c", "x"]}).config["command"] == [
+        "/bin/sh",
+        "-c",
+        "x",
+    ]
+
+
+def test_no_ring_through_a_new_task():
+    tasks = {**KNOWN.tasks, "a": {"dependencies": [{"task": "b"}]}, "b": {"dependencies": [{"task": "x"}]}}
+    known = Known(tasks=tasks, windows=KNOWN.windows)
+    assert refusal(None, known, executor="noop", dependencies=[{"task": "backup"}, {"task": "a"}]).data["mistakes"] == [
+        {
+            "path": "dependencies[1].task",
+            "problem": "these tasks wait for one another, so none would start: x -> a -> b -> x",
+        }
+    ]
+
+
+def test_a_task_that_is_changed_is_not_in_its_own_way():
+    known = Known(tasks={"x": {"dependencies": [{"task": "y"}]}, "y": {"dependencies": [{"task": "x"}]}})
+    assert task(None, known, executor="noop").dependencies == ()
+
+
+def test_a_dependency_that_is_disabled():
+    assert "off is disabled" in refusal(executor="noop", dependencies=[{"task": "off"}]).message
+
+
+def test_a_window():
+    given = {"name": "w", "schedule": {"cron": "0 2 * * *"}, "duration": 60, "timezone": "Asia/Jakarta"}
+    window = parse_window(given, origin="api", grants=NONE)
+    assert (window.name, window.origin, window.definition) == ("w", "api", given)
+    with pytest.raises(Problem) as caught:
+        parse_window({**given, "conditions": [{"disk_free": {"path": "/srv", "min": "1%"}}]}, origin="api", grants=NONE)
+    assert caught.value.data["path"] == "conditions[0].disk_free.path"
+    with pytest.raises(Problem) as caught:
+        parse_window({**given, "cutoff": 60, "durations": 1}, origin="api", grants=NONE)
+    assert [mistake["path"] for mistake in caught.value.data["mistakes"]] == ["durations", "cutoff"]
+
+
+KEYS = st.sampled_from(
+    [
+        *TaskGiven.model_fields,
+        *TaskSchedule.model_fields,
+        *LogsCleanup.model_fields,
+        *RunCommand.model_fields,
+        *("task", "state", "within", "load_average", "disk_free", "max", "min", "path", "share", "items", "x"),
+    ]
+)
+VALUES = st.sampled_from(
+    [
+        "x",
+        "noop",
+        "command",
+        "custom",
+        "cleanup",
+        "logs",
+        "1h",
+        "5%",
+        "0 2 * * *",
+        "nightly",
+        "\x1b[2J",
+        "x" * 5000,
+        "",
+        "/",
+        "UTC",
+    ]
+)
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | VALUES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5),
+    max_leaves=25,
+)
+
+
+@settings(max_examples=300)
+@given(st.dictionaries(KEYS, ANY, max_size=8))
+def test_whatever_comes_is_a_task_or_a_problem_that_can_be_shown(value):
+    try:
+        name, problem = parse_task(value, origin="api", grants=GRANTS, known=KNOWN).name, None
+    except Problem as refused:
+        name, problem = None, refused
+    if problem is None:
+        assert name == value["name"]
+    else:
+        assert problem.data["mistakes"]
+        assert "\x1b" not in problem.message
+        assert len(problem.message) < 20_000
