@@ -1,0 +1,33 @@
+"""What tests of every level share: a PostgreSQL for the session, and databases in it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+import postgres
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn() -> Iterator[str]:
+    """A server, started once; the address of its database `jamaint`, which has no tables."""
+    with postgres.serving() as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="session")
+def _template(postgres_dsn: str) -> str:
+    return postgres.make_template(postgres_dsn)
+
+
+@pytest.fixture
+def database(postgres_dsn: str, _template: str) -> Iterator[str]:
+    """The address of a database of the test's own, with all tables and nothing in them."""
+    with postgres.fresh_database(postgres_dsn, _template) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def empty_database(postgres_dsn: str) -> Iterator[str]:
+    """The address of a database of the test's own, without tables."""
+    with postgres.fresh_database(postgres_dsn) as dsn:
+        yield dsn

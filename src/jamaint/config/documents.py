@@ -114,19 +114,21 @@ class _Reading:
     def read(self, text: str) -> None:
         for event in _events(text):
             spot = (event.start_mark.line + 1, event.start_mark.column + 1)
+            if getattr(event, "anchor", None):
+                sign = "*" if isinstance(event, yaml.AliasEvent) else "&"
+                raise _NoYamlError(
+                    spot, f"anchors and aliases are not read here: write out what {sign}{event.anchor} means"
+                )
             if isinstance(event, yaml.ScalarEvent):
                 self._take_scalar(event, spot)
             elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
                 self._open(event, spot)
             elif isinstance(event, yaml.CollectionEndEvent):
                 self._take(self._frames[-1].value, self._frames.pop().spot)
-            elif isinstance(event, yaml.AliasEvent):
-                raise _NoYamlError(spot, f"anchors and aliases are not read here: write out what *{event.anchor} means")
             elif isinstance(event, yaml.DocumentStartEvent) and self.value is not None:
                 raise _NoYamlError(spot, "a second document begins here (---): a file holds one")
         if self.value is not None and not isinstance(self.value, dict):
-            problem = "the file must be a mapping of sections, such as `tasks:`"
-            raise _NoYamlError((1, 1), problem)
+            raise _NoYamlError((1, 1), "the file must be a mapping of sections, such as `tasks:`")
 
     def _open(self, event: yaml.MappingStartEvent | yaml.SequenceStartEvent, spot: Spot) -> None:
         if self._frames and self._wants_key(self._frames[-1]):

@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 
 from jamaint.config.fields import Section
 from jamaint.config.mistakes import Flaw, Path, closest, did_you_mean
-from jamaint.config.units import kind_of
+from jamaint.config.units import kind_of, shown
 
 M = TypeVar("M", bound=Section)
 
@@ -76,7 +76,7 @@ def _problem(model: type[Section], error: ErrorDetails) -> str:
     if kind in ("dict_type", "mapping_type"):
         return f"must be a mapping, not {kind_of(value)}"
     if kind in ("list_type", "tuple_type"):
-        hint = f": write [{value}]" if isinstance(value, str) and "://" not in value else ""
+        hint = f": write [{shown(value)}]" if isinstance(value, str) and "://" not in value else ""
         return f"must be a list, not {kind_of(value)}{hint}"
     return error["msg"][:1].lower() + error["msg"][1:]
 

@@ -88,7 +88,7 @@ def _check_names(merged: Merged) -> None:
     for name, task in tasks.items():
         flaws = wrong_names(name, task, sure_tasks, sure_windows)
         merged.mistakes += [merged.objects["tasks"][name].mistake(flaw) for flaw in flaws]
-    merged.mistakes += [merged.objects["tasks"][name].mistake(flaw) for name, flaw in wrong_rings(tasks)]
+    merged.mistakes += [merged.objects["tasks"][name].mistake(flaw) for name, flaw in wrong_rings(tasks, tasks)]
 
 
 def _in_order(mistakes: Iterable[Mistake], documents: Iterable[Document]) -> list[Mistake]:

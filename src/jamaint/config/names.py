@@ -1,6 +1,6 @@
 """Names: whether the windows and tasks that a task names are there, and that no task waits for itself."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from jamaint.config.mistakes import Flaw, did_you_mean
@@ -23,41 +23,44 @@ def wrong_names(
     for index, task in tasks_waited_for(given):
         path = ("dependencies", index, "task")
         if task == name:
-            yield Flaw(path, f"{name} cannot wait for itself: remove the dependency")
+            yield Flaw(path, f"{shown(name)} cannot wait for itself: remove the dependency")
         elif tasks is None:
             continue
         elif task not in tasks:
             yield Flaw(path, f"there is no task {shown(task)}: {did_you_mean(task, tasks.keys() - {name})}")
         elif tasks[task].get("enabled") is False and given.get("enabled") is not False:
-            yield Flaw(path, f"{task} is disabled, so {name} would never start: enable it, or disable {name} too")
+            yield Flaw(
+                path, f"{task} is disabled, so {shown(name)} would never start: enable it, or disable {shown(name)} too"
+            )
 
 
-def wrong_rings(tasks: Mapping[str, Given]) -> Iterator[tuple[str, Flaw]]:
-    """Each ring of tasks that wait for one another, once: its first task, and the flaw of that."""
-    waits = {name: [task for _, task in tasks_waited_for(given)] for name, given in tasks.items()}
+def wrong_rings(tasks: Mapping[str, Given], starts: Iterable[str]) -> Iterator[tuple[str, Flaw]]:
+    """Each ring of tasks that wait for one another and that is met from `starts`, once: its first task, and the flaw."""
     done: set[str] = set()
-    for start in tasks:
-        for ring in _rings(start, waits, done):
-            path = ("dependencies", waits[ring[0]].index(ring[1]), "task")
-            yield ring[0], Flaw(path, f"these tasks wait for one another, so none would start: {' -> '.join(ring)}")
+    for start in starts:
+        for ring in _rings(start, tasks, done):
+            index = next(index for index, task in tasks_waited_for(tasks[ring[0]]) if task == ring[1])
+            way = " -> ".join(shown(name) for name in ring)
+            problem = f"these tasks wait for one another, so none would start: {way}"
+            yield ring[0], Flaw(("dependencies", index, "task"), problem)
 
 
-def _rings(start: str, waits: Mapping[str, list[str]], done: set[str]) -> Iterator[list[str]]:
+def _rings(start: str, tasks: Mapping[str, Given], done: set[str]) -> Iterator[list[str]]:
     """Walks from `start` without recursion, which a chain of thousands of tasks would exhaust."""
     if start in done:
         return
-    way = {start: iter(waits[start])}
+    way = {start: tasks_waited_for(tasks[start])}
     while way:
         here = next(reversed(way))
-        task = next(way[here], None)
+        _, task = next(way[here], (0, None))
         if task is None:
             done.add(here)
             del way[here]
         elif task in way and task != here:
             names = list(way)
             yield [*names[names.index(task) :], task]
-        elif task in waits and task not in done and task not in way:
-            way[task] = iter(waits[task])
+        elif task in tasks and task not in done and task not in way:
+            way[task] = tasks_waited_for(tasks[task])
 
 
 def idle_tasks(tasks: Mapping[str, Task], windows: Mapping[str, Window]) -> Iterator[tuple[str, Flaw]]:

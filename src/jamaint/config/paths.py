@@ -14,17 +14,20 @@ UNREAL = ("/proc", "/sys", "/dev", "/boot")
 
 DATABASES = ("/var/lib/postgresql", "/var/lib/pgsql", "/var/lib/mysql")
 """Where databases keep their files: only their logs may be cleaned."""
-OWN_DATABASE = ("postgres", "postgresql", "pgdata")
-"""Below the daemon's own state directory."""
+OWN_DATABASE = "postgres"
+"""The embedded one's, below the daemon's own state directory."""
 LOGS = ("log", "pg_log")
 
 LENGTH_LIMIT = 4096
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 WILDCARD = re.compile(r"[*?\[]")
 
 
 def absolute(value: Any) -> str:
     """An absolute path without `..`, normalised. Raises ValueError."""
     path = text(value)
+    if len(path) > LENGTH_LIMIT or CONTROL.search(path):
+        raise ValueError(f"must have at most {LENGTH_LIMIT} characters, and none that control a terminal")
     if path.startswith("~"):
         raise ValueError(f"{shown(path)} begins with ~, which is not resolved here: write the whole path, from /")
     if "$" in path:
@@ -36,8 +39,6 @@ def absolute(value: Any) -> str:
     normal = posixpath.normpath("/" + path.lstrip("/"))
     if ".." in path.split("/"):
         raise ValueError(f"{shown(path)} climbs by .. and means {normal}: write that, if you mean it")
-    if "\0" in path or len(path) > LENGTH_LIMIT:
-        raise ValueError(f"must have at most {LENGTH_LIMIT} characters and no NUL")
     return normal
 
 
@@ -84,8 +85,9 @@ def allowed_root(directory: str, state_dir: str, says: str = "") -> str:
         raise ValueError(f"{says}{directory}, which is protected: name a directory of the application's own below it")
     if any(contains(unreal, directory) for unreal in UNREAL):
         raise ValueError(f"{says}{directory}, where there is nothing to clean: name another directory")
-    own = tuple(f"{state_dir}/{name}" for name in OWN_DATABASE)
-    if any(contains(place, directory) for place in (*DATABASES, *own)) and posixpath.basename(directory) not in LOGS:
+    own = contains(f"{state_dir}/{OWN_DATABASE}", directory)
+    kept = any(contains(place, directory) for place in DATABASES) and posixpath.basename(directory) not in LOGS
+    if own or kept:
         raise ValueError(f"{says}{directory}, where a database keeps its files: name another directory")
     if contains(directory, state_dir):
         raise ValueError(f"{says}{directory}, which is or holds the daemon's own state ({state_dir}): name another one")

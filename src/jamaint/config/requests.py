@@ -1,5 +1,6 @@
 """Requests: tasks and windows that come through the socket, judged like those in files, and bound by the grants."""
 
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -23,6 +24,22 @@ class Defined(Protocol):
         """The object as it was given."""
 
 
+class _Definitions(Mapping[str, Mapping[str, Any]]):
+    """A view: thousands of tasks are parsed one after the other at a start, each among all others."""
+
+    def __init__(self, objects: Mapping[str, Defined]) -> None:
+        self._objects = objects
+
+    def __getitem__(self, name: str) -> Mapping[str, Any]:
+        return self._objects[name].definition
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._objects)
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """What an object may refer to: the definitions of all tasks and windows, and what the configuration says."""
@@ -35,12 +52,7 @@ class Known:
     @classmethod
     def of(cls, config: Config, tasks: Mapping[str, Defined], windows: Mapping[str, Defined]) -> "Known":
         """What there is when `tasks` and `windows` are all that are known by name, from files and from the socket."""
-        return cls(
-            {name: task.definition for name, task in tasks.items()},
-            {name: window.definition for name, window in windows.items()},
-            config.grants.commands,
-            config.state_dir,
-        )
+        return cls(_Definitions(tasks), _Definitions(windows), config.grants.commands, config.state_dir)
 
 
 def parse_task(value: Mapping[str, Any], *, origin: Origin, grants: Grants | None, known: Known) -> Task:
@@ -50,10 +62,10 @@ def parse_task(value: Mapping[str, Any], *, origin: Origin, grants: Grants | Non
     """
     found = read_task(value, origin, Setting(known.state_dir, known.commands))
     name = str(value.get("name"))
-    tasks = {name: value} | {other: given for other, given in known.tasks.items() if other != name}
+    tasks = ChainMap({name: value}, known.tasks)
     flaws = [*found.flaws, *wrong_names(name, value, tasks, known.windows)]
-    # The walk begins with this task, so a ring through it is found from it; any other was there before.
-    flaws += [flaw for first, flaw in wrong_rings(tasks) if first == name]
+    # The walk begins with this task, so a ring through it begins with it too; any other was there before.
+    flaws += [flaw for first, flaw in wrong_rings(tasks, [name]) if first == name]
     flaws += _not_granted(found.named, grants)
     if found.value is None or flaws:
         raise _refusal(flaws)

@@ -25,7 +25,7 @@ def cron(value: Any) -> str:
     expression = text(value)
     problem = _cron_problem(expression)
     if problem:
-        raise ValueError(f'cannot use cron "{expression}": {problem}')
+        raise ValueError(f'cannot use cron "{shown(expression)}": {problem}')
     return expression
 
 

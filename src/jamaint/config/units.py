@@ -37,13 +37,13 @@ def duration_seconds(value: Any) -> float:
         raise ValueError(f"{text} could be hours or minutes: write {high}h{low}m or {high}m{low}s")
     seconds = _sum_of_parts(text)
     if not 0 < seconds <= LONGEST_SECONDS:
-        raise ValueError(f"must be more than nothing and at most a hundred years, not {text}")
+        raise ValueError(f"must be more than nothing and at most a hundred years, not {shown(text)}")
     return seconds
 
 
 def _sum_of_parts(text: str) -> float:
     if text.startswith("-"):
-        raise ValueError(f"must not be negative: {text}")
+        raise ValueError(f"must not be negative: {shown(text)}")
     parts = _PART.findall(text)
     if not parts or _PART.sub("", text):
         raise ValueError(f"must be a length of time, such as 30m, 1h30m or 7d, not {shown(text)}")
@@ -53,17 +53,18 @@ def _sum_of_parts(text: str) -> float:
             raise ValueError(_unknown_unit(number, unit))
     lengths = [SECONDS[unit] for unit in units]
     if lengths != sorted(set(lengths), reverse=True):
-        raise ValueError(f"{text} has a unit twice or a small one first: write it as 1d12h30m")
+        raise ValueError(f"{shown(text)} has a unit twice or a small one first: write it as 1d12h30m")
     return float(sum(float(number) * SECONDS[unit] for number, unit in parts))
 
 
 def _unknown_unit(number: str, unit: str) -> str:
     if not unit:
+        number = shown(number)
         return f"needs a unit: {number}s, {number}m, {number}h or {number}d"
     meant = MEANT.get(unit.lower()) or (unit.lower() if unit.lower() in ("s", "h", "d", "w") else None)
     if meant:
-        return f"the unit {unit} is not known: write {number}{meant}"
-    return f"the unit {unit} is not known: there are ms, s, m (minutes), h, d, w"
+        return f"the unit {unit} is not known: write {shown(number + meant)}"
+    return f"the unit {shown(unit)} is not known: there are ms, s, m (minutes), h, d, w"
 
 
 def whole_minutes(value: Any, least: int, most: int) -> int:
@@ -75,7 +76,7 @@ def whole_minutes(value: Any, least: int, most: int) -> int:
     if isinstance(value, str) and value.strip()[-1:].isalpha():
         minutes_found = duration_seconds(value) / MINUTE
         if minutes_found != int(minutes_found):
-            raise ValueError(f"must be whole minutes, not {value}")
+            raise ValueError(f"must be whole minutes, not {shown(value)}")
         value = int(minutes_found)
     return whole(value, least, most, "minutes")
 
@@ -119,7 +120,7 @@ def share(value: Any) -> float:
     if not found:
         raise ValueError(f"must be a percentage, such as 25%, not {shown(value)}")
     if float(found[1]) > 100:
-        raise ValueError(f"must be at most 100%, not {value}")
+        raise ValueError(f"must be at most 100%, not {shown(value)}")
     return float(found[1]) / 100
 
 
@@ -131,10 +132,10 @@ def size_bytes(value: Any) -> int:
     if not found:
         raise ValueError(f"must be a size, such as 500MiB or 2GB, not {shown(value)}")
     if found[2] not in BYTES:
-        raise ValueError(f"the unit {found[2]} is not known: there are B, kB, MB, GB, TB, KiB, MiB, GiB, TiB")
+        raise ValueError(f"the unit {shown(found[2])} is not known: there are B, kB, MB, GB, TB, KiB, MiB, GiB, TiB")
     size = float(found[1]) * BYTES[found[2]]
     if not 1 <= size < 1 << 63:
-        raise ValueError(f"must be more than nothing and less than 8 EiB, not {value}")
+        raise ValueError(f"must be more than nothing and less than 8 EiB, not {shown(value)}")
     return int(size)
 
 

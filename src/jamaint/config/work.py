@@ -160,8 +160,8 @@ def _granted_command(name: str, commands: Mapping[str, tuple[str, ...]] | None) 
     if name in commands:
         return Command(commands[name], name)
     hint = f"or a name that stands in grants.commands ({did_you_mean(name, commands)})"
-    as_list = f"[{', '.join(name.split())}]"
-    raise ValueError(f"must be a list, because no shell reads it: {as_list}, {hint}")
+    as_list = shown(", ".join(name.split()))
+    raise ValueError(f"must be a list, because no shell reads it: [{as_list}], {hint}")
 
 
 class RunCommand(Work):

@@ -50,7 +50,7 @@ def opening_at(window: Window, moment: datetime) -> Opening | None:
         return None
     length = timedelta(minutes=window.duration_minutes)
     found: Opening | None = None
-    # A microsecond early, so that an opening which ends exactly now is left out and one that starts now is found.
+    # What started exactly `length` ago ends now: `next_after` leaves it out.
     start = next_after(window.schedule, moment - length)
     while start is not None and start <= moment:
         found = Opening(window, start, start + length)

@@ -63,16 +63,16 @@ class Call:
         """The values that were given, as params: `params(task="task", window="window")` is {param: value of flag}."""
         return {param: self.values[key] for param, key in names.items() if key in self.values}
 
-    def items(self, method: str, params: dict[str, Any], limit: int = PAGE * PAGES_LIMIT) -> dict[str, Any]:
-        """A whole list, page after page, as one result of at most `limit` items."""
+    def items(self, method: str, params: dict[str, Any], limit: int | None = None) -> dict[str, Any]:
+        """A list, page after page, as one result: whole, or of at most `limit` items."""
         items: list[Any] = []
         cursor = None
         for _ in range(PAGES_LIMIT):
-            page = {**params, "limit": min(PAGE, limit - len(items))}
+            page = params if limit is None else {**params, "limit": min(PAGE, limit - len(items))}
             found = self.ask(method, page if cursor is None else {**page, "cursor": cursor})
             items += found["items"]
             cursor = found.get("next_cursor")
-            if cursor is None or len(items) >= limit or not found["items"]:
+            if cursor is None or not found["items"] or (limit is not None and len(items) >= limit):
                 break
         return {"items": items, "next_cursor": cursor}
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from jamaint.ctl.call import DONE, INTERRUPTED
-from jamaint.ctl.render import columns, percent, short, size
-from jamaint.ctl.summary import amount, error_text, waiting_for
+from jamaint.ctl.render import columns, percent, short
+from jamaint.ctl.summary import amount, error_text, freed, waiting_for
 from jamaint.ctl.times import epoch, stamp
 
 TYPE_CHECKING = False
@@ -85,8 +85,8 @@ def _what(event: Event, execution: Mapping[str, Any]) -> str:
     if kind == "execution.scheduled":
         return f"waits: {waiting_for(execution)}" if waiting_for(execution) else ""
     if kind == "execution.ended":
-        freed = (execution.get("metrics") or {}).get("freed_space")
-        told = error_text(execution) or (f"freed {size(freed)}" if freed is not None else "")
+        space = (execution.get("metrics") or {}).get("freed_space")
+        told = error_text(execution) or (freed(space) if space else "")
         status = str(execution.get("status") or "").replace("_", " ")
         return f"{status}: {told}" if told else status
     return ""

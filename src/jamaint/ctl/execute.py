@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from jamaint.ctl.render import Cell, Look
 
 
+SAMPLE = 5
+"""So many items of a step are named; --json has more."""
+
+
 def execute(call: Call) -> int:
     """The verb. With --json and no --detach the one document is the execution as it ended."""
     params = _params(call)
@@ -63,9 +67,10 @@ def draw_plan(found: Mapping[str, Any], look: Look) -> list[str]:
     stopping = [guard for guard in found.get("guards") or [] if guard.get("verdict") != "pass"]
     if stopping:
         lines += ["it would not start now:", *columns(guard_rows(stopping), look, "  "), ""]
-    lines += columns([_planned(step) for step in steps], look, "  ", right=(1, 2)) or ["  there is nothing to do"]
-    for step in steps:
-        lines += _sample(step, look)
+    for step, row in zip(steps, columns([_planned(step) for step in steps], look, "  ", right=(1, 2)), strict=True):
+        lines += [row, f"    {step.get('says') or ''}".rstrip(), *_sample(step, look)]
+    if not steps:
+        lines.append("  there is nothing to do")
     if warnings:
         lines += ["", *columns([(("yellow", "warning"), str(warning)) for warning in warnings], look, "  ")]
     return lines
@@ -73,23 +78,17 @@ def draw_plan(found: Mapping[str, Any], look: Look) -> list[str]:
 
 def _planned(step: Mapping[str, Any]) -> Sequence[Cell]:
     back: Cell = "can be undone" if step.get("undo") else ("yellow", "no way back")
-    return (
-        str(step["name"]),
-        count(step.get("items") or 0, "item"),
-        size(step.get("bytes") or 0),
-        back,
-        str(step.get("says") or ""),
-    )
+    items, amount = count(step.get("items") or 0, "item"), size(step.get("bytes") or 0)
+    # An analysis changes nothing, so there is nothing to undo: a warning would only frighten.
+    return str(step["name"]), items, amount, "changes nothing" if step["name"] == "analysis" else back
 
 
 def _sample(step: Mapping[str, Any], look: Look) -> list[str]:
-    sample = step.get("sample") or []
-    if not sample:
-        return []
+    sample = (step.get("sample") or [])[:SAMPLE]
     rows: list[Sequence[Cell]] = [(size(item.get("bytes")), str(item.get("path"))) for item in sample]
     more = (step.get("items") or 0) - len(sample)
-    lines = ["", look.paint("dim", f"{step['name']}:"), *columns(rows, look, "  ", right=(0,))]
-    return [*lines, f"  … and {more:,} more"] if more > 0 else lines
+    lines = columns(rows, look, "      ", right=(0,))
+    return [*lines, f"      … and {more:,} more"] if more > 0 and lines else lines
 
 
 def _params(call: Call) -> dict[str, Any]:

@@ -221,6 +221,6 @@ def _state(execution: Execution) -> str:
 def _step_news(status: str, step: Mapping[str, Any]) -> str:
     took = duration(step.get("duration"))
     text = "started" if status == "running" else status.replace("_", " ")
-    if took and status != "running":
+    if took and status in {"completed", "failed", "cancelled"}:
         text += f" after {took}"
     return f"{text}: {step['error']}" if step.get("error") else text

@@ -78,8 +78,14 @@ def _watched(call: Call, params: dict[str, Any]) -> Any:
     params["execution"] = execution["id"]
     events, drawing = call.connect(), drawing_for(call)
     events.call("event.subscribe", {})
-    undoing = {**execution, "status": "undoing", "started_at": to_wire(time.time()), "progress": None, "eta": None}
-    drawing.update(undoing, {})
+    began: dict[str, Any] = {
+        "started_at": to_wire(time.time()),
+        "status": "undoing",
+        "steps": [],
+        "progress": None,
+        "eta": None,
+    }
+    undoing = {**execution, **began}
     call.client.begin("execution.rollback", {**params, "wait": True})
     seconds = call.values.get("timeout")
     deadline = None if seconds is None else time.monotonic() + seconds
@@ -102,5 +108,5 @@ def _news(events: Client, undoing: dict[str, Any], drawing: Silence) -> dict[str
             kept = {key: undoing[key] for key in ("status", "started_at")}
             undoing = {**merge(undoing, event), **kept}
             drawing.update(undoing, event)
-    drawing.tick()
+    drawing.update(undoing, {})
     return undoing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jamaint.ctl.render import bar, columns, count, percent, short, size, status_cell
-from jamaint.ctl.summary import amount, duration, error_text, left, waits_text
+from jamaint.ctl.summary import amount, duration, error_text, freed, left, waits_text
 from jamaint.ctl.times import ago, moment, remaining, span, until
 
 TYPE_CHECKING = False
@@ -116,14 +116,14 @@ def _open(opening: Value, look: Look) -> Sequence[Cell]:
 
 def _recent(execution: Value, look: Look) -> Sequence[Cell]:
     metrics = execution.get("metrics") or {}
-    freed, later = metrics.get("freed_space"), metrics.get("freed_on_purge")
+    space, later = metrics.get("freed_space"), metrics.get("freed_on_purge")
     return (
         short(execution["id"]),
         str(execution["task_name"]),
         status_cell(execution["status"]),
         ago(execution.get("completed_at") or execution.get("scheduled_for"), look.now),
         duration(execution.get("duration")),
-        "" if freed is None else f"freed {size(freed)}",
+        "" if space is None else freed(space),
         ("red", error_text(execution)) if execution.get("error") else f"and {size(later)} on purge" if later else "",
     )
 

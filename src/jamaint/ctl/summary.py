@@ -27,11 +27,13 @@ def ending(execution: Execution, look: Look) -> list[str]:
     head = f"{execution.get('task_name')} {look.paint(style, status)}" + (f" after {took}" if took else "")
     lines = [f"{head}  {look.paint('dim', short(execution.get('id')))}"]
     lines += _why(execution, look)
-    lines += columns([_step(step) for step in execution.get("steps") or ()], look, "  ", right=(2, 3, 4))
+    lines += columns(
+        [_step(step, error_text(execution)) for step in execution.get("steps") or ()], look, "  ", right=(2, 3, 4)
+    )
     lines += _skipped(execution, look)
-    freed = freed_text(execution)
-    if freed:
-        lines.append(f"  {freed}")
+    space = freed_text(execution, look)
+    if space:
+        lines.append(f"  {space}")
     return lines + _next(execution, look)
 
 
@@ -50,7 +52,7 @@ def details(execution: Execution, look: Look) -> list[str]:
         ("ended", _stamp(execution.get("completed_at"))),
         ("took", duration(execution.get("duration"))),
         ("progress", progress_line(execution, look) if status == "running" else ""),
-        ("freed", freed_text(execution).removeprefix("freed ")),
+        ("space", freed_text(execution, look)),
         ("way back", _way_back(point, look)),
     ]
     lines = fields(pairs, look)
@@ -58,7 +60,7 @@ def details(execution: Execution, look: Look) -> list[str]:
     steps = execution.get("steps") or ()
     if steps:
         lines += ["", look.paint("bold", "STEPS")]
-        lines += columns([_step(step) for step in steps], look, "  ", right=(2, 3, 4))
+        lines += _steps(execution, look)
         lines += _skipped(execution, look) + _other_details(steps)
     hints = _next(execution, look)
     return [*lines, "", *hints] if hints else lines
@@ -95,13 +97,20 @@ def duration(milliseconds: Any) -> str:
     return span(milliseconds / 1000) if isinstance(milliseconds, (int, float)) else ""
 
 
-def freed_text(execution: Execution) -> str:
-    """`freed 1.2 GiB now, 3.4 GiB more once its way back is given up`; nothing where nothing was to be freed."""
+def freed_text(execution: Execution, look: Look) -> str:
+    """`freed 1.2 GiB now, 3.4 GiB more on purge (Tue 2026-12-01 09:00 WIB)`; nothing where nothing was to be freed."""
     metrics = execution.get("metrics") or {}
     now, later = metrics.get("freed_space"), metrics.get("freed_on_purge")
-    if now is None and not later:
+    if not now and not later:
         return ""
-    return f"freed {size(now or 0)} now" + (f", {size(later)} more on purge" if later else "")
+    expires_at = (execution.get("rollback_point") or {}).get("expires_at")
+    when = f" ({moment(expires_at, look.now)})" if expires_at else ""
+    return f"{freed(now or 0)} now" + (f", {size(later)} more on purge{when}" if later else "")
+
+
+def freed(count: Any) -> str:
+    """`freed 1.2 GiB`; `took 3.5 MiB` of what takes more space as long as its way back is kept."""
+    return f"took {size(-count)}" if count < 0 else f"freed {size(count)}"
 
 
 def waiting_for(execution: Execution) -> str:
@@ -139,19 +148,25 @@ def items_kept(result: Mapping[str, Any], look: Look) -> list[str]:
     return lines
 
 
-def _step(step: Mapping[str, Any]) -> tuple[Cell, ...]:
+def _steps(execution: Execution, look: Look) -> list[str]:
+    rows = [_step(step, error_text(execution)) for step in execution.get("steps") or ()]
+    return columns(rows, look, "  ", right=(2, 3, 4))
+
+
+def _step(step: Mapping[str, Any], told: str) -> tuple[Cell, ...]:
+    """A step's row; an error that `told` has already is not said again."""
     found = step.get("details") or {}
     files = found.get("files", found.get("items"))
     notes = []
-    if found.get("freed_space") is not None:
-        notes.append(f"freed {size(found['freed_space'])}")
+    if found.get("freed_space"):
+        notes.append(freed(found["freed_space"]))
     if found.get("freed_on_purge"):
         notes.append(f"{size(found['freed_on_purge'])} on purge")
     if found.get("skipped_count"):
         notes.append(f"{found['skipped_count']:,} skipped")
     if found.get("exit_code") is not None:
         notes.append(f"exit code {found['exit_code']}")
-    if step.get("error"):
+    if step.get("error") and str(step["error"]) not in told:
         notes.append(str(step["error"]))
     return (
         str(step.get("name")),

@@ -75,7 +75,11 @@ def draw_list(found: Mapping[str, Any], look: Look) -> list[str]:
     if not found["items"]:
         return ["there are no tasks"]
     rows = [_row(task, look) for task in found["items"]]
-    return table(("TASK", "TYPE", "PRIORITY", "STATE", "SCHEDULE", "NEXT", "LAST"), rows, look)
+    head: tuple[str, ...] = ("TASK", "TYPE", "PRIORITY", "STATE", "SCHEDULE", "NEXT")
+    if any(task.get("last_execution") for task in found["items"]):
+        head = (*head, "LAST")
+        rows = [(*row, _last(task, look)) for row, task in zip(rows, found["items"], strict=True)]
+    return table(head, rows, look)
 
 
 def draw(task: Task, look: Look) -> list[str]:
@@ -123,7 +127,6 @@ def _row(task: Task, look: Look) -> Sequence[Cell]:
         _state(task, look),
         schedule_text(task.get("schedule")),
         moment(task.get("next_due"), look.now),
-        _last(task, look),
     )
 
 

@@ -157,7 +157,7 @@ class Definitions:
 
     def _parse_window(self, row: StoredWindow) -> Window | None:
         try:
-            return parse_window(row.definition, origin="api", grants=self.config.grants, known=Known())
+            return parse_window(row.definition, origin="api", grants=self.config.grants)
         except Problem as problem:
             self._say_left_out("window", row.name, problem)
             return None

@@ -4,12 +4,14 @@ It listens on a Unix socket only, and nobody but this daemon and the user it run
 daemon for long: what a killed daemon has left is ended by the next one before it starts its own.
 """
 
+import contextlib
 import os
 import pwd
+import re
 import signal
 import subprocess
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import trio
@@ -33,6 +35,7 @@ _FAST_SECONDS, _QUIT_SECONDS, _KILL_SECONDS = 20.0, 5.0, 5.0
 _LAST_WORDS_SECONDS = 5.0
 _LINE_BYTES = 64 * 1024
 _READY = "database system is ready to accept connections"
+_SAID = re.compile(r"(?:\S+ \S+ \S+ \[\d+\] )?(?P<severity>[A-Z]+):  (?P<said>.*)")
 _LEVELS = {"WARNING": "warning", "ERROR": "warning", "FATAL": "warning", "PANIC": "critical"}
 
 
@@ -65,7 +68,7 @@ class Cluster:
         self._fast_unsafe = fast_unsafe
         self._process: trio.Process | None = None
         self._last_words: deque[str] = deque(maxlen=20)
-        self._short_lives = 0
+        self._pauses = _pauses()
 
     @property
     def dsn(self) -> str:
@@ -124,10 +127,9 @@ class Cluster:
         return replaced
 
     async def _pause(self, why: str, lived_seconds: float) -> None:
-        self._short_lives = 0 if lived_seconds >= HEALTHY_SECONDS else self._short_lives
-        pause = min(_FIRST_PAUSE_SECONDS * 2 ** (self._short_lives - 1), _LONGEST_PAUSE_SECONDS)
-        pause = pause if self._short_lives else 0.0
-        self._short_lives += 1
+        if lived_seconds >= HEALTHY_SECONDS:
+            self._pauses = _pauses()
+        pause = next(self._pauses)
         self._log.error("the embedded PostgreSQL is down, it is started again", why=why, in_seconds=pause)
         await trio.sleep(pause)
 
@@ -141,10 +143,9 @@ class Cluster:
 
     def _prepare(self) -> _Launch:
         """All that comes before the server: blocking, for a thread."""
-        files, account = self._files, _account()
+        files, account = self._files, _account(self._files.owner())
         pinned = files.pinned_major()
-        if pinned is not None:
-            files.check_owner(account)
+        files.check_owner(account)
         programs = find(self._binaries, pinned, account, files.home)
         files.prepare(account, programs.major, self._fast_unsafe)
         if pinned is None:
@@ -222,10 +223,9 @@ class Cluster:
             rest = rest[-_LINE_BYTES:]
             for line in lines:
                 text = line.decode("utf-8", "replace")
-                severity, _, said = text.partition(":  ")
-                level = _LEVELS.get(severity, "debug" if said else level)
-                if said:
-                    self._last_words.append(said)
+                if found := _SAID.match(text):
+                    level = _LEVELS.get(found["severity"], "debug")
+                    self._last_words.append(found["said"])
                 getattr(self._log, level)(f"postgres: {text.strip()}")
                 if text.endswith(_READY):
                     self._log.info("the embedded PostgreSQL is up", version=launch.programs.version, pid=process.pid)
@@ -233,8 +233,16 @@ class Cluster:
         heard_all.set()
 
 
-def _account() -> Account:
-    """Whom it runs as: us, or for root the first of ACCOUNTS. Raises Problem."""
+def _pauses() -> Iterator[float]:
+    """None before the first new start, then longer and longer ones, in seconds."""
+    pause = 0.0
+    while True:
+        yield pause
+        pause = min(max(_FIRST_PAUSE_SECONDS, 2 * pause), _LONGEST_PAUSE_SECONDS)
+
+
+def _account(owner: int | None) -> Account:
+    """Whom it runs as: us, or for root the one of ACCOUNTS that owns the cluster, or the first. Raises Problem."""
     try:
         pwd.getpwuid(os.geteuid())
     except KeyError:
@@ -245,14 +253,14 @@ def _account() -> Account:
         ) from None
     if os.geteuid() != 0:
         return own_account()
+    there = []
     for name in ACCOUNTS:
-        try:
-            return find_account(name)
-        except LookupError:
-            continue
-    raise Problem(
-        UNAVAILABLE, f"PostgreSQL does not run as root, and there is no user {', '.join(ACCOUNTS)} to run it as"
-    )
+        with contextlib.suppress(LookupError):
+            there.append(find_account(name))
+    if not there:
+        names = ", ".join(ACCOUNTS)
+        raise Problem(UNAVAILABLE, f"PostgreSQL does not run as root, and there is no user {names} to run it as")
+    return next((account for account in there if account.uid == owner), there[0])
 
 
 def _succeed(account: Account, argv: list[str], text: str = "") -> None:

@@ -24,7 +24,7 @@ PORT = 5432
 SOCKET_LIMIT = 103
 """Bytes that a socket's path may have everywhere; Linux takes four more."""
 
-_SETTINGS = {
+_SETTINGS: dict[str, str | int] = {
     "listen_addresses": "",
     "port": PORT,
     "unix_socket_permissions": "0700",
@@ -46,7 +46,7 @@ _SETTINGS = {
     # How rarely it wakes while nothing happens; each of them wakes at once when there is work.
     "autovacuum_naptime": "10min",
     "bgwriter_delay": "10s",
-    "walwriter_delay": "10s",
+    "wal_writer_delay": "10s",
     "log_destination": "stderr",
     "logging_collector": "off",
     "log_line_prefix": "",
@@ -140,19 +140,26 @@ class Files:
         if text is None or not text.strip().isdigit():
             raise Problem(
                 CONFLICT,
-                f"{self.data} is there, but is no PostgreSQL data directory (PG_VERSION is missing or strange): restore "
-                "it, or move it away and a new one is made",
+                f"{self.data} is there, but is no PostgreSQL data directory (PG_VERSION is missing or strange): "
+                "restore it, or move it away and a new one is made",
             )
         return int(text)
 
+    def owner(self) -> int | None:
+        """The user id that the cluster that is there belongs to; None where there is none."""
+        try:
+            return os.stat(self.data).st_uid
+        except FileNotFoundError:
+            return None
+
     def check_owner(self, account: Account) -> None:
         """Raises Problem when the cluster that is there belongs to another user."""
-        owner = os.stat(self.data).st_uid
-        if owner != account.uid:
+        owner = self.owner()
+        if owner not in (None, account.uid):
             raise Problem(
                 CONFLICT,
-                f"{self.data} belongs to user id {owner}, and PostgreSQL would run as {account.name}: start jamaintd as "
-                f"before, or give it over (chown -R {account.name} {self.data})",
+                f"{self.data} belongs to user id {owner}, and PostgreSQL would run as {account.name}: start jamaintd "
+                f"as before, or give it over (chown -R {account.name} {self.data})",
             )
 
     def prepare(self, account: Account, major: int, fast_unsafe: bool) -> None:
@@ -165,7 +172,7 @@ class Files:
         ):
             _check_open(directory, account, what)
         make_for(self.sockets, account)
-        chosen = dict(_SETTINGS) | (_UNSAFE_SETTINGS if fast_unsafe else {})
+        chosen: dict[str, str | int] = {**_SETTINGS, **(_UNSAFE_SETTINGS if fast_unsafe else {})}
         if major >= 18:
             chosen["io_method"] = "sync"  # the default keeps three more processes
         chosen |= {

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypedDict
 
 from jamaint.errors import CONFLICT, UNAVAILABLE, Problem
 from jamaint.host.accounts import SAFE_PATH, Account
@@ -50,8 +51,8 @@ def find(configured: str | None, pinned: int | None, account: Account, copies: s
     closed = closed_directory(chosen.directory, account) or chosen.directory
     raise Problem(
         UNAVAILABLE,
-        f"PostgreSQL's programs in {chosen.directory} cannot be run by {account.name}: {closed} is closed to that user; "
-        "open it (chmod o+x), or name another directory in database.binaries",
+        f"PostgreSQL's programs in {chosen.directory} cannot be run by {account.name}: {closed} is closed to that "
+        "user; open it (chmod o+x), or name another directory in database.binaries",
     )
 
 
@@ -71,7 +72,15 @@ def call(account: Account, argv: Iterable[str], text: str = "") -> subprocess.Co
     )
 
 
-def identity(account: Account) -> dict[str, int | list[int]]:
+class Identity(TypedDict, total=False):
+    """The arguments of subprocess that say who a program runs as."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+def identity(account: Account) -> Identity:
     """What subprocess needs to start something as `account`; nothing where we are that user."""
     return {} if account.is_own else {"user": account.uid, "group": account.gid, "extra_groups": []}
 
@@ -158,7 +167,7 @@ def _choose(candidates: list[Programs], configured: str | None, pinned: int | No
 
 
 def _copied(programs: Programs, account: Account, copies: str) -> Programs:
-    """The wheel's installation at a place that the account can reach; made once for each version, older ones removed."""
+    """The wheel's installation where the account can reach it; made once for each version, older ones are removed."""
     source, name = os.path.dirname(programs.directory), f"programs-{programs.version}"
     target = os.path.join(copies, name)
     if not os.path.isdir(target):

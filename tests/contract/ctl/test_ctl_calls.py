@@ -23,7 +23,7 @@ LISTED: dict[str, Any] = {"items": [], "next_cursor": None}
 LOGGED = {"items": [{"seq": 1, "at": "2026-11-24T02:00:00Z", "level": "info", "message": "m"}], "next_cursor": None}
 
 CALLS = [
-    (["task", "list"], "task.list", {"limit": 100}, LISTED),
+    (["task", "list"], "task.list", {}, LISTED),
     (["task", "show", "a"], "task.get", {"task": "a"}, {"name": "a"}),
     (["task", "delete", "a"], "task.delete", {"task": "a"}, {"deleted": "a"}),
     (["task", "enable", "a"], "task.enable", {"task": "a"}, {"name": "a"}),
@@ -34,10 +34,10 @@ CALLS = [
         {"task": "a", "until": "2026-11-24T19:00:00.000Z"},
         {"name": "a"},
     ),
-    (["window", "list"], "window.list", {"limit": 100}, LISTED),
+    (["window", "list"], "window.list", {}, LISTED),
     (["window", "show", "w"], "window.get", {"window": "w"}, {"name": "w", "duration": 120}),
     (["window", "delete", "w"], "window.delete", {"window": "w"}, {"deleted": "w"}),
-    (["policy", "list"], "policy.list", {"limit": 100}, LISTED),
+    (["policy", "list"], "policy.list", {}, LISTED),
     (["policy", "show", "p"], "policy.get", {"policy": "p"}, {"name": "p"}),
     (
         ["execution", "list", "--task", "a", "--status", "failed", "--since", "2026-11-23T00:00:00Z", "--limit", "5"],

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import islice
 from zoneinfo import ZoneInfo
 
 import pytest
 from core.zonewalk import CHANGES, DAYS, Cron, due, next_of, walk
 from cronsim import CronSim
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jamaint.core import recurrence
@@ -19,9 +20,6 @@ NEW_YORK, BERLIN, DUBLIN = "America/New_York", "Europe/Berlin", "Europe/Dublin"
 LORD_HOWE, CHATHAM, APIA = "Australia/Lord_Howe", "Pacific/Chatham", "Pacific/Apia"
 SAO_PAULO, JAKARTA = "America/Sao_Paulo", "Asia/Jakarta"
 
-
-def utc(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def following(schedule: Schedule, moment: datetime) -> Iterator[datetime]:
@@ -186,38 +184,53 @@ def test_check_cron_answers_whatever_it_is_given_and_what_it_passes_can_be_recko
         assert next_after(Schedule(cron=cron, timezone=BERLIN), utc("2024-01-01T00:00")) is not None
 
 
-def field(low: int, high: int, likely: frozenset[int]) -> st.SearchStrategy[tuple[str, frozenset[int]]]:
-    """A field of an expression as text, and the numbers it stands for; often some of `likely`."""
-    every = frozenset(range(low, high + 1))
-    some = st.sets(st.sampled_from(sorted(likely or every)) | st.integers(low, high), min_size=1, max_size=4)
+Field = tuple[str, frozenset[int]]
+"""A field of an expression as text, and the numbers it stands for."""
+
+
+def fields(low: int, high: int, likely: set[int]) -> st.SearchStrategy[Field]:
+    """Any field in these bounds, often with some of `likely`."""
+    some = st.sets(st.sampled_from(sorted(likely)) | st.integers(low, high), min_size=1, max_size=4)
     return st.one_of(
-        st.just(("*", every)),
+        st.just(("*", frozenset(range(low, high + 1)))),
         some.map(lambda found: (",".join(map(str, sorted(found))), frozenset(found))),
         st.integers(1, high).map(lambda step: (f"*/{step}", frozenset(range(low, high + 1, step)))),
         st.tuples(st.integers(low, high), st.integers(low, high), st.integers(1, 9)).map(stepped),
     )
 
 
-def stepped(found: tuple[int, int, int]) -> tuple[str, frozenset[int]]:
+def stepped(found: tuple[int, int, int]) -> Field:
     start, end, step = min(found[:2]), max(found[:2]), found[2]
     if start == end:  # cron reads 5-5/2 as 5/2, which goes on to the last minute
         return str(start), frozenset({start})
     return f"{start}-{end}/{step}", frozenset(range(start, end + 1, step))
 
 
-@st.composite
-def crons_around(draw: st.DrawFn, change: str) -> Cron:
-    """An expression that has something to do with the days and hours around a change."""
+@cache
+def crons_around(change: str) -> st.SearchStrategy[Cron]:
+    """Expressions that have something to do with the days and hours around a change, and come at all."""
     walls = [wall for _, wall in walk(change)[(DAYS * 24 - 6) * 60 : (DAYS * 24 + 6) * 60]]
-    minute = draw(field(0, 59, frozenset()))
-    hour = draw(st.just(("*", frozenset(range(24)))) | field(0, 23, frozenset(wall.hour for wall in walls)))
-    day = draw(st.just(("*", frozenset(range(1, 32)))) | field(1, 31, frozenset(wall.day for wall in walls)))
-    month = draw(field(1, 12, frozenset(wall.month for wall in walls)))
-    weekday = draw(st.just(("*", frozenset(range(7)))) | field(0, 6, frozenset(wall.isoweekday() % 7 for wall in walls)))
-    either = not day[0].startswith("*") and not weekday[0].startswith("*")
-    text = " ".join((minute[0], hour[0], day[0], month[0], weekday[0]))
-    assume(check_cron(text) is None)  # 30 February does not come
-    return Cron(text, minute[1], hour[1], day[1], month[1], weekday[1], either)
+    parts = (
+        fields(0, 59, {0, 15, 30, 45}),
+        st.just(("*", frozenset(range(24)))) | fields(0, 23, {wall.hour for wall in walls}),
+        st.just(("*", frozenset(range(1, 32)))) | fields(1, 31, {wall.day for wall in walls}),
+        fields(1, 12, {wall.month for wall in walls}),
+        st.just(("*", frozenset(range(7)))) | fields(0, 6, {wall.isoweekday() % 7 for wall in walls}),
+    )
+    return st.tuples(*parts).map(cron_of).filter(lambda cron: check_cron(cron.text) is None)
+
+
+def cron_of(parts: tuple[Field, ...]) -> Cron:
+    either = not parts[2][0].startswith("*") and not parts[4][0].startswith("*")
+    return Cron(" ".join(text for text, _ in parts), *(numbers for _, numbers in parts), either_day=either)
+
+
+NEAR = st.lists(
+    st.integers(-30 * 3600, 30 * 3600) | st.integers(-120, 120).map(lambda minutes: minutes * 60),
+    min_size=4,
+    max_size=12,
+)
+"""Seconds from a change: anywhere around it, and on whole minutes close to it."""
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -227,8 +240,7 @@ def test_cron_agrees_with_a_clock_that_is_walked_minute_by_minute(change: str, d
     cron = data.draw(crons_around(change))
     instants, end = due(cron, change), walk(change)[-1][0]
     schedule = Schedule(cron=cron.text, timezone=CHANGES[change][0])
-    near = st.integers(-30 * 3600, 30 * 3600) | st.integers(-2 * 60, 2 * 60).map(lambda minutes: minutes * 60)
-    for seconds in data.draw(st.lists(near, min_size=4, max_size=12)):
+    for seconds in data.draw(NEAR):
         moment = CHANGES[change][1].replace(tzinfo=UTC) + seconds * SECOND
         found, wanted = next_after(schedule, moment), next_of(instants, moment)
         if wanted is None:

@@ -190,7 +190,7 @@ def test_an_ending_says_what_was_done_and_what_to_type_next() -> None:
         "  cleanup  completed  12 s  120 files  3.0 GiB  freed 1.0 GiB, 2.0 GiB on purge, 101 skipped",
         "  skipped  /var/log/a  is a symbolic link",
         "  … and 100 more skipped; --json names the first hundred of a step",
-        "  freed 1.0 GiB now, 2.0 GiB more on purge",
+        "  freed 1.0 GiB now, 2.0 GiB more on purge (Tue 2026-12-01 09:00 WIB)",
         "  to undo it:    jamaintctl rollback a1b2c3d4",
     ]
     assert summary.ending(FAILED, LOOK) == [
@@ -200,6 +200,20 @@ def test_an_ending_says_what_was_done_and_what_to_type_next() -> None:
     ]
     skipped = execution("cancelled", reasons=BUSY)
     assert summary.ending(skipped, LOOK)[1:] == ["  because: 3 of 3 run in window nightly"]
+
+
+def test_what_takes_more_space_for_now_does_not_say_that_it_freed_less_than_nothing() -> None:
+    shown = summary.ending({**COMPLETED, "metrics": {"freed_space": -GIB, "freed_on_purge": 2 * GIB}}, LOOK)
+    assert "  took 1.0 GiB now, 2.0 GiB more on purge (Tue 2026-12-01 09:00 WIB)" in shown
+    assert not any("took" in text or "freed" in text for text in summary.ending({**FAILED, "metrics": {}}, LOOK))
+
+
+def test_an_error_is_told_once() -> None:
+    step = {"name": "command", "status": "failed", "duration": 1000, "error": "it exited with 3", "details": {}}
+    failed = {**FAILED, "steps": [step], "error": {"message": "command: it exited with 3", "kind": "exit"}}
+    assert sum("it exited with 3" in text for text in summary.ending(failed, LOOK)) == 1
+    other = {**step, "error": "something else"}
+    assert "  command  failed  1 s  something else" in summary.ending({**failed, "steps": [other]}, LOOK)
 
 
 @pytest.mark.parametrize("point", [None, {"id": "r", "status": "undone"}, {"id": "r", "status": "purged"}])
@@ -218,7 +232,7 @@ def test_details_of_an_execution() -> None:
         "started       2026-11-24 08:47:00 WIB",
         "ended         2026-11-24 08:48:00 WIB",
         "took          1 min",
-        "freed         1.0 GiB now, 2.0 GiB more on purge",
+        "space         freed 1.0 GiB now, 2.0 GiB more on purge (Tue 2026-12-01 09:00 WIB)",
         "way back      open, 2.0 GiB kept, until Tue 2026-12-01 09:00 WIB (in 7 d)",
         "",
         "STEPS",
@@ -264,6 +278,7 @@ def test_an_event_may_carry_the_execution_whole_or_in_part_or_a_step() -> None:
 def test_a_dry_run_shows_what_would_be_done_and_what_is_in_the_way() -> None:
     sample = [{"path": "/var/log/a.3", "bytes": 12345678}]
     steps = [
+        {"name": "analysis", "says": "all is looked at", "items": 900, "bytes": 0, "undo": False},
         {"name": "cleanup", "says": "old files go", "items": 120, "bytes": GIB, "undo": True, "sample": sample},
         {"name": "reindex", "says": "indexes are rebuilt", "items": 3, "bytes": 0, "undo": False, "sample": []},
     ]
@@ -274,12 +289,14 @@ def test_a_dry_run_shows_what_would_be_done_and_what_is_in_the_way() -> None:
         "it would not start now:",
         "  waits  window_concurrency  3 of 3 run in window nightly",
         "",
-        "  cleanup  120 items  1.0 GiB  can be undone  old files go",
-        "  reindex    3 items      0 B  no way back    indexes are rebuilt",
-        "",
-        "cleanup:",
-        "  11.8 MiB  /var/log/a.3",
-        "  … and 119 more",
+        "  analysis  900 items      0 B  changes nothing",
+        "    all is looked at",
+        "  cleanup   120 items  1.0 GiB  can be undone",
+        "    old files go",
+        "      11.8 MiB  /var/log/a.3",
+        "      … and 119 more",
+        "  reindex     3 items      0 B  no way back",
+        "    indexes are rebuilt",
         "",
         "  warning  /var/log/x is a symbolic link",
     ]
@@ -373,6 +390,8 @@ TASK = {
 
 
 def test_tasks() -> None:
+    unknown = {**TASK, "last_execution": None}
+    assert tasks.draw_list({"items": [unknown]}, LOOK)[0].split()[-1] == "NEXT"
     paused = {**TASK, "name": "b", "paused_until": "2026-11-24T05:00:00Z", "last_execution": None, "next_due": None}
     assert tasks.draw_list({"items": [TASK, paused, {**TASK, "enabled": False}]}, LOOK) == [
         "TASK      TYPE          PRIORITY  STATE                   SCHEDULE        NEXT       LAST",

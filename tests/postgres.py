@@ -1,0 +1,115 @@
+"""A PostgreSQL for the tests: the product's own launcher, once a session, and databases copied from a template."""
+
+import asyncio
+import contextlib
+import itertools
+import os
+import queue
+import shutil
+import tempfile
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import asyncpg
+import structlog
+import trio
+
+from jamaint.host.cluster import Cluster
+from jamaint.store.migrations import migrate
+
+_numbers = itertools.count(1)
+
+
+@contextlib.contextmanager
+def short_directory() -> Iterator[str]:
+    """A directory with a short path, which the user that PostgreSQL runs as can go through. pytest's own are closed."""
+    path = tempfile.mkdtemp(prefix="ja-", dir="/tmp")
+    if os.geteuid() == 0:
+        os.chmod(path, 0o711)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[str]:
+    """A server that forgets everything in a crash and is fast for it; the address of its database."""
+    answers: queue.SimpleQueue[str | BaseException] = queue.SimpleQueue()
+    tokens: queue.SimpleQueue[tuple[trio.lowlevel.TrioToken, trio.Event]] = queue.SimpleQueue()
+    with short_directory() as directory:
+        cluster = Cluster(directory, directory, log=structlog.get_logger(), fast_unsafe=True)
+        thread = threading.Thread(target=_run, args=(cluster, answers, tokens), name="postgres")
+        thread.start()
+        answer = answers.get()
+        if isinstance(answer, BaseException):
+            thread.join()
+            raise answer
+        try:
+            yield answer
+        finally:
+            token, stop = tokens.get()
+            token.run_sync_soon(stop.set)
+            thread.join()
+
+
+def _run(
+    cluster: Cluster,
+    answers: "queue.SimpleQueue[str | BaseException]",
+    tokens: "queue.SimpleQueue[tuple[trio.lowlevel.TrioToken, trio.Event]]",
+) -> None:
+    async def serve() -> None:
+        stop = trio.Event()
+        async with trio.open_nursery() as nursery:
+            dsn = await nursery.start(cluster.supervise)
+            tokens.put((trio.lowlevel.current_trio_token(), stop))
+            answers.put(dsn)
+            await stop.wait()
+            nursery.cancel_scope.cancel()
+
+    try:
+        trio.run(serve)
+    except BaseException as error:
+        answers.put(error)
+
+
+@contextlib.contextmanager
+def fresh_database(server: str, template: str = "template1") -> Iterator[str]:
+    """The address of a database of its own, gone afterwards together with whoever is still connected."""
+    name = f"test_{next(_numbers)}"
+    execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield with_name(server, name)
+    finally:
+        execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def make_template(server: str) -> str:
+    """A database with this version's tables and nothing in them; its name."""
+    execute(server, "CREATE DATABASE tables")
+    on_connection(with_name(server, "tables"), migrate)
+    return "tables"
+
+
+def with_name(dsn: str, name: str) -> str:
+    """The address of another database of the same server."""
+    return dsn.replace("@/jamaint?", f"@/{name}?")
+
+
+def execute(dsn: str, sql: str) -> None:
+    """One statement, outside of any transaction."""
+    on_connection(dsn, lambda connection: connection.execute(sql))
+
+
+def on_connection(dsn: str, work: Callable[[Any], Awaitable[Any]]) -> Any:
+    """Runs asyncio code on a connection of its own and returns what it returns."""
+
+    async def run() -> Any:
+        connection = await asyncpg.connect(dsn)
+        try:
+            return await work(connection)
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())

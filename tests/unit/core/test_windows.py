@@ -1,0 +1,128 @@
+"""When a window is open: from its start on, up to its end, for as many real minutes as it says."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from core.examples import SECOND, utc, window
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jamaint.core.recurrence import Schedule, next_after
+from jamaint.core.windows import Opening, Window, next_opening, opening_at
+
+MICROSECOND = timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("moment", "start"),
+    [
+        ("2026-11-24T01:59:59.999999", None),
+        ("2026-11-24T02:00:00", "2026-11-24T02:00:00"),
+        ("2026-11-24T02:00:00.000001", "2026-11-24T02:00:00"),
+        ("2026-11-24T05:59:59.999999", "2026-11-24T02:00:00"),
+        ("2026-11-24T06:00:00", None),
+        ("2026-11-24T12:00:00", None),
+    ],
+)
+def test_a_window_is_open_from_its_start_up_to_but_not_at_its_end(moment: str, start: str | None) -> None:
+    opening = opening_at(window(), utc(moment))
+    assert (opening and opening.start) == (start and utc(start))
+
+
+@pytest.mark.parametrize("moment", ["2026-11-23T23:00:00", "2026-11-24T00:00:00", "2026-11-24T01:59:59"])
+def test_a_window_across_midnight_is_the_one_of_the_day_before(moment: str) -> None:
+    mondays = window(schedule=Schedule(cron="0 23 * * MON"), duration_minutes=180)
+    opening = opening_at(mondays, utc(moment))
+    assert opening == Opening(mondays, utc("2026-11-23T23:00"), utc("2026-11-24T02:00"))
+    assert opening_at(mondays, utc("2026-11-24T23:30")) is None
+
+
+@pytest.mark.parametrize(
+    ("cron", "day", "minutes", "shown"),
+    [
+        ("30 0 * * *", "2026-03-08", 240, "00:30 -0500 to 05:30 -0400"),
+        ("30 2 * * *", "2026-03-08", 60, "03:00 -0400 to 04:00 -0400"),
+        ("30 0 * * *", "2026-11-01", 240, "00:30 -0400 to 03:30 -0500"),
+        ("30 1 * * *", "2026-11-01", 60, "01:30 -0400 to 01:30 -0500"),
+    ],
+)
+def test_a_change_of_the_clocks_makes_a_window_no_longer_and_no_shorter(
+    cron: str, day: str, minutes: int, shown: str
+) -> None:
+    zone = ZoneInfo("America/New_York")
+    night = window(schedule=Schedule(cron=cron, timezone=zone.key), duration_minutes=minutes, timezone=zone.key)
+    opening = next_opening(night, datetime.fromisoformat(day).replace(tzinfo=zone).astimezone(UTC))
+    assert opening is not None
+    assert opening.end - opening.start == timedelta(minutes=minutes)
+    assert " to ".join(f"{end.astimezone(zone):%H:%M %z}" for end in (opening.start, opening.end)) == shown
+
+
+def test_with_a_cutoff_nothing_starts_in_the_last_minutes() -> None:
+    opening = opening_at(window(cutoff_minutes=45), utc("2026-11-24T03:00"))
+    assert opening is not None
+    assert opening.starts_until == utc("2026-11-24T05:15")
+    assert opening.end == utc("2026-11-24T06:00")
+
+
+def test_a_disabled_window_never_opens() -> None:
+    assert opening_at(window(enabled=False), utc("2026-11-24T03:00")) is None
+    assert next_opening(window(enabled=False), utc("2026-11-24T03:00")) is None
+
+
+def test_a_window_that_opens_once_does_not_open_again() -> None:
+    once = window(schedule=Schedule(at=utc("2026-11-24T02:00")))
+    assert next_opening(once, utc("2026-11-24T01:00")) == opening_at(once, utc("2026-11-24T02:00"))
+    assert opening_at(once, utc("2026-11-24T06:00")) is None
+    assert next_opening(once, utc("2026-11-24T02:00")) is None
+
+
+def test_of_openings_that_overlap_the_latest_begun_counts() -> None:
+    hourly = window(schedule=Schedule(cron="0 * * * *"), duration_minutes=150)
+    opening = opening_at(hourly, utc("2026-11-24T03:10"))
+    assert opening == Opening(hourly, utc("2026-11-24T03:00"), utc("2026-11-24T05:30"))
+
+
+def test_the_next_opening_starts_later_than_now_also_while_the_window_is_open() -> None:
+    following = next_opening(window(), utc("2026-11-24T02:00"))
+    assert following is not None
+    assert following.start == utc("2026-11-25T02:00")
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> Window:
+    zone = draw(st.sampled_from(["UTC", "America/New_York", "Australia/Lord_Howe", "America/Sao_Paulo"]))
+    cron = draw(st.sampled_from(["0 2 * * *", "30 2 * * SUN", "0 */6 * * *", "*/40 * * * *", "0 0 L * *"]))
+    minutes = draw(st.integers(1, 3000))
+    return window(schedule=Schedule(cron=cron, timezone=zone), timezone=zone, duration_minutes=minutes)
+
+
+moments = st.datetimes(datetime(2018, 1, 1), datetime(2028, 1, 1), timezones=st.just(UTC))
+
+
+@given(windows(), moments)
+@settings(derandomize=True, deadline=None, max_examples=200)
+def test_an_opening_is_found_by_its_start_and_gone_at_its_end(night: Window, moment: datetime) -> None:
+    opening = next_opening(night, moment)
+    assert opening is not None
+    assert opening.start > moment
+    assert opening_at(night, opening.start) == opening
+    for inside in (opening.start + MICROSECOND, opening.start + (opening.end - opening.start) / 2):
+        found = opening_at(night, inside)
+        assert found is not None
+        assert opening.start <= found.start <= inside < found.end
+    at_end = opening_at(night, opening.end)
+    assert at_end is None or opening.start < at_end.start <= opening.end
+
+
+@given(windows(), moments)
+@settings(derandomize=True, deadline=None, max_examples=200)
+def test_a_window_is_open_if_and_only_if_it_started_less_than_its_length_ago(night: Window, moment: datetime) -> None:
+    length = timedelta(minutes=night.duration_minutes)
+    starts, start = [], next_after(night.schedule, moment - length - SECOND)
+    while start is not None and start <= moment:
+        starts.append(start)
+        start = next_after(night.schedule, start)
+    newest = max((start for start in starts if start + length > moment), default=None)
+    opening = opening_at(night, moment)
+    assert (opening and opening.start) == newest
