@@ -1,5 +1,6 @@
 """Runs logs.cleanup as a worker does, in this process or in one that is killed at its Nth change of the file system."""
 
+import ctypes
 import errno
 import json
 import os
@@ -53,7 +54,12 @@ def work(execution: str = "e-1", **changes: Any) -> Work:
     """Work for logs.cleanup; config keys and fields of Work by name, the rest as harmless as can be."""
     config = {"log_paths": [], "retention_seconds": 30 * DAY, "compress": None, "archive": None, "exclude": []}
     config |= {key: changes.pop(key) for key in list(changes) if key in config}
-    fields = {"keeps_way_back": True, "mass_deletion": EVERYTHING, "low_space": 0.0, "now": NOW} | changes
+    fields: dict[str, Any] = {
+        "keeps_way_back": True,
+        "mass_deletion": EVERYTHING,
+        "low_space": 0.0,
+        "now": NOW,
+    } | changes
     return Work(execution=execution, task_name="logs", config=config, timeout_seconds=None, **fields)
 
 
@@ -106,7 +112,7 @@ def through_json(step: Step) -> Step:
 
 
 def run_killed(act: Callable[[], object], at: int) -> bool:
-    """Runs `act` in a process of its own that is killed right before its change number `at`; false if it got through."""
+    """Runs `act` in a process of its own that is killed right before its change number `at`; false if it was not."""
     child = os.fork()
     if child == 0:
         _in_child(act, at)
@@ -160,7 +166,7 @@ def count_changes(before: Callable[[int], None]) -> None:
         return result
 
     setattr(os, "open", opening)  # noqa: B010 - mypy knows that it is a function
-    syscalls._renameat2 = counted(syscalls._renameat2)
+    vars(syscalls)["_renameat2"] = counted(syscalls._renameat2)
 
 
 def without_modern_calls() -> None:
@@ -173,11 +179,11 @@ def without_modern_calls() -> None:
         return plain_open(path, flags, *args, **kwargs)
 
     def renameat2(*args: Any) -> int:
-        syscalls.ctypes.set_errno(errno.EINVAL)
+        ctypes.set_errno(errno.EINVAL)
         return -1
 
     setattr(os, "open", opening)  # noqa: B010 - mypy knows that it is a function
-    syscalls._renameat2 = renameat2
+    vars(syscalls)["_renameat2"] = renameat2
 
 
 def is_directory(path: Path) -> bool:

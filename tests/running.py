@@ -149,9 +149,9 @@ def refusal(call: Client, method: str, **params: Any) -> Problem:
 _BOOT = """
 import sys
 root, knife = sys.argv[1:3]
-sys.path[:0] = [root + "/src", root]
+sys.path[:0] = [root + "/src", root + "/tests/integration"]
 if knife:
-    from tests.integration import knives
+    import knives
     knives.draw(knife)
 from jamaint.daemon.main import main
 sys.exit(main(sys.argv[3:]))

@@ -1,6 +1,7 @@
 """Kills this very process at its Nth call to the store or the host, before the call or after it: for tests only."""
 
 import functools
+import itertools
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -14,21 +15,19 @@ from jamaint.host import postgres, worker
 def draw(knife: str) -> None:
     """`knife` is `N:before` or `N:after`; from now on the Nth call is the last."""
     number, when = knife.split(":")
-    count = 0
+    calls = itertools.count(1)
 
-    def strike(moment: str) -> None:
-        nonlocal count
-        if moment == "before":
-            count += 1
-        if count == int(number) and moment == when:
+    def strike(call: int, moment: str) -> None:
+        if call == int(number) and moment == when:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def wounded(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         @functools.wraps(call)
         async def with_knife(*args: Any, **kw: Any) -> Any:
-            strike("before")
+            mine = next(calls)
+            strike(mine, "before")
             result = await call(*args, **kw)
-            strike("after")
+            strike(mine, "after")
             return result
 
         return with_knife
@@ -36,9 +35,10 @@ def draw(knife: str) -> None:
     def wounded_context(call: Callable[..., Any]) -> Callable[..., Any]:
         @asynccontextmanager
         async def with_knife(*args: Any, **kw: Any) -> Any:
-            strike("before")
+            mine = next(calls)
+            strike(mine, "before")
             async with call(*args, **kw) as value:
-                strike("after")
+                strike(mine, "after")
                 yield value
 
         return with_knife
@@ -51,9 +51,10 @@ def draw(knife: str) -> None:
     end_all = rollbacks.end_all
 
     def end_all_with_knife(*args: Any) -> int:
-        strike("before")
+        mine = next(calls)
+        strike(mine, "before")
         ended = end_all(*args)
-        strike("after")
+        strike(mine, "after")
         return ended
 
     rollbacks.end_all = end_all_with_knife

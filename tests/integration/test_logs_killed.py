@@ -10,6 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from jamaint.core.plans import Step, step_from_json, step_to_json, undo_order
+from jamaint.executors import logs
+from jamaint.host import leaving
+from jamaint.host.openfiles import OpenFiles
 from logsrun import (
     DAY,
     age_directories,
@@ -22,11 +27,6 @@ from logsrun import (
     without_modern_calls,
 )
 from treesnapshot import Entry, differences, snapshot
-
-from jamaint.core.plans import Step, step_from_json, step_to_json, undo_order
-from jamaint.executors import logs
-from jamaint.host import leaving
-from jamaint.host.openfiles import OpenFiles
 
 
 @pytest.fixture
@@ -177,4 +177,4 @@ def test_the_run_that_is_not_killed_does_something(tmp_path: Path) -> None:
     assert any("a40.log': went" in line for line in told)
     assert any("a12.log.zst': came" in line or "a12.log.gz': came" in line for line in told)
     assert any("archive/app/a6.log.1': came" in line for line in told)
-    assert len([step for step in undo_order(steps)]) == 3
+    assert len(undo_order(steps)) == 3

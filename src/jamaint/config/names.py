@@ -35,7 +35,7 @@ def wrong_names(
 
 
 def wrong_rings(tasks: Mapping[str, Given], starts: Iterable[str]) -> Iterator[tuple[str, Flaw]]:
-    """Each ring of tasks that wait for one another and that is met from `starts`, once: its first task, and the flaw."""
+    """Each ring of tasks that wait for one another, met from `starts`, once: its first task, and the flaw of that."""
     done: set[str] = set()
     for start in starts:
         for ring in _rings(start, tasks, done):

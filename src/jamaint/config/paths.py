@@ -74,8 +74,6 @@ def log_pattern(value: Any, state_dir: str) -> str:
     if any(WILDCARD.search(part) for part in path.split("/")[1:3]):
         raise ValueError(f"{path} has a wildcard in its first two parts, and could mean anything: name the directory")
     allowed_root(directory_before_wildcard(path), state_dir, f"{path} takes files from ")
-    if contains(path, state_dir):
-        raise ValueError(f"{path} holds the daemon's own state ({state_dir}): name another directory")
     return path
 
 

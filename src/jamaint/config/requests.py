@@ -3,7 +3,7 @@
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from jamaint.config import paths
 from jamaint.config.configuration import Config, Grants
@@ -62,7 +62,8 @@ def parse_task(value: Mapping[str, Any], *, origin: Origin, grants: Grants | Non
     """
     found = read_task(value, origin, Setting(known.state_dir, known.commands))
     name = str(value.get("name"))
-    tasks = ChainMap({name: value}, known.tasks)
+    others = cast("dict[str, Mapping[str, Any]]", known.tasks)  # a ChainMap writes into its first mapping alone
+    tasks = ChainMap({name: value}, others)
     flaws = [*found.flaws, *wrong_names(name, value, tasks, known.windows)]
     # The walk begins with this task, so a ring through it begins with it too; any other was there before.
     flaws += [flaw for first, flaw in wrong_rings(tasks, [name]) if first == name]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar
 from zoneinfo import ZoneInfo
 
@@ -16,8 +17,9 @@ TASK_CHOICES = ("cron", "every", "at", "window")
 WINDOW_CHOICES = ("cron", "at")
 NOT_YET = "is not carried out by this version: remove it"
 CRON_LIMIT = 256
+FIRST_YEAR, LAST_YEAR = 1970, 9998
 
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 
 
 def cron(value: Any) -> str:
@@ -29,6 +31,7 @@ def cron(value: Any) -> str:
     return expression
 
 
+@lru_cache(maxsize=1024)  # thousands of tasks share a few expressions, and a check costs more than all else of a task
 def _cron_problem(expression: str) -> str | None:
     if len(expression) > CRON_LIMIT:
         return f"it is longer than {CRON_LIMIT} characters"
@@ -51,9 +54,12 @@ def moment(value: Any) -> datetime:
     if not _MOMENT.fullmatch(found):
         raise ValueError(f"must be a date and a time, such as 2026-12-24T01:00, not {shown(found)}")
     try:
-        return datetime.fromisoformat(found)
+        when = datetime.fromisoformat(found)
     except ValueError as error:
         raise ValueError(f"{found} is no date and time: {error}") from None
+    if not FIRST_YEAR <= when.year <= LAST_YEAR:
+        raise ValueError(f"must lie between the years {FIRST_YEAR} and {LAST_YEAR}, not in {when.year}")
+    return when
 
 
 def instant(value: datetime, zone: str) -> datetime:

@@ -52,7 +52,7 @@ def _log_pattern(value: Any, info: ValidationInfo) -> str:
 
 
 def _directory(value: Any, info: ValidationInfo) -> str:
-    return paths.allowed_root(paths.plain_directory(value), _setting(info).state_dir)
+    return paths.allowed_root(paths.plain_directory(value), _setting(info).state_dir, "this moves files to ")
 
 
 def _setting(info: ValidationInfo) -> Setting:

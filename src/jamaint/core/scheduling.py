@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from jamaint.core.conditions import Facts, unmet
 from jamaint.core.executions import Execution, State
-from jamaint.core.tasks import Task
+from jamaint.core.tasks import Dependency, Task
 from jamaint.core.windows import Opening
 
 CONDITION_RETRY_SECONDS = 60.0
@@ -90,6 +90,8 @@ class _View:
     total: int
     by_window: dict[str, int]
     tasks: set[str]
+    due_since: dict[str, datetime] | None = None
+    """Since when each task has had an occurrence that waits; reckoned once somebody depends on another task."""
 
 
 def order(waiting: Waiting) -> tuple[int, datetime, str]:
@@ -107,12 +109,14 @@ def decide(snapshot: Snapshot, now: datetime) -> Agenda:
     deadlines = [one.execution.deadline for one in snapshot.waiting if one.execution.deadline is not None]
     first_deadline = min(deadlines, default=None)
     any_late = first_deadline is not None and now >= first_deadline
+    any_to_skip = any_late or any(one.task.name in view.tasks for one in snapshot.waiting)
     for waiting in snapshot.waiting:
         execution = waiting.execution
         late = any_late and _is_late(execution, now)
-        if view.total >= snapshot.max_concurrent and not late:
+        # What is running already is not to run once more as soon as there is room: that it runs decides, full or not.
+        if view.total >= snapshot.max_concurrent and not late and waiting.task.name not in view.tasks:
             crowded = crowded or _room(waiting, view)
-            if not any_late:
+            if not any_to_skip:
                 break
             continue
         against = tuple(verdict for verdict in verdicts(waiting, view) if verdict.verdict != "pass")
@@ -185,6 +189,8 @@ def _wake_at(
         for occupied in snapshot.running.values()
         if occupied.task.on_window_end == "cancel" and occupied.opening_end is not None and occupied.opening_end > now
     ]
+    if held:  # one that was asked for by hand has no deadline: it is refused at its window's cutoff
+        moments += [one.starts_until for one in snapshot.openings.values() if one.starts_until > now]
     if any(verdict.guard in ("condition", "dependency") for against in held.values() for verdict in against):
         moments.append(now + timedelta(seconds=CONDITION_RETRY_SECONDS))
     return min(moments, default=None)
@@ -226,24 +232,36 @@ def _window_guard(waiting: Waiting, view: _View) -> Verdict:
 
 def _dependency_guard(waiting: Waiting, view: _View) -> Verdict:
     for dependency in waiting.task.dependencies:
-        against = _dependency_unmet(dependency.task, dependency.state, dependency.within_seconds, view)
+        against = _dependency_unmet(dependency, waiting.execution.scheduled_for, view)
         if against is not None:
             return Verdict("dependency", "refuse" if waiting.by_request else "wait", against)
     count = len(waiting.task.dependencies)
     return Verdict("dependency", "pass", f"{count} met" if count else "there are none")
 
 
-def _dependency_unmet(task: str, state: str, within_seconds: float | None, view: _View) -> str | None:
-    last = view.snapshot.ended.get(task)
+def _dependency_unmet(dependency: Dependency, scheduled_for: datetime, view: _View) -> str | None:
+    task, state, within = dependency.task, dependency.state, dependency.within_seconds
+    last, due_since = view.snapshot.ended.get(task), _due_since(task, view)
     if task in view.tasks:
         return f"{task} is still running"
+    if due_since is not None and due_since <= scheduled_for:  # its newest execution is the one that waits
+        return f"{task} has been due since {_clock(due_since)} and has not run"
     if last is None or last.completed_at is None:
         return f"{task} has not run yet"
     if last.status is not State(state):
         return f"{task} ended {last.status.value} at {_clock(last.completed_at)}, {state} is asked for"
-    if within_seconds is not None and (view.now - last.completed_at).total_seconds() > within_seconds:
+    if within is not None and (view.now - last.completed_at).total_seconds() > within:
         return f"{task} was {state} at {_clock(last.completed_at)}, longer ago than is asked for"
     return None
+
+
+def _due_since(task: str, view: _View) -> datetime | None:
+    if view.due_since is None:
+        view.due_since = {}
+        for waiting in view.snapshot.waiting:
+            since = waiting.execution.scheduled_for
+            view.due_since[waiting.task.name] = min(since, view.due_since.get(waiting.task.name, since))
+    return view.due_since.get(task)
 
 
 def _condition_guard(waiting: Waiting, view: _View) -> Verdict:

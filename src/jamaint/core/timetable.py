@@ -9,8 +9,8 @@ from jamaint.core.recurrence import next_after
 from jamaint.core.tasks import Task
 from jamaint.core.windows import Window, next_opening
 
-MISSED_LIMIT = 10_000
-"""How many missed occurrences are counted; beyond that it says `at least`."""
+MISSED_LIMIT = 1_000
+"""How many missed occurrences are counted: `missed` says `at least` from there on. It bounds the work after a pause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,7 @@ class Timetable:
         due = self._after(task, since, since) if task.enabled else None
         self._tasks[task.name] = task
         if due is not None:
-            self._next[task.name] = due
-            heapq.heappush(self._heap, (due, task.name))
+            self._push(task.name, due)
 
     def remove(self, name: str) -> None:
         """Forgets a task; one that is not there is no mistake."""
@@ -68,19 +67,42 @@ class Timetable:
         return found
 
     def _take(self, task: Task, due: datetime, now: datetime) -> Occurrence:
-        first, missed = due, 0
-        following = self._after(task, due, due)
-        while following is not None and following <= now and missed < MISSED_LIMIT:
-            due, missed = following, missed + 1
-            following = self._after(task, due, due)
-        if missed == MISSED_LIMIT:
-            following = self._after(task, now, due)
+        newest, missed = self._newest(task, due, now)
+        following = self._after(task, newest, newest)
         if following is None:
             self._next.pop(task.name, None)
         else:
-            self._next[task.name] = following
-            heapq.heappush(self._heap, (following, task.name))
-        return self._occurrence(task, due, missed, first if missed else None)
+            self._push(task.name, following)
+        return self._occurrence(task, newest, missed, due if missed else None)
+
+    def _push(self, name: str, due: datetime) -> None:
+        self._next[name] = due
+        if len(self._heap) > 2 * len(self._next) + 16:  # most of it is of tasks since replaced or removed
+            self._heap = [(moment, known) for known, moment in self._next.items()]
+            heapq.heapify(self._heap)
+        else:
+            heapq.heappush(self._heap, (due, name))
+
+    def _newest(self, task: Task, due: datetime, now: datetime) -> tuple[datetime, int]:
+        """The newest occurrence up to `now`, and how many there were before it from `due` on."""
+        for missed in range(MISSED_LIMIT):
+            following = self._after(task, due, due)
+            if following is None or following > now:
+                return due, missed
+            due = following
+        return self._latest(task, due, now), MISSED_LIMIT
+
+    def _latest(self, task: Task, due: datetime, now: datetime) -> datetime:
+        """The last occurrence up to `now`, by halving the time in which it lies and not going through all."""
+        none_after = now
+        while (following := self._after(task, due, due)) is not None and following <= now:
+            middle = following + (none_after - following) / 2
+            found = self._after(task, middle, following)
+            if found is not None and found <= now:
+                due = found
+            else:
+                due, none_after = following, middle
+        return due
 
     def _occurrence(self, task: Task, due: datetime, missed: int, since: datetime | None) -> Occurrence:
         window = self._window(task)

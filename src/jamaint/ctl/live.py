@@ -11,7 +11,7 @@ import time
 from jamaint.ctl.client import Unreachable
 from jamaint.ctl.render import Look, bar, cut, percent, short, wide
 from jamaint.ctl.screen import columns_of, speaks_unicode
-from jamaint.ctl.summary import ENDED, amount, duration, left, waits_text
+from jamaint.ctl.summary import ENDED, amount, duration, left, step_name, waits_text
 from jamaint.ctl.times import epoch, span
 from jamaint.errors import UNAVAILABLE, Problem
 
@@ -110,9 +110,9 @@ def line(execution: Execution, look: Look) -> str:
     progress = execution.get("progress") or {}
     fraction = progress.get("fraction")
     started = epoch(execution.get("started_at"))
-    gone = "" if started is None else span(max(0, round(look.now - started))) + " gone"
+    gone = "" if started is None or look.now - started < 1 else f"{span(round(look.now - started))} gone"
     words = [percent(fraction), amount(progress), left(execution, look) or gone]
-    doing = str(progress.get("step") or "") or ("" if execution.get("status") == "running" else _state(execution))
+    doing = step_name(execution) or ("" if execution.get("status") == "running" else _state(execution))
     head = "  ".join(text for text in (name, doing) if text)
     tail = "  ".join(text for text in words if text)
     if not isinstance(fraction, (int, float)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jamaint.ctl.render import bar, columns, count, percent, short, size, status_cell
-from jamaint.ctl.summary import amount, duration, error_text, freed, left, waits_text
+from jamaint.ctl.summary import amount, duration, error_text, freed, left, step_name, waits_text
 from jamaint.ctl.times import ago, moment, remaining, span, until
 
 TYPE_CHECKING = False
@@ -66,7 +66,7 @@ def _last_day(totals: Value) -> str:
         return "unknown"
     counts = [(totals.get(status), status.replace("_", " ")) for status in ENDINGS]
     ended = [f"{number:,} {status}" for number, status in counts if number] or ["nothing has ended"]
-    return ", ".join([*ended, f"freed {size(totals.get('freed_space') or 0)}"])
+    return ", ".join([*ended, freed(totals.get("freed_space") or 0)])
 
 
 def _scheduler(scheduler: Value, look: Look) -> Cell:
@@ -86,7 +86,7 @@ def _running(execution: Value, look: Look) -> Sequence[Cell]:
         str(execution["task_name"]),
         ("cyan", "" if fraction is None else bar(fraction, BAR_WIDTH, look.unicode)),
         percent(fraction),
-        str(progress.get("step") or ""),
+        step_name(execution),
         amount(progress),
         left(execution, look) or f"started {ago(execution['started_at'], look.now)}",
     )

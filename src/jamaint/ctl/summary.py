@@ -27,9 +27,7 @@ def ending(execution: Execution, look: Look) -> list[str]:
     head = f"{execution.get('task_name')} {look.paint(style, status)}" + (f" after {took}" if took else "")
     lines = [f"{head}  {look.paint('dim', short(execution.get('id')))}"]
     lines += _why(execution, look)
-    lines += columns(
-        [_step(step, error_text(execution)) for step in execution.get("steps") or ()], look, "  ", right=(2, 3, 4)
-    )
+    lines += _steps(execution, look)
     lines += _skipped(execution, look)
     space = freed_text(execution, look)
     if space:
@@ -69,8 +67,15 @@ def details(execution: Execution, look: Look) -> list[str]:
 def progress_line(execution: Execution, look: Look) -> str:
     """`compression 42%, 1.2 of 2.8 GiB, 41 s left` as far as it is known."""
     progress = execution.get("progress") or {}
-    step = f"{progress.get('step') or ''} {percent(progress.get('fraction'))}".strip()
+    step = f"{step_name(execution)} {percent(progress.get('fraction'))}".strip()
     return ", ".join(part for part in (step, amount(progress), left(execution, look)) if part)
+
+
+def step_name(execution: Execution) -> str:
+    """The step that is being done, also before it has told how far it is."""
+    progress = execution.get("progress") or {}
+    doing = (step.get("name") for step in execution.get("steps") or () if step.get("status") == "running")
+    return str(progress.get("step") or next(doing, ""))
 
 
 def amount(progress: Mapping[str, Any]) -> str:
@@ -98,14 +103,14 @@ def duration(milliseconds: Any) -> str:
 
 
 def freed_text(execution: Execution, look: Look) -> str:
-    """`freed 1.2 GiB now, 3.4 GiB more on purge (Tue 2026-12-01 09:00 WIB)`; nothing where nothing was to be freed."""
+    """`freed 1.2 GiB now, the purge on Tue 2026-12-01 09:00 WIB frees 3.4 GiB`; nothing where there was nothing."""
     metrics = execution.get("metrics") or {}
     now, later = metrics.get("freed_space"), metrics.get("freed_on_purge")
     if not now and not later:
         return ""
     expires_at = (execution.get("rollback_point") or {}).get("expires_at")
-    when = f" ({moment(expires_at, look.now)})" if expires_at else ""
-    return f"{freed(now or 0)} now" + (f", {size(later)} more on purge{when}" if later else "")
+    when = f" on {moment(expires_at, look.now)}" if expires_at else ""
+    return f"{freed(now or 0)} now" + (f", the purge{when} frees {size(later)}" if later else "")
 
 
 def freed(count: Any) -> str:

@@ -21,6 +21,7 @@ from jamaint.daemon.background import Background
 from jamaint.daemon.commands.command import Daemon
 from jamaint.daemon.current import Current
 from jamaint.daemon.definitions import Definitions
+from jamaint.daemon.history import History
 from jamaint.daemon.observer import Observer
 from jamaint.daemon.recorder import RETRY_SECONDS, Recorder
 from jamaint.daemon.rollbacks import Rollbacks
@@ -168,6 +169,7 @@ class App:
                     postgres=postgres,
                     current=current,
                     observer=observer,
+                    history=History(postgres, current),
                     now=clock.now,
                     started_at=clock.now(),
                     reload=self.reload,

@@ -16,11 +16,14 @@ class Current:
         self._observer = observer
         self._now = now
         self._executions: dict[str, Execution] = {}
+        self.changes_of_history = 0
+        """Counts what changes the past: executions that end or are undone."""
 
     def put(self, execution: Execution, event: str) -> None:
         """Notes the execution's state and publishes `execution.EVENT` with it."""
         if execution.status in ENDED:
             self._executions.pop(execution.id, None)
+            self.changes_of_history += 1
         else:
             self._executions[execution.id] = execution
         self._observer.publish(

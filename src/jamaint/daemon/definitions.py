@@ -143,7 +143,7 @@ class Definitions:
             if row.origin == "file":
                 changes.tasks["removed"].append(name)
                 await self._recorder.run(objects.delete_task, name)
-            elif (made := self._parse_task(row, Known.of(config, found, self.windows))) is not None:
+            elif (made := self._parse_task(row, Known.of(config, {**stored, **found}, self.windows))) is not None:
                 found[name], kept_rows[name] = made, row
         return found, kept_rows
 

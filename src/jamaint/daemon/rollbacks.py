@@ -8,7 +8,7 @@ from typing import Any
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from jamaint.core.executions import Execution, State, StepRecord, advance
+from jamaint.core.executions import Execution, Progress, State, StepRecord, advance
 from jamaint.daemon import undoing
 from jamaint.daemon.current import Current
 from jamaint.daemon.recorder import Recorder
@@ -102,6 +102,13 @@ class Rollbacks:
         """There may be a new expiry that comes earlier."""
         self._clock.wake()
 
+    def _hear(self, execution: Execution, line: undoing.Line) -> None:
+        if line["is"] == "progress":
+            total = line["total"]
+            fraction = line["done"] / total if total else None
+            progress = Progress("rollback", line["done"], total, line["unit"], fraction)
+            self._current.put(replace(execution, progress=progress), "progress")
+
     def _say_stderr(self, text: str) -> None:
         self._log.warning("a worker said", text=text)
 
@@ -142,9 +149,9 @@ class Rollbacks:
             await self._undo_claimed(execution, point)
 
     async def _undo_claimed(self, execution: Execution, point: RollbackPoint) -> tuple[Execution, undoing.Undone]:
-        result = await undoing.undo(point, _unheard, self._say_stderr)
+        result = await undoing.undo(point, lambda line: self._hear(execution, line), self._say_stderr)
         if result.is_whole:
-            steps = undoing.undone_steps(execution.steps)
+            steps = undoing.undone_steps(execution.steps, point)
             execution = advance(execution, State.ROLLED_BACK, steps=steps, metrics=metrics_of(steps))
         # The execution first: if we die between the two, the point is still half way and the undo is done again.
         await self._recorder.put(execution)

@@ -242,7 +242,7 @@ class Runner:
         status = "undone" if result.is_whole else "incomplete"
         await self._recorder.run(rollback_points.move, point.id, ["open", "undoing"], status, result=result.to_json())
         if result.is_whole:
-            run.execution = replace(run.execution, steps=undoing.undone_steps(run.execution.steps))
+            run.execution = replace(run.execution, steps=undoing.undone_steps(run.execution.steps, point))
             run.execution = advance(run.execution, State.ROLLED_BACK)
         self._say_rolled_back(run.execution, result)
 

@@ -92,6 +92,10 @@ class Scheduler:
         """When the task is due next."""
         return self._timetable.next_of(task)
 
+    def last_ended(self, task: str) -> Execution | None:
+        """The task's newest execution that ran and has ended, as it ended."""
+        return self._ended.get(task)
+
     def load(self, last: Mapping[str, datetime], ended: Mapping[str, Execution], waiting: list[Execution]) -> None:
         """Takes over what the store knows: each task's last occurrence, how each ended, and what still waits."""
         self._ended = dict(ended)

@@ -219,9 +219,16 @@ class Server:
                 method=request.method[:100],
                 object=_object_of(request.params),
                 outcome="done" if problem is None else "refused",
-                detail={} if problem is None else {"code": problem.code, "message": problem.message[:500]},
+                detail=_detail(request, problem),
             )
         )
+
+
+def _detail(request: wire.Request, problem: Problem | None) -> dict[str, Any]:
+    detail: dict[str, Any] = {"dry_run": True} if request.params.get("dry_run") is True else {}
+    if problem is not None:
+        detail |= {"code": problem.code, "message": problem.message[:500]}
+    return detail
 
 
 def _object_of(params: dict[str, Any]) -> str | None:

@@ -96,6 +96,7 @@ def _why(answer: Line) -> str:
     return str((answer.get("error") or {}).get("message", "it was stopped"))
 
 
-def undone_steps(steps: tuple[StepRecord, ...]) -> tuple[StepRecord, ...]:
-    """The records of steps that have been undone."""
-    return tuple(step if step.status == "planned" else replace(step, status="undone") for step in steps)
+def undone_steps(steps: tuple[StepRecord, ...], point: RollbackPoint) -> tuple[StepRecord, ...]:
+    """The records of an execution whose point has been undone; a step that changes nothing stays as it ended."""
+    undone = {step.name for step in undo_order(point.steps[: point.begun])}
+    return tuple(replace(step, status="undone") if step.name in undone else step for step in steps)

@@ -76,6 +76,8 @@ class LogsCleanup:
         except OSError as error:
             raise StepFailed(words(error), details=leaving.details()) from error
         details = leaving.details()
+        for item in details["problems"]:
+            self._host.log("warning", f"{item['path']} is left alone: {item['why']}")
         if details["problems"] and not details["files"]:
             first = details["problems"][0]
             raise StepFailed(f"nothing could be done: {first['path']}: {first['why']}", details=details)
@@ -98,6 +100,7 @@ class LogsCleanup:
             leaving.delete()
         elif step.name == COMPRESSION:
             assert self._codec is not None
+            self._host.log("info", f"compressing to {self._codec.suffix} with {self._codec.library}")
             leaving.replace(Packing(self._codec))
         elif "refused" in step.args:
             raise StepFailed(step.args["refused"], step.args["kind"], leaving.details())

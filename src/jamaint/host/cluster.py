@@ -266,7 +266,7 @@ def _account(owner: int | None) -> Account:
 def _succeed(account: Account, argv: list[str], text: str = "") -> None:
     done = call(account, argv, text)
     if done.returncode != 0:
-        said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
         raise StartFailedError(f"{os.path.basename(argv[0])} failed: {'; '.join(said[-5:])}")
 
 

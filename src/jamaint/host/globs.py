@@ -19,7 +19,7 @@ Match = Callable[[str], object]
 def split_root(pattern: str) -> tuple[str, str]:
     """Cuts a path with globs into its fixed directory and the rest: /a/b*/c gives /a and b*/c, /a/b gives /a and b."""
     names = pattern.split("/")
-    fixed = next((n for n, name in enumerate(names) if _is_glob(name)), len(names) - 1)
+    fixed = next((n for n, name in enumerate(names) if is_glob(name)), len(names) - 1)
     fixed = min(fixed, len(names) - 1)
     return "/".join(names[:fixed]) or "/", "/".join(names[fixed:])
 
@@ -86,5 +86,6 @@ def _components(pattern: str) -> Sequence[str]:
     return tuple(name for n, name in enumerate(names) if name != "**" or names[n - 1 : n] != ["**"]) or ("",)
 
 
-def _is_glob(name: str) -> bool:
+def is_glob(name: str) -> bool:
+    """Whether a name has one of the signs that mean more than themselves."""
     return any(sign in name for sign in "*?[")

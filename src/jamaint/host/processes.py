@@ -124,13 +124,17 @@ def signal_name(number: int) -> str:
 def children() -> set[int]:
     """The processes whose parent is this one, those included that have ended and are not reaped."""
     found: set[int] = set()
-    try:
-        for thread in os.listdir("/proc/self/task"):
+    known = False
+    for thread in os.listdir("/proc/self/task"):
+        try:
             found.update(map(int, _read(f"/proc/self/task/{thread}/children").split()))
-    except FileNotFoundError:  # a kernel without CONFIG_PROC_CHILDREN, or a thread that has just ended
-        own = os.getpid()
-        return {process.pid for process in _processes() if process.parent == own}
-    return found
+            known = True
+        except (FileNotFoundError, ProcessLookupError):  # that thread has just ended
+            continue
+    if known:
+        return found
+    own = os.getpid()  # a kernel without CONFIG_PROC_CHILDREN
+    return {process.pid for process in _processes() if process.parent == own}
 
 
 def _reserve() -> ExitStack:

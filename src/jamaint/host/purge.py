@@ -2,8 +2,7 @@
 
 import contextlib
 import os
-import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ from jamaint.host.openfiles import open_files
 from jamaint.host.records import Records
 from jamaint.host.roots import Root, RootRefused, open_root
 from jamaint.host.skipped import Skipped, words
+from jamaint.host.spread import Spread
 from jamaint.host.trash import FORMED, GONE, OPEN, TIMES, lock, open_private
 from jamaint.host.trees import BATCH
 
@@ -74,59 +74,59 @@ class _Purging:
         if times is not None:
             mirrored = frozenset(Records.read(times).of)
             os.close(times)
-        kept = _Contents(root, mirrored, self._open.any_on(root.stat.st_dev))
+        held = self._open.any_on(root.stat.st_dev)
         for kind in (GONE, FORMED):  # the journal of what is in them goes last
             inner = open_private(step, kind, root)
             if inner is not None:
-                self._empty(inner, ".", kept)
+                self._empty(inner, ".", _Contents(root, mirrored, held))
         if not self.skipped.count:
             self._empty(os.dup(step), ".", None)
 
     def _empty(self, fd: int, rel: str, contents: "_Contents | None") -> None:
         """Removes all that is in an open directory, and closes it; counts when it is what was taken or made."""
         stuck: set[str] = set()
+        remove: Spread[str, tuple[str, os.stat_result | OSError]] = Spread(lambda names: _remove_files(fd, names))
         try:
-            while self._empty_listed(fd, rel, contents, stuck):
-                pass  # a directory may hide entries from a listing while others leave it
+            removed = 1
+            while removed:  # a directory may hide entries from a listing while others leave it
+                removed = 0
+                for files, directories in _listed(fd, stuck):
+                    before = len(stuck)
+                    for name, result in remove(files):
+                        if isinstance(result, OSError):
+                            self._skip(name, rel, words(result), contents, stuck)
+                        elif contents is not None:
+                            self._count(result, contents.held)
+                    for name in directories:
+                        why = self._remove_directory(fd, name, _join(rel, name), contents)
+                        if why is not None:
+                            self._skip(name, rel, why, contents, stuck)
+                    removed += len(files) + len(directories) - (len(stuck) - before)
+                    self._progress(self.items)
+                    self._checkpoint()
         finally:
             os.close(fd)
 
-    def _empty_listed(self, fd: int, rel: str, contents: "_Contents | None", stuck: set[str]) -> int:
-        removed = 0
-        with os.scandir(fd) as entries:
-            for name in (entry.name for entry in entries if entry.name not in stuck):
-                path = name if rel == "." else f"{rel}/{name}"
-                try:
-                    why = self._remove(fd, name, path, contents)
-                except OSError as error:
-                    why = words(error)
-                if why is None:
-                    removed += 1
-                else:
-                    stuck.add(name)
-                    self.skipped.add(f"{rel}/{name}" if contents is None else contents.root.name(path), why, True)
-        return removed
+    def _skip(self, name: str, rel: str, why: str, contents: "_Contents | None", stuck: set[str]) -> None:
+        stuck.add(name)
+        path = _join(rel, name)
+        self.skipped.add(path if contents is None else contents.root.name(path), why, problem=True)
 
-    def _remove(self, fd: int, name: str, path: str, contents: "_Contents | None") -> str | None:
-        seen = os.lstat(name, dir_fd=fd)
-        if not stat.S_ISDIR(seen.st_mode):
-            os.unlink(name, dir_fd=fd)
-            if contents is not None:
-                self._count(seen, contents.held)
-            return None
+    def _remove_directory(self, fd: int, name: str, path: str, contents: "_Contents | None") -> str | None:
+        """Removes a directory of the trash; else why not."""
         if contents is not None and path not in contents.mirrored:
             return "it is a directory that was not taken on purpose; it stays in the trash"
-        self._empty(os.open(name, OPEN, dir_fd=fd), path, contents)
-        os.rmdir(name, dir_fd=fd)
+        try:
+            self._empty(os.open(name, OPEN, dir_fd=fd), path, contents)
+            os.rmdir(name, dir_fd=fd)
+        except OSError as error:
+            return words(error)
         return None
 
     def _count(self, seen: os.stat_result, held: frozenset[int]) -> None:
         self.items += 1
         if seen.st_nlink == 1 and seen.st_ino not in held:
             self.freed += seen.st_blocks * 512
-        if self.items % BATCH == 0:
-            self._progress(self.items)
-            self._checkpoint()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +136,35 @@ class _Contents:
     root: Root
     mirrored: frozenset[str]
     held: frozenset[int]
+
+
+def _listed(fd: int, stuck: set[str]) -> Iterator[tuple[list[str], list[str]]]:
+    """(files, directories) in an open directory, at most BATCH of both at a time."""
+    files: list[str] = []
+    directories: list[str] = []
+    with os.scandir(fd) as entries:
+        for entry in entries:
+            if entry.name not in stuck:
+                (directories if entry.is_dir(follow_symlinks=False) else files).append(entry.name)
+            if len(files) + len(directories) == BATCH:
+                yield files, directories
+                files, directories = [], []
+    if files or directories:
+        yield files, directories
+
+
+def _remove_files(fd: int, names: Sequence[str]) -> list[tuple[str, os.stat_result | OSError]]:
+    """Removes names; how their files were, or why they stay."""
+    results: list[tuple[str, os.stat_result | OSError]] = []
+    for name in names:
+        try:
+            seen = os.lstat(name, dir_fd=fd)
+            os.unlink(name, dir_fd=fd)
+            results.append((name, seen))
+        except OSError as error:
+            results.append((name, error))
+    return results
+
+
+def _join(rel: str, name: str) -> str:
+    return name if rel == "." else f"{rel}/{name}"

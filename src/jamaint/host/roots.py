@@ -18,6 +18,7 @@ from jamaint.host import syscalls
 from jamaint.host.skipped import words
 
 _PASS = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC  # asking for a directory would trigger an automount
 _READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _ACL = "system.posix_acl_access"
 
@@ -83,11 +84,13 @@ class Root:
     def look_in(self, parent_fd: int, name: str) -> tuple[int, os.stat_result]:
         """Opens a directory in an open one, for passing through. Raises NotEntered with the reason."""
         try:
-            fd = os.open(name, _PASS, dir_fd=parent_fd)
+            fd = os.open(name, _LOOK, dir_fd=parent_fd)
         except OSError as error:
             raise _not_entered(error) from None
         try:
             seen = os.fstat(fd)
+            if not stat.S_ISDIR(seen.st_mode):
+                raise NotEntered("it is a link or no directory any more")
             if seen.st_dev != self.stat.st_dev or syscalls.mount_id(fd) != self.mount:
                 raise NotEntered("another file system is mounted there")
             risk = _risk(fd, seen, above=False)
@@ -209,6 +212,4 @@ def _user(uid: int) -> str:
 def _not_entered(error: OSError) -> NotEntered:
     if error.errno == errno.ENOENT:
         return NotEntered("it is no longer there", missing=True)
-    if error.errno in (errno.ENOTDIR, errno.ELOOP):
-        return NotEntered("it is a link or no directory any more")
     return NotEntered(words(error), failed=True)

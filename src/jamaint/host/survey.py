@@ -1,10 +1,11 @@
 """Survey: looks once through all roots of a task and sorts the files it meets into what is to be done with them."""
 
 import os
+import stat
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from jamaint.host.globs import Globs, exclusion, split_root
+from jamaint.host.globs import Globs, exclusion, is_glob, split_root
 from jamaint.host.openfiles import OpenFiles
 from jamaint.host.roots import Root, RootRefused, open_root
 from jamaint.host.skipped import Skipped
@@ -88,6 +89,7 @@ def survey(
     for path in sorted(globs):
         try:
             with open_root(path) as root:
+                _note_directories(root, globs[path], skipped)
                 deeper = [f"{other}/{rest}" for other in globs if other.startswith(path + "/") for rest in globs[other]]
                 rules = Rules(
                     Globs(globs[path]),
@@ -144,6 +146,18 @@ def _look(
         batches.add(rel, name, seen)
     found.oldest, found.newest = oldest, newest
     return found
+
+
+def _note_directories(root: Root, patterns: Sequence[str], skipped: Skipped) -> None:
+    """Tells of plain paths that are directories: only files are meant, so nothing would ever be done there."""
+    for name in patterns:
+        try:
+            is_directory = not is_glob(name) and stat.S_ISDIR(os.lstat(name, dir_fd=root.fd).st_mode)
+        except OSError:
+            continue
+        if is_directory:
+            path = root.name(".", name)
+            skipped.add(path, f"it is a directory; name the files in it, as {path}/*.log", problem=True)
 
 
 def _from_root(exclude: Sequence[str], path: str) -> Sequence[str]:

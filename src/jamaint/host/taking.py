@@ -12,6 +12,7 @@ from jamaint.host import syscalls
 from jamaint.host.globs import OURS
 from jamaint.host.roots import NotEntered, Place, Root, readable
 from jamaint.host.skipped import STOPS_EVERYTHING, Skipped, why_not, words
+from jamaint.host.spread import Spread
 
 HALF_FILE, HALF_DIRECTORY = "half", "half-directory"
 """What is not yet linked or renamed to where it belongs; only a kill leaves one behind."""
@@ -145,28 +146,44 @@ class Direct:
     def __init__(self, root: Root) -> None:
         self.root = root
         self._changed: set[str] = set()
+        self._remove: Spread[tuple[str, int], tuple[str, os.stat_result | str | OSError]] = Spread(self._remove_some)
+        self._here: Place | None = None
+        self._writers: Mapping[int, int] = {}
 
     def take(self, place: Place, names: Sequence[str], prints: Sequence[int], ledger: Ledger) -> list[str]:
         """See WayOut."""
         self._changed.add(place.rel)
+        self._here, self._writers = place, ledger.held.writers
         left: list[str] = []
-        writers, skipped = ledger.held.writers, ledger.skipped
-        for name, mark in zip(names, prints, strict=True):
-            try:
-                seen = os.lstat(name, dir_fd=place.fd)
-                if hash((seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)) != mark:
-                    skipped.add(self.root.name(place.rel, name), CHANGED)
-                    left.append(name)
-                elif seen.st_ino in writers:
-                    skipped.add(self.root.name(place.rel, name), held_by(writers[seen.st_ino]))
-                    left.append(name)
-                else:
-                    os.unlink(name, dir_fd=place.fd)
-                    ledger.taken.add(seen, ledger.held.any)
-            except OSError as error:
-                left.append(name)
-                note_error(error, self.root, place, name, skipped)
+        for name, result in self._remove(list(zip(names, prints, strict=True))):
+            if isinstance(result, os.stat_result):
+                ledger.taken.add(result, ledger.held.any)
+                continue
+            left.append(name)
+            if isinstance(result, str):
+                ledger.skipped.add(self.root.name(place.rel, name), result)
+            else:
+                note_error(result, self.root, place, name, ledger.skipped)
         return left
+
+    def _remove_some(self, files: Sequence[tuple[str, int]]) -> list[tuple[str, os.stat_result | str | OSError]]:
+        """Removes those that still are what was judged; how they were, or why they stay."""
+        assert self._here is not None
+        fd, writers = self._here.fd, self._writers
+        results: list[tuple[str, os.stat_result | str | OSError]] = []
+        for name, mark in files:
+            try:
+                seen = os.lstat(name, dir_fd=fd)
+                if hash((seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)) != mark:
+                    results.append((name, CHANGED))
+                elif seen.st_ino in writers:
+                    results.append((name, held_by(writers[seen.st_ino])))
+                else:
+                    os.unlink(name, dir_fd=fd)
+                    results.append((name, seen))
+            except OSError as error:
+                results.append((name, error))
+        return results
 
     def half(self, place: Place) -> Half:
         """See WayOut."""

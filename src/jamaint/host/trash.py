@@ -225,6 +225,8 @@ class Trash:
 
 def open_private(parent: int, name: str, root: Root) -> int | None:
     """Opens a directory of the trash; None when it is not there. Raises RootRefused when it is not ours alone."""
+    if "/" in name or name in ("", ".", ".."):  # names of executions and steps come from outside
+        raise RootRefused(root.path, _not_ours(root, name, "it has no name of its own"), "unsafe")
     try:
         fd = os.open(name, OPEN | os.O_NOATIME, dir_fd=parent)
     except FileNotFoundError:
@@ -263,8 +265,9 @@ def _make_step(root: Root, execution: str, step: str) -> int:
 
 
 def _make_private(parent: int, name: str, root: Root) -> int:
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(name, 0o700, dir_fd=parent)
+    if "/" not in name:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, 0o700, dir_fd=parent)
     fd = open_private(parent, name, root)
     if fd is None:
         raise FileNotFoundError(errno.ENOENT, "removed while it was opened", name)

@@ -109,3 +109,12 @@ async def test_lines_that_are_no_orders_are_answered_with_failures(execution: st
     worker.send(b'{"do":"cancel"}\n{"do":"plan"}\n')
     assert worker.line()["is"] == "plan"
     assert worker.close()[0] == 0
+
+
+async def test_a_cancel_while_nothing_is_under_way_is_not_one_of_what_comes_next(execution: str) -> None:
+    worker = Alone(shell(execution, "true"))
+    worker.send(b'{"do":"plan"}\n')
+    step = worker.line()["steps"][0]
+    worker.send(b'{"do":"cancel"}\n' + dialogue.line({"do": "run", "step": step}))
+    assert worker.line()["is"] == "done"
+    assert worker.close() == (0, b"")

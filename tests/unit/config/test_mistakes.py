@@ -76,3 +76,10 @@ def test_a_ring_of_thousands(mistakes):
     tasks = [f"  t{n}: {{ executor: noop, dependencies: [{{ task: t{(n + 1) % 3000} }}] }}\n" for n in range(3000)]
     (line,) = mistakes(f"tasks:\n{''.join(tasks)}")
     assert line.endswith("-> t2999 -> t0")
+
+
+def test_a_directory_that_holds_the_state(mistakes):
+    (line,) = mistakes(logs("/srv/a/b"), JAMAINT_STATE_DIR="/srv/a/b/c")
+    assert line.endswith("/srv/a, which is or holds the daemon's own state (/srv/a/b/c): name another one")
+    (line,) = mistakes(logs("/srv/a/b/c/postgres/data/log/*"), JAMAINT_STATE_DIR="/srv/a/b/c")
+    assert line.endswith("where a database keeps its files: name another directory")

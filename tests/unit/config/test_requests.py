@@ -265,3 +265,93 @@ def test_whatever_comes_is_a_task_or_a_problem_that_can_be_shown(value):
         assert problem.data["mistakes"]
         assert "\x1b" not in problem.message
         assert len(problem.message) < 20_000
+
+
+FULL = {
+    "name": "x",
+    "description": "d",
+    "type": "cleanup",
+    "category": "logs",
+    "executor": "logs.cleanup",
+    "priority": "low",
+    "enabled": True,
+    "schedule": {"cron": "0 2 * * *", "timezone": "UTC"},
+    "timeout": "30m",
+    "on_window_end": "finish",
+    "config": {
+        "log_paths": ["/srv/uploads/tmp/*.log"],
+        "retention_days": 3,
+        "exclude": ["a"],
+        "compress_logs": {"algorithm": "gzip", "older_than": "1d"},
+        "archive_logs": {"directory": "/srv/uploads/tmp/a", "older_than": "1d"},
+        "user": "www-data",
+    },
+    "dependencies": [{"task": "backup", "state": "completed", "within": "1h"}],
+    "conditions": [{"disk_free": {"path": "/srv/uploads/tmp", "min": "5%"}}, {"load_average": {"max": 8}}],
+    "rollback": {"enabled": True, "auto_rollback": False},
+    "mass_deletion": {"share": "25%", "items": 50},
+    "notifications": {"on": ["failed"], "channels": ["ops"]},
+}
+RUN = {
+    "name": "x",
+    "type": "custom",
+    "config": {
+        "command": "reindex",
+        "rollback_command": "restore",
+        "user": "www-data",
+        "working_directory": "/srv/uploads/tmp",
+        "success_exit_codes": [0],
+    },
+    "schedule": {"every": "1h"},
+}
+
+
+def paths_in(value, at=()):
+    if isinstance(value, dict):
+        return [at, *(path for key, item in value.items() for path in paths_in(item, (*at, key)))]
+    if isinstance(value, list):
+        return [at, *(path for index, item in enumerate(value) for path in paths_in(item, (*at, index)))]
+    return [at]
+
+
+def with_value(value, path, new):
+    if not path:
+        return new
+    if isinstance(value, list):
+        return [with_value(item, path[1:], new) if index == path[0] else item for index, item in enumerate(value)]
+    return {key: with_value(item, path[1:], new) if key == path[0] else item for key, item in value.items()}
+
+
+@pytest.mark.parametrize("given", [FULL, RUN])
+@pytest.mark.parametrize(
+    "hostile",
+    ["\x1b[2J", "x" * 100_000, "9" * 5000, "9" * 5000 + "\x1bd", "\n", {"\x1b": 1}, ["\x1b"], [[]], -1, 1e300],
+)
+def test_a_hostile_value_anywhere_is_refused_in_words_that_can_be_shown(given, hostile):
+    assert parse_task(given, origin="api", grants=GRANTS, known=KNOWN).name == "x"
+    for path in paths_in(given)[1:]:
+        value = with_value(given, path, hostile)
+        try:
+            taken = parse_task(value, origin="api", grants=GRANTS, known=KNOWN)
+        except Problem as refused:
+            said = refused.message
+        else:
+            # Free text, and a load that is never reached.
+            assert path[-1] in ("description", "exclude", "on", 0, "max"), path
+            said = taken.name
+        assert said.isprintable(), path
+        assert len(said) < 2000, path
+
+
+def test_what_a_configuration_knows(loading):
+    config = loading(
+        "grants: { commands: { reindex: [/bin/x] } }\n"
+        "windows: { nightly: { schedule: { cron: '@daily' }, duration: 5, timezone: UTC } }\n"
+        "tasks: { first: { executor: noop, dependencies: [{ task: second }] }, second: { executor: noop } }\n"
+    )
+    known = Known.of(config, config.tasks, config.windows)
+    given = {**command(), "schedule": {"window": "nightly"}, "dependencies": [{"task": "first"}]}
+    assert task(config.grants, known, **given).config["command"] == ["/bin/x"]
+    (mistake,) = refusal(None, known, name="second", executor="noop", dependencies=[{"task": "first"}]).data["mistakes"]
+    assert mistake["problem"].endswith("second -> first -> second")
+    assert "there are first, second" in refusal(None, known, executor="noop", dependencies=[{"task": "z"}]).message

@@ -7,19 +7,18 @@ from itertools import islice
 from zoneinfo import ZoneInfo
 
 import pytest
-from core.zonewalk import CHANGES, DAYS, Cron, due, next_of, walk
 from cronsim import CronSim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.examples import SECOND, utc
+from core.zonewalk import CHANGES, DAYS, Cron, due, next_of, walk
 from jamaint.core import recurrence
 from jamaint.core.recurrence import ALIASES, Schedule, check_cron, next_after
 
-SECOND = timedelta(seconds=1)
 NEW_YORK, BERLIN, DUBLIN = "America/New_York", "Europe/Berlin", "Europe/Dublin"
 LORD_HOWE, CHATHAM, APIA = "Australia/Lord_Howe", "Pacific/Chatham", "Pacific/Apia"
 SAO_PAULO, JAKARTA = "America/Sao_Paulo", "Asia/Jakarta"
-
 
 
 def following(schedule: Schedule, moment: datetime) -> Iterator[datetime]:

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from core.examples import SECOND, utc, window
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.examples import SECOND, utc, window
 from jamaint.core.recurrence import Schedule, next_after
 from jamaint.core.windows import Opening, Window, next_opening, opening_at
 

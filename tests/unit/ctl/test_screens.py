@@ -190,7 +190,7 @@ def test_an_ending_says_what_was_done_and_what_to_type_next() -> None:
         "  cleanup  completed  12 s  120 files  3.0 GiB  freed 1.0 GiB, 2.0 GiB on purge, 101 skipped",
         "  skipped  /var/log/a  is a symbolic link",
         "  … and 100 more skipped; --json names the first hundred of a step",
-        "  freed 1.0 GiB now, 2.0 GiB more on purge (Tue 2026-12-01 09:00 WIB)",
+        "  freed 1.0 GiB now, the purge on Tue 2026-12-01 09:00 WIB frees 2.0 GiB",
         "  to undo it:    jamaintctl rollback a1b2c3d4",
     ]
     assert summary.ending(FAILED, LOOK) == [
@@ -204,7 +204,7 @@ def test_an_ending_says_what_was_done_and_what_to_type_next() -> None:
 
 def test_what_takes_more_space_for_now_does_not_say_that_it_freed_less_than_nothing() -> None:
     shown = summary.ending({**COMPLETED, "metrics": {"freed_space": -GIB, "freed_on_purge": 2 * GIB}}, LOOK)
-    assert "  took 1.0 GiB now, 2.0 GiB more on purge (Tue 2026-12-01 09:00 WIB)" in shown
+    assert "  took 1.0 GiB now, the purge on Tue 2026-12-01 09:00 WIB frees 2.0 GiB" in shown
     assert not any("took" in text or "freed" in text for text in summary.ending({**FAILED, "metrics": {}}, LOOK))
 
 
@@ -232,7 +232,7 @@ def test_details_of_an_execution() -> None:
         "started       2026-11-24 08:47:00 WIB",
         "ended         2026-11-24 08:48:00 WIB",
         "took          1 min",
-        "space         freed 1.0 GiB now, 2.0 GiB more on purge (Tue 2026-12-01 09:00 WIB)",
+        "space         freed 1.0 GiB now, the purge on Tue 2026-12-01 09:00 WIB frees 2.0 GiB",
         "way back      open, 2.0 GiB kept, until Tue 2026-12-01 09:00 WIB (in 7 d)",
         "",
         "STEPS",
@@ -254,6 +254,8 @@ def test_the_live_line() -> None:
     assert line(RUNNING, Look(NOW, 80)) == drawn
     unknown = {**RUNNING, "eta": None, "progress": {"step": "analysis", "done": 1204, "total": None, "unit": "items"}}
     assert line(unknown, Look(NOW, 80)) == "app-logs  analysis  1,204 items  41 s gone"
+    silent = execution("running", started_at="2026-11-24T02:00:10Z", steps=[{"name": "command", "status": "running"}])
+    assert line(silent, Look(NOW, 80)) == "app-logs  command  3 s gone"
     assert line(RUNNING, Look(NOW, 80, unicode=False)).count("#") == 8
     for width in range(2, 90):
         assert wide(line(RUNNING, Look(NOW, width))) < width

@@ -395,8 +395,3 @@ def test_a_step_without_a_way_back_has_nothing_to_undo_or_purge(work: Work) -> N
     (step,) = executor.plan().steps
     assert executor.undo(step, dry_run=False) == {"restored": 0, "removed": 0, "kept": [], "problems": []}
     assert executor.purge(step) == {"freed_space": 0, "items": 0}
-
-
-def test_noop_has_no_steps(work: Work) -> None:
-    executor = EXECUTORS["noop"](work, Listener())
-    assert executor.plan().steps == ()

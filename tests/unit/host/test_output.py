@@ -2,6 +2,7 @@
 
 import os
 import threading
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -89,6 +90,19 @@ def test_of_more_the_first_and_the_last_part_come_with_what_is_left_out_between(
     assert TAIL_BYTES - 10 < 10 * len(tail) <= TAIL_BYTES
     assert output.bytes == len(written) == HEAD_BYTES + output.omitted_bytes + 10 * len(tail)
     assert output.lines == 500_000
+
+
+def test_memory_does_not_grow_with_what_is_written() -> None:
+    pipe = Pipe(lambda line: None)
+    tracemalloc.start()
+    try:
+        for _ in range(64):
+            pipe.write(b"x" * (1 << 20))
+        pipe.finish()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 6 * HEAD_BYTES
 
 
 def test_the_last_line_needs_no_newline() -> None:

@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, Command] = {
     "window.update": Command("admin", True, windows.update),
     "window.delete": Command("admin", True, windows.delete),
     "policy.list": Command("viewer", False, overview.policies),
+    "policy.get": Command("viewer", False, overview.policy),
     "execution.start": Command("operator", True, executions.start),
     "execution.list": Command("viewer", False, executions.listed),
     "execution.get": Command("viewer", False, executions.get),

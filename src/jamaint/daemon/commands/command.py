@@ -9,6 +9,7 @@ from jamaint.core.executions import Execution
 from jamaint.daemon.background import Pending
 from jamaint.daemon.current import Current
 from jamaint.daemon.definitions import Definitions
+from jamaint.daemon.history import History
 from jamaint.daemon.observer import Observer, Subscription
 from jamaint.daemon.recorder import Recorder
 from jamaint.daemon.rollbacks import Rollbacks
@@ -35,6 +36,7 @@ class Daemon:
     postgres: Postgres
     current: Current
     observer: Observer
+    history: History
     now: Callable[[], datetime]
     started_at: datetime
     reload: Callable[[], Awaitable[dict[str, Any]]]

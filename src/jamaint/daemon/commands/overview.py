@@ -1,5 +1,6 @@
 """How everything stands: status, events, the audit log."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -7,8 +8,8 @@ from jamaint.core.executions import Execution, State
 from jamaint.core.windows import Opening, next_opening
 from jamaint.daemon import views
 from jamaint.daemon.commands.command import Call, Daemon, Stream, ask, execution_of, limit_of, moment_of, take
-from jamaint.errors import Problem
-from jamaint.store import audit, executions
+from jamaint.errors import INVALID_PARAMS, Problem, not_found
+from jamaint.store import audit
 from jamaint.wire import dumps, loads
 
 RECENT = 10
@@ -20,7 +21,7 @@ async def status(daemon: Daemon, call: Call) -> dict[str, Any]:
     live = daemon.current.all()
     running = [execution for execution in live if execution.status is State.RUNNING]
     queued = [execution for execution in live if execution.status is State.SCHEDULED]
-    recent, totals = await _history(daemon)
+    recent, totals = await daemon.history.past(daemon.now())
     openings = sorted(daemon.scheduler.openings.values(), key=lambda opening: opening.end)
     current = [views.opening(opening, daemon.scheduler.running_in(opening.window.name)) for opening in openings]
     alerts = _alerts(daemon, recent)
@@ -48,14 +49,20 @@ async def status(daemon: Daemon, call: Call) -> dict[str, Any]:
 
 async def policies(_daemon: Daemon, call: Call) -> dict[str, Any]:
     """This version carries out no policies, so there are none: a configuration that names one is refused."""
-    take(call)
+    take(call, limit=int, cursor=str)
     return {"items": [], "next_cursor": None}
+
+
+async def policy(_daemon: Daemon, call: Call) -> dict[str, Any]:
+    """There is none of that name: see `policies`."""
+    (name,) = take(call, policy_=str)
+    raise not_found("policy", name)
 
 
 async def alerts(daemon: Daemon, call: Call) -> dict[str, Any]:
     """What needs somebody's attention."""
     take(call)
-    recent, _ = await _history(daemon)
+    recent, _ = await daemon.history.past(daemon.now())
     return {"items": _alerts(daemon, recent), "next_cursor": None}
 
 
@@ -103,17 +110,6 @@ def service_state(daemon: Daemon) -> dict[str, Any]:
     return daemon.configuration() | {"started_at": views.time(daemon.started_at)}
 
 
-async def _history(daemon: Daemon) -> tuple[list[Execution], dict[str, int]]:
-    """Recent executions and the last day's totals; empty while the database is away, which the status tells."""
-    try:
-        recent = await ask(daemon, executions.page, limit=RECENT * 2)
-        totals = await ask(daemon, executions.totals, daemon.now() - timedelta(days=1))
-    except Problem:
-        return [], {}
-    ended = [execution for execution in recent if execution.status not in (State.RUNNING, State.SCHEDULED)]
-    return ended[:RECENT], totals
-
-
 def _overall(running: bool, open_window: bool, alerts: bool) -> str:
     if alerts:
         return "issues"
@@ -122,7 +118,7 @@ def _overall(running: bool, open_window: bool, alerts: bool) -> str:
     return "maintenance" if open_window else "healthy"
 
 
-def _alerts(daemon: Daemon, recent: list[Execution]) -> list[dict[str, Any]]:
+def _alerts(daemon: Daemon, recent: Sequence[Execution]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     if daemon.recorder.away is not None:
         found.append({"kind": "database_away", "severity": "critical", "message": daemon.recorder.away})

@@ -137,12 +137,14 @@ async def _put(daemon: Daemon, call: Call, task: Task) -> dict[str, Any]:
 
 
 def _view(daemon: Daemon, task: Task) -> dict[str, Any]:
-    return views.task(
+    last = daemon.scheduler.last_ended(task.name)
+    shown = views.task(
         task,
         enabled=task.enabled,
         paused_until=daemon.definitions.paused_until(task.name),
         next_due=daemon.scheduler.next_due(task.name),
     )
+    return shown | {"last_execution": None if last is None else views.execution(last)}
 
 
 def _verdict(live: list[Any], verdicts: set[str]) -> str:

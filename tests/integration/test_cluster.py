@@ -1,0 +1,457 @@
+"""The embedded PostgreSQL with real servers: made, restarted, killed, left behind, and refused."""
+
+# ruff: noqa: ASYNC220, ASYNC230, ASYNC240 nothing else runs in these tests that a short wait could hold up
+
+import contextlib
+import glob
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+import trio
+
+from jamaint.errors import Problem
+from jamaint.host import cluster as cluster_module
+from jamaint.host import postgres_programs
+from jamaint.host.accounts import find_account, own_account
+from jamaint.host.cluster import Cluster
+from postgres import on_connection, short_directory
+
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
+
+
+class Told:
+    """What the cluster logs, and waiting for it. Also called from the thread that prepares."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._token = trio.lowlevel.current_trio_token()
+        self._more = trio.Event()
+        self.log = structlog.wrap_logger(
+            self, processors=[self._take], wrapper_class=structlog.make_filtering_bound_logger(0)
+        )
+
+    def _take(self, _logger: object, level: str, event: Any) -> Any:
+        self.lines.append(f"{level} {event}")
+        self._token.run_sync_soon(self._wake)
+        raise structlog.DropEvent
+
+    def _wake(self) -> None:
+        self._more.set()
+        self._more = trio.Event()
+
+    async def wait_for(self, text: str, times: int = 1) -> None:
+        """The limit only ends a test that would hang for ever."""
+        with trio.fail_after(120):
+            while self.count(text) < times:
+                await self._more.wait()
+
+    def count(self, text: str) -> int:
+        return sum(text in line for line in self.lines)
+
+
+class Place:
+    """A state directory, and the clusters that are started on it one after the other."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self.told: Told
+        self.cluster: Cluster
+
+    @contextlib.asynccontextmanager
+    async def running(self, binaries: str | None = None, **options: Any) -> AsyncIterator[str]:
+        self.told = Told()
+        self.cluster = Cluster(
+            self.directory, self.directory, binaries, log=self.told.log, **{"fast_unsafe": True, **options}
+        )
+        async with trio.open_nursery() as nursery:
+            yield await nursery.start(self.cluster.supervise)
+            nursery.cancel_scope.cancel()
+
+    async def refusal(self, binaries: str | None = None) -> str:
+        """The Problem that a start ends with."""
+        with pytest.raises(ExceptionGroup) as caught:
+            async with self.running(binaries):
+                pytest.fail("it started")
+        [problem] = caught.value.exceptions
+        assert isinstance(problem, Problem), problem
+        return problem.message
+
+    @property
+    def data(self) -> str:
+        return f"{self.directory}/postgres/data"
+
+    @property
+    def up(self) -> int:
+        assert self.cluster.pid is not None
+        return self.cluster.pid
+
+
+@pytest.fixture
+def empty_place() -> Iterator[Place]:
+    """Where no cluster was ever made."""
+    with short_directory() as directory:
+        yield Place(directory)
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[str]:
+    """The state directory of a cluster that was made and stopped."""
+    with short_directory() as directory:
+        trio.run(_make, directory)
+        yield directory
+
+
+async def _make(directory: str) -> None:
+    async with Place(directory).running():
+        pass
+
+
+@pytest.fixture
+def place(made: str) -> Iterator[Place]:
+    """Where a cluster is, without the second that making one takes."""
+    with short_directory() as directory:
+        subprocess.run(["cp", "-a", f"{made}/postgres", directory], check=True)
+        yield Place(directory)
+
+
+async def ask(dsn: str, sql: str) -> Any:
+    """The first value of the answer."""
+    return await trio.to_thread.run_sync(on_connection, dsn, lambda connection: connection.fetchval(sql))
+
+
+async def keep_a_note(dsn: str) -> None:
+    """Durable against a kill, which only loses what a commit has not waited for."""
+    durable = f"{dsn}&synchronous_commit=on"
+    await ask(durable, "CREATE TABLE notes (text text)")
+    await ask(durable, "INSERT INTO notes VALUES ('kept')")
+
+
+async def ended(pid: int) -> None:
+    """Waits until a process that is not our child has ended."""
+    with contextlib.suppress(ProcessLookupError), trio.fail_after(120):
+        fd = os.pidfd_open(pid)
+        try:
+            await trio.lowlevel.wait_readable(fd)
+        finally:
+            os.close(fd)
+
+
+def working_directories() -> list[str]:
+    found = []
+    for link in glob.glob("/proc/[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            found.append(os.readlink(link))
+    return found
+
+
+async def test_a_first_start_a_stop_and_another_start(empty_place: Place) -> None:
+    place = empty_place
+    async with place.running(fast_unsafe=False) as dsn:
+        assert dsn == place.cluster.dsn
+        assert await ask(dsn, "SELECT current_user || ' ' || current_database()") == "jamaint jamaint"
+        assert await ask(dsn, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+        assert (
+            await ask(dsn, "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = 'jamaint'") == "UTF8"
+        )
+        for name, value in {
+            "listen_addresses": "",
+            "fsync": "on",
+            "synchronous_commit": "on",
+            "full_page_writes": "on",
+            "data_checksums": "on",
+            "jit": "off",
+            "max_connections": "20",
+            "autovacuum": "on",
+            "TimeZone": "UTC",
+        }.items():
+            assert await ask(dsn, f"SELECT current_setting('{name}')") == value
+        await keep_a_note(dsn)
+        first = place.up
+    assert place.cluster.pid is None
+    assert not os.path.exists(f"/proc/{first}")
+    assert place.data not in working_directories()
+    async with place.running(fast_unsafe=False) as dsn:
+        assert await ask(dsn, "SELECT text FROM notes") == "kept"
+        assert place.told.count("made a cluster") == 0
+
+
+async def test_nobody_else_is_let_in(place: Place) -> None:
+    async with place.running() as dsn:
+        sockets = f"{place.directory}/pg"
+        assert stat.S_IMODE(os.stat(sockets).st_mode) == 0o700
+        assert os.stat(sockets).st_uid == os.stat(place.data).st_uid
+        for user in ("postgres", "root", "nobody"):
+            with pytest.raises(Exception, match=r"no pg_hba\.conf entry"):
+                await ask(dsn.replace("jamaint@", f"{user}@"), "SELECT 1")
+
+
+@AS_ROOT
+async def test_root_runs_it_as_somebody_else(empty_place: Place) -> None:
+    place = empty_place
+    before = os.stat(place.directory)
+    async with place.running():
+        owner = os.stat(f"/proc/{place.up}").st_uid
+        assert owner not in (0, None)
+        assert os.stat(place.data).st_uid == owner
+        assert os.stat(f"{place.directory}/postgres").st_uid == 0
+        assert "\nGroups:\t \n" in Path(f"/proc/{place.up}/status").read_text()
+    assert os.stat(place.directory).st_mode == before.st_mode
+
+
+async def test_a_killed_server_comes_back_with_its_data(place: Place) -> None:
+    async with place.running() as dsn:
+        await keep_a_note(dsn)
+        for times in (2, 3):
+            first = place.up
+            os.kill(first, signal.SIGKILL)
+            await place.told.wait_for("the embedded PostgreSQL is up", times)
+            assert place.up != first
+            assert await ask(dsn, "SELECT text FROM notes") == "kept"
+        assert place.told.count("it was ended by SIGKILL") == 2
+
+
+async def test_a_server_that_does_not_stop_is_made_to(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_module, "_FAST_SECONDS", 0.01)
+    monkeypatch.setattr(cluster_module, "_QUIT_SECONDS", 0.01)
+    async with place.running():
+        first = place.up
+        os.kill(first, signal.SIGSTOP)
+    assert not os.path.exists(f"/proc/{first}")
+    async with place.running() as dsn:
+        assert await ask(dsn, "SELECT 1") == 1
+
+
+_DAEMON = """
+import sys, structlog, trio
+from jamaint.host.cluster import Cluster
+
+async def main():
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    cluster = Cluster(sys.argv[1], sys.argv[1], sys.argv[2] or None, log=structlog.get_logger(), fast_unsafe=True)
+    async with trio.open_nursery() as nursery:
+        print(await nursery.start(cluster.supervise), cluster.pid, flush=True)
+        await trio.sleep_forever()
+
+trio.run(main)
+"""
+
+
+@contextlib.contextmanager
+def daemon(place: Place, binaries: str = "") -> Iterator[subprocess.Popen[str]]:
+    """A daemon's process with a cluster, killed at the end of the block."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _DAEMON, place.directory, binaries],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def say(process: subprocess.Popen[str]) -> list[str]:
+    assert process.stdout is not None
+    return process.stdout.readline().split()
+
+
+async def test_what_a_killed_daemon_has_left_is_ended_first(place: Place) -> None:
+    with daemon(place) as process:
+        dsn, pid = await trio.to_thread.run_sync(say, process)
+        await keep_a_note(dsn)
+    assert os.path.exists(f"/proc/{pid}"), "the server did not outlive its daemon, so this shows nothing"
+    async with place.running() as dsn:
+        await ended(int(pid))
+        assert place.told.count("ended a PostgreSQL that a killed daemon had left") == 1
+        assert place.up != int(pid)
+        assert await ask(dsn, "SELECT text FROM notes") == "kept"
+
+
+async def test_a_second_daemon_is_refused_and_harms_nothing(place: Place) -> None:
+    with daemon(place) as process:
+        dsn, pid = await trio.to_thread.run_sync(say, process)
+        message = await place.refusal()
+        assert f"another jamaintd (process {process.pid}) uses the state directory {place.directory}" in message
+        assert await ask(dsn, "SELECT 1") == 1
+        assert os.path.exists(f"/proc/{pid}")
+    async with place.running():
+        assert place.up != int(pid)
+
+
+async def test_a_number_that_another_process_has_got_since(place: Place) -> None:
+    async with place.running() as dsn:
+        await keep_a_note(dsn)
+        lock = Path(place.data, "postmaster.pid").read_text().splitlines(keepends=True)
+        socket_lock = Path(place.directory, "pg", ".s.PGSQL.5432.lock").read_text().splitlines(keepends=True)
+        owner = os.stat(place.data)
+    identity: dict[str, Any] = {} if owner.st_uid == os.geteuid() else {"user": owner.st_uid, "group": owner.st_gid}
+    bystander = subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, cwd="/", **identity)
+    assert bystander.stdin is not None
+    with bystander.stdin:
+        for path, lines in (
+            (Path(place.data, "postmaster.pid"), lock),
+            (Path(place.directory, "pg", ".s.PGSQL.5432.lock"), socket_lock),
+        ):
+            path.write_text("".join([f"{bystander.pid}\n", *lines[1:]]))
+            os.chown(path, owner.st_uid, owner.st_gid)
+        async with place.running() as dsn:
+            assert place.told.count("it is started again") == 0
+            assert await ask(dsn, "SELECT text FROM notes") == "kept"
+        assert bystander.poll() is None
+    assert bystander.wait() == 0
+
+
+def real_programs() -> postgres_programs.Programs:
+    return postgres_programs.find(None, None, own_account(), "/nonexistent")
+
+
+def wrapped_programs(place: Place, initdb: str) -> str:
+    """A directory with the real `postgres` and an `initdb` that is a script; $REAL is the real one."""
+    real = real_programs().directory
+    directory = Path(place.directory, "bin")
+    directory.mkdir(mode=0o755)
+    directory.chmod(0o755)
+    (directory / "postgres").symlink_to(f"{real}/postgres")
+    (directory / "initdb").write_text(f"#!/bin/sh\nREAL={real}/initdb\n{initdb}\n")
+    (directory / "initdb").chmod(0o755)
+    return str(directory)
+
+
+async def test_a_daemon_killed_in_the_middle_of_initdb(empty_place: Place) -> None:
+    place = empty_place
+    pipe = f"{place.directory}/pipe"
+    os.mkfifo(pipe)
+    os.chmod(pipe, 0o666)
+    # Half of a cluster is there when the first line is written to the pipe; then it waits to be killed.
+    script = f'mkdir "$2/base"; echo 15 > "$2/PG_VERSION"; exec 3<>{pipe}; echo half >&3; exec /bin/cat <&1 >&3'
+    with daemon(place, wrapped_programs(place, script)):
+        with open(pipe) as half:
+            assert await trio.to_thread.run_sync(half.readline) == "half\n"
+        [left] = glob.glob(f"{place.directory}/postgres/data.new-*")
+        assert os.path.exists(f"{left}/PG_VERSION")
+    assert not os.path.exists(place.data)
+    async with place.running() as dsn:
+        assert await ask(dsn, "SELECT current_database()") == "jamaint"
+    assert not glob.glob(f"{place.directory}/postgres/data.new-*")
+
+
+async def test_a_first_start_that_fails_is_tried_again(empty_place: Place) -> None:
+    place = empty_place
+    broken = Path(place.directory, "broken")
+    broken.touch()
+    script = f'test ! -e {broken} || {{ echo "No space left on device" >&2; exit 1; }}; exec $REAL "$@"'
+    async with place.running(wrapped_programs(place, script)) as dsn:
+        assert place.cluster.pid is None
+        assert place.told.count("could not be prepared") == 1
+        await place.told.wait_for("the embedded PostgreSQL is down")
+        assert place.told.count("No space left on device") >= 1
+        broken.unlink()
+        await place.told.wait_for("the embedded PostgreSQL is up")
+        assert await ask(dsn, "SELECT current_database()") == "jamaint"
+
+
+async def test_another_major_version_is_refused(place: Place) -> None:
+    async with place.running():
+        pass
+    version = Path(place.data, "PG_VERSION")
+    original = version.read_text()
+    version.write_text("12\n")
+    message = await place.refusal()
+    assert "is of PostgreSQL 12" in message
+    assert "pg_upgrade" in message
+    assert "dump and restore" in message
+    version.write_text(original)
+    async with place.running() as dsn:
+        assert await ask(dsn, "SELECT 1") == 1
+
+
+@AS_ROOT
+async def test_a_state_directory_that_is_closed_is_named(empty_place: Place) -> None:
+    place = empty_place
+    os.chmod(place.directory, 0o700)
+    message = await place.refusal()
+    assert f"{place.directory} is closed to that user" in message
+    assert stat.S_IMODE(os.stat(place.directory).st_mode) == 0o700
+
+
+async def test_a_socket_path_that_is_too_long_is_refused(empty_place: Place) -> None:
+    place = empty_place
+    place.directory += "/" + "x" * 90
+    assert "a socket's path may have 103" in await place.refusal()
+    assert not os.path.exists(place.directory)
+
+
+async def test_programs_that_were_replaced_on_disk(place: Place) -> None:
+    real = real_programs()
+    directory = f"{place.directory}/installed/bin"
+    if real.origin == "wheel":
+        shutil.copytree(os.path.dirname(real.directory), os.path.dirname(directory), symlinks=True)
+    else:  # Debian's find their other files by the path that they were built for
+        os.makedirs(directory)
+        for name in ("postgres", "initdb"):
+            shutil.copy(real.path(name), directory)
+        os.symlink(os.path.join(real.directory, "../lib"), f"{place.directory}/installed/lib")
+    async with place.running(directory) as dsn:
+        first = place.up
+        assert not place.cluster.restart_if_replaced()
+        shutil.copy(f"{directory}/postgres", f"{directory}/postgres.dpkg-new")
+        os.rename(f"{directory}/postgres.dpkg-new", f"{directory}/postgres")
+        assert place.cluster.restart_if_replaced()
+        await place.told.wait_for("the embedded PostgreSQL is up", times=2)
+        assert place.up != first
+        assert not place.cluster.restart_if_replaced()
+        assert await ask(dsn, "SELECT 1") == 1
+    assert not place.cluster.restart_if_replaced()
+
+
+def interpreter_of_others() -> str | None:
+    """A Python that an ordinary user can start and that can import what the daemon needs."""
+    account = find_account("nobody")
+    for candidate in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
+        path = os.pathsep.join(sys.path)
+        probe = ["/usr/bin/env", f"PYTHONPATH={path}", candidate, "-c", "import jamaint.host.cluster"]
+        if postgres_programs.runs(account, *probe):
+            return candidate
+    return None
+
+
+@AS_ROOT
+def test_an_ordinary_user_has_his_own(place: Place) -> None:
+    interpreter = interpreter_of_others()
+    if interpreter is None:
+        pytest.skip("no Python that the user nobody may start has this project's dependencies")
+    nobody = find_account("nobody")
+    os.mkdir(f"{place.directory}/home", 0o700)
+    os.chown(f"{place.directory}/home", nobody.uid, nobody.gid)
+    process = subprocess.Popen(
+        [interpreter, "-c", _DAEMON, f"{place.directory}/home", ""],
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd="/",
+        **postgres_programs.identity(nobody),
+    )
+    try:
+        dsn, pid = say(process)
+        assert os.stat(f"/proc/{pid}").st_uid == nobody.uid
+        assert stat.S_IMODE(os.stat(f"{place.directory}/home/postgres").st_mode) == 0o700
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=120)
+        assert process.stdout is not None
+        process.stdout.close()
+    assert not os.path.exists(f"/proc/{pid}")
+    assert dsn.startswith("postgresql://jamaint@/jamaint?host=")

@@ -1,0 +1,118 @@
+"""A crash loses nothing: the daemon is killed at every call that it makes to the store and the host, and started again."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jamaint.errors import Problem
+from postgres import short_directory
+from running import Daemon, client, daemon
+from treesnapshot import Entry, differences, snapshot
+
+CONFIG = """
+database: {{ dsn: "{dsn}" }}
+socket: {{ path: {directory}/sock }}
+state_dir: {directory}/state
+log: {{ format: text }}
+tasks:
+  app-logs:
+    type: cleanup
+    category: logs
+    config:
+      log_paths: ["{directory}/logs/app/*.log"]
+      retention_days: 30
+      compress_logs: {{ algorithm: gzip, older_than: 1d }}
+    rollback: {{ enabled: true, auto_rollback: true }}
+    mass_deletion: {{ share: 100%, items: 1000 }}
+"""
+AGES_DAYS = (0, 2, 5, 40, 50)
+CALLS_AT_MOST = 100
+
+
+@pytest.fixture
+def scene(database: str) -> Iterator[Path]:
+    """A directory with logs and a configuration."""
+    with short_directory() as directory:
+        logs = Path(directory, "logs", "app")
+        logs.mkdir(parents=True)
+        for days in AGES_DAYS:
+            file = logs / f"web-{days:02}.log"
+            file.write_text(f"a line of {days} days ago\n" * 1000)
+            os.utime(file, ns=(time.time_ns() - days * 86400 * 10**9,) * 2)
+        Path(directory, "jamaintd.yaml").write_text(CONFIG.format(dsn=database, directory=directory))
+        yield Path(directory)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_at_every_call(scene: Path, when: str) -> None:
+    before = snapshot(scene / "logs")
+    for number in range(1, CALLS_AT_MOST):
+        died = _run_with_knife(scene, f"{number}:{when}")
+        if number % 3 == 0:  # the next start is wounded too: a settlement that is cut short is settled in its turn
+            _start_with_knife(scene, f"{number % 23 + 1}:{when}")
+        _settle_and_compare(scene, before)
+        if not died:
+            assert number > 20, "the knife was never drawn"
+            return
+    raise AssertionError("the run makes more calls than were cut")
+
+
+def _run_with_knife(scene: Path, knife: str) -> bool:
+    """Runs the task in a daemon that dies at a call; False if it lived to the end."""
+    wounded = Daemon(scene / "jamaintd.yaml", knife=knife)
+    try:
+        if wounded.wait_ready():
+            with client(scene / "sock") as caller:
+                caller.run("app-logs")
+            wounded.stop()
+            return wounded.process.returncode != 0
+    except (EOFError, ConnectionError, FileNotFoundError):
+        pass  # it died while we talked
+    finally:
+        wounded.wait()
+    return True
+
+
+def _start_with_knife(scene: Path, knife: str) -> None:
+    wounded = Daemon(scene / "jamaintd.yaml", knife=knife)
+    if wounded.wait_ready():
+        wounded.stop()
+    wounded.wait()
+
+
+def _settle_and_compare(scene: Path, before: dict[bytes, Entry]) -> None:
+    with daemon(scene / "jamaintd.yaml"), client(scene / "sock") as caller:
+        for execution in _executions(caller):
+            assert execution["status"] in ("completed", "failed", "rolled_back", "cancelled"), execution
+            assert execution["completed_at"] is not None
+            if execution["status"] == "completed":
+                assert not differences_of_content(before, scene)
+            _roll_back_what_is_open(caller, execution)
+        assert differences(before, snapshot(scene / "logs")) == []
+
+
+def differences_of_content(before: dict[bytes, Entry], scene: Path) -> list[str]:
+    """Logs that are in the tree in no form: gone without a place in the trash."""
+    kept = {os.path.basename(name).split(b".log")[0] for name in snapshot(scene / "logs")}
+    return [name.decode() for name in before if name.endswith(b".log") and os.path.basename(name)[:-4] not in kept]
+
+
+def _executions(caller: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = caller.call("execution.list")["items"]
+    return found
+
+
+def _roll_back_what_is_open(caller: Any, execution: dict[str, Any]) -> None:
+    point = execution["rollback_point"]
+    if point is None or point["status"] not in ("open", "incomplete"):
+        return
+    try:
+        result = caller.call("execution.rollback", execution=execution["id"])
+    except Problem as problem:
+        raise AssertionError(f"{execution['id']}: {problem}") from problem
+    assert result["kept"] == [], result
+    assert result["problems"] == [], result

@@ -1,0 +1,584 @@
+"""What starts, what waits and why, what is given up: each guard by examples, the whole by what must always hold."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from core.examples import HOUR, MINUTE, NOON, SECOND, execution, task, window
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jamaint.core.conditions import Facts
+from jamaint.core.executions import Execution, State
+from jamaint.core.scheduling import (
+    CONDITION_RETRY_SECONDS,
+    Agenda,
+    Occupied,
+    Snapshot,
+    Verdict,
+    Waiting,
+    decide,
+    explain,
+    order,
+)
+from jamaint.core.tasks import PRIORITIES, Condition, Dependency, Task
+from jamaint.core.windows import Opening, Window
+
+BY_HAND = {"trigger": "request"}
+IN_NIGHT = {"window_name": "night"}
+CALM = Condition("load_average", {"max": 2.0})
+
+
+def waiting(name: str = "cleanup", ident: str = "e1", *, paused_until: Any = None, **changes: Any) -> Waiting:
+    """An execution that waits; what the task has other than usual goes with `task=`."""
+    its_task = changes.pop("task", None) or task(name)
+    return Waiting(execution(ident, task_name=its_task.name, **changes), its_task, paused_until)
+
+
+def opening(name: str = "night", ends: timedelta = 2 * HOUR, **changes: Any) -> Opening:
+    return Opening(window(name, **changes), NOON - HOUR, NOON + ends)
+
+
+def running(*tasks: Task, window: str | None = None, ends: timedelta | None = None) -> dict[str, Occupied]:
+    return {f"r{n}": Occupied(one, window, None if ends is None else NOON + ends) for n, one in enumerate(tasks)}
+
+
+def ended(name: str, status: State, ago: timedelta) -> dict[str, Execution]:
+    return {name: execution("before", task_name=name, status=status, completed_at=NOON - ago)}
+
+
+def outcome(agenda: Agenda, ident: str = "e1") -> tuple[str, tuple[Verdict, ...]]:
+    """What becomes of one execution: starts, skipped, held or crowded; with the verdicts against it."""
+    if ident in agenda.start:
+        return "starts", ()
+    skipped = dict(agenda.skip)
+    if ident in skipped:
+        return "skipped", skipped[ident]
+    if ident in agenda.held:
+        return "held", agenda.held[ident]
+    assert agenda.crowded is not None
+    return "crowded", (agenda.crowded,)
+
+
+DISABLED = {"task": task(enabled=False)}
+DEPENDS = {"task": task(dependencies=(Dependency("backup"),))}
+DEPENDS_WITHIN = {"task": task(dependencies=(Dependency("backup", within_seconds=3600),))}
+AFTER_FAILURE = {"task": task(dependencies=(Dependency("backup", state="failed"),))}
+DEPENDS_ON_TWO = {"task": task(dependencies=(Dependency("backup"), Dependency("check")))}
+CONDITIONAL = {"task": task(conditions=(CALM,))}
+HOLDS: dict[str, Any] = {}
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "given_", "guard", "scheduled", "requested", "detail"),
+    [
+        (HOLDS, {}, "scheduler", "pass", "pass", "the scheduler is active"),
+        ({"enabled": False}, {}, "scheduler", "wait", "pass", "the scheduler is switched off"),
+        ({"draining": True}, {}, "scheduler", "wait", "refuse", "draining: nothing starts"),
+        (HOLDS, {}, "task", "pass", "pass", "cleanup is enabled"),
+        (HOLDS, DISABLED, "task", "refuse", "refuse", "cleanup is disabled"),
+        (HOLDS, {"paused_until": NOON + SECOND}, "task", "refuse", "pass", "paused until 2026-11-24 12:00:01 UTC"),
+        (HOLDS, {"paused_until": NOON}, "task", "pass", "pass", "cleanup is enabled"),
+        (HOLDS, {}, "window", "pass", "pass", "no window is asked for"),
+        (HOLDS, IN_NIGHT, "window", "wait", "refuse", "window night is closed"),
+        ({"openings": [opening()]}, IN_NIGHT, "window", "pass", "pass", "open until 2026-11-24 14:00:00 UTC"),
+        (
+            {"openings": [opening(allowed_tasks=("backup", "update"))]},
+            IN_NIGHT,
+            "window",
+            "refuse",
+            "refuse",
+            "window night allows backup, update, and cleanup is of type cleanup",
+        ),
+        ({"openings": [opening(allowed_tasks=("cleanup",))]}, IN_NIGHT, "window", "pass", "pass", "open until"),
+        ({"openings": [opening(cutoff_minutes=119)]}, IN_NIGHT, "window", "pass", "pass", "open until"),
+        (
+            {"openings": [opening(cutoff_minutes=120)]},
+            IN_NIGHT,
+            "window",
+            "refuse",
+            "refuse",
+            "window night lets nothing start after 2026-11-24 12:00:00 UTC",
+        ),
+        (HOLDS, {}, "dependency", "pass", "pass", "there are none"),
+        (HOLDS, DEPENDS, "dependency", "wait", "refuse", "backup has not run yet"),
+        ({"ended": ended("backup", State.COMPLETED, HOUR)}, DEPENDS, "dependency", "pass", "pass", "1 met"),
+        (
+            {"ended": ended("backup", State.FAILED, HOUR)},
+            DEPENDS,
+            "dependency",
+            "wait",
+            "refuse",
+            "backup ended failed at 2026-11-24 11:00:00 UTC, completed is asked for",
+        ),
+        ({"ended": ended("backup", State.FAILED, HOUR)}, AFTER_FAILURE, "dependency", "pass", "pass", "1 met"),
+        ({"ended": ended("backup", State.COMPLETED, HOUR)}, DEPENDS_WITHIN, "dependency", "pass", "pass", "1 met"),
+        (
+            {"ended": ended("backup", State.COMPLETED, HOUR + SECOND)},
+            DEPENDS_WITHIN,
+            "dependency",
+            "wait",
+            "refuse",
+            "longer ago than is asked for",
+        ),
+        (
+            {"ended": ended("backup", State.COMPLETED, HOUR), "running": running(task("backup"))},
+            DEPENDS,
+            "dependency",
+            "wait",
+            "refuse",
+            "backup is still running",
+        ),
+        (
+            {"ended": ended("backup", State.COMPLETED, HOUR), "waiting": [waiting("backup", "e0")]},
+            DEPENDS,
+            "dependency",
+            "wait",
+            "refuse",
+            "backup has been due since 2026-11-24 12:00:00 UTC and has not run",
+        ),
+        (
+            {
+                "ended": ended("backup", State.COMPLETED, HOUR),
+                "waiting": [waiting("backup", "e0", scheduled_for=NOON + SECOND)],
+            },
+            DEPENDS,
+            "dependency",
+            "pass",
+            "pass",
+            "1 met",
+        ),
+        (
+            {"ended": ended("backup", State.COMPLETED, HOUR)},
+            DEPENDS_ON_TWO,
+            "dependency",
+            "wait",
+            "refuse",
+            "check has not run yet",
+        ),
+        (HOLDS, {}, "condition", "pass", "pass", "there are none"),
+        (HOLDS, CONDITIONAL, "condition", "wait", "refuse", "load average is unknown"),
+        ({"facts": Facts(load_average=2.5)}, CONDITIONAL, "condition", "wait", "refuse", "load average 2.5 is over 2"),
+        ({"facts": Facts(load_average=2.0)}, CONDITIONAL, "condition", "pass", "pass", "1 met"),
+        (HOLDS, {}, "previous_running", "pass", "pass", "cleanup is not running"),
+        (
+            {"running": running(task())},
+            {},
+            "previous_running",
+            "refuse",
+            "refuse",
+            "cleanup is running already",
+        ),
+        (HOLDS, {}, "window_concurrency", "pass", "pass", "no window is asked for"),
+        (HOLDS, IN_NIGHT, "window_concurrency", "pass", "pass", "nothing runs in window night"),
+        (
+            {"openings": [opening()], "running": running(task("a"), task("b"), window="night")},
+            IN_NIGHT,
+            "window_concurrency",
+            "pass",
+            "pass",
+            "2 of 3 run in window night",
+        ),
+        (
+            {
+                "openings": [opening(max_concurrent_tasks=2)],
+                "running": running(task("a"), task("b"), window="night"),
+            },
+            IN_NIGHT,
+            "window_concurrency",
+            "wait",
+            "wait",
+            "2 of 2 run in window night",
+        ),
+        (
+            {
+                "openings": [opening(max_concurrent_tasks=1)],
+                "running": running(task("a"), task("b"), window="day") | running(),
+            },
+            IN_NIGHT,
+            "window_concurrency",
+            "pass",
+            "pass",
+            "0 of 1 run in window night",
+        ),
+        ({"running": running(task("a"))}, {}, "concurrency", "pass", "pass", "1 of 4 executions run"),
+        (
+            {"running": running(task("a"), task("b")), "max_concurrent": 2},
+            {},
+            "concurrency",
+            "wait",
+            "wait",
+            "2 of 2 executions run",
+        ),
+    ],
+)
+@pytest.mark.parametrize("trigger", ["schedule", "request"])
+def test_each_guard_says_pass_wait_or_refuse_and_why(
+    snapshot: dict[str, Any],
+    given_: dict[str, Any],
+    guard: str,
+    scheduled: str,
+    requested: str,
+    detail: str,
+    trigger: str,
+) -> None:
+    openings = {one.window.name: one for one in snapshot.get("openings", ())}
+    seen = Snapshot(**{"waiting": (), **snapshot, "openings": openings})
+    one = waiting(**given_, trigger=trigger)
+    verdict = scheduled if trigger == "schedule" else requested
+    verdicts = {found.guard: found for found in explain(seen, one, NOON)}
+    assert verdicts[guard].verdict == verdict
+    if verdict == scheduled:
+        assert detail in verdicts[guard].detail
+    others = {found.verdict for found in verdicts.values() if found.guard != guard}
+    decided, against = outcome(decide(replace(seen, waiting=[*seen.waiting, one]), NOON))
+    if others == {"pass"}:
+        wanted = {"pass": ("starts",), "wait": ("held", "crowded"), "refuse": ("skipped",)}
+        assert decided in wanted[verdict]
+        assert against == (() if verdict == "pass" else (verdicts[guard],))
+
+
+def test_every_guard_is_told_in_the_same_order_also_when_all_pass() -> None:
+    verdicts = explain(Snapshot(()), waiting(), NOON)
+    assert [found.guard for found in verdicts] == [
+        "scheduler",
+        "task",
+        "window",
+        "dependency",
+        "condition",
+        "previous_running",
+        "window_concurrency",
+        "concurrency",
+    ]
+    assert {found.verdict for found in verdicts} == {"pass"}
+    assert verdicts[0].to_json() == {"guard": "scheduler", "verdict": "pass", "detail": "the scheduler is active"}
+
+
+def test_the_most_urgent_starts_first_and_of_equals_what_was_due_first() -> None:
+    late, early = NOON - MINUTE, NOON - HOUR
+    everything = [
+        waiting(ident=f"{priority} {number}", task=task(f"{priority} {number}", priority=priority), scheduled_for=due)
+        for priority in reversed(PRIORITIES)
+        for number, due in ((1, late), (2, early), (3, early))
+    ]
+    ordered = [one.execution.id for one in sorted(everything, key=order)]
+    assert ordered[:6] == ["critical 2", "critical 3", "critical 1", "high 2", "high 3", "high 1"]
+    agenda = decide(Snapshot(sorted(everything, key=order), max_concurrent=4), NOON)
+    assert agenda.start == tuple(ordered[:4])
+
+
+def test_a_window_s_limit_holds_across_its_tasks_and_leaves_room_for_others() -> None:
+    asked = [waiting(name, name, **(IN_NIGHT if name < "e" else {})) for name in "abcdef"]
+    seen = Snapshot(
+        asked,
+        openings={"night": opening(max_concurrent_tasks=3)},
+        running=running(task("x"), window="night"),
+        max_concurrent=5,
+    )
+    agenda = decide(seen, NOON)
+    assert agenda.start == ("a", "b", "e", "f")
+    assert agenda.held["c"] == (Verdict("window_concurrency", "wait", "3 of 3 run in window night"),)
+
+
+def test_the_limit_of_all_holds_across_windows() -> None:
+    openings = {name: opening(name) for name in ("night", "day")}
+    asked = [waiting(name, name, window_name=place) for name, place in zip("abc", ("night", "day", "night"), strict=True)]
+    agenda = decide(Snapshot(asked, openings=openings, running=running(task("x")), max_concurrent=3), NOON)
+    assert agenda.start == ("a", "b")
+    assert outcome(agenda, "c") == ("crowded", (Verdict("concurrency", "wait", "3 of 3 executions run"),))
+
+
+def test_a_task_that_waits_twice_starts_once() -> None:
+    agenda = decide(Snapshot([waiting(ident="e1"), waiting(ident="e2", **BY_HAND)]), NOON)
+    assert agenda.start == ("e1",)
+    assert outcome(agenda, "e2")[0] == "skipped"
+
+
+@pytest.mark.parametrize("room", [1, 2], ids=["full", "with room"])
+def test_what_is_running_is_not_run_once_more_as_soon_as_there_is_room(room: int) -> None:
+    """Whether there is room besides has no say in it."""
+    asked = [waiting("other", "e0", task=task("other", conditions=(CALM,))), waiting(ident="e1")]
+    agenda = decide(Snapshot(asked, running=running(task()), max_concurrent=room), NOON)
+    assert outcome(agenda, "e1")[0] == "skipped"
+    assert "previous_running" in {verdict.guard for verdict in outcome(agenda, "e1")[1]}
+
+
+@pytest.mark.parametrize("first", ["backup", "report"])
+def test_what_depends_on_a_task_that_is_due_with_it_lets_that_go_first(first: str) -> None:
+    """Whatever the two ids or priorities say, yesterday's backup is not what is asked for."""
+    backup = waiting("backup", "b", task=task("backup", priority="high" if first == "backup" else "low"))
+    report = waiting("report", "r", task=task("report", dependencies=(Dependency("backup"),)))
+    seen = Snapshot(sorted([backup, report], key=order), ended=ended("backup", State.COMPLETED, 24 * HOUR))
+    agenda = decide(seen, NOON)
+    assert agenda.start == ("b",)
+    assert outcome(agenda, "r")[0] == "held"
+
+
+@pytest.mark.parametrize(
+    ("given_", "snapshot", "guards"),
+    [
+        ({}, HOLDS, ["misfire"]),
+        ({}, {"max_concurrent": 1, "running": running(task("a"))}, ["misfire", "concurrency"]),
+        (IN_NIGHT, HOLDS, ["misfire", "window"]),
+        (CONDITIONAL, {"enabled": False}, ["misfire", "scheduler", "condition"]),
+        (DISABLED, HOLDS, ["misfire", "task"]),
+    ],
+)
+def test_what_could_not_start_by_its_deadline_is_given_up_with_all_the_reasons(
+    given_: dict[str, Any], snapshot: dict[str, Any], guards: list[str]
+) -> None:
+    seen = Snapshot([waiting(**given_, deadline=NOON)], **snapshot)
+    decided, against = outcome(decide(seen, NOON))
+    assert decided == "skipped"
+    assert [verdict.guard for verdict in against] == guards
+    assert against[0].detail == "it could start until 2026-11-24 12:00:00 UTC, and had not"
+
+
+def test_up_to_its_deadline_it_starts_and_by_hand_there_is_none() -> None:
+    just_in_time = waiting(deadline=NOON + SECOND / 1000)
+    assert decide(Snapshot([just_in_time]), NOON).start == ("e1",)
+    assert decide(Snapshot([waiting(**BY_HAND)]), NOON + 1000 * HOUR).start == ("e1",)
+
+
+def test_one_that_is_too_late_is_given_up_also_behind_others_that_have_no_room() -> None:
+    asked = [waiting("a", "e0", **BY_HAND), waiting("b", "e1", deadline=NOON), waiting("c", "e2", **BY_HAND)]
+    agenda = decide(Snapshot(asked, max_concurrent=1, running=running(task("x"))), NOON)
+    assert [outcome(agenda, ident)[0] for ident in ("e0", "e1", "e2")] == ["crowded", "skipped", "crowded"]
+
+
+@pytest.mark.parametrize(
+    ("says", "ends", "stops"),
+    [
+        ("cancel", timedelta(0), True),
+        ("cancel", -HOUR, True),
+        ("cancel", SECOND, False),
+        ("finish", -HOUR, False),
+        ("pause", -HOUR, False),
+        ("cancel", None, False),
+    ],
+)
+def test_what_is_to_stop_with_its_window_is_stopped_at_its_end(
+    says: str, ends: timedelta | None, stops: bool
+) -> None:
+    seen = Snapshot((), running=running(task(on_window_end=says), window="night", ends=ends))
+    assert decide(seen, NOON).stop == (("r0",) if stops else ())
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "asked", "wake_at"),
+    [
+        (HOLDS, [], None),
+        (HOLDS, [waiting(**IN_NIGHT, deadline=NOON + HOUR)], HOUR),
+        (HOLDS, [waiting(**IN_NIGHT), waiting(ident="e2", **IN_NIGHT, deadline=NOON + 2 * HOUR)], 2 * HOUR),
+        (HOLDS, [waiting(**CONDITIONAL, deadline=NOON + HOUR)], timedelta(seconds=CONDITION_RETRY_SECONDS)),
+        (HOLDS, [waiting(**DEPENDS, deadline=NOON + SECOND)], SECOND),
+        ({"running": running(task(on_window_end="cancel"), ends=HOUR)}, [], HOUR),
+        ({"running": running(task(on_window_end="cancel"), ends=-HOUR)}, [], None),
+        ({"running": running(task(on_window_end="finish"), ends=HOUR)}, [], None),
+        ({"max_concurrent": 0}, [waiting(deadline=NOON + HOUR)], HOUR),
+        (
+            {
+                "openings": {"night": opening(cutoff_minutes=30, max_concurrent_tasks=1)},
+                "running": running(task("x"), window="night"),
+            },
+            [waiting(**IN_NIGHT, **BY_HAND)],
+            1.5 * HOUR,
+        ),
+    ],
+    ids=[
+        "nothing waits",
+        "a deadline",
+        "the first deadline",
+        "a condition is looked at again",
+        "a deadline comes before that",
+        "the end of a window that stops what runs",
+        "that end is past",
+        "what runs may finish",
+        "a deadline of one without room",
+        "a window's cutoff for one without a deadline",
+    ],
+)
+def test_when_to_look_again(snapshot: dict[str, Any], asked: list[Waiting], wake_at: timedelta | None) -> None:
+    found = decide(Snapshot(asked, **snapshot), NOON).wake_at
+    assert found == (None if wake_at is None else NOON + wake_at)
+
+
+NAMES = [f"t{number}" for number in range(6)]
+WINDOWS = ["night", "day"]
+
+
+@st.composite
+def tasks(draw: st.DrawFn) -> Task:
+    name = draw(st.sampled_from(NAMES))
+    others = st.sampled_from(NAMES).filter(lambda other: other != name)
+    return task(
+        name,
+        priority=draw(st.sampled_from(PRIORITIES)),
+        enabled=draw(st.sampled_from([True, True, True, False])),
+        type=draw(st.sampled_from(["cleanup", "cleanup", "backup"])),
+        on_window_end=draw(st.sampled_from(["finish", "cancel"])),
+        conditions=draw(st.sampled_from([(), (), (CALM,)])),
+        dependencies=tuple(Dependency(other) for other in draw(st.lists(others, max_size=1))),
+    )
+
+
+@st.composite
+def waitings(draw: st.DrawFn, ident: int) -> Waiting:
+    by_request = draw(st.booleans())
+    deadline = None if by_request else NOON + draw(st.integers(-5, 60)) * MINUTE
+    return waiting(
+        ident=f"e{ident}",
+        task=draw(tasks()),
+        trigger="request" if by_request else "schedule",
+        deadline=deadline,
+        scheduled_for=NOON - draw(st.integers(0, 3)) * MINUTE,
+        window_name=draw(st.sampled_from([None, *WINDOWS])),
+        paused_until=draw(st.sampled_from([None, None, NOON + HOUR])),
+    )
+
+
+@st.composite
+def snapshots(draw: st.DrawFn) -> Snapshot:
+    openings = [
+        Opening(draw(some_windows(name)), NOON - HOUR, NOON + HOUR) for name in draw(st.sets(st.sampled_from(WINDOWS)))
+    ]
+    busy = draw(st.lists(st.tuples(tasks(), st.sampled_from([None, *WINDOWS])), max_size=3))
+    asked = [draw(waitings(number)) for number in range(draw(st.integers(0, 8)))]
+    return Snapshot(
+        waiting=sorted(asked, key=order),
+        running={f"r{n}": Occupied(one, name, NOON + n * MINUTE) for n, (one, name) in enumerate(busy)},
+        openings={one.window.name: one for one in openings},
+        ended={
+            name: execution(f"old {name}", task_name=name, status=draw(st.sampled_from(list(State)[2:4])), completed_at=NOON)
+            for name in draw(st.sets(st.sampled_from(NAMES)))
+        },
+        facts=Facts(load_average=draw(st.sampled_from([1.0, 9.0]))),
+        max_concurrent=draw(st.integers(1, 6)),
+        enabled=draw(st.sampled_from([True, True, True, False])),
+        draining=draw(st.sampled_from([False, False, False, True])),
+    )
+
+
+def some_windows(name: str) -> st.SearchStrategy[Window]:
+    return st.builds(
+        lambda room, allowed: window(name, max_concurrent_tasks=room, allowed_tasks=allowed),
+        st.integers(1, 3),
+        st.sampled_from([(), ("cleanup",)]),
+    )
+
+
+def of(seen: Snapshot, idents: Sequence[str]) -> list[Waiting]:
+    by_id = {one.execution.id: one for one in seen.waiting}
+    return [by_id[ident] for ident in idents]
+
+
+def afterwards(seen: Snapshot, agenda: Agenda) -> Snapshot:
+    """The snapshot once `agenda` has been carried out."""
+    gone = {*agenda.start, *(ident for ident, _ in agenda.skip)}
+    started = {
+        one.execution.id: Occupied(one.task, one.execution.window_name, None) for one in of(seen, agenda.start)
+    }
+    staying = [one for one in seen.waiting if one.execution.id not in gone]
+    return replace(seen, waiting=staying, running={**seen.running, **started})
+
+
+always = settings(derandomize=True, deadline=None, max_examples=300)
+
+
+@given(snapshots())
+@always
+def test_each_that_waits_is_told_one_thing(seen: Snapshot) -> None:
+    agenda = decide(seen, NOON)
+    told = [*agenda.start, *(ident for ident, _ in agenda.skip), *agenda.held]
+    assert len(told) == len(set(told))
+    left = {one.execution.id for one in seen.waiting} - set(told)
+    assert bool(left) == (agenda.crowded is not None)
+    assert agenda.wake_at is None or agenda.wake_at > NOON
+    assert set(agenda.stop) <= seen.running.keys()
+
+
+@given(snapshots())
+@always
+def test_no_more_run_than_may_in_all_and_in_each_window_and_of_each_task(seen: Snapshot) -> None:
+    before, after = seen.running.values(), afterwards(seen, decide(seen, NOON)).running.values()
+    assert len(after) <= max(seen.max_concurrent, len(before))
+    in_window = [Counter(one.window for one in some) for some in (before, after)]
+    for name, one in seen.openings.items():
+        assert in_window[1][name] <= max(one.window.max_concurrent_tasks, in_window[0][name])
+    for name in set(WINDOWS) - seen.openings.keys():
+        assert in_window[1][name] == in_window[0][name]
+    of_task = [Counter(one.task.name for one in some) for some in (before, after)]
+    assert all(number <= max(1, of_task[0][name]) for name, number in of_task[1].items())
+
+
+@given(snapshots())
+@always
+def test_what_starts_has_nothing_against_it_and_what_waits_has_no_refusal(seen: Snapshot) -> None:
+    agenda = decide(seen, NOON)
+    for one in of(seen, agenda.start):
+        assert {verdict.verdict for verdict in explain(seen, one, NOON)} == {"pass"}
+    for against in agenda.held.values():
+        assert {verdict.verdict for verdict in against} == {"wait"}
+    for ident, against in agenda.skip:
+        assert "refuse" in {verdict.verdict for verdict in against}, ident
+    if agenda.crowded is not None:
+        assert (agenda.crowded.guard, agenda.crowded.verdict) == ("concurrency", "wait")
+
+
+@given(snapshots())
+@always
+def test_why_tells_what_the_decision_told(seen: Snapshot) -> None:
+    """Asked after the fact, of each that still waits: there is something against it, and it is said the same way."""
+    agenda = decide(seen, NOON)
+    then = afterwards(seen, agenda)
+    for one in then.waiting:
+        verdicts = explain(then, one, NOON)
+        against = [verdict for verdict in verdicts if verdict.verdict != "pass"]
+        # What was skipped does not run any more, so that what depends on it may be freed by that.
+        freed = any(verdict.guard == "dependency" for verdict in agenda.held.get(one.execution.id, ()))
+        assert against or (freed and agenda.skip)
+        guards = {verdict.guard for verdict in verdicts}
+        assert {verdict.guard for verdict in agenda.held.get(one.execution.id, ())} <= guards
+
+
+@given(snapshots())
+@always
+def test_a_decision_is_whole_and_the_same_each_time(seen: Snapshot) -> None:
+    agenda = decide(seen, NOON)
+    assert decide(seen, NOON) == agenda
+    then = decide(afterwards(seen, agenda), NOON)
+    if not agenda.skip:
+        assert then.start == ()
+
+
+@given(snapshots())
+@always
+def test_none_starts_before_one_that_waits_for_nothing_but_the_same_room(seen: Snapshot) -> None:
+    agenda = decide(seen, NOON)
+    place = {one.execution.id: number for number, one in enumerate(seen.waiting)}
+    untold = place.keys() - {*agenda.start, *agenda.held, *(ident for ident, _ in agenda.skip)}
+    for started in of(seen, agenda.start):
+        here = place[started.execution.id]
+        assert all(here < place[ident] for ident in untold)
+        for ident, against in agenda.held.items():
+            (held,) = of(seen, [ident])
+            same = held.execution.window_name == started.execution.window_name
+            if same and {verdict.guard for verdict in against} == {"window_concurrency"}:
+                assert here < place[ident]
+
+
+@given(st.integers(1, 50), st.integers(1, 8), st.integers(1, 5))
+@settings(derandomize=True, deadline=None, max_examples=30)
+def test_a_long_queue_is_worked_off_in_order_and_every_turn_is_full(count: int, room: int, in_window: int) -> None:
+    openings = {"night": opening(max_concurrent_tasks=in_window)}
+    asked = [waiting(f"t{number:02}", f"e{number:02}", **IN_NIGHT) for number in range(count)]
+    seen, started = Snapshot(asked, openings=openings, max_concurrent=room), list[str]()
+    while seen.waiting:
+        agenda = decide(seen, NOON)
+        assert len(agenda.start) == min(room, in_window, len(seen.waiting))
+        started += agenda.start
+        seen = replace(afterwards(seen, agenda), running={})
+    assert started == [one.execution.id for one in asked]
