@@ -394,6 +394,13 @@ async def test_a_socket_path_that_is_too_long_is_refused(empty_place: Place) -> 
     assert not os.path.exists(place.directory)
 
 
+async def test_a_runtime_directory_that_cannot_be_made_is_refused(place: Place) -> None:
+    Path(place.directory, "run").write_text("not a directory")
+    cluster = Cluster(place.directory, f"{place.directory}/run/jamaint", log=Told().log)
+    with pytest.raises(Problem, match=r"cannot be prepared: .*/run"):
+        await cluster.supervise()
+
+
 async def test_programs_that_were_replaced_on_disk(place: Place) -> None:
     real = real_programs()
     directory = f"{place.directory}/installed/bin"

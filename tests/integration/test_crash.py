@@ -1,6 +1,7 @@
 """A crash loses nothing: the daemon is killed at every call that it makes to the store and the host, and started again."""
 
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import Any
 import pytest
 
 from jamaint.errors import Problem
-from postgres import short_directory
 from running import Daemon, client, daemon
 from treesnapshot import Entry, differences, snapshot
 
@@ -36,7 +36,7 @@ CALLS_AT_MOST = 100
 @pytest.fixture
 def scene(database: str) -> Iterator[Path]:
     """A directory with logs and a configuration."""
-    with short_directory() as directory:
+    with tempfile.TemporaryDirectory(prefix="ja-", dir="/var/tmp") as directory:
         logs = Path(directory, "logs", "app")
         logs.mkdir(parents=True)
         for days in AGES_DAYS:

@@ -33,7 +33,7 @@ def _load_average(params: Mapping[str, Any], facts: Facts) -> str | None:
     limit = float(params["max"])
     if facts.load_average is None:
         return "load average is unknown"
-    return None if facts.load_average <= limit else f"load average {facts.load_average:.1f} is over {limit:g}"
+    return None if facts.load_average <= limit else f"load average {facts.load_average:.2f} is over {limit:g}"
 
 
 def _memory_available(params: Mapping[str, Any], facts: Facts) -> str | None:

@@ -20,4 +20,5 @@ def ends_at(started_at: datetime, fraction: float | None, now: datetime) -> date
     """now + elapsed·(1-p)/p, None while less than one percent is done."""
     if fraction is None or fraction < SHOWN_FROM:
         return None
-    return now + timedelta(seconds=(now - started_at).total_seconds() * (1 - fraction) / fraction)
+    elapsed = max((now - started_at).total_seconds(), 0.0)  # less than nothing where the clock was set back
+    return now + timedelta(seconds=elapsed * (1 - fraction) / fraction)

@@ -82,10 +82,10 @@ class Execution:
 
     @property
     def duration_ms(self) -> int | None:
-        """From start to end, in milliseconds; None until both are known."""
+        """From start to end, in milliseconds; None until both are known, 0 where the clock was set back meanwhile."""
         if self.started_at is None or self.completed_at is None:
             return None
-        return round((self.completed_at - self.started_at).total_seconds() * 1000)
+        return max(round((self.completed_at - self.started_at).total_seconds() * 1000), 0)
 
 
 def advance(execution: Execution, state: State, **changes: Any) -> Execution:

@@ -35,6 +35,7 @@ from jamaint.host.cluster import Cluster
 from jamaint.host.journal import MESSAGE_IDS
 from jamaint.host.peers import Peer, gid_of, uid_of
 from jamaint.host.postgres import DatabaseAwayError, Postgres, open_postgres
+from jamaint.host.seals import Seals
 from jamaint.host.sockets import listening
 from jamaint.store import executions
 
@@ -145,7 +146,7 @@ class App:
         auditor = Auditor(postgres, clock.now)
         observer = Observer()
         current = Current(observer, clock.now)
-        definitions = self._definitions = Definitions(recorder, self._log)
+        definitions = self._definitions = Definitions(recorder, Seals(self._config.state_dir), self._log)
         runner = self._runner = Runner(recorder, current, clock.now, lambda: definitions.config, self._log)
         rollbacks = Rollbacks(postgres, recorder, current, purge_clock, self._log)
         scheduler = self._scheduler = Scheduler(definitions, recorder, current, runner, clock, self._log)

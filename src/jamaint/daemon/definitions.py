@@ -12,6 +12,7 @@ from jamaint.core.tasks import Task
 from jamaint.core.windows import Window
 from jamaint.daemon.recorder import Recorder
 from jamaint.errors import Problem, not_found
+from jamaint.host.seals import Seals
 from jamaint.store import objects
 from jamaint.store.objects import StoredTask, StoredWindow
 
@@ -27,8 +28,9 @@ class Changes:
 class Definitions:
     """All tasks and windows by name. Objects from files are read-only here; the store keeps a copy of them."""
 
-    def __init__(self, recorder: Recorder, log: FilteringBoundLogger) -> None:
+    def __init__(self, recorder: Recorder, seals: Seals, log: FilteringBoundLogger) -> None:
         self._recorder = recorder
+        self._seals = seals
         self._log = log
         self.config: Config
         self.tasks: dict[str, Task] = {}
@@ -72,9 +74,10 @@ class Definitions:
         stored = self.stored.get(name)
         return None if stored is None else stored.paused_until
 
-    async def put_task(self, task: Task, now: datetime, created_by: str) -> None:
-        """Keeps a task made through the socket."""
-        self.stored[task.name] = await self._recorder.run(objects.put_task, task, now, created_by)
+    async def put_task(self, task: Task, now: datetime, created_by: str, by_root: bool) -> None:
+        """Keeps a task made through the socket; one of root's gets a seal, and is not bound by the grants."""
+        seal = self._seals.of(task.definition) if by_root else None
+        self.stored[task.name] = await self._recorder.run(objects.put_task, task, now, created_by, seal)
         self.tasks[task.name] = task
 
     async def delete_task(self, name: str) -> None:
@@ -135,7 +138,7 @@ class Definitions:
             if before is None or before.origin != "file" or dict(before.definition) != dict(task.definition):
                 self._warn_if_replaced("task", name, before)
                 changes.tasks["added" if before is None else "changed"].append(name)
-                before = await self._recorder.run(objects.put_task, task, now, None)
+                before = await self._recorder.run(objects.put_task, task, now)
             kept_rows[name] = before
         for name, row in stored.items():
             if name in found:
@@ -148,9 +151,10 @@ class Definitions:
         return found, kept_rows
 
     def _parse_task(self, row: StoredTask, known: Known) -> Task | None:
-        """A row is data: it is taken only within what the files grant today, whoever made it."""
+        """A row is data: without root's seal it is taken only within what the files grant today."""
+        grants = None if self._seals.is_whole(row.definition, row.seal) else self.config.grants
         try:
-            return parse_task(row.definition, origin="api", grants=self.config.grants, known=known)
+            return parse_task(row.definition, origin="api", grants=grants, known=known)
         except Problem as problem:
             self._say_left_out("task", row.name, problem)
             return None

@@ -7,7 +7,7 @@ from typing import Any
 
 from jamaint.core.logs import CLEANUP, COMPRESSION, LogRules, Sorting, too_many
 from jamaint.core.plans import Plan, Step
-from jamaint.executors.executor import Host, StepFailed, Work
+from jamaint.executors.executor import Host, StepFailed, Stopped, Work
 from jamaint.host.compression import Codec, codec
 from jamaint.host.leaving import Leaving, Telling, is_in, open_archive
 from jamaint.host.openfiles import OpenFiles, open_files
@@ -71,6 +71,8 @@ class LogsCleanup:
         try:
             with leaving:
                 self._carry_out(step, leaving)
+        except Stopped:
+            raise Stopped(leaving.details()) from None
         except (DiskStopped, Busy) as reason:
             raise StepFailed(str(reason), details=leaving.details()) from None
         except OSError as error:

@@ -5,6 +5,7 @@ daemon for long: what a killed daemon has left is ended by the next one before i
 """
 
 import contextlib
+import errno
 import os
 import pwd
 import re
@@ -29,6 +30,7 @@ ACCOUNTS = ("jamaint", "postgres", "nobody")
 HEALTHY_SECONDS = 60.0
 """A server that has lived that long is started again at once when it dies."""
 
+_LASTING = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 30.0
 _FAST_SECONDS, _QUIT_SECONDS, _KILL_SECONDS = 20.0, 5.0, 5.0
@@ -134,10 +136,12 @@ class Cluster:
         await trio.sleep(pause)
 
     def _prepare_first(self) -> _Launch | None:
-        """None when it failed for a reason that may pass."""
+        """None when it failed for a reason that may pass. Raises Problem for one that will not."""
         try:
             return self._prepare()
         except (StartFailedError, OSError, subprocess.SubprocessError) as error:
+            if isinstance(error, OSError) and error.errno in _LASTING:
+                raise Problem(UNAVAILABLE, f"the embedded PostgreSQL cannot be prepared: {error}") from error
             self._log.error("the embedded PostgreSQL could not be prepared", why=str(error))
             return None
 

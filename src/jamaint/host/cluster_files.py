@@ -109,12 +109,8 @@ class Files:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Holds the lock on the cluster; a process that is killed loses it. Raises Problem(CONFLICT), OSError."""
-        as_root = os.geteuid() == 0
-        _make(self.state_dir, 0o711 if as_root else 0o700)
-        _make(self.home, 0o711 if as_root else 0o700)
-        path = os.path.join(self.home, "lock")
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        """Holds the lock on the cluster; a process that is killed loses it. Raises Problem."""
+        lock = self._open_lock()
         try:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -131,6 +127,20 @@ class Files:
             yield
         finally:
             os.close(lock)
+
+    def _open_lock(self) -> int:
+        mode = 0o711 if os.geteuid() == 0 else 0o700
+        try:
+            _make(self.state_dir, mode)
+            _make(self.home, mode)
+            path = os.path.join(self.home, "lock")
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise Problem(
+                UNAVAILABLE,
+                f"the state directory {self.state_dir} cannot be used ({error}): make it usable, or set another one "
+                "(JAMAINT_STATE_DIR)",
+            ) from error
 
     def pinned_major(self) -> int | None:
         """The major version of the cluster that is there, or None. Raises Problem when something else is there."""

@@ -15,7 +15,7 @@ from jamaint.host import syscalls
 from jamaint.host.leftover import Leftover
 from jamaint.host.records import PASSED, TOUCHED
 from jamaint.host.roots import NotEntered, Place, RootRefused, open_root
-from jamaint.host.skipped import KEPT_BY_NAME, why_not, words
+from jamaint.host.skipped import Few, why_not, words
 from jamaint.host.taking import HALF_DIRECTORY, Likeness, make_whole
 from jamaint.host.trash import FORMED, GONE, MARKS, OPEN
 from jamaint.host.trees import BATCH
@@ -23,22 +23,12 @@ from jamaint.host.trees import BATCH
 
 @dataclass(slots=True)
 class Outcome:
-    """What an undo did or would do. `kept` is what stands in the way or was changed; at most a hundred of each."""
+    """What an undo did or would do. `kept` is what stands in the way or was changed, `problems` what went wrong."""
 
     restored: int = 0
     removed: int = 0
-    kept: list[dict[str, str]] = field(default_factory=list)
-    problems: list[dict[str, str]] = field(default_factory=list)
-
-    def keep(self, path: str, why: str) -> None:
-        """Notes what stays as it is."""
-        if len(self.kept) < KEPT_BY_NAME:
-            self.kept.append({"path": path, "why": why})
-
-    def problem(self, path: str, why: str) -> None:
-        """Notes what went wrong."""
-        if len(self.problems) < KEPT_BY_NAME:
-            self.problems.append({"path": path, "why": why})
+    kept: Few = field(default_factory=Few)
+    problems: Few = field(default_factory=Few)
 
 
 def undo(
@@ -61,7 +51,7 @@ def undo(
                 stack.callback(left.close)
                 roots.append(_Undoing(left, dry_run, outcome, tick))
             except RootRefused as refusal:
-                outcome.problem(entry["path"], refusal.why)
+                outcome.problems.add(entry["path"], refusal.why)
                 roots.append(None)
         parts = [part for part in roots if part is not None]
         for part in parts:
@@ -73,8 +63,8 @@ def undo(
     return {
         "restored": outcome.restored,
         "removed": outcome.removed,
-        "kept": outcome.kept,
-        "problems": outcome.problems,
+        "kept": outcome.kept.items,
+        "problems": outcome.problems.items,
     }
 
 
@@ -115,7 +105,7 @@ class _Undoing:
     def end(self) -> None:
         """Gives the directories their times back and removes what is empty of the trash."""
         if not self._dry_run:
-            self._left.end(self._outcome.problem)
+            self._left.end(self._outcome.problems.add)
 
     def has(self, rel: str) -> bool:
         """Whether a file that was taken from here is back, or would be."""
@@ -166,7 +156,7 @@ class _Undoing:
         path = self._root.name(rel, name)
         if isinstance(place, str):
             if place:
-                self._outcome.keep(path, f"its directory cannot be used: {place}; it stays in the trash")
+                self._outcome.kept.add(path, f"its directory cannot be used: {place}; it stays in the trash")
                 return False
             self._outcome.restored += 1  # a dry run; the directory would be made
             return True
@@ -178,12 +168,12 @@ class _Undoing:
         except FileExistsError:
             # On some file systems a link and an unlink stand for a rename, and a kill may have come between.
             if not os.path.samestat(os.lstat(name, dir_fd=gone), os.lstat(name, dir_fd=place.fd)):
-                self._outcome.keep(path, "another file is in its place; it stays in the trash")
+                self._outcome.kept.add(path, "another file is in its place; it stays in the trash")
                 return False
             if not self._dry_run:
                 os.unlink(name, dir_fd=gone)
         except OSError as error:
-            self._outcome.problem(path, why_not(error, name, place.fd))
+            self._outcome.problems.add(path, why_not(error, name, place.fd))
             return False
         self._outcome.restored += 1
         return True
@@ -246,7 +236,7 @@ class _Undoing:
         if root is not None and root.waits(original):
             return False
         if root is None or not root.has(original):
-            self._outcome.keep(path, "it stays, for its original is not in its place")
+            self._outcome.kept.add(path, "it stays, for its original is not in its place")
             return False
         try:
             with self._root.descend(rel) as place:
@@ -255,18 +245,18 @@ class _Undoing:
                     self._remove_ours(place, name, seen, (int(size), int(mtime)))
         except NotEntered as refusal:
             if not refusal.missing:
-                self._outcome.keep(path, refusal.why)
+                self._outcome.kept.add(path, refusal.why)
             return refusal.missing
         except FileNotFoundError:  # somebody has removed it
             return True
         except OSError as error:
-            self._outcome.problem(path, words(error))
+            self._outcome.problems.add(path, words(error))
             return False
         return True
 
     def _remove_ours(self, place: Place, name: str, seen: os.stat_result, made: tuple[int, int]) -> None:
         if (seen.st_size, seen.st_mtime_ns) != made:
-            self._outcome.keep(self._root.name(place.rel, name), "it was changed after it was made")
+            self._outcome.kept.add(self._root.name(place.rel, name), "it was changed after it was made")
             return
         if not self._dry_run:
             os.unlink(name, dir_fd=place.fd)

@@ -7,8 +7,24 @@ from typing import Any
 from jamaint.host import syscalls
 
 KEPT_BY_NAME = 100
+KEPT_CHARACTERS = 64 << 10
+"""Of the paths together: a hundred paths may have four thousand characters each."""
 STOPS_EVERYTHING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 """Errors that will meet the next file as well: the step ends with them."""
+
+
+class Few:
+    """The first of many paths, each with a reason."""
+
+    def __init__(self) -> None:
+        self.items: list[dict[str, str]] = []
+        self._room = KEPT_CHARACTERS
+
+    def add(self, path: str, why: str) -> None:
+        """Keeps it as {path, why} while there is room."""
+        self._room -= len(path)
+        if len(self.items) < KEPT_BY_NAME and self._room >= 0:
+            self.items.append({"path": path, "why": why})
 
 
 class Skipped:
@@ -16,27 +32,28 @@ class Skipped:
 
     def __init__(self) -> None:
         self.count = 0
-        self.items: list[dict[str, str]] = []
         self.problems_count = 0
-        self.problems: list[dict[str, str]] = []
+        self._items, self._problems = Few(), Few()
+
+    @property
+    def problems(self) -> list[dict[str, str]]:
+        """{path, why} of the first of them."""
+        return list(self._problems.items)
 
     def add(self, path: str, why: str, problem: bool = False) -> None:
         """Counts one; `why` completes the sentence "it was left alone because it …"."""
         self.count += 1
-        item = {"path": path, "why": why}
-        if len(self.items) < KEPT_BY_NAME:
-            self.items.append(item)
+        self._items.add(path, why)
         if problem:
             self.problems_count += 1
-            if len(self.problems) < KEPT_BY_NAME:
-                self.problems.append(item)
+            self._problems.add(path, why)
 
     def details(self) -> dict[str, Any]:
         """{skipped, skipped_count, problems, problems_count} as they go into a step's details."""
         return {
-            "skipped": list(self.items),
+            "skipped": list(self._items.items),
             "skipped_count": self.count,
-            "problems": list(self.problems),
+            "problems": self.problems,
             "problems_count": self.problems_count,
         }
 

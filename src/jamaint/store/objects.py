@@ -23,6 +23,7 @@ class StoredTask(NamedTuple):
     paused_until: datetime | None
     switched_off: bool
     created_by: str | None
+    seal: str | None
 
 
 class StoredWindow(NamedTuple):
@@ -39,7 +40,9 @@ async def tasks(connection: Connection) -> dict[str, StoredTask]:
     return {row["name"]: _task(row) for row in await connection.fetch(SQL["tasks"])}
 
 
-async def put_task(connection: Connection, task: Task, due_from: datetime, created_by: str | None) -> StoredTask:
+async def put_task(
+    connection: Connection, task: Task, due_from: datetime, created_by: str | None = None, seal: str | None = None
+) -> StoredTask:
     """Inserts or replaces a task; `due_from` holds from then on if its schedule is new."""
     given = task.definition
     row = await connection.fetchrow(
@@ -62,6 +65,7 @@ async def put_task(connection: Connection, task: Task, due_from: datetime, creat
         jsonb(given),
         due_from,
         created_by,
+        seal,
     )
     assert row is not None  # an upsert always returns its row
     return _task(row)
@@ -127,4 +131,5 @@ def _task(row: Row) -> StoredTask:
         row["paused_until"],
         row["switched_off"],
         row["created_by"],
+        row["seal"],
     )

@@ -199,3 +199,10 @@ def test_small_files_are_read_without_following_or_waiting(place: Path) -> None:
     assert read_small(str(place / "pipe")) in (None, "")
     assert read_small(str(place)) is None
     assert read_small(str(place / "missing")) is None
+
+
+def test_a_state_directory_that_cannot_be_made(place: Path) -> None:
+    (place / "state").write_text("not a directory")
+    files = Files(str(place / "state"), str(place / "run"))
+    with pytest.raises(Problem, match=r"state directory .*/state cannot be used .*JAMAINT_STATE_DIR"), files.alone():
+        pytest.fail("it was taken")

@@ -131,7 +131,7 @@ def _parse(daemon: Daemon, call: Call, value: dict[str, Any]) -> Task:
 
 async def _put(daemon: Daemon, call: Call, task: Task) -> dict[str, Any]:
     writable(daemon)
-    await daemon.definitions.put_task(task, daemon.now(), call.user)
+    await daemon.definitions.put_task(task, daemon.now(), call.user, by_root=call.peer.uid == 0)
     daemon.scheduler.take_definitions()
     return _view(daemon, daemon.definitions.task(task.name))
 

@@ -31,9 +31,11 @@ CREATE TABLE maintenance_tasks (
     paused_until timestamptz,
     switched_off boolean NOT NULL DEFAULT false,
     created_by text,
+    seal text,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now()
 );
+COMMENT ON COLUMN maintenance_tasks.seal IS 'Made by root, who may name anything; without it the grants bind.';
 COMMENT ON COLUMN maintenance_tasks.definition IS 'The object as it was given; the other columns are read from it.';
 COMMENT ON COLUMN maintenance_tasks.due_from IS 'Occurrences count from here: a changed schedule makes none of the past.';
 COMMENT ON COLUMN maintenance_tasks.switched_off IS 'Disabled by an operator, whatever the definition says.';

@@ -3,14 +3,15 @@ SELECT * FROM maintenance_tasks
 
 -- name: put_task
 INSERT INTO maintenance_tasks AS kept (id, name, description, type, category, priority, schedule, enabled, config,
-    dependencies, conditions, rollback, notifications, executor, origin, definition, due_from, created_by)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+    dependencies, conditions, rollback, notifications, executor, origin, definition, due_from, created_by, seal)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 ON CONFLICT (name) DO UPDATE SET
     description = excluded.description, type = excluded.type, category = excluded.category,
     priority = excluded.priority, enabled = excluded.enabled, config = excluded.config,
     dependencies = excluded.dependencies, conditions = excluded.conditions, rollback = excluded.rollback,
     notifications = excluded.notifications, executor = excluded.executor, origin = excluded.origin,
-    definition = excluded.definition, schedule = excluded.schedule,
+    definition = excluded.definition, schedule = excluded.schedule, seal = excluded.seal,
+    created_by = excluded.created_by,
     due_from = CASE WHEN kept.schedule IS NOT DISTINCT FROM excluded.schedule AND kept.enabled
         THEN kept.due_from ELSE excluded.due_from END,
     updated_at = CASE WHEN kept.definition = excluded.definition THEN kept.updated_at ELSE now() END
