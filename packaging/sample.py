@@ -30,7 +30,7 @@ windows:
 
 tasks:
   app-logs:
-    description: expire, compress and archive the application's logs
+    description: expire and compress the application's logs
     type: cleanup
     category: logs
     schedule: {{ window: tonight }}
@@ -46,7 +46,6 @@ tasks:
     type: custom
     category: system
     executor: command
-    schedule: {{ window: tonight }}
     config:
       command: [df, --human-readable, --local]
 """
