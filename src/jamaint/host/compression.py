@@ -10,6 +10,8 @@ from typing import Any
 from jamaint.host.copies import CHUNK, Sum, write_all
 
 _UNPACKED_CHUNK = 1 << 20
+_ZSTD_CHUNK = 2 << 10
+"""Four bytes of zstd can stand for 128 KiB, and its reader gives all that it gets at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +48,13 @@ class Codec:
         except damaged:
             return None
 
-    def _unpack_zstd(self, packed: int, tick: Callable[[int], None]) -> Sum:
-        total = Sum()
-        with (
-            os.fdopen(os.dup(packed), "rb", buffering=0) as source,
-            self._module.ZstdDecompressor().stream_reader(source, read_size=CHUNK) as reader,
-        ):
-            while chunk := reader.read(_UNPACKED_CHUNK):
-                total = total.add(chunk)
+    def _unpack_zstd(self, packed: int, tick: Callable[[int], None]) -> Sum | None:
+        total, reader = Sum(), self._module.ZstdDecompressor().decompressobj()
+        while chunk := os.read(packed, CHUNK):
+            for at in range(0, len(chunk), _ZSTD_CHUNK):
+                total = total.add(reader.decompress(chunk[at : at + _ZSTD_CHUNK]))
                 tick(0)
-        return total
+        return total if reader.eof and not reader.unused_data else None
 
     def _unpack_gzip(self, packed: int, tick: Callable[[int], None]) -> Sum | None:
         total, reader = Sum(), self._module.decompressobj(31)

@@ -91,5 +91,11 @@ def test_words() -> None:
     assert RULES.says(CLEANUP, 1, "") == "Delete 1 log last written more than 30 days ago."
     assert RULES.says(COMPRESSION, 2, ".zst") == "Compress 2 logs last written more than 10 days ago to .zst."
     assert RULES.says(ARCHIVE, 3, "") == "Move 3 logs last written more than 5 days ago to /archive."
-    assert [span(s) for s in (86400, 7200, 90, 1.5, 60)] == ["1 day", "2 hours", "90 seconds", "1.5 seconds", "1 minute"]
+    assert [span(s) for s in (86400, 7200, 90, 1.5, 60)] == [
+        "1 day",
+        "2 hours",
+        "90 seconds",
+        "1.5 seconds",
+        "1 minute",
+    ]
     assert NOW - timedelta(days=30) < NOW

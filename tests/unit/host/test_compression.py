@@ -64,8 +64,14 @@ def test_damage_is_seen(library: str, tmp_path: Path, monkeypatch: pytest.Monkey
     total, target = pack(found, tmp_path, data)
     try:
         packed = (tmp_path / "b").read_bytes()
-        damaged = [packed[:-1], packed[:50_000], packed[:-9] + bytes([packed[-9] ^ 1]) + packed[-8:], b"", packed + b"x"]
-        for bad in damaged[: None if found.suffix == ".gz" else 4]:
+        damaged = [
+            packed[:-1],
+            packed[:50_000],
+            packed[:-9] + bytes([packed[-9] ^ 1]) + packed[-8:],
+            b"",
+            packed + b"x",
+        ]
+        for bad in damaged:
             os.truncate(target, 0)
             os.pwrite(target, bad, 0)
             assert found.unpack(target, lambda count: None) != total

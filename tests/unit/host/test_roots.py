@@ -48,7 +48,9 @@ def test_a_link_on_the_way_is_refused_and_its_target_named(tmp_path: Path, last:
     (tmp_path / "real" / "logs").mkdir(parents=True)
     (tmp_path / "link").symlink_to("real/logs" if last else "real")
     with refused(tmp_path / "link" if last else tmp_path / "link" / "logs", "unsafe") as (why,):
-        assert why == f"{tmp_path}/link is a symbolic link to {'real/logs' if last else 'real'}; name the real directory"
+        assert (
+            why == f"{tmp_path}/link is a symbolic link to {'real/logs' if last else 'real'}; name the real directory"
+        )
 
 
 def test_a_file_is_no_root(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ def logs(*patterns: str) -> Rules:
 def make(top: Path, *paths: str) -> None:
     for path in paths:
         (top / path).parent.mkdir(parents=True, exist_ok=True)
-        (top / path).write_text(path)
+        (top / path).write_bytes(os.fsencode(path))
 
 
 def why(skipped: Skipped) -> dict[str, str]:
@@ -130,7 +131,8 @@ def test_no_other_mount_is_entered_not_even_one_of_the_same_disk(tmp_path: Path)
     make(tmp_path, "root/a.log", "root/s/hidden.log", "other/b.log")
     code = (
         "mount --bind other root/s && mount --bind root/m root/m; "
-        f"{os.sys.executable} - <<'E'\n"  # type: ignore[attr-defined]
+        f"{sys.executable} - <<'E'\n"
+        f"import sys; sys.path[:] = {sys.path}\n"
         "from jamaint.host.globs import Globs\n"
         "from jamaint.host.roots import open_root\n"
         "from jamaint.host.skipped import Skipped\n"
