@@ -13,8 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jamaint.core.plans import Step, step_from_json, step_to_json, undo_order
-from jamaint.core.tasks import MassDeletion
+from jamaint.core.plans import MassDeletion, Step, step_from_json, step_to_json, undo_order
 from jamaint.executors.executor import Stopped, Work
 from jamaint.executors.logs import LogsCleanup
 from jamaint.host import syscalls

@@ -20,7 +20,7 @@ UNAVAILABLE = -32005
 TOO_LARGE = -32006
 
 
-class Problem(Exception):
+class Problem(Exception):  # noqa: N818 - it is an answer, not an error of the program
     """What cannot be done, why, and what to do, in one sentence; `code` and `data` are for programs."""
 
     def __init__(self, code: int, message: str, data: Mapping[str, Any] | None = None) -> None:

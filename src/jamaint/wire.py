@@ -20,6 +20,8 @@ LINE_LIMIT = 1 << 20
 DEPTH_LIMIT = 64
 INTEGER_LIMIT = 1 << 63
 DIGITS_LIMIT = 20
+SHOWN_LIMIT = 60
+BLANKS = " \t\n\r"
 
 
 class Request:
@@ -53,37 +55,45 @@ class Lines:
     def __init__(self, limit: int = LINE_LIMIT) -> None:
         self._limit = limit
         self._rest = bytearray()
+        self._seen = 0
+        self._broken = False
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """Yields each whole line without its newline. Raises Problem(TOO_LARGE) once a line passes the limit."""
-        seen = len(self._rest)
+        """Yields each whole line without its newline. Raises Problem(TOO_LARGE) once a line passes the limit.
+
+        After that it always does: what follows cannot be told from the rest of that line.
+        """
         self._rest += chunk
-        while (end := self._rest.find(b"\n", seen)) >= 0:
+        while not self._broken and (end := self._rest.find(b"\n", self._seen)) >= 0:
             if end > self._limit:
                 break
             line = bytes(self._rest[:end])
             del self._rest[: end + 1]
-            seen = 0
+            self._seen = 0
             yield line
-        if len(self._rest) > self._limit:
+        self._seen = len(self._rest)
+        if self._broken or len(self._rest) > self._limit:
+            self._broken = True
             self._rest.clear()
             raise Problem(TOO_LARGE, f"a line may have at most {self._limit} bytes", {"limit": self._limit})
 
 
 def loads(text: str) -> Any:
     """Strict JSON: raises ValueError for anything else (NaN, a key twice, a huge number, nesting over 64, a NUL)."""
-    if text.count("[") + text.count("{") > DEPTH_LIMIT and _depth(text) > DEPTH_LIMIT:
-        raise ValueError(f"nested deeper than {DEPTH_LIMIT}")
-    start = _skip_space(text, 0)
+    text = text.strip(BLANKS)
     try:
-        value, end = _SCAN(text, start)
-    except (StopIteration, SystemError):
+        value, end = _SCAN(text, 0)
+    except StopIteration as stop:
+        raise ValueError(f"no whole value at character {stop.value}") from None
+    except SystemError:
         # The scanner takes its error from json.decoder, and fails without one where nobody has imported that.
-        raise ValueError(f"no whole value at character {start}") from None
+        raise ValueError("no whole value") from None
     except RecursionError:
         raise ValueError(f"nested deeper than {DEPTH_LIMIT}") from None
-    if _skip_space(text, end) != len(text):
+    if end != len(text):
         raise ValueError(f"something follows the value at character {end}")
+    if text.count("[") + text.count("{") > DEPTH_LIMIT:
+        _check_depth(value)
     return value
 
 
@@ -104,15 +114,14 @@ def parse_request(line: bytes) -> Request:
         raise Problem(PARSE_ERROR, f"not JSON: {_first_line(error)}") from None
     if not isinstance(value, dict):
         raise Problem(INVALID_REQUEST, "a request is an object")
-    unknown = value.keys() - {"jsonrpc", "id", "method", "params"}
-    if unknown:
-        raise Problem(INVALID_REQUEST, f"a request has no field {min(unknown)!r}")
-    ident = value.get("id")
-    if value.get("jsonrpc") != "2.0":
-        raise Problem(INVALID_REQUEST, 'jsonrpc: must be "2.0"', {"id": _safe_id(ident)})
+    ident, method, params = value.get("id"), value.get("method"), value.get("params", {})
     if isinstance(ident, bool) or not isinstance(ident, (str, int, type(None))):
         raise Problem(INVALID_REQUEST, "id: must be a string or a whole number")
-    method, params = value.get("method"), value.get("params", {})
+    if value.get("jsonrpc") != "2.0":
+        raise Problem(INVALID_REQUEST, 'jsonrpc: must be "2.0"', {"id": ident})
+    unknown = value.keys() - {"jsonrpc", "id", "method", "params"}
+    if unknown:
+        raise Problem(INVALID_REQUEST, f"a request has no field {_shown(min(unknown))}", {"id": ident})
     if not isinstance(method, str):
         raise Problem(INVALID_REQUEST, "method: must be a string", {"id": ident})
     if not isinstance(params, dict):
@@ -162,8 +171,8 @@ def _line(value: dict[str, Any]) -> bytes:
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"key {next(key for key in keys if keys.count(key) > 1)!r} stands twice")
+        twice = next(key for key, _ in pairs if found.pop(key, pairs) is pairs)  # the first to be gone already
+        raise ValueError(f"key {_shown(twice)} stands twice")
     return found
 
 
@@ -218,31 +227,19 @@ _SCAN = make_scanner(_Context())  # type: ignore[arg-type]  # typeshed wants a s
 _ENCODE = make_encoder(None, _unknown, encode_basestring, None, ":", ",", False, False, False)
 
 
-def _skip_space(text: str, at: int) -> int:
-    while at < len(text) and text[at] in " \t\n\r":
-        at += 1
-    return at
-
-
-def _depth(text: str) -> int:
-    deepest = depth = at = 0
-    in_string = False
-    while at < len(text):
-        char = text[at]
-        if in_string:
-            if char == "\\":
-                at += 1
-            elif char == '"':
-                in_string = False
-        elif char == '"':
-            in_string = True
-        elif char in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif char in "]}":
-            depth -= 1
-        at += 1
-    return deepest
+def _check_depth(value: Any) -> None:
+    """Goes down level by level; the scanner's own limit has kept out what is deeper than Python's stack."""
+    level = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(DEPTH_LIMIT):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return
+    raise ValueError(f"nested deeper than {DEPTH_LIMIT}")
 
 
 def _has_surrogate(text: str) -> bool:
@@ -257,8 +254,9 @@ def _escape_surrogates(text: str) -> str:
     return "".join(f"\\u{ord(char):04x}" if "\ud800" <= char <= "\udfff" else char for char in text)
 
 
-def _safe_id(ident: Any) -> Any:
-    return ident if isinstance(ident, (str, int)) else None
+def _shown(name: str) -> str:
+    """A name out of a line, short and on one line, as it may be said back."""
+    return repr(name if len(name) <= SHOWN_LIMIT else f"{name[:SHOWN_LIMIT]}…")
 
 
 def _first_line(error: Exception) -> str:

@@ -14,8 +14,7 @@ from threading import Lock, Thread
 from typing import Any
 
 from jamaint import wire
-from jamaint.core.plans import Plan, step_from_json, step_to_json
-from jamaint.core.tasks import MassDeletion
+from jamaint.core.plans import MassDeletion, Plan, step_from_json, step_to_json
 from jamaint.errors import Problem
 from jamaint.executors import EXECUTORS
 from jamaint.executors.executor import Executor, StepFailed, Stopped, Work

@@ -1,4 +1,4 @@
-"""A crash loses nothing: the daemon is killed at every call that it makes to the store and the host, and started again."""
+"""A crash loses nothing: the daemon is killed at every call it makes to the store and the host, and started again."""
 
 import os
 import tempfile

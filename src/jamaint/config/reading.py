@@ -10,8 +10,9 @@ from jamaint.config.mistakes import Flaw, closest
 from jamaint.config.objects import TaskGiven, WindowGiven, object_id
 from jamaint.config.schedules import TASK_CHOICES, WINDOW_CHOICES, doubt_of_days, doubt_of_zone
 from jamaint.config.work import CONFIG_OF, Named, RunCommand, Setting, Work
+from jamaint.core.plans import MassDeletion
 from jamaint.core.recurrence import Schedule
-from jamaint.core.tasks import Dependency, MassDeletion, Origin, RollbackRule, Task
+from jamaint.core.tasks import Dependency, Origin, RollbackRule, Task
 from jamaint.core.windows import Window
 
 T = TypeVar("T", Task, Window)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from jamaint.core.tasks import MassDeletion
+from jamaint.core.plans import MassDeletion
 
 CLEANUP, COMPRESSION, ARCHIVE = "cleanup", "compression", "archive"
 PACKED = (".gz", ".zst", ".xz", ".bz2")

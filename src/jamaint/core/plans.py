@@ -29,6 +29,14 @@ class Plan:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class MassDeletion:
+    """A plan that would delete more than `items` files and more than `share` (0..1) of a root is refused."""
+
+    share: float = 0.25
+    items: int = 50
+
+
 def undo_order(steps: Sequence[Step]) -> tuple[Step, ...]:
     """The steps that have a way back, last first. Each undo is right also if its step was cut short or never began."""
     return tuple(step for step in reversed(steps) if step.undo is not None)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from jamaint.core.plans import MassDeletion
 from jamaint.core.recurrence import Schedule
 
 TYPES = ("cleanup", "optimization", "backup", "update", "monitoring", "security", "custom")
@@ -40,14 +41,6 @@ class RollbackRule:
 
 
 @dataclass(frozen=True, slots=True)
-class MassDeletion:
-    """A plan that would delete more than `items` files and more than `share` (0..1) of a root is refused."""
-
-    share: float = 0.25
-    items: int = 50
-
-
-@dataclass(frozen=True, slots=True)
 class Task:
     """One task as an administrator defined it. `config` is what its executor reads, normalised: seconds and bytes."""
 
@@ -66,7 +59,7 @@ class Task:
     dependencies: tuple[Dependency, ...] = ()
     conditions: tuple[Condition, ...] = ()
     rollback: RollbackRule = RollbackRule()
-    mass_deletion: MassDeletion = MassDeletion()
+    mass_deletion: MassDeletion = field(default_factory=MassDeletion)
     notifications: Mapping[str, Any] = field(default_factory=dict)
     origin: Origin = "file"
     definition: Mapping[str, Any] = field(default_factory=dict)

@@ -146,10 +146,22 @@ class App:
         auditor = Auditor(postgres, clock.now)
         observer = Observer()
         current = Current(observer, clock.now)
-        definitions = self._definitions = Definitions(recorder, Seals(self._config.state_dir), self._log)
-        runner = self._runner = Runner(recorder, current, clock.now, lambda: definitions.config, self._log)
-        rollbacks = Rollbacks(postgres, recorder, current, purge_clock, self._log)
-        scheduler = self._scheduler = Scheduler(definitions, recorder, current, runner, clock, self._log)
+        seals = Seals(self._config.state_dir)
+        definitions = self._definitions = Definitions(recorder, seals, self._log)
+        runner = self._runner = Runner(
+            recorder=recorder,
+            current=current,
+            now=clock.now,
+            config=lambda: definitions.config,
+            seals=seals,
+            log=self._log,
+        )
+        rollbacks = Rollbacks(
+            postgres=postgres, recorder=recorder, current=current, clock=purge_clock, seals=seals, log=self._log
+        )
+        scheduler = self._scheduler = Scheduler(
+            definitions=definitions, recorder=recorder, current=current, runner=runner, clock=clock, log=self._log
+        )
         recorder.on_change = self._say_status
         runner.on_point = rollbacks.look_again
         async with trio.open_nursery() as lasting:  # ends last: what ends is still written down

@@ -69,7 +69,7 @@ class Recorder:
             batch.written.set()
 
     async def put(self, execution: Execution) -> None:
-        """Writes the present state of an execution. Raises OccurrenceTakenError when its occurrence has a row already."""
+        """Writes the present state of an execution. Raises OccurrenceTakenError when its occurrence has had a row."""
         batch = self._next
         batch.executions[execution.id] = execution
         self._work.set()

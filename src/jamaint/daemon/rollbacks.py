@@ -1,8 +1,7 @@
-"""Rollback points in the daemon's hands: undone when an operator asks, settled after a crash, purged when they expire."""
+"""Rollback points: undone when an operator asks, settled after a crash, purged when they expire."""
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 import trio
@@ -18,19 +17,29 @@ from jamaint.host.clock import Clock
 from jamaint.host.journal import MESSAGE_IDS
 from jamaint.host.postgres import Postgres
 from jamaint.host.processes import end_all
+from jamaint.host.seals import Seals
 from jamaint.store import executions, rollback_points
 from jamaint.store.rollback_points import RollbackPoint
 
 HELD = ("open", "incomplete")
+UNDOABLE = (*HELD, "undoing")
 
 
 class Rollbacks:
     """What may be undone, and by whom it is being done."""
 
     def __init__(
-        self, postgres: Postgres, recorder: Recorder, current: Current, clock: Clock, log: FilteringBoundLogger
+        self,
+        *,
+        postgres: Postgres,
+        recorder: Recorder,
+        current: Current,
+        clock: Clock,
+        seals: Seals,
+        log: FilteringBoundLogger,
     ) -> None:
         self._postgres = postgres
+        self._seals = seals
         self._recorder = recorder
         self._current = current
         self._clock = clock
@@ -46,6 +55,9 @@ class Rollbacks:
                 {"status": execution.status.value},
             )
         point = await self._postgres.run(rollback_points.of_execution, execution.id)
+        if point is not None and not self._is_ours(point):
+            why = "its rollback point was not written by this daemon, or was changed since: it is not trusted"
+            raise refused(f"cannot roll back {execution.id[:8]}: {why}", [_reason(why)])
         if point is None:
             why = "it kept no way back" if execution.steps else "it changed nothing"
             raise refused(f"cannot roll back {execution.id[:8]}: {why}", [_reason(why)])
@@ -61,7 +73,7 @@ class Rollbacks:
     async def would_undo(self, execution: Execution) -> undoing.Undone:
         """What `undo` would do now; changes nothing."""
         point = await self.point_of(execution)
-        return await undoing.undo(point, _unheard, self._say_stderr, dry_run=True)
+        return await undoing.undo(point, _unheard, self._say_stderr, begin=None)
 
     async def undo(self, execution: Execution) -> tuple[Execution, undoing.Undone]:
         """Undoes an ended execution. What cannot be put back is told, and the point stays for another try."""
@@ -126,11 +138,12 @@ class Rollbacks:
             reasons=({"guard": "interrupted", "verdict": "refuse", "detail": error["message"]},),
         )
         ended = replace(ended, metrics=metrics_of(ended.steps))
-        if point is None or not point.opening.get("auto_rollback") or point.status not in (*HELD, "undoing"):
+        trusted = point is not None and self._is_ours(point)
+        if point is None or not trusted or not point.opening.get("auto_rollback") or point.status not in UNDOABLE:
             await self._recorder.put(ended)
         else:
-            claimed = await self._recorder.run(rollback_points.move, point.id, [*HELD, "undoing"], "undoing")
-            ended, _ = await self._undo_claimed(ended, claimed or point)
+            claimed = await self._recorder.run(rollback_points.move, point.id, list(UNDOABLE), "undoing")
+            ended, _ = await self._undo_claimed(ended, claimed or point, again=True)
         self._current.put(ended, "ended")
         self._log.warning(
             f"{execution.task_name}: was running when the daemon died, now {ended.status.value.replace('_', ' ')}",
@@ -139,17 +152,31 @@ class Rollbacks:
             message_id=MESSAGE_IDS["execution_failed"],
         )
 
+    def _is_ours(self, point: RollbackPoint) -> bool:
+        return self._seals.is_whole(rollback_points.sealed(point.opening, point.steps), point.seal)
+
     async def _settle_point(self, point: RollbackPoint) -> None:
+        if not self._is_ours(point):
+            self._log.error("a rollback point that is not ours is left alone", point=point.id)
+            return
         if point.status == "purging":
             await self._purge_claimed(point)
             return
         found = await self._postgres.run(executions.by_reference, point.execution_id)
         for execution in found:
             await trio.to_thread.run_sync(end_all, execution.id)
-            await self._undo_claimed(execution, point)
+            await self._undo_claimed(execution, point, again=True)
 
-    async def _undo_claimed(self, execution: Execution, point: RollbackPoint) -> tuple[Execution, undoing.Undone]:
-        result = await undoing.undo(point, lambda line: self._hear(execution, line), self._say_stderr)
+    async def _undo_claimed(
+        self, execution: Execution, point: RollbackPoint, again: bool = False
+    ) -> tuple[Execution, undoing.Undone]:
+        result = await undoing.undo(
+            point,
+            lambda line: self._hear(execution, line),
+            self._say_stderr,
+            begin=lambda step: self._recorder.run(rollback_points.begin_undo, point.id, step),
+            again=again,
+        )
         if result.is_whole:
             steps = undoing.undone_steps(execution.steps, point)
             execution = advance(execution, State.ROLLED_BACK, steps=steps, metrics=metrics_of(steps))
@@ -167,6 +194,10 @@ class Rollbacks:
         return execution, result
 
     async def _purge(self, point: RollbackPoint) -> None:
+        if not self._is_ours(point):
+            self._log.error("a rollback point that is not ours is not purged", point=point.id)
+            await self._recorder.run(rollback_points.move, point.id, list(HELD), "purged")
+            return
         if point.id in self._in_hand:
             await self._clock.wait(None)  # a rollback has it; it wakes us when it ends
             return

@@ -22,6 +22,7 @@ from jamaint.daemon import undoing, views
 from jamaint.daemon.current import Current
 from jamaint.daemon.recorder import Recorder
 from jamaint.host.journal import MESSAGE_IDS
+from jamaint.host.seals import Seals
 from jamaint.host.worker import Worker, WorkerLost, open_worker
 from jamaint.store import rollback_points
 from jamaint.store.executions import LogLine
@@ -29,6 +30,9 @@ from jamaint.store.rollback_points import RollbackPoint
 
 LAST_WRITE_SECONDS = 20.0
 """How long the end of an execution may take to be written while the daemon is being stopped."""
+
+LOG_LINES = 10_000
+"""Lines that are kept of one execution's log."""
 
 WITHOUT_WORKER = frozenset({"noop"})
 """Executors that touch nothing outside and so need no process."""
@@ -56,7 +60,7 @@ class _Run:
     execution: Execution
     task: Task
     stop: Stop
-    plan: Plan = Plan(())
+    plan: Plan = field(default_factory=lambda: Plan(()))
     planned: bool = False
     point: RollbackPoint | None = None
     begun: int = 0
@@ -70,13 +74,16 @@ class Runner:
 
     def __init__(
         self,
+        *,
         recorder: Recorder,
         current: Current,
         now: Callable[[], datetime],
         config: Callable[[], Config],
+        seals: Seals,
         log: FilteringBoundLogger,
     ) -> None:
         self._recorder = recorder
+        self._seals = seals
         self._current = current
         self._now = now
         self._config = config
@@ -165,9 +172,10 @@ class Runner:
         run.plan = _plan_of(await worker.ask({"do": "plan"}))
         run.planned = True
         await self._write_plan(run, opening)
-        for run.index, step in enumerate(run.plan.steps):
+        for index, step in enumerate(run.plan.steps):
             if run.stop.asked.is_set() or run.error is not None:
                 return
+            run.index = index
             await self._run_step(run, worker, step)
 
     def _internal(self, run: _Run, error: Exception) -> Mapping[str, Any]:
@@ -188,14 +196,17 @@ class Runner:
             self._write_line(run, "warning", None, warning)
         records = tuple(StepRecord(step.name) for step in run.plan.steps)
         if any(step.undo is not None for step in run.plan.steps):
+            opening = {**opening, "auto_rollback": run.task.rollback.auto_rollback}
+            steps = tuple(replace(step, sample=()) for step in run.plan.steps)
             run.point = RollbackPoint(
                 id=str(uuid4()),
                 execution_id=run.execution.id,
                 status="open",
                 created_at=self._now(),
                 expires_at=self._now() + timedelta(seconds=self._config().rollback.retention_seconds),
-                opening={**opening, "auto_rollback": run.task.rollback.auto_rollback},
-                steps=tuple(replace(step, sample=()) for step in run.plan.steps),
+                opening=opening,
+                steps=steps,
+                seal=self._seals.of(rollback_points.sealed(opening, steps)),
             )
             await self._recorder.run(rollback_points.create, run.point)
             self.on_point()
@@ -238,7 +249,12 @@ class Runner:
     async def _roll_back(self, run: _Run) -> None:
         assert run.point is not None  # the caller has looked
         point = replace(run.point, begun=run.begun)
-        result = await undoing.undo(point, lambda line: self._hear(run, line), self._say_stderr(run.execution.id))
+        result = await undoing.undo(
+            point,
+            lambda line: self._hear(run, line),
+            self._say_stderr(run.execution.id),
+            begin=lambda step: self._recorder.run(rollback_points.begin_undo, point.id, step),
+        )
         status = "undone" if result.is_whole else "incomplete"
         await self._recorder.run(rollback_points.move, point.id, ["open", "undoing"], status, result=result.to_json())
         if result.is_whole:
@@ -292,6 +308,10 @@ class Runner:
 
     def _write_line(self, run: _Run, level: str, step: str | None, message: str) -> None:
         run.lines += 1
+        if run.lines > LOG_LINES:
+            return
+        if run.lines == LOG_LINES:
+            level, message = "warning", f"this is the last line that is kept of more than {LOG_LINES}: {message}"
         self._recorder.log_line(LogLine(run.execution.id, run.lines, self._now(), level, step, message))
         self._current.say(run.execution, level, step, message)
 

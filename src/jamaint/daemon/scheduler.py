@@ -45,6 +45,7 @@ class Scheduler:
 
     def __init__(
         self,
+        *,
         definitions: Definitions,
         recorder: Recorder,
         current: Current,
@@ -177,7 +178,7 @@ class Scheduler:
         now = self._clock.now()
         due = list(self._timetable.take_due(now))
         if due:
-            await self._write_due(due, now)
+            await self._write_due(due)
         self._turn_windows(now)
         snapshot = self._snapshot(await self._look(self._conditions()))
         agenda = decide(snapshot, now)
@@ -269,13 +270,13 @@ class Scheduler:
             message_id=MESSAGE_IDS["execution_skipped"],
         )
 
-    async def _write_due(self, due: list[Occurrence], now: datetime) -> None:
+    async def _write_due(self, due: list[Occurrence]) -> None:
         """A row for each, before anything else: from here on none is lost."""
         async with trio.open_nursery() as nursery:
             for occurrence in due:
-                nursery.start_soon(self._write_occurrence, occurrence, now)
+                nursery.start_soon(self._write_occurrence, occurrence)
 
-    async def _write_occurrence(self, occurrence: Occurrence, now: datetime) -> None:
+    async def _write_occurrence(self, occurrence: Occurrence) -> None:
         window = occurrence.window
         execution = Execution(
             id=str(uuid4()),

@@ -1,4 +1,4 @@
-"""The control socket: connections in, each with the kernel's word of who it is; one place where a Problem is a reply."""
+"""The control socket: each connection with the kernel's word of who it is; one place where a Problem is a reply."""
 
 import socket
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """The way back: the one mechanism that a failure, an operator and a crash's settlement all take."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +10,10 @@ from jamaint.host.worker import WorkerLost, open_worker
 from jamaint.store.rollback_points import RollbackPoint
 
 Line = Mapping[str, Any]
+BEGUN_BEFORE = (
+    "its undo was under way when the daemon died, and may have ended: it is not run again by itself; "
+    "look, and roll back again if it must"
+)
 
 
 class Refused(Exception):  # noqa: N818 - it is a guard's answer
@@ -58,14 +62,27 @@ class Undone:
 
 
 async def undo(
-    point: RollbackPoint, hear: Callable[[Line], None], on_stderr: Callable[[str], None], dry_run: bool = False
+    point: RollbackPoint,
+    hear: Callable[[Line], None],
+    on_stderr: Callable[[str], None],
+    begin: Callable[[str], Awaitable[None]] | None,
+    again: bool = False,
 ) -> Undone:
-    """Undoes every step that was begun, the last first, in a worker of its own. Never raises for what it finds."""
+    """Undoes every step that was begun, the last first, in a worker of its own. Never raises for what it finds.
+
+    `begin` writes down that a step's undo begins; None is a dry run. `again`: an earlier undo was cut short by a crash,
+    so that a step whose undo may only run once, and has begun, is left and told.
+    """
     result = Undone()
     try:
         async with open_worker({**point.opening, "do": "open"}, on_line=hear, on_stderr=on_stderr) as worker:
             for step in undo_order(point.steps[: point.begun]):
-                answer = await worker.ask({"do": "undo", "step": step_to_json(step), "dry_run": dry_run})
+                if again and step.name in point.undoing and (step.undo or {}).get("once"):
+                    result.problems.append({"path": step.name, "why": BEGUN_BEFORE})
+                    break
+                if begin is not None:
+                    await begin(step.name)
+                answer = await worker.ask({"do": "undo", "step": step_to_json(step), "dry_run": begin is None})
                 result.add(answer.get("details", {}))
                 if answer["is"] != "done":
                     result.problems.append({"path": step.name, "why": _why(answer)})

@@ -41,7 +41,7 @@ class Command:
         undo = None
         if self._rollback_command and self._work.keeps_way_back:
             self._check(self._rollback_command)
-            undo = {"command": list(self._rollback_command)}
+            undo = {"command": list(self._rollback_command), "once": True}
         step = Step(name="command", says=self._says(undo is not None), args={"command": list(self._command)}, undo=undo)
         return Plan((step,))
 

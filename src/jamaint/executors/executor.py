@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from jamaint.core.plans import Plan, Step
-from jamaint.core.tasks import MassDeletion
+from jamaint.core.plans import MassDeletion, Plan, Step
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,10 @@ SQL = statements("rollback_points")
 
 @dataclass(frozen=True, slots=True)
 class RollbackPoint:
-    """`opening` is what the worker was given; `begun` of `steps` may have touched something."""
+    """`opening` is what the worker was given; `begun` of `steps` may have touched something.
+
+    `undoing` names the steps whose undo has been begun.
+    """
 
     id: str
     execution_id: str
@@ -25,9 +28,17 @@ class RollbackPoint:
     expires_at: datetime
     opening: Mapping[str, Any]
     steps: tuple[Step, ...]
+    seal: str
     begun: int = 0
+    undoing: tuple[str, ...] = ()
     bytes: int = 0
     result: Mapping[str, Any] | None = None
+
+
+def sealed(opening: Mapping[str, Any], steps: Sequence[Step]) -> Mapping[str, Any]:
+    """What a point's seal is over: as it comes back from the store."""
+    value: Mapping[str, Any] = from_jsonb(jsonb({"opening": opening, "steps": [step_to_json(step) for step in steps]}))
+    return value
 
 
 async def create(connection: Connection, point: RollbackPoint) -> None:
@@ -41,12 +52,18 @@ async def create(connection: Connection, point: RollbackPoint) -> None:
         jsonb(point.opening),
         jsonb([step_to_json(step) for step in point.steps]),
         point.bytes,
+        point.seal,
     )
 
 
 async def begin_step(connection: Connection, point_id: str, begun: int) -> None:
     """Writes that step number `begun` (from 1) is about to begin."""
     await connection.execute(SQL["begin_step"], point_id, begun)
+
+
+async def begin_undo(connection: Connection, point_id: str, step: str) -> None:
+    """Writes that the undo of a step is about to begin."""
+    await connection.execute(SQL["begin_undo"], point_id, step)
 
 
 async def move(
@@ -104,7 +121,9 @@ def from_row(row: Row) -> RollbackPoint:
         expires_at=row["expires_at"],
         opening=from_jsonb(row["opening"]),
         steps=tuple(step_from_json(step) for step in from_jsonb(row["steps"])),
+        seal=row["seal"],
         begun=row["begun"],
+        undoing=tuple(row["undoing"]),
         bytes=row["bytes"],
         result=from_jsonb(row["result"]),
     )

@@ -31,7 +31,7 @@ async def test_plan_run_undo_and_purge(execution: str, heard: Heard) -> None:
     words = shell(execution, "echo one; echo two >&2", rollback_command=["/bin/echo", "back"])
     async with open_worker(words, heard, heard.stderr.append) as worker:
         step = await planned(worker)
-        assert (step["name"], step["undo"]) == ("command", {"command": ["/bin/echo", "back"]})
+        assert (step["name"], step["undo"]) == ("command", {"command": ["/bin/echo", "back"], "once": True})
         done = await worker.ask({"do": "run", "step": step})
         assert done["is"] == "done"
         assert (done["details"]["exit_code"], done["details"]["output_lines"]) == (0, 2)

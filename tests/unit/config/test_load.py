@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from jamaint.config import ConfigInvalid, Database, Grants, Roles, mistakes_text, shown_config
+from jamaint.core.plans import MassDeletion
 from jamaint.core.recurrence import Schedule
-from jamaint.core.tasks import Condition, Dependency, MassDeletion, RollbackRule
+from jamaint.core.tasks import Condition, Dependency, RollbackRule
 from jamaint.errors import INVALID_PARAMS, Problem
 
 CONTRACT = """\

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jamaint.core.logs import ARCHIVE, CLEANUP, COMPRESSION, LogRules, Sorting, span, too_many
-from jamaint.core.tasks import MassDeletion
+from jamaint.core.plans import MassDeletion
 
 NOW = datetime(2026, 11, 24, 2, 0, 0, 123457, tzinfo=UTC)
 DAY = 86400

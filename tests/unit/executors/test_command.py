@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from jamaint.core.plans import Step, step_from_json, step_to_json
-from jamaint.core.tasks import MassDeletion
+from jamaint.core.plans import MassDeletion, Step, step_from_json, step_to_json
 from jamaint.executors import EXECUTORS
 from jamaint.executors.command import Command
 from jamaint.executors.executor import StepFailed, Stopped, Work
@@ -92,7 +91,7 @@ def test_a_plan_is_one_step_that_says_what_will_run_and_how_to_go_back(work: Wor
         name="command",
         says="run: /bin/echo 'a b' '$HOME;'; to go back: /bin/true",
         args={"command": ["/bin/echo", "a b", "$HOME;"]},
-        undo={"command": ["/bin/true"]},
+        undo={"command": ["/bin/true"], "once": True},
     )
 
 

@@ -2,8 +2,7 @@
 
 from datetime import UTC, datetime
 
-from jamaint.core.plans import Step
-from jamaint.core.tasks import MassDeletion
+from jamaint.core.plans import MassDeletion, Step
 from jamaint.executors import EXECUTORS
 from jamaint.executors.executor import Host, Work
 

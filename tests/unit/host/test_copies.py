@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from treesnapshot import snapshot
 
 from jamaint.host.copies import CHUNK, NotTheSame, Sum, copy_attributes, copy_bytes, open_source, read_back
+from treesnapshot import snapshot
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from logsrun import without_modern_calls
 
 from jamaint.host import syscalls
+from logsrun import without_modern_calls
 
 
 @pytest.fixture

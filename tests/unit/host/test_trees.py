@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from treesnapshot import differences, snapshot
 
 from jamaint.host.globs import Globs
 from jamaint.host.roots import open_root
 from jamaint.host.skipped import Skipped
 from jamaint.host.trees import BATCH, DEPTH_LIMIT, Batches, Rules, fingerprint, walk
+from treesnapshot import differences, snapshot
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -97,7 +97,7 @@ def test_a_directory_that_others_may_write_in_is_left_alone_with_all_below(tmp_p
 
 def test_a_walk_changes_nothing(tmp_path: Path) -> None:
     make(tmp_path, "a.log", "s/b.log", "s/t/c.log")
-    times = {path: (10**18, 10**18 + 7) for path in (tmp_path, tmp_path / "s", tmp_path / "s" / "t")}
+    times = dict.fromkeys((tmp_path, tmp_path / "s", tmp_path / "s" / "t"), (10**18, 10**18 + 7))
     for path, (atime, mtime) in times.items():
         os.utime(path, ns=(atime, mtime))
     before = snapshot(tmp_path)
@@ -144,7 +144,8 @@ def test_no_other_mount_is_entered_not_even_one_of_the_same_disk(tmp_path: Path)
         "E"
     )
     make(tmp_path, "root/m/c.log")
-    answer = subprocess.run(["unshare", "-m", "sh", "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    command = ["unshare", "-m", "sh", "-c", code]
+    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     if "unshare" in answer.stderr or "mount" in answer.stderr:
         pytest.skip("may not mount here")
     assert answer.stdout.splitlines() == ["['a.log']", str(["another file system is mounted there"] * 2)], answer.stderr

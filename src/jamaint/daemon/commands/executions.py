@@ -166,8 +166,8 @@ def _page_cursor(cursor: str) -> tuple[Any, str]:
     return moment_of("cursor", moment), ident
 
 
-async def _until_ended(subscription: Subscription, timeout: float | None) -> None:
-    with move_on_after(float("inf") if timeout is None else max(0.0, timeout)):
+async def _until_ended(subscription: Subscription, seconds: float | None) -> None:
+    with move_on_after(float("inf") if seconds is None else max(0.0, seconds)):
         async for event in subscription.events:
             if event["event"] == "execution.ended":
                 return

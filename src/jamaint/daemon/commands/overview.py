@@ -8,7 +8,7 @@ from jamaint.core.executions import Execution, State
 from jamaint.core.windows import Opening, next_opening
 from jamaint.daemon import views
 from jamaint.daemon.commands.command import Call, Daemon, Stream, ask, execution_of, limit_of, moment_of, take
-from jamaint.errors import INVALID_PARAMS, Problem, not_found
+from jamaint.errors import Problem, not_found
 from jamaint.store import audit
 from jamaint.wire import dumps, loads
 

@@ -111,11 +111,15 @@ CREATE TABLE rollback_points (
     expires_at timestamptz NOT NULL,
     opening jsonb NOT NULL,
     steps jsonb NOT NULL,
+    seal text NOT NULL,
     begun integer NOT NULL DEFAULT 0,
+    undoing text[] NOT NULL DEFAULT '{}',
     bytes bigint NOT NULL DEFAULT 0,
     result jsonb NOT NULL DEFAULT '{}'
 );
 COMMENT ON COLUMN rollback_points.opening IS 'What the worker was given: the undo runs with that, not with a later task.';
+COMMENT ON COLUMN rollback_points.seal IS 'Over opening and steps: an undo runs commands, and a row must not name them.';
+COMMENT ON COLUMN rollback_points.undoing IS 'Steps whose undo has been begun: written before, for those that must not run twice.';
 COMMENT ON COLUMN rollback_points.begun IS 'How many of the steps have been begun: written before each one begins.';
 CREATE INDEX rollback_points_to_purge ON rollback_points (expires_at) WHERE status IN ('open', 'incomplete');
 

@@ -1,11 +1,15 @@
 -- name: create
-INSERT INTO rollback_points (id, execution_id, status, created_at, expires_at, opening, steps, bytes)
-VALUES ($1, $2, 'open', $3, $4, $5, $6, $7)
+INSERT INTO rollback_points (id, execution_id, status, created_at, expires_at, opening, steps, bytes, seal)
+VALUES ($1, $2, 'open', $3, $4, $5, $6, $7, $8)
 ON CONFLICT (id) DO NOTHING
 
 -- name: begin_step
 -- Written before the step begins: a crash from here on undoes it.
 UPDATE rollback_points SET begun = $2 WHERE id = $1 AND begun < $2
+
+-- name: begin_undo
+-- Written before a step's undo begins.
+UPDATE rollback_points SET undoing = undoing || $2::text WHERE id = $1
 
 -- name: move
 -- From one status to another, for whoever is first: this is how a purge and a rollback never both have it.

@@ -1,0 +1,38 @@
+"""A connection of its own to a peer's database, which says when a row is there for everybody to see."""
+
+import asyncio
+import time
+from types import TracebackType
+from typing import Self
+
+import asyncpg
+
+LOOK_SECONDS = 120
+
+
+class Eye:
+    """Looks again and again, without a pause: what it sees is a fraction of a millisecond old."""
+
+    def __init__(self, dsn: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._dsn = dsn
+
+    def __enter__(self) -> Self:
+        self._connection = self._loop.run_until_complete(asyncpg.connect(self._dsn))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop.run_until_complete(self._connection.close())
+        self._loop.close()
+
+    def wait(self, counts: str, wanted: int, *args: object) -> None:
+        """Returns when the query `counts` gives `wanted`. Raises TimeoutError."""
+        self._loop.run_until_complete(self._wait(counts, wanted, args))
+
+    async def _wait(self, counts: str, wanted: int, args: tuple[object, ...]) -> None:
+        deadline = time.monotonic() + LOOK_SECONDS
+        while (found := await self._connection.fetchval(counts, *args)) < wanted:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{found} of {wanted} rows after {LOOK_SECONDS} s")
