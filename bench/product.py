@@ -106,8 +106,11 @@ def daemon(directory: Path, dsn: str | None = None, **sections: Mapping[str, Any
     try:
         until(lambda: process.poll() is not None or _serves(path), START_SECONDS, "jamaintd")
         if process.poll() is not None:
-            raise RuntimeError(f"jamaintd ended: {(directory / 'log').read_text()[-1000:]}")
+            raise RuntimeError("jamaintd ended")
         yield Daemon(process.pid, path)
+    except Exception as error:
+        error.add_note((directory / "log").read_text()[-2000:])
+        raise
     finally:
         process.terminate()
         try:

@@ -76,10 +76,9 @@ def _lone(running: Daemon, eye: Eye) -> list[float]:
             time.sleep(PAUSE_SECONDS)
             name = f"noop-{number}"
             began = time.perf_counter()
-            caller.socket.sendall(wire.request(number, "execution.start", {"task": name}))
+            caller.call("execution.start", task=name)
             eye.wait(COMPLETED_OF, 1, name)
             lasted.append(1000 * (time.perf_counter() - began))
-            caller.receive()
     return lasted
 
 

@@ -4,6 +4,7 @@
 
 import contextlib
 import glob
+import itertools
 import os
 import shutil
 import signal
@@ -20,7 +21,7 @@ import trio
 
 from jamaint.errors import Problem
 from jamaint.host import cluster as cluster_module
-from jamaint.host import postgres_programs
+from jamaint.host import leftovers, postgres_programs
 from jamaint.host.accounts import find_account, own_account
 from jamaint.host.cluster import Cluster
 from postgres import on_connection, short_directory
@@ -192,6 +193,7 @@ async def test_nobody_else_is_let_in(place: Place) -> None:
         for user in ("postgres", "root", "nobody"):
             with pytest.raises(Exception, match=r"no pg_hba\.conf entry"):
                 await ask(dsn.replace("jamaint@", f"{user}@"), "SELECT 1")
+        await place.told.wait_for("warning postgres: FATAL:  no pg_hba.conf entry", times=3)
 
 
 @AS_ROOT
@@ -217,6 +219,26 @@ async def test_a_killed_server_comes_back_with_its_data(place: Place) -> None:
             assert place.up != first
             assert await ask(dsn, "SELECT text FROM notes") == "kept"
         assert place.told.count("it was ended by SIGKILL") == 2
+
+
+async def test_a_session_that_outlives_its_server_is_ended_first(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL would refuse to start while the old memory is in use."""
+    monkeypatch.setattr(cluster_module, "_LAST_WORDS_SECONDS", 0.01)
+    monkeypatch.setattr(leftovers, "QUIT_SECONDS", 0.01)
+    async with place.running() as dsn:
+        session = await trio.to_thread.run_sync(on_connection, dsn, _stop_own_session)
+        os.kill(place.up, signal.SIGKILL)
+        await place.told.wait_for("the embedded PostgreSQL is up", times=2)
+        await ended(session)
+        assert place.told.count("ended what was left of an earlier PostgreSQL") == 1
+        assert place.told.count("it is started again") == 1
+
+
+async def _stop_own_session(connection: Any) -> int:
+    pid: int = await connection.fetchval("SELECT pg_backend_pid()")
+    os.kill(pid, signal.SIGSTOP)
+    connection.terminate()
+    return pid
 
 
 async def test_a_server_that_does_not_stop_is_made_to(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,7 +297,7 @@ async def test_what_a_killed_daemon_has_left_is_ended_first(place: Place) -> Non
     assert os.path.exists(f"/proc/{pid}"), "the server did not outlive its daemon, so this shows nothing"
     async with place.running() as dsn:
         await ended(int(pid))
-        assert place.told.count("ended a PostgreSQL that a killed daemon had left") == 1
+        assert place.told.count("ended what was left of an earlier PostgreSQL") == 1
         assert place.up != int(pid)
         assert await ask(dsn, "SELECT text FROM notes") == "kept"
 
@@ -422,6 +444,13 @@ async def test_programs_that_were_replaced_on_disk(place: Place) -> None:
         assert not place.cluster.restart_if_replaced()
         assert await ask(dsn, "SELECT 1") == 1
     assert not place.cluster.restart_if_replaced()
+
+
+def test_pauses_grow_up_to_a_bound() -> None:
+    pauses = list(itertools.islice(cluster_module._pauses(), 12))
+    assert pauses[:4] == [0, 0.1, 0.2, 0.4]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == 30
 
 
 def interpreter_of_others() -> str | None:

@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ from logsrun import (
     DAY,
     age_directories,
     executor,
+    fast_directory,
     in_fresh_process,
     put,
     run_killed,
@@ -31,12 +31,8 @@ from treesnapshot import Entry, differences, snapshot
 
 @pytest.fixture
 def fast(tmp_path: Path) -> Iterator[Path]:
-    """A directory in memory, where there is one: a thousand runs with fsync take a minute on a disk."""
-    if os.access("/dev/shm", os.W_OK):
-        with tempfile.TemporaryDirectory(dir="/dev/shm") as path:
-            yield Path(path)
-    else:
-        yield tmp_path
+    with fast_directory(tmp_path) as path:
+        yield path
 
 
 @pytest.fixture(autouse=True)

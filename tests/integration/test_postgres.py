@@ -40,7 +40,7 @@ async def ask(dsn: str, sql: str, *args: Any) -> Any:
 
 async def end_all(dsn: str) -> None:
     """The server ends every connection of the bridge, as a restart does."""
-    sql = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'jamaintd'"
+    sql = "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE application_name = 'jamaintd'"
     await ask(dsn, f"{sql} AND datname = current_database()")
 
 
@@ -323,7 +323,8 @@ class TestRestarted:
                 nursery.start_soon(run)
             await until(database, lambda left: left["busy"] == 3)
             await end_all(database)
-        assert [str(error) for error in raised] == ["terminating connection due to administrator command"] * 3
+        assert len(raised) == 3
+        assert all("terminating connection due to administrator command" in str(error) for error in raised)
         assert await pool.run(one) == 1
 
     async def test_idle_connections_are_replaced_without_a_word(self, pool: Postgres, database: str) -> None:
@@ -362,11 +363,8 @@ class TestRestarted:
         async def wrong_statement(connection: Any) -> None:
             await connection.execute("SELECT nosuch")
 
-        async def wrong_count(connection: Any) -> None:
-            await connection.execute("SELECT $1::text")
-
-        for work in (wrong_value, wrong_statement, wrong_count):
-            with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+        for work in (wrong_value, wrong_statement):
+            with pytest.raises(asyncpg.PostgresError):
                 await pool.run(work)
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from jamaint.core.conditions import Facts, unmet
 from jamaint.core.executions import Execution, State
-from jamaint.core.tasks import Dependency, Task
+from jamaint.core.tasks import Condition, Dependency, Task
 from jamaint.core.windows import Opening
 
 CONDITION_RETRY_SECONDS = 60.0
@@ -265,12 +265,18 @@ def _due_since(task: str, view: _View) -> datetime | None:
 
 
 def _condition_guard(waiting: Waiting, view: _View) -> Verdict:
-    for condition in waiting.task.conditions:
+    conditions = conditions_of(waiting, view.snapshot.openings)
+    for condition in conditions:
         against = unmet(condition, view.snapshot.facts)
         if against is not None:
             return Verdict("condition", "refuse" if waiting.by_request else "wait", against)
-    count = len(waiting.task.conditions)
-    return Verdict("condition", "pass", f"{count} met" if count else "there are none")
+    return Verdict("condition", "pass", f"{len(conditions)} met" if conditions else "there are none")
+
+
+def conditions_of(waiting: Waiting, openings: Mapping[str, Opening]) -> tuple[Condition, ...]:
+    """What must hold for it: its task's conditions, and those of the open window that it is to run in."""
+    opening = openings.get(waiting.execution.window_name or "")
+    return waiting.task.conditions if opening is None else (*waiting.task.conditions, *opening.window.conditions)
 
 
 def _overlap_guard(waiting: Waiting, view: _View) -> Verdict:

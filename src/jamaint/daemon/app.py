@@ -166,6 +166,7 @@ class App:
         runner.on_point = rollbacks.look_again
         async with trio.open_nursery() as lasting:  # ends last: what ends is still written down
             lasting.start_soon(recorder.serve)
+            lasting.start_soon(recorder.guard)
             lasting.start_soon(auditor.serve)
             await definitions.apply(self._config, clock.now())
             self._take(self._config)

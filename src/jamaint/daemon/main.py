@@ -36,8 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         trio.run(app.serve)
     except* Problem as group:
-        for problem in _leaves(group):
-            log.error(str(problem))
+        for message in dict.fromkeys(str(problem) for problem in _leaves(group)):  # several parts may have met it
+            log.error(message)
         code = EXIT_FAILED
     return code
 

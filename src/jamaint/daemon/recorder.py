@@ -17,7 +17,7 @@ from structlog.typing import FilteringBoundLogger
 from jamaint.core.executions import Execution
 from jamaint.errors import CONFLICT, Problem
 from jamaint.host.journal import MESSAGE_IDS
-from jamaint.host.postgres import Connection, DatabaseAwayError, OccurrenceTakenError, Postgres, Session
+from jamaint.host.postgres import Backend, Connection, DatabaseAwayError, OccurrenceTakenError, Postgres, Session
 from jamaint.store import executions, lock, migrations
 from jamaint.store.executions import LogLine
 
@@ -48,10 +48,13 @@ class Recorder:
         self._now = now
         self._log = log
         self._session: Session | None = None
+        self._backend: Backend | None = None
         self._connecting = trio.Lock()
         self._next = _Batch()
+        self._writing = _Batch()
         self._work = trio.Event()
         self._left_out = 0
+        self._ended: Problem | None = None
         self.away: str | None = None
         """Why the database cannot be reached at the moment, or None."""
         self.on_change: Callable[[], None] = lambda: None
@@ -64,16 +67,28 @@ class Recorder:
             await trio.lowlevel.checkpoint()
             await trio.lowlevel.checkpoint()
             self._work = trio.Event()
-            batch, self._next = self._next, _Batch()
-            await self.run(_write, batch)
-            batch.written.set()
+            self._writing, self._next = self._next, _Batch()
+            await self.run(_write, self._writing)
+            self._writing.written.set()
+
+    async def guard(self) -> None:
+        """Takes the lock again as soon as it is lost, until it is cancelled; an idle daemon too has to learn that it
+        is not alone. Raises Problem(CONFLICT) when another daemon was first."""
+        while True:
+            await self.run(_nothing)
+            if self._session is not None:
+                await self._session.lost.wait()
+                self._gone("the session with the daemon's lock has ended")
 
     async def put(self, execution: Execution) -> None:
-        """Writes the present state of an execution. Raises OccurrenceTakenError when its occurrence has had a row."""
+        """Writes the present state of an execution. Raises OccurrenceTakenError when its occurrence has a row already,
+        and Problem(CONFLICT) when another daemon has the database."""
         batch = self._next
         batch.executions[execution.id] = execution
         self._work.set()
         await batch.written.wait()
+        if self._ended is not None:
+            raise Problem(self._ended.code, self._ended.message)
         if execution.id in batch.taken:
             raise OccurrenceTakenError
 
@@ -105,16 +120,16 @@ class Recorder:
 
     async def connect(self) -> Session:
         """The session that holds the lock, the tables being this version's. Raises DatabaseAwayError, and
-        Problem(CONFLICT) if somebody else has it, or the tables are not ours to change."""
+        Problem(CONFLICT) if somebody else has it, or the tables are not ours to change: from then on for ever."""
         async with self._connecting:
-            if self._session is None or self._session.lost.is_set():
-                session = await self._postgres.open_session(lock.KEY)
-                if session is None:
-                    raise await self._taken()
-                for name in await session.run(migrations.migrate):
-                    self._log.info("migration applied", name=name)
-                await session.run(lock.note_holder, self._holder, self._now())
-                self._session = session
+            try:
+                if self._ended is not None:
+                    raise Problem(self._ended.code, self._ended.message)
+                if self._session is None or self._session.lost.is_set():
+                    self._session = await self._open_session()
+            except Problem as problem:
+                self._end(problem)
+                raise
             return self._session
 
     async def close(self) -> None:
@@ -122,9 +137,28 @@ class Recorder:
         if self._session is not None:
             await self._session.close()
 
-    async def _taken(self) -> Problem:
-        holder = await self._postgres.run(lock.holder)
-        return Problem(CONFLICT, f"cannot use the database: {holder} uses it already; one daemon at a time")
+    async def _open_session(self) -> Session:
+        session = await self._postgres.open_session(lock.KEY)
+        if session is None:
+            if self._backend is not None and await self._postgres.run(lock.end, self._backend):
+                raise DatabaseAwayError("the server had not heard that our last session has ended")
+            holder = await self._postgres.run(lock.holder)
+            raise Problem(CONFLICT, f"cannot use the database: {holder} uses it already; one daemon at a time")
+        self._backend = session.backend
+        try:
+            for name in await session.run(migrations.migrate):
+                self._log.info("migration applied", name=name)
+            await session.run(lock.note_holder, self._holder, self._now())
+        except BaseException:
+            session.terminate()  # or the lock would stay with a session that nobody knows of
+            raise
+        return session
+
+    def _end(self, problem: Problem) -> None:
+        """There is nobody to write for any more: whoever waits is told, and who comes later too."""
+        self._ended = problem
+        for batch in (self._writing, self._next):
+            batch.written.set()
 
     def _gone(self, why: str) -> None:
         if self.away is None:
@@ -139,6 +173,10 @@ class Recorder:
             self.away = None
             self._log.info("the database is back", message_id=MESSAGE_IDS["database_back"])
             self.on_change()
+
+
+async def _nothing(_connection: Connection) -> None:
+    """To have the session is all."""
 
 
 async def _write(connection: Connection, batch: _Batch) -> None:

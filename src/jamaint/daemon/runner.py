@@ -5,6 +5,7 @@ step; each step's begin before the step. So whatever dies when, the next start k
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from jamaint.core.tasks import Task
 from jamaint.daemon import undoing, views
 from jamaint.daemon.current import Current
 from jamaint.daemon.recorder import Recorder
+from jamaint.errors import Problem
 from jamaint.host.journal import MESSAGE_IDS
 from jamaint.host.seals import Seals
 from jamaint.host.worker import Worker, WorkerLost, open_worker
@@ -121,10 +123,10 @@ class Runner:
             await self._perform(run)
             done()
             await self._end(run)
-        except trio.Cancelled:
+        except* trio.Cancelled:  # out of the worker's nursery it comes as a group
             run.stop.ask("interrupted", "the daemon was stopped")
             # The runner's last write: without it the next start would have to find out what is known here.
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + LAST_WRITE_SECONDS):
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + LAST_WRITE_SECONDS), suppress(Problem):
                 await self._end(run)
             raise
         finally:

@@ -18,7 +18,7 @@ from jamaint.core.conditions import Facts
 from jamaint.core.executions import Execution, State, advance
 from jamaint.core.scheduling import Agenda, Occupied, Snapshot, Verdict, Waiting, decide, explain
 from jamaint.core.tasks import Condition, Task
-from jamaint.core.timetable import Occurrence, Timetable
+from jamaint.core.timetable import MISSED_LIMIT, Occurrence, Timetable
 from jamaint.core.windows import Opening, Window, next_opening, opening_at
 from jamaint.daemon import views
 from jamaint.daemon.current import Current
@@ -123,7 +123,8 @@ class Scheduler:
         for waiting in tuple(self._waiting):
             self._remove(waiting)
             self._insert(replace(waiting, paused_until=self._definitions.paused_until(waiting.task.name)))
-        self._any_conditions = any(task.conditions for task in self._definitions.tasks.values())
+        defined = (*self._definitions.tasks.values(), *self._definitions.windows.values())
+        self._any_conditions = any(one.conditions for one in defined)
         self._turn_of_windows = None
         self._clock.wake()
 
@@ -153,8 +154,9 @@ class Scheduler:
     async def verdicts(self, execution: Execution, task: Task, moment: datetime) -> tuple[Verdict, ...]:
         """What each guard says of `execution` if it were to start at `moment`; facts are those of now."""
         waiting = Waiting(execution, task, self._definitions.paused_until(task.name))
-        found = await self._look(list(task.conditions))
-        snapshot = replace(self._snapshot(found), waiting=(), openings=self._openings_at(moment))
+        openings = self._openings_at(moment)
+        found = await self._look(list(scheduling.conditions_of(waiting, openings)))
+        snapshot = replace(self._snapshot(found), openings=openings)
         return explain(snapshot, waiting, moment)
 
     async def cancel(self, execution_id: str, reason: str) -> bool:
@@ -223,7 +225,9 @@ class Scheduler:
         """What must be looked at for those that wait; nothing in the common case that no task has conditions."""
         if not self._any_conditions:
             return []
-        return [condition for waiting in self._waiting for condition in waiting.task.conditions]
+        return [
+            condition for waiting in self._waiting for condition in scheduling.conditions_of(waiting, self._openings)
+        ]
 
     async def _write_asked(self, execution: Execution, asked: _Asked) -> None:
         await self._recorder.put(execution)
@@ -391,8 +395,9 @@ def _next(window: Window, now: datetime) -> Opening | None:
 def _missed(occurrence: Occurrence) -> tuple[dict[str, str], ...]:
     if not occurrence.missed:
         return ()
+    count = f"at least {MISSED_LIMIT}" if occurrence.missed >= MISSED_LIMIT else str(occurrence.missed)
     detail = (
-        f"{occurrence.missed} earlier occurrences since {views.time(occurrence.missed_since)} were missed while the "
+        f"{count} earlier occurrences since {views.time(occurrence.missed_since)} were missed while the "
         "daemon did not run; this one stands for them"
     )
     return ({"guard": "misfire", "verdict": "wait", "detail": detail},)

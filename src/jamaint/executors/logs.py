@@ -22,8 +22,8 @@ from jamaint.host.trash import Busy
 
 ANALYSIS = "analysis"
 _HIDDEN = (
-    "the open files of {count} processes cannot be seen with these rights: a log that one of them still writes to is "
-    "known by its age alone"
+    "the open files of other users' processes cannot be seen with these rights: whether one of them still writes to a "
+    "log is told by its age alone"
 )
 
 
@@ -49,7 +49,7 @@ class LogsCleanup:
             if why is not None:
                 raise StepFailed(why, kind="refused", details={"root": root.path, "files": root.count(CLEANUP)})
         if held.hidden:
-            warnings.append(_HIDDEN.format(count=held.hidden))
+            warnings.append(_HIDDEN)
         if self._rules.compress_seconds is not None:
             self._codec, warning = codec(self._rules.algorithm)
             warnings += [warning] if warning else []

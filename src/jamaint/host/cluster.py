@@ -30,7 +30,7 @@ ACCOUNTS = ("jamaint", "postgres", "nobody")
 HEALTHY_SECONDS = 60.0
 """A server that has lived that long is started again at once when it dies."""
 
-_LASTING = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+_PASSING = (None, errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EIO)
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 30.0
 _FAST_SECONDS, _QUIT_SECONDS, _KILL_SECONDS = 20.0, 5.0, 5.0
@@ -140,7 +140,7 @@ class Cluster:
         try:
             return self._prepare()
         except (StartFailedError, OSError, subprocess.SubprocessError) as error:
-            if isinstance(error, OSError) and error.errno in _LASTING:
+            if isinstance(error, OSError) and error.errno not in _PASSING:
                 raise Problem(UNAVAILABLE, f"the embedded PostgreSQL cannot be prepared: {error}") from error
             self._log.error("the embedded PostgreSQL could not be prepared", why=str(error))
             return None
@@ -155,7 +155,7 @@ class Cluster:
         if pinned is None:
             self._initialise(programs, account)
         elif ended := leftovers.end(files, account):
-            self._log.warning("ended a PostgreSQL that a killed daemon had left", processes=ended)
+            self._log.warning("ended what was left of an earlier PostgreSQL", processes=ended)
         settings = os.path.join(files.settings, "postgresql.conf")
         return _Launch(
             programs, account, (programs.path("postgres"), "-D", files.data, "-c", f"config_file={settings}")

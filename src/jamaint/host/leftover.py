@@ -13,7 +13,7 @@ from jamaint.host.taking import HALF_DIRECTORY, HALF_FILE, sync
 from jamaint.host.trash import ENDED, FORMED, GONE, MARKS, OPEN, TIMES, lock, open_private
 
 _UNDOING = "undoing"
-"""Made when an undo begins to change something: from then on later times of directories are its own."""
+"""What ENDED is called from the moment an undo changes something: later times of directories are its own then."""
 
 
 class Leftover:
@@ -55,7 +55,7 @@ class Leftover:
         if self.step >= 0 and not self._clear_step():
             self._set_root_times(problem)
             with suppress(FileNotFoundError):
-                os.unlink(_UNDOING, dir_fd=self.step)
+                os.rename(_UNDOING, ENDED, src_dir_fd=self.step, dst_dir_fd=self.step)
             return
         if self._fds:
             os.fsync(self.root.fd)
@@ -103,19 +103,29 @@ class Leftover:
         return None
 
     def _learn_later_times(self) -> None:
-        """Takes a directory's time of now for its own, where somebody else has changed it since the step ended."""
-        if _exists(_UNDOING, self.step):
-            return
-        if _exists(ENDED, self.step):
+        """Takes a directory's time of now for its own, where somebody else has changed it since the step ended.
+
+        But not where what they did was to remove a directory that the undo will make again.
+        """
+        try:
             ended = os.lstat(ENDED, dir_fd=self.step).st_mtime_ns
-            for record in [record for record in self.records.of.values() if record.kind == TOUCHED]:
-                with suppress(NotEntered), self.root.descend(record.rel) as place:
+        except FileNotFoundError:  # it was killed, or an undo has learned them before
+            return
+        later: dict[str, tuple[int, int]] = {}
+        bereft: set[str] = set()
+        for record in self.records.of.values():
+            try:
+                with self.root.descend(record.rel) as place:
                     now = os.fstat(place.fd)
-                    if now.st_mtime_ns > ended:
-                        self.records.change(record, TOUCHED, (now.st_atime_ns, now.st_mtime_ns))
-            if "." in self.records.of:
-                self._root_times = self.records.of["."].times
-        os.close(os.open(_UNDOING, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600, dir_fd=self.step))
+                if record.kind == TOUCHED and now.st_mtime_ns > ended:
+                    later[record.rel] = now.st_atime_ns, now.st_mtime_ns
+            except NotEntered:
+                bereft.add(record.rel.rpartition("/")[0] or ".")
+        for rel in later.keys() - bereft:
+            self.records.change(self.records.of[rel], TOUCHED, later[rel])
+        if "." in self.records.of:
+            self._root_times = self.records.of["."].times
+        os.rename(ENDED, _UNDOING, src_dir_fd=self.step, dst_dir_fd=self.step)
 
     def _remove_directories(self) -> None:
         for record in sorted(self.records.of.values(), key=lambda record: -record.number):
@@ -183,11 +193,3 @@ def _empty(fd: int) -> None:
                 os.rmdir(name, dir_fd=fd)
     finally:
         os.close(fd)
-
-
-def _exists(name: str, dir_fd: int) -> bool:
-    try:
-        os.lstat(name, dir_fd=dir_fd)
-        return True
-    except FileNotFoundError:
-        return False

@@ -17,7 +17,8 @@ import contextlib
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
-from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
+from datetime import datetime
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
 import asyncpg
 import outcome
@@ -34,6 +35,9 @@ Row: TypeAlias = asyncpg.Record
 
 COMMAND_TIMEOUT_SECONDS = 30.0
 ACQUIRE_TIMEOUT_SECONDS = 10.0
+RELEASE_TIMEOUT_SECONDS = 2.0
+"""How long the server may take to say that a cancelled statement has ended, before its connection is thrown away."""
+LOCK_WAIT = "1s"
 POOL_SIZE = 5
 
 _SETTINGS = {
@@ -42,6 +46,10 @@ _SETTINGS = {
     "statement_timeout": "30s",
     "lock_timeout": "10s",
     "idle_in_transaction_session_timeout": "60s",
+    # So that the lock of a machine that has lost its power or its network is free in two minutes, not in two hours.
+    "tcp_keepalives_idle": "60",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "6",
 }
 
 
@@ -56,6 +64,13 @@ class OccurrenceTakenError(Exception):
     """There is a row for this task and time already."""
 
 
+class Backend(NamedTuple):
+    """The server's end of a session: a process number comes again, together with its start it does not."""
+
+    pid: int
+    start: datetime
+
+
 class Postgres:
     """A pool of connections that is used from trio. Make one with `open_postgres`."""
 
@@ -63,13 +78,15 @@ class Postgres:
         self._dsn = dsn
         self._loop = loop
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._opening = asyncio.Lock()
 
     async def run(self, work: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kw: P.kwargs) -> T:
         """Runs `work(connection, …)` on the asyncio side and returns its result. Raises DatabaseAwayError."""
         return await _hop(self._loop, self._with_connection, work, args, kw)
 
     async def open_session(self, lock_key: int) -> Session | None:
-        """Takes a session-level advisory lock on a connection of its own; None when somebody else has it."""
+        """Takes a session-level advisory lock on a connection of its own; None when somebody else has it, and keeps it
+        for the second that a session takes to end whose client was killed. Raises DatabaseAwayError."""
         token = trio.lowlevel.current_trio_token()
         lost = trio.Event()
 
@@ -77,29 +94,42 @@ class Postgres:
             with contextlib.suppress(trio.RunFinishedError):
                 token.run_sync_soon(lost.set)
 
-        connection = await _hop(self._loop, self._connect_and_lock, lock_key, on_termination)
-        return None if connection is None else Session(self._loop, connection, lost)
+        found = await _hop(self._loop, self._connect_and_lock, lock_key, on_termination)
+        return None if found is None else Session(self._loop, *found, lost)
 
     async def _with_connection(self, work: Callable[..., Awaitable[T]], args: Any, kw: Any) -> T:
-        with _errors_named():
+        with errors_named():
+            pool = self._pool or await self._open_pool()
+            connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS)
+            try:
+                return await work(connection, *args, **kw)
+            finally:
+                await pool.release(connection, timeout=RELEASE_TIMEOUT_SECONDS)
+
+    async def _open_pool(self) -> asyncpg.Pool[asyncpg.Record]:
+        async with self._opening:
             if self._pool is None:
                 self._pool = await _pool(self._dsn)
-            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
-                return await work(connection, *args, **kw)
+            return self._pool
 
-    async def _connect_and_lock(self, key: int, on_termination: Callable[[object], None]) -> Connection | None:
-        with _errors_named():
+    async def _connect_and_lock(
+        self, key: int, on_termination: Callable[[object], None]
+    ) -> tuple[Connection, Backend] | None:
+        with errors_named():
             connection = await asyncpg.connect(
                 self._dsn,
                 timeout=ACQUIRE_TIMEOUT_SECONDS,
                 command_timeout=COMMAND_TIMEOUT_SECONDS,
                 server_settings=_SETTINGS,
             )
-            if await connection.fetchval("SELECT pg_try_advisory_lock($1)", key):
+            backend = None
+            try:
                 connection.add_termination_listener(on_termination)
-                return connection
-            await connection.close()
-            return None
+                backend = await _lock(connection, key)
+            finally:
+                if backend is None:  # nobody else would ever end it, and with it a lock that it may have after all
+                    connection.terminate()
+            return None if backend is None else (connection, backend)
 
     async def close(self) -> None:
         """Closes every connection, within five seconds."""
@@ -118,10 +148,13 @@ class Session:
     that was lost unnoticed takes the session along.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, connection: Connection, lost: trio.Event) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, connection: Connection, backend: Backend, lost: trio.Event
+    ) -> None:
         self._loop = loop
         self._connection = connection
         self._turn = asyncio.Lock()
+        self.backend = backend
         self.lost = lost
 
     async def run(self, work: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kw: P.kwargs) -> T:
@@ -132,8 +165,12 @@ class Session:
         """Gives the lock back by closing the connection; harmless when that is gone."""
         await _hop(self._loop, self._close)
 
+    def terminate(self) -> None:
+        """Gives the connection up without a word, and with it the lock; `lost` is set soon."""
+        self._loop.call_soon_threadsafe(self._connection.terminate)
+
     async def _in_turn(self, work: Callable[..., Awaitable[T]], args: Any, kw: Any) -> T:
-        with _errors_named():
+        with errors_named():
             async with self._turn:
                 return await work(self._connection, *args, **kw)
 
@@ -143,8 +180,8 @@ class Session:
 
 
 @contextlib.contextmanager
-def _errors_named() -> Iterator[None]:
-    """asyncpg's errors as ours, where somebody above tells them apart."""
+def errors_named() -> Iterator[None]:
+    """asyncpg's errors as ours, where somebody above tells them apart: DatabaseAwayError, OccurrenceTakenError."""
     try:
         yield
     except _AWAY as error:
@@ -175,19 +212,22 @@ async def open_postgres(dsn: str) -> AsyncIterator[Postgres]:
 _AWAY: tuple[type[Exception], ...] = (
     OSError,
     TimeoutError,
-    asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.DiskFullError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.QueryCanceledError,
     asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,  # shutting down, starting up, a statement that was cancelled
+    asyncpg.InsufficientResourcesError,  # its disk or memory is full, or all its connections are taken
+    asyncpg.PostgresSystemError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.ReadOnlySQLTransactionError,
+    # What an administrator mends, and what may be so for a moment while he does: no reason to lose what waits.
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
 )
+"""What passes: it is worth trying again."""
 
 
 def _why(error: BaseException) -> str:
@@ -207,6 +247,18 @@ async def _pool(dsn: str) -> asyncpg.Pool[asyncpg.Record]:
         server_settings=_SETTINGS,
         reset=_no_reset,
     )
+
+
+async def _lock(connection: Connection, key: int) -> Backend | None:
+    await connection.execute("SELECT set_config('lock_timeout', $1, false)", LOCK_WAIT)
+    try:
+        await connection.execute("SELECT pg_advisory_lock($1)", key)
+    except asyncpg.LockNotAvailableError:
+        return None
+    await connection.execute("RESET lock_timeout")
+    row = await connection.fetchrow("SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()")
+    assert row is not None  # every session sees itself
+    return Backend(row["pid"], row["backend_start"])
 
 
 async def _no_reset(_connection: object) -> None:

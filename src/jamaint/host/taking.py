@@ -237,16 +237,17 @@ def note_error(error: OSError, root: Root, place: Place, name: str, skipped: Ski
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """What a new directory is to be like."""
+    """What a new directory is to be like; unless `exact`, it may be ours where we cannot give it to its owner."""
 
     mode: int
     uid: int
     gid: int
+    exact: bool = True
 
     @classmethod
     def of(cls, seen: os.stat_result) -> "Likeness":
-        """Like one that was looked at."""
-        return cls(seen.st_mode, seen.st_uid, seen.st_gid)
+        """Like one that was looked at, as far as we may."""
+        return cls(seen.st_mode, seen.st_uid, seen.st_gid, exact=False)
 
 
 def make_whole(
@@ -263,21 +264,32 @@ def make_whole(
     with contextlib.suppress(FileNotFoundError):
         os.rmdir(half, dir_fd=parent)  # of one that was killed
     os.mkdir(half, 0o700, dir_fd=parent)
-    fd = os.open(half, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     try:
-        if (like.uid, like.gid) != (os.geteuid(), os.getegid()):
-            os.fchown(fd, like.uid, like.gid)
-        os.fchmod(fd, stat.S_IMODE(like.mode))
-        if before is not None:
-            before(os.fstat(fd))
-    finally:
-        os.close(fd)
-    try:
+        fd = os.open(half, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        try:
+            _make_like(fd, like)
+            if before is not None:
+                before(os.fstat(fd))
+        finally:
+            os.close(fd)
         syscalls.rename_noreplace(half, place[1], src_dir_fd=parent, dst_dir_fd=place[0])
     except FileExistsError:
         os.rmdir(half, dir_fd=parent)
         return False
+    except OSError:
+        os.rmdir(half, dir_fd=parent)
+        raise
     return True
+
+
+def _make_like(fd: int, like: Likeness) -> None:
+    if (like.uid, like.gid) != (os.geteuid(), os.getegid()):
+        try:
+            os.fchown(fd, like.uid, like.gid)
+        except PermissionError:
+            if like.exact:
+                raise
+    os.fchmod(fd, stat.S_IMODE(like.mode))
 
 
 def sync(root: Root, rel: str) -> None:

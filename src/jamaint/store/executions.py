@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from jamaint.core.executions import Execution, State, StepRecord
-from jamaint.host.postgres import Connection, Row
+from jamaint.host.postgres import Connection, Row, errors_named
 from jamaint.store.statements import statements
 from jamaint.store.values import from_jsonb, jsonb, optional_jsonb
 
@@ -31,12 +31,13 @@ async def write(connection: Connection, executions: Sequence[Execution], logs: S
     """
     rows = [_row(execution) for execution in executions]
     lines = [tuple(line) for line in logs]
-    if not lines:  # one statement is a transaction: it costs one round trip
-        await _write(connection, SQL["put"], rows)
-        return
-    async with connection.transaction():
-        await _write(connection, SQL["put"], rows)
-        await _write(connection, SQL["add_log"], lines)
+    with errors_named():
+        if not lines:  # one statement is a transaction: it costs one round trip
+            await _write(connection, SQL["put"], rows)
+            return
+        async with connection.transaction():
+            await _write(connection, SQL["put"], rows)
+            await _write(connection, SQL["add_log"], lines)
 
 
 async def unfinished(connection: Connection) -> list[Execution]:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from jamaint.host.postgres import Connection
+from jamaint.host.postgres import Backend, Connection
 from jamaint.store.statements import statements
 
 SQL = statements("lock")
@@ -17,5 +17,15 @@ async def note_holder(connection: Connection, holder: str, now: datetime) -> Non
 
 async def holder(connection: Connection) -> str:
     """Who has it: `process 812 on web1, since 2026-11-24 02:00:00 UTC`."""
+    if not await connection.fetchval(SQL["is_noted"]):  # it has the lock, and has made no tables yet
+        return "another daemon"
     row = await connection.fetchrow(SQL["holder"])
     return "another daemon" if row is None else f"{row['holder']}, since {row['since']:%Y-%m-%d %H:%M:%S} UTC"
+
+
+async def end(connection: Connection, backend: Backend) -> bool:
+    """Ends that session of our own if it lives and has the lock still; whether it did.
+
+    A network that swallows everything makes us lose a session of which the server thinks that it is well.
+    """
+    return bool(await connection.fetchval(SQL["end"], KEY, *backend))

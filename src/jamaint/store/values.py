@@ -7,7 +7,7 @@ from typing import Any
 from jamaint.wire import dumps, loads
 
 # jsonb holds neither a NUL nor half a surrogate pair; both come in names of files and in output of commands.
-_UNKEEPABLE = re.compile(r"\\u(?:0000|d[89a-f][0-9a-f]{2})")
+_UNKEEPABLE = re.compile(r"(\\\\)|\\u(?:0000|d[89a-f][0-9a-f]{2})")
 _EMPTY: Mapping[str, Any] = {}
 
 
@@ -39,4 +39,4 @@ def columns(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 def _readable(match: re.Match[str]) -> str:
-    return f"\\\\x{match.group()[-2:]}"
+    return match[1] or f"\\\\x{match.group()[-2:]}"

@@ -63,12 +63,12 @@ def outcome(agenda: Agenda, ident: str = "e1") -> tuple[str, tuple[Verdict, ...]
     return "crowded", (agenda.crowded,)
 
 
-DISABLED = {"task": task(enabled=False)}
-DEPENDS = {"task": task(dependencies=(Dependency("backup"),))}
+DISABLED: dict[str, Any] = {"task": task(enabled=False)}
+DEPENDS: dict[str, Any] = {"task": task(dependencies=(Dependency("backup"),))}
 DEPENDS_WITHIN = {"task": task(dependencies=(Dependency("backup", within_seconds=3600),))}
 AFTER_FAILURE = {"task": task(dependencies=(Dependency("backup", state="failed"),))}
 DEPENDS_ON_TWO = {"task": task(dependencies=(Dependency("backup"), Dependency("check")))}
-CONDITIONAL = {"task": task(conditions=(CALM,))}
+CONDITIONAL: dict[str, Any] = {"task": task(conditions=(CALM,))}
 HOLDS: dict[str, Any] = {}
 
 
@@ -150,6 +150,20 @@ HOLDS: dict[str, Any] = {}
             "pass",
             "pass",
             "1 met",
+        ),
+        (
+            {
+                "ended": ended("backup", State.COMPLETED, HOUR),
+                "waiting": [
+                    waiting("backup", "e0", scheduled_for=NOON - SECOND),
+                    waiting("backup", "e2", scheduled_for=NOON + SECOND),
+                ],
+            },
+            DEPENDS,
+            "dependency",
+            "wait",
+            "refuse",
+            "backup has been due since 2026-11-24 11:59:59 UTC and has not run",
         ),
         (
             {"ended": ended("backup", State.COMPLETED, HOUR)},

@@ -66,7 +66,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-@settings(derandomize=True, deadline=None, max_examples=500)
+@settings(derandomize=True, deadline=None, max_examples=200)
 def test_whatever_it_is_postgresql_takes_the_text(value: Any) -> None:
     """jsonb takes JSON in UTF-8 without a NUL and without half a surrogate pair."""
     text = jsonb(value)
@@ -77,7 +77,7 @@ def test_whatever_it_is_postgresql_takes_the_text(value: Any) -> None:
 
 
 @given(VALUES)
-@settings(derandomize=True, deadline=None, max_examples=300)
+@settings(derandomize=True, deadline=None, max_examples=200)
 def test_what_can_be_kept_comes_back_as_it_was(value: Any) -> None:
     text = jsonb(value)
     back = from_jsonb(text)
