@@ -109,7 +109,7 @@ def daemon(directory: Path, dsn: str | None = None, **sections: Mapping[str, Any
             raise RuntimeError("jamaintd ended")
         yield Daemon(process.pid, path)
     except Exception as error:
-        error.add_note((directory / "log").read_text()[-2000:])
+        error.add_note(f"jamaintd {process.poll()}:\n{(directory / 'log').read_text()[-2000:]}")
         raise
     finally:
         process.terminate()

@@ -11,14 +11,14 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 import trio
 
+from clusters import DAEMON, Place, Told, ask, daemon, ended, keep_a_note, say
 from jamaint.errors import Problem
 from jamaint.host import cluster as cluster_module
 from jamaint.host import leftovers, postgres_programs
@@ -27,73 +27,6 @@ from jamaint.host.cluster import Cluster
 from postgres import on_connection, short_directory
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
-
-
-class Told:
-    """What the cluster logs, and waiting for it. Also called from the thread that prepares."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self._token = trio.lowlevel.current_trio_token()
-        self._more = trio.Event()
-        self.log = structlog.wrap_logger(
-            self, processors=[self._take], wrapper_class=structlog.make_filtering_bound_logger(0)
-        )
-
-    def _take(self, _logger: object, level: str, event: Any) -> Any:
-        self.lines.append(f"{level} {event}")
-        self._token.run_sync_soon(self._wake)
-        raise structlog.DropEvent
-
-    def _wake(self) -> None:
-        self._more.set()
-        self._more = trio.Event()
-
-    async def wait_for(self, text: str, times: int = 1) -> None:
-        """The limit only ends a test that would hang for ever."""
-        with trio.fail_after(120):
-            while self.count(text) < times:
-                await self._more.wait()
-
-    def count(self, text: str) -> int:
-        return sum(text in line for line in self.lines)
-
-
-class Place:
-    """A state directory, and the clusters that are started on it one after the other."""
-
-    def __init__(self, directory: str) -> None:
-        self.directory = directory
-        self.told: Told
-        self.cluster: Cluster
-
-    @contextlib.asynccontextmanager
-    async def running(self, binaries: str | None = None, **options: Any) -> AsyncIterator[str]:
-        self.told = Told()
-        self.cluster = Cluster(
-            self.directory, self.directory, binaries, log=self.told.log, **{"fast_unsafe": True, **options}
-        )
-        async with trio.open_nursery() as nursery:
-            yield await nursery.start(self.cluster.supervise)
-            nursery.cancel_scope.cancel()
-
-    async def refusal(self, binaries: str | None = None) -> str:
-        """The Problem that a start ends with."""
-        with pytest.raises(ExceptionGroup) as caught:
-            async with self.running(binaries):
-                pytest.fail("it started")
-        [problem] = caught.value.exceptions
-        assert isinstance(problem, Problem), problem
-        return problem.message
-
-    @property
-    def data(self) -> str:
-        return f"{self.directory}/postgres/data"
-
-    @property
-    def up(self) -> int:
-        assert self.cluster.pid is not None
-        return self.cluster.pid
 
 
 @pytest.fixture
@@ -122,28 +55,6 @@ def place(made: str) -> Iterator[Place]:
     with short_directory() as directory:
         subprocess.run(["cp", "-a", f"{made}/postgres", directory], check=True)
         yield Place(directory)
-
-
-async def ask(dsn: str, sql: str) -> Any:
-    """The first value of the answer."""
-    return await trio.to_thread.run_sync(on_connection, dsn, lambda connection: connection.fetchval(sql))
-
-
-async def keep_a_note(dsn: str) -> None:
-    """Durable against a kill, which only loses what a commit has not waited for."""
-    durable = f"{dsn}&synchronous_commit=on"
-    await ask(durable, "CREATE TABLE notes (text text)")
-    await ask(durable, "INSERT INTO notes VALUES ('kept')")
-
-
-async def ended(pid: int) -> None:
-    """Waits until a process that is not our child has ended."""
-    with contextlib.suppress(ProcessLookupError), trio.fail_after(120):
-        fd = os.pidfd_open(pid)
-        try:
-            await trio.lowlevel.wait_readable(fd)
-        finally:
-            os.close(fd)
 
 
 def working_directories() -> list[str]:
@@ -252,44 +163,6 @@ async def test_a_server_that_does_not_stop_is_made_to(place: Place, monkeypatch:
         assert await ask(dsn, "SELECT 1") == 1
 
 
-_DAEMON = """
-import sys, structlog, trio
-from jamaint.host.cluster import Cluster
-
-async def main():
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    cluster = Cluster(sys.argv[1], sys.argv[1], sys.argv[2] or None, log=structlog.get_logger(), fast_unsafe=True)
-    async with trio.open_nursery() as nursery:
-        print(await nursery.start(cluster.supervise), cluster.pid, flush=True)
-        await trio.sleep_forever()
-
-trio.run(main)
-"""
-
-
-@contextlib.contextmanager
-def daemon(place: Place, binaries: str = "") -> Iterator[subprocess.Popen[str]]:
-    """A daemon's process with a cluster, killed at the end of the block."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", _DAEMON, place.directory, binaries],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
-
-
-def say(process: subprocess.Popen[str]) -> list[str]:
-    assert process.stdout is not None
-    return process.stdout.readline().split()
-
-
 async def test_what_a_killed_daemon_has_left_is_ended_first(place: Place) -> None:
     with daemon(place) as process:
         dsn, pid = await trio.to_thread.run_sync(say, process)
@@ -354,16 +227,19 @@ def wrapped_programs(place: Place, initdb: str) -> str:
 
 async def test_a_daemon_killed_in_the_middle_of_initdb(empty_place: Place) -> None:
     place = empty_place
-    pipe = f"{place.directory}/pipe"
-    os.mkfifo(pipe)
-    os.chmod(pipe, 0o666)
-    # Half of a cluster is there when the first line is written to the pipe; then it waits to be killed.
-    script = f'mkdir "$2/base"; echo 15 > "$2/PG_VERSION"; exec 3<>{pipe}; echo half >&3; exec /bin/cat <&1 >&3'
+    said, held = f"{place.directory}/said", f"{place.directory}/held"
+    for pipe in (said, held):
+        os.mkfifo(pipe)
+        os.chmod(pipe, 0o666)
+    # Half of a cluster is there when it says so; then it stays as it is until it is let go.
+    script = f'mkdir "$2/base"; echo 15 > "$2/PG_VERSION"; echo half > {said}; exec /bin/cat {held}'
     with daemon(place, wrapped_programs(place, script)):
-        with open(pipe) as half:
+        with open(said) as half:
             assert await trio.to_thread.run_sync(half.readline) == "half\n"
         [left] = glob.glob(f"{place.directory}/postgres/data.new-*")
         assert os.path.exists(f"{left}/PG_VERSION")
+    with open(held, "w"):
+        pass
     assert not os.path.exists(place.data)
     async with place.running() as dsn:
         assert await ask(dsn, "SELECT current_database()") == "jamaint"
@@ -473,7 +349,7 @@ def test_an_ordinary_user_has_his_own(place: Place) -> None:
     os.mkdir(f"{place.directory}/home", 0o700)
     os.chown(f"{place.directory}/home", nobody.uid, nobody.gid)
     process = subprocess.Popen(
-        [interpreter, "-c", _DAEMON, f"{place.directory}/home", ""],
+        [interpreter, "-c", DAEMON, f"{place.directory}/home", ""],
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": os.pathsep.join(sys.path)},
         stdout=subprocess.PIPE,
         text=True,

@@ -72,7 +72,7 @@ def test_compressing_on_a_full_disk_and_again_later(tmp_path: Path) -> None:
         put(top / "logs" / "a.log", 20, os.urandom(1 << 20))
         fill(top)
         before = snapshot(top)
-        config = {"log_paths": [f"{top}/logs/*.log"], "compress": GZIP}
+        config: dict[str, Any] = {"log_paths": [f"{top}/logs/*.log"], "compress": GZIP}
         logs = executor(**config)
         steps = logs.plan().steps
         told = failure(logs, steps[2])

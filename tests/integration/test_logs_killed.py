@@ -76,6 +76,9 @@ class Case:
             os.fsencode(f"{top.name}/") + name: entry for top in self._tops for name, entry in snapshot(top).items()
         }
 
+    def time_of(self, name: bytes) -> int:
+        return self._before[name].mtime_ns
+
     def run(self, kill_at: int) -> tuple[list[Step], bool]:
         """Plans and runs in a process that is killed at that change; the steps, and whether it was killed."""
 
@@ -150,6 +153,23 @@ def test_killed_at_every_change_of_an_undo(make: Callable[[Path, Path], Case], f
         killed = case.undo_killed(steps, number)
         assert case.undone(steps) == [], f"killed at change {number}"
     assert number > 50
+
+
+def test_killed_in_an_undo_what_others_did_since_stays(fast: Path, tmp_path: Path) -> None:
+    case = same_disk(fast, tmp_path)
+    number, killed = 0, True
+    while killed:
+        number += 1
+        steps, _ = case.run(0)
+        new = put(fast / "t" / "logs" / "app" / "new.log", 0)
+        theirs = 4_000_000_000_000_000_001
+        os.utime(new.parent, ns=(theirs, theirs))
+        killed = case.undo_killed(steps, number)
+        told = case.undone(steps)
+        assert [line.split(":")[0] for line in told] == ["b't/logs/app'", "b't/logs/app/new.log'"]
+        assert new.parent.stat().st_mtime_ns == theirs
+        new.unlink()
+        os.utime(new.parent, ns=(case.time_of(b"t/logs/app"),) * 2)
 
 
 @CASES

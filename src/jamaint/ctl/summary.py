@@ -209,10 +209,18 @@ def _other_details(steps: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = []
     for step in steps:
         rest = {key: item for key, item in (step.get("details") or {}).items() if key not in KNOWN_DETAILS}
-        plain = [f"{key} {scalar(item)}" for key, item in rest.items() if not isinstance(item, (dict, list))]
+        plain = [_figure(key, item) for key, item in rest.items() if item and not isinstance(item, (dict, list))]
         if plain:
             lines.append(f"  {step.get('name')}: {', '.join(plain)}")
     return lines
+
+
+def _figure(key: str, item: Any) -> str:
+    """A figure without a place of its own: bytes as people read them, underscores as spaces."""
+    words = key.replace("_", " ")
+    if "bytes" in key and isinstance(item, int) and not isinstance(item, bool):
+        return f"{words.replace(' bytes', '').replace('bytes', '').strip()} {size(item)}"
+    return f"{words} {scalar(item)}"
 
 
 def _way_back(point: Mapping[str, Any], look: Look) -> str:

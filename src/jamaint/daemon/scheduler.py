@@ -123,8 +123,9 @@ class Scheduler:
         for waiting in tuple(self._waiting):
             self._remove(waiting)
             self._insert(replace(waiting, paused_until=self._definitions.paused_until(waiting.task.name)))
-        defined = (*self._definitions.tasks.values(), *self._definitions.windows.values())
-        self._any_conditions = any(one.conditions for one in defined)
+        self._any_conditions = any(task.conditions for task in self._definitions.tasks.values()) or any(
+            window.conditions for window in self._definitions.windows.values()
+        )
         self._turn_of_windows = None
         self._clock.wake()
 
