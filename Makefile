@@ -27,10 +27,12 @@ bench: setup
 setup: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml requirements.lock $(wildcard packaging/bin/*)
+	@echo "setting up $(VENV), which takes about a minute"
 	@sh packaging/venv.sh $(PYTHON) $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 clean:
+	[ ! -L .run ] || rm -rf "$$(readlink -f .run)"
 	rm -rf $(VENV) .run dist

@@ -1,5 +1,6 @@
 """Starts jamaintd in the foreground with a sample: a tree of logs that it makes, a window that opens in ten seconds."""
 
+import hashlib
 import os
 import pathlib
 import random
@@ -17,6 +18,8 @@ CONFIG = """\
 state_dir: {state}
 socket: {{ path: {socket} }}
 rollback: {{ retention: 7d }}
+grants:
+  commands: {{ greeting: [/bin/echo, good night] }}
 
 windows:
   tonight:
@@ -61,19 +64,18 @@ def main() -> None:
         _make_logs(logs)
     opens = datetime.now(UTC) + timedelta(seconds=10)
     config = base / "jamaintd.yaml"
-    config.write_text(
-        CONFIG.format(state=base / "state", socket=socket, logs=logs, opens=opens.strftime("%Y-%m-%dT%H:%M:%SZ"))
-    )
-    here = pathlib.Path(".run")
-    here.mkdir(exist_ok=True)
-    (here / "env").write_text(f"export JAMAINT_SOCKET={socket}\nexport PATH={programs}:$PATH\n")
+    if not config.exists():
+        config.write_text(
+            CONFIG.format(state=base / "state", socket=socket, logs=logs, opens=opens.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        )
+    (base / "env").write_text(f"export JAMAINT_SOCKET={socket}\nexport PATH={programs}:$PATH\n")
     print(
         f"jamaintd starts with a sample. Its socket: {socket}\n"
         f"Its logs to clean: {logs}\n"
         "In another shell, in this directory, type:\n\n"
         "    . .run/env\n"
         "    jamaintctl status\n\n"
-        "Ctrl-C here stops it; started again, it goes on where it was.\n",
+        "Ctrl-C here stops it; started again, it goes on where it was. `make clean` throws all of it away.\n",
         flush=True,
     )
     os.execv(programs / "jamaintd", ["jamaintd", "--config", str(config)])
@@ -85,10 +87,14 @@ def _base(wanted: pathlib.Path) -> pathlib.Path:
     As root the database runs as a user without rights, who must be able to reach it, and nobody may be able to swap
     a directory above the logs that root cleans.
     """
-    if os.geteuid() == 0 and not all(_is_roots(parent) for parent in wanted.parents):
-        wanted = pathlib.Path("/var/lib/jamaint-sample")
-    wanted.mkdir(mode=0o755, parents=True, exist_ok=True)
-    return wanted
+    if os.geteuid() != 0 or all(_is_roots(parent) for parent in wanted.parents):
+        wanted.mkdir(mode=0o755, exist_ok=True)
+        return wanted
+    elsewhere = pathlib.Path("/var/lib", f"jamaint-sample-{hashlib.sha256(os.fsencode(wanted)).hexdigest()[:8]}")
+    elsewhere.mkdir(mode=0o755, exist_ok=True)
+    if not wanted.is_symlink():
+        wanted.symlink_to(elsewhere)
+    return elsewhere
 
 
 def _is_roots(directory: pathlib.Path) -> bool:

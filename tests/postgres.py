@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import fcntl
+import glob
 import itertools
 import os
 import queue
 import shutil
+import signal
 import tempfile
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -18,19 +21,43 @@ import trio
 from jamaint.host.cluster import Cluster
 from jamaint.store.migrations import migrate
 
+_PREFIX = "ja-"
+_HELD = "held-by-a-test-run"
 _numbers = itertools.count(1)
 
 
 @contextlib.contextmanager
 def short_directory() -> Iterator[str]:
     """A directory with a short path, which the user that PostgreSQL runs as can go through. pytest's own are closed."""
-    path = tempfile.mkdtemp(prefix="ja-", dir=_quick_place())
+    path = tempfile.mkdtemp(prefix=_PREFIX, dir=_quick_place())
+    held = os.open(os.path.join(path, _HELD), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    fcntl.flock(held, fcntl.LOCK_EX)
     if os.geteuid() == 0:
         os.chmod(path, 0o711)
     try:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
+        os.close(held)
+
+
+def sweep() -> None:
+    """Takes away what test runs have left that were killed: their directories, and the servers that run in them."""
+    for held in glob.glob(os.path.join(_quick_place(), f"{_PREFIX}*", _HELD)):
+        with contextlib.suppress(OSError), open(held, "r+b") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while its run is alive
+            path = os.path.dirname(held)
+            for pid in _servers_below(path):
+                os.kill(pid, signal.SIGKILL)
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _servers_below(path: str) -> Iterator[int]:
+    for process in glob.glob("/proc/[0-9]*"):
+        with contextlib.suppress(OSError):
+            program = os.path.basename(os.readlink(f"{process}/exe"))
+            if program.startswith("postgres") and os.readlink(f"{process}/cwd").startswith(f"{path}/"):
+                yield int(os.path.basename(process))
 
 
 def _quick_place() -> str:
@@ -48,6 +75,7 @@ def serving() -> Iterator[str]:
     """A server that forgets everything in a crash and is fast for it; the address of its database."""
     answers: queue.SimpleQueue[str | BaseException] = queue.SimpleQueue()
     tokens: queue.SimpleQueue[tuple[trio.lowlevel.TrioToken, trio.Event]] = queue.SimpleQueue()
+    sweep()
     with short_directory() as directory:
         cluster = Cluster(directory, directory, log=structlog.get_logger(), fast_unsafe=True)
         thread = threading.Thread(target=_run, args=(cluster, answers, tokens), name="postgres")

@@ -209,7 +209,9 @@ def _task_guard(waiting: Waiting, view: _View) -> Verdict:
     if not waiting.task.enabled:
         return Verdict("task", "refuse", f"{waiting.task.name} is disabled")
     if waiting.paused_until is not None and view.now < waiting.paused_until and not waiting.by_request:
-        return Verdict("task", "refuse", f"{waiting.task.name} is paused until {_clock(waiting.paused_until)}")
+        return Verdict(
+            "task", "refuse", f"{waiting.task.name} is paused until {_clock(waiting.paused_until)} (by hand it runs)"
+        )
     return Verdict("task", "pass", f"{waiting.task.name} is enabled")
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from jamaint.ctl.call import DONE, PAGE
-from jamaint.ctl.render import scalar, table
+from jamaint.ctl.render import scalar, short, table
 from jamaint.ctl.times import stamp
+
+UUID_LENGTH, UUID_DASHES = 36, 4
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +32,11 @@ def draw(found: Mapping[str, Any], look: Look) -> list[str]:
     return [*lines, "… there are more: --limit N"] if found.get("next_cursor") else lines
 
 
+def _object(name: str) -> str:
+    """A name, or the beginning of an execution's id: as much of it as one types."""
+    return short(name) if len(name) == UUID_LENGTH and name.count("-") == UUID_DASHES else name
+
+
 def _row(entry: Mapping[str, Any]) -> Sequence[Cell]:
     outcome = str(entry.get("outcome") or "")
     detail = entry.get("detail")
@@ -40,7 +47,7 @@ def _row(entry: Mapping[str, Any]) -> Sequence[Cell]:
         f"{entry.get('user') or entry.get('uid')} (pid {entry.get('pid')})",
         str(entry.get("role") or "none"),
         str(entry.get("method")),
-        str(entry.get("object") or ""),
+        _object(str(entry.get("object") or "")),
         ("green" if outcome in {"ok", "done", "allowed"} else "red", outcome),
         str(detail or ""),
     )

@@ -54,6 +54,7 @@ def details(execution: Execution, look: Look) -> list[str]:
         ("way back", _way_back(point, look)),
     ]
     lines = fields(pairs, look)
+    lines += columns([_left_alone("not put back", item) for item in (point.get("problems") or ())[:SHOWN]], look, "  ")
     lines += _why(execution, look)
     steps = execution.get("steps") or ()
     if steps:

@@ -164,6 +164,7 @@ class App:
         )
         recorder.on_change = self._say_status
         runner.on_point = rollbacks.look_again
+        rollbacks.on_undone = scheduler.note_undone
         async with trio.open_nursery() as lasting:  # ends last: what ends is still written down
             lasting.start_soon(recorder.serve)
             lasting.start_soon(recorder.guard)

@@ -6,7 +6,8 @@ from typing import NamedTuple
 from jamaint.core.executions import ENDED, Execution
 from jamaint.daemon.current import Current
 from jamaint.host.postgres import DatabaseAwayError, Postgres
-from jamaint.store import executions
+from jamaint.store import executions, rollback_points
+from jamaint.store.rollback_points import RollbackPoint
 
 SHOWN = 10
 FRESH = timedelta(seconds=60)
@@ -14,10 +15,11 @@ DAY = timedelta(days=1)
 
 
 class Past(NamedTuple):
-    """The newest executions that have ended, and the last day's totals."""
+    """The newest executions that have ended, the last day's totals, and rollbacks that have left something."""
 
     recent: tuple[Execution, ...]
     totals: dict[str, int]
+    incomplete: tuple[RollbackPoint, ...] = ()
 
 
 class History:
@@ -37,8 +39,9 @@ class History:
             try:
                 found = await self._postgres.run(executions.page, limit=SHOWN * 2)
                 totals = await self._postgres.run(executions.totals, now - DAY)
+                left = await self._postgres.run(rollback_points.incomplete)
             except DatabaseAwayError:
                 return self._past
             ended = [execution for execution in found if execution.status in ENDED]
-            self._past, self._seen, self._until = Past(tuple(ended[:SHOWN]), totals), changes, now + FRESH
+            self._past, self._seen, self._until = Past(tuple(ended[:SHOWN]), totals, tuple(left)), changes, now + FRESH
         return self._past

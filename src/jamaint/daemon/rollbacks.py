@@ -1,6 +1,6 @@
 """Rollback points: undone when an operator asks, settled after a crash, purged when they expire."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -45,6 +45,7 @@ class Rollbacks:
         self._clock = clock
         self._log = log
         self._in_hand: set[str] = set()
+        self.on_undone: Callable[[Execution], None] = lambda _execution: None
 
     async def point_of(self, execution: Execution) -> RollbackPoint:
         """The point of an ended execution. Raises Problem when there is none, none any more, or it has not ended."""
@@ -180,10 +181,16 @@ class Rollbacks:
         if result.is_whole:
             steps = undoing.undone_steps(execution.steps, point)
             execution = advance(execution, State.ROLLED_BACK, steps=steps, metrics=metrics_of(steps))
+        else:  # what is freed now is known no more: the old figures would be wrong
+            left = len(result.kept) + len(result.problems)
+            execution = replace(execution, metrics={"restored": result.restored, "left": left})
         # The execution first: if we die between the two, the point is still half way and the undo is done again.
         await self._recorder.put(execution)
         status = "undone" if result.is_whole else "incomplete"
         await self._recorder.run(rollback_points.move, point.id, ["undoing"], status, result=result.to_json())
+        if result.is_whole:
+            await self._recorder.run(rollback_points.note_bytes, point.id, 0)
+        self.on_undone(execution)
         self._current.put(execution, "rollback")
         (self._log.info if result.is_whole else self._log.error)(
             f"{execution.task_name}: {result.says()}",

@@ -31,6 +31,9 @@ from jamaint.host.clock import Clock
 from jamaint.host.journal import MESSAGE_IDS
 from jamaint.host.postgres import OccurrenceTakenError
 
+JUMP_SECONDS = 1.0
+"""A clock that is set by less has jumped over nothing that matters."""
+
 
 @dataclass(slots=True)
 class _Asked:
@@ -96,6 +99,12 @@ class Scheduler:
     def last_ended(self, task: str) -> Execution | None:
         """The task's newest execution that ran and has ended, as it ended."""
         return self._ended.get(task)
+
+    def note_undone(self, execution: Execution) -> None:
+        """An ended execution has been rolled back: what depends on it must see that."""
+        last = self._ended.get(execution.task_name)
+        if last is not None and last.id == execution.id:
+            self._ended[execution.task_name] = execution
 
     def load(self, last: Mapping[str, datetime], ended: Mapping[str, Execution], waiting: list[Execution]) -> None:
         """Takes over what the store knows: each task's last occurrence, how each ended, and what still waits."""
@@ -173,9 +182,9 @@ class Scheduler:
         async with trio.open_nursery() as nursery:
             while True:
                 self.wake_at = await self._turn(nursery)
+                before = self._clock.now(), trio.current_time()
                 if await self._clock.wait(self.wake_at) == "clock_set":
-                    self._log.warning("the wall clock was set: what is due next is reckoned anew")
-                    self._take_clock_change()
+                    self._take_clock_change(_jump_seconds(before, (self._clock.now(), trio.current_time())))
 
     async def _turn(self, nursery: trio.Nursery) -> datetime | None:
         now = self._clock.now()
@@ -362,8 +371,14 @@ class Scheduler:
         moments += [found.start for window in self._definitions.windows.values() if (found := _next(window, now))]
         return min(moments, default=None)
 
-    def _take_clock_change(self) -> None:
+    def _take_clock_change(self, jump_seconds: float) -> None:
         """Set back, a task is due again from the new now on; what has had its row is not written twice."""
+        if abs(jump_seconds) < JUMP_SECONDS:
+            return  # a correction of the kind that keeps clocks right
+        self._log.warning(
+            f"the wall clock was set by {jump_seconds:+.1f} s: what is due next is reckoned anew",
+            jump_seconds=round(jump_seconds, 1),
+        )
         now = self._clock.now()
         for task in self._definitions.effective():
             after, self_due = Timetable(self._definitions.windows, 0), self._timetable.next_of(task.name)
@@ -372,6 +387,11 @@ class Scheduler:
             if earlier is not None and self_due is not None and earlier < self_due:
                 self._timetable.put(task, now)
         self._turn_of_windows = None
+
+
+def _jump_seconds(before: tuple[datetime, float], after: tuple[datetime, float]) -> float:
+    """By how much the wall clock has gone further than the monotonic one."""
+    return (after[0] - before[0]).total_seconds() - (after[1] - before[1])
 
 
 def new_execution(task: Task, window: Window | None, requested_by: str, now: datetime) -> Execution:

@@ -79,6 +79,8 @@ class Postgres:
         self._loop = loop
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._opening = asyncio.Lock()
+        self._apart: list[Connection] = []
+        """Those that sessions have; the pool knows nothing of them."""
 
     async def run(self, work: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kw: P.kwargs) -> T:
         """Runs `work(connection, …)` on the asyncio side and returns its result. Raises DatabaseAwayError."""
@@ -87,14 +89,8 @@ class Postgres:
     async def open_session(self, lock_key: int) -> Session | None:
         """Takes a session-level advisory lock on a connection of its own; None when somebody else has it, and keeps it
         for the second that a session takes to end whose client was killed. Raises DatabaseAwayError."""
-        token = trio.lowlevel.current_trio_token()
-        lost = trio.Event()
-
-        def on_termination(_connection: object) -> None:
-            with contextlib.suppress(trio.RunFinishedError):
-                token.run_sync_soon(lost.set)
-
-        found = await _hop(self._loop, self._connect_and_lock, lock_key, on_termination)
+        lost = _Lost()
+        found = await _hop(self._loop, self._connect_and_lock, lock_key, lost)
         return None if found is None else Session(self._loop, *found, lost)
 
     async def _with_connection(self, work: Callable[..., Awaitable[T]], args: Any, kw: Any) -> T:
@@ -112,9 +108,7 @@ class Postgres:
                 self._pool = await _pool(self._dsn)
             return self._pool
 
-    async def _connect_and_lock(
-        self, key: int, on_termination: Callable[[object], None]
-    ) -> tuple[Connection, Backend] | None:
+    async def _connect_and_lock(self, key: int, lost: _Lost) -> tuple[Connection, Backend] | None:
         with errors_named():
             connection = await asyncpg.connect(
                 self._dsn,
@@ -122,9 +116,10 @@ class Postgres:
                 command_timeout=COMMAND_TIMEOUT_SECONDS,
                 server_settings=_SETTINGS,
             )
+            self._apart = [one for one in self._apart if not one.is_closed()] + [connection]
             backend = None
             try:
-                connection.add_termination_listener(on_termination)
+                connection.add_termination_listener(lost.tell)
                 backend = await _lock(connection, key)
             finally:
                 if backend is None:  # nobody else would ever end it, and with it a lock that it may have after all
@@ -132,13 +127,28 @@ class Postgres:
             return None if backend is None else (connection, backend)
 
     async def close(self) -> None:
-        """Closes every connection, within five seconds."""
+        """Closes every connection, within five seconds; those of sessions that were not closed without a word."""
+        for connection in self._apart:
+            connection.terminate()
         if self._pool is not None:
             pool, self._pool = self._pool, None
             try:
                 await asyncio.wait_for(pool.close(), 5)
             except _AWAY:
                 pool.terminate()
+
+
+class _Lost:
+    """Tells trio from the other thread that a connection has ended; once is enough, twice does no harm."""
+
+    def __init__(self) -> None:
+        self._token = trio.lowlevel.current_trio_token()
+        self.event = trio.Event()
+
+    def tell(self, _connection: object) -> None:
+        """Called on the asyncio side."""
+        with contextlib.suppress(trio.RunFinishedError):
+            self._token.run_sync_soon(self.event.set)
 
 
 class Session:
@@ -148,14 +158,13 @@ class Session:
     that was lost unnoticed takes the session along.
     """
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, connection: Connection, backend: Backend, lost: trio.Event
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, connection: Connection, backend: Backend, lost: _Lost) -> None:
         self._loop = loop
         self._connection = connection
         self._turn = asyncio.Lock()
+        self._lost = lost
         self.backend = backend
-        self.lost = lost
+        self.lost = lost.event
 
     async def run(self, work: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kw: P.kwargs) -> T:
         """Runs `work(connection, …)` on this connection, one after the other. Raises DatabaseAwayError."""
@@ -172,7 +181,11 @@ class Session:
     async def _in_turn(self, work: Callable[..., Awaitable[T]], args: Any, kw: Any) -> T:
         with errors_named():
             async with self._turn:
-                return await work(self._connection, *args, **kw)
+                try:
+                    return await work(self._connection, *args, **kw)
+                finally:
+                    if self._connection.is_closed():  # asyncpg does not tell its listeners of every end
+                        self._lost.tell(self._connection)
 
     async def _close(self) -> None:
         with contextlib.suppress(*_AWAY):

@@ -100,6 +100,11 @@ async def half_way(connection: Connection) -> list[RollbackPoint]:
     return [from_row(row) for row in await connection.fetch(SQL["half_way"])]
 
 
+async def incomplete(connection: Connection) -> list[RollbackPoint]:
+    """Points whose rollback has left something, the newest first."""
+    return [from_row(row) for row in await connection.fetch(SQL["incomplete"])]
+
+
 async def expired(connection: Connection, now: datetime) -> list[RollbackPoint]:
     """Points whose retention has ended."""
     return [from_row(row) for row in await connection.fetch(SQL["expired"], now)]

@@ -101,7 +101,7 @@ async def cancel(daemon: Daemon, call: Call) -> dict[str, Any]:
     if not await daemon.scheduler.cancel(execution.id, f"cancelled by {call.user}"):
         raise Problem(
             CONFLICT,
-            f"cannot cancel {execution.id[:8]}: it is {execution.status.value} already",
+            f"cannot cancel {execution.id[:8]}: it is {execution.status.value.replace('_', ' ')} already",
             {"status": execution.status.value},
         )
     return await _whole(daemon, await execution_of(daemon, execution.id))

@@ -1,15 +1,16 @@
 """How everything stands: status, events, the audit log."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from jamaint.core.executions import Execution, State
+from jamaint.core.executions import State
 from jamaint.core.windows import Opening, next_opening
 from jamaint.daemon import views
 from jamaint.daemon.commands.command import Call, Daemon, Stream, ask, execution_of, limit_of, moment_of, take
+from jamaint.daemon.history import Past
 from jamaint.errors import Problem, not_found
 from jamaint.store import audit
+from jamaint.store.rollback_points import RollbackPoint
 from jamaint.wire import dumps, loads
 
 RECENT = 10
@@ -21,10 +22,11 @@ async def status(daemon: Daemon, call: Call) -> dict[str, Any]:
     live = daemon.current.all()
     running = [execution for execution in live if execution.status is State.RUNNING]
     queued = [execution for execution in live if execution.status is State.SCHEDULED]
-    recent, totals = await daemon.history.past(daemon.now())
+    past = await daemon.history.past(daemon.now())
+    recent, totals = past.recent, past.totals
     openings = sorted(daemon.scheduler.openings.values(), key=lambda opening: opening.end)
     current = [views.opening(opening, daemon.scheduler.running_in(opening.window.name)) for opening in openings]
-    alerts = _alerts(daemon, recent)
+    alerts = _alerts(daemon, past)
     return {
         "overall": _overall(bool(running), bool(openings), bool(alerts)),
         "daemon": service_state(daemon),
@@ -62,8 +64,7 @@ async def policy(_daemon: Daemon, call: Call) -> dict[str, Any]:
 async def alerts(daemon: Daemon, call: Call) -> dict[str, Any]:
     """What needs somebody's attention."""
     take(call)
-    recent, _ = await daemon.history.past(daemon.now())
-    return {"items": _alerts(daemon, recent), "next_cursor": None}
+    return {"items": _alerts(daemon, await daemon.history.past(daemon.now())), "next_cursor": None}
 
 
 async def subscribe(daemon: Daemon, call: Call) -> Stream:
@@ -118,16 +119,18 @@ def _overall(running: bool, open_window: bool, alerts: bool) -> str:
     return "maintenance" if open_window else "healthy"
 
 
-def _alerts(daemon: Daemon, recent: Sequence[Execution]) -> list[dict[str, Any]]:
+def _alerts(daemon: Daemon, past: Past) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     if daemon.recorder.away is not None:
         found.append({"kind": "database_away", "severity": "critical", "message": daemon.recorder.away})
     problem = daemon.configuration()["config"]["problem"]
     if problem is not None:
-        found.append({"kind": "configuration_refused", "severity": "warning", "message": problem})
+        message = f"the old configuration stays in force; jamaintctl config check tells what is wrong: {problem}"
+        found.append({"kind": "configuration_refused", "severity": "warning", "message": message})
     newest: set[str] = set()
     since = daemon.now() - timedelta(days=1)
-    for execution in recent:
+    found += [_incomplete(point) for point in past.incomplete]
+    for execution in past.recent:
         is_newest = execution.task_name not in newest
         newest.add(execution.task_name)
         if is_newest and execution.status is State.FAILED and (execution.completed_at or since) > since:
@@ -136,6 +139,13 @@ def _alerts(daemon: Daemon, recent: Sequence[Execution]) -> list[dict[str, Any]]
                 {"kind": "execution_failed", "severity": "warning", "message": message, "execution": execution.id}
             )
     return found
+
+
+def _incomplete(point: RollbackPoint) -> dict[str, Any]:
+    left = [*(point.result or {}).get("kept", ()), *(point.result or {}).get("problems", ())]
+    first = f"{left[0].get('path')}: {left[0].get('why')}" if left else "see its log"
+    message = f"the rollback of {point.execution_id[:8]} is incomplete, {len(left)} left ({first}); roll back again"
+    return {"kind": "rollback_incomplete", "severity": "warning", "message": message, "execution": point.execution_id}
 
 
 def _next_window(daemon: Daemon) -> Opening | None:

@@ -90,8 +90,13 @@ async def delete(daemon: Daemon, call: Call) -> dict[str, Any]:
 
 
 async def enable(daemon: Daemon, call: Call) -> dict[str, Any]:
-    """Switches a task on again; what came due meanwhile is not made up for."""
-    return await _switch(daemon, call, off=False)
+    """Switches a task on again and ends a pause; what came due meanwhile is not made up for."""
+    shown = await _switch(daemon, call, off=False)
+    if shown["paused_until"] is None:
+        return shown
+    await daemon.definitions.pause_task(shown["name"], None)
+    daemon.scheduler.take_definitions()
+    return _view(daemon, daemon.definitions.task(shown["name"]))
 
 
 async def disable(daemon: Daemon, call: Call) -> dict[str, Any]:
@@ -105,7 +110,7 @@ async def pause(daemon: Daemon, call: Call) -> dict[str, Any]:
     task = daemon.definitions.task(name)
     moment = moment_of("until", until)
     if moment is not None and moment <= daemon.now():
-        raise invalid("until", "lies in the past")
+        raise invalid("until", f"{until} lies in the past; to end a pause, enable the task")
     writable(daemon)
     await daemon.definitions.pause_task(task.name, moment)
     daemon.scheduler.take_definitions()

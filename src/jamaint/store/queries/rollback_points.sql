@@ -30,6 +30,10 @@ SELECT * FROM rollback_points WHERE execution_id = ANY ($1::uuid[])
 -- What a daemon that died was putting back or purging.
 SELECT * FROM rollback_points WHERE status IN ('undoing', 'purging')
 
+-- name: incomplete
+-- Rollbacks that wait for somebody to move something out of the way.
+SELECT * FROM rollback_points WHERE status = 'incomplete' ORDER BY created_at DESC LIMIT 20
+
 -- name: expired
 SELECT * FROM rollback_points WHERE status IN ('open', 'incomplete') AND expires_at <= $1 ORDER BY expires_at LIMIT 20
 
