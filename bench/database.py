@@ -13,9 +13,9 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import structlog
 import trio
+from places import at_the_end, scratch
 
 from jamaint.host.cluster import Cluster
-from places import at_the_end, scratch
 
 _numbers = count(1)
 

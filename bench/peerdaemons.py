@@ -1,4 +1,4 @@
-"""Daemons of others, each with one thing to look after: its process, the command that asks it, and that one's environment."""
+"""Daemons of others, each with one thing to look after: its process, the client that asks it, their environment."""
 
 import contextlib
 import os

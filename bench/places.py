@@ -1,4 +1,4 @@
-"""Where the bench keeps things: the peers' virtual environment, ours as a user would have it, and what is thrown away."""
+"""Where the bench keeps things: the peers, the product as a user would have it, and what is thrown away."""
 
 import contextlib
 import os

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
-from jamaint import wire
 from measure import until
 from places import CHECKOUT, INSTALLED, scratch
+
+from jamaint import wire
 
 START_SECONDS = 60
 STOP_SECONDS = 90

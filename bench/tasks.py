@@ -11,14 +11,14 @@ import threading
 import time
 from pathlib import Path
 
-
 import database
 from eye import Eye
-from jamaint import wire
 from measure import cpu_seconds, quantile
 from places import peer_program, scratch
 from product import Daemon, daemon, installed
 from topic import Figures, Topic
+
+from jamaint import wire
 
 N = int(os.environ.get("N", "2000"))
 LONE = 40

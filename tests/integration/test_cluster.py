@@ -175,6 +175,16 @@ async def test_what_a_killed_daemon_has_left_is_ended_first(place: Place) -> Non
         assert await ask(dsn, "SELECT text FROM notes") == "kept"
 
 
+async def test_another_server_of_the_same_user_is_left_alone(place: Place, empty_place: Place) -> None:
+    async with empty_place.running() as other:
+        with daemon(place) as process:
+            await trio.to_thread.run_sync(say, process)
+        async with place.running():
+            assert place.told.count("ended what was left of an earlier PostgreSQL") == 1
+        assert await ask(other, "SELECT 1") == 1
+        assert empty_place.told.count("it is started again") == 0
+
+
 async def test_a_second_daemon_is_refused_and_harms_nothing(place: Place) -> None:
     with daemon(place) as process:
         dsn, pid = await trio.to_thread.run_sync(say, process)

@@ -406,6 +406,19 @@ class TestSession:
         assert await again.run(one) == 1
         await again.close()
 
+    async def test_an_end_of_which_asyncpg_does_not_tell_is_noticed_by_the_next_call(self, pool: Postgres) -> None:
+        session = await pool.open_session(KEY)
+        assert session is not None
+
+        async def give_up(connection: Any) -> None:
+            connection._protocol.abort()  # as asyncpg does where it no longer understands the server
+            await connection.fetchval("SELECT 1")
+
+        with pytest.raises(DatabaseAwayError):
+            await session.run(give_up)
+        with trio.fail_after(PATIENCE_SECONDS):
+            await session.lost.wait()
+
     async def test_calls_take_turns(self, pool: Postgres) -> None:
         session = await pool.open_session(KEY)
         assert session is not None

@@ -207,7 +207,7 @@ def _scheduler_guard(waiting: Waiting, view: _View) -> Verdict:
 
 def _task_guard(waiting: Waiting, view: _View) -> Verdict:
     if not waiting.task.enabled:
-        return Verdict("task", "refuse", f"{waiting.task.name} is disabled")
+        return Verdict("task", "refuse", f"{waiting.task.name} is disabled, or not defined any more")
     if waiting.paused_until is not None and view.now < waiting.paused_until and not waiting.by_request:
         return Verdict(
             "task", "refuse", f"{waiting.task.name} is paused until {_clock(waiting.paused_until)} (by hand it runs)"

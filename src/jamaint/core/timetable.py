@@ -43,6 +43,16 @@ class Timetable:
         if due is not None:
             self._push(task.name, due)
 
+    def put_due(self, task: Task, due: datetime) -> None:
+        """Adds a task whose next occurrence is known: one that was due then before something else was changed."""
+        self.remove(task.name)
+        self._tasks[task.name] = task
+        self._push(task.name, due)
+
+    def task(self, name: str) -> Task | None:
+        """The task of that name as it is here."""
+        return self._tasks.get(name)
+
     def remove(self, name: str) -> None:
         """Forgets a task; one that is not there is no mistake."""
         self._tasks.pop(name, None)

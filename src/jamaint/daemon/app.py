@@ -42,6 +42,7 @@ from jamaint.store import executions
 STOP_SECONDS = 60.0
 """How long what runs may take to reach a safe point when the daemon is asked to stop; a second signal cuts it short."""
 FLUSH_SECONDS = 10.0
+ANSWER_SECONDS = 2.0
 
 Load = Callable[[], Config]
 Clocks = Callable[[], Clock]
@@ -58,6 +59,7 @@ class App:
         self._config_problem: str | None = None
         self._members: dict[str, Members] = {}
         self._stop = trio.Event()
+        self._cluster: Cluster | None = None
         self._scheduler: Scheduler
         self._definitions: Definitions
         self._recorder: Recorder
@@ -115,6 +117,7 @@ class App:
             binaries=self._config.database.binaries,
             log=self._log,
         )
+        self._cluster = cluster
         async with trio.open_nursery() as nursery:
             yield await nursery.start(cluster.supervise)
             nursery.cancel_scope.cancel()
@@ -162,7 +165,8 @@ class App:
         scheduler = self._scheduler = Scheduler(
             definitions=definitions, recorder=recorder, current=current, runner=runner, clock=clock, log=self._log
         )
-        recorder.on_change = self._say_status
+        recorder.on_change = self._take_database_change
+        recorder.more_to_come = scheduler.has_waiting
         runner.on_point = rollbacks.look_again
         rollbacks.on_undone = scheduler.note_undone
         async with trio.open_nursery() as lasting:  # ends last: what ends is still written down
@@ -172,7 +176,7 @@ class App:
             await definitions.apply(self._config, clock.now())
             self._take(self._config)
             settled = await rollbacks.settle()
-            await self._load_executions(postgres, recorder, definitions, scheduler)
+            await self._load_executions(recorder, definitions, scheduler)
             async with trio.open_nursery() as serving:
                 self._hurry = serving.cancel_scope.cancel
                 daemon = Daemon(
@@ -197,13 +201,16 @@ class App:
                 with listening(settings.path, settings.mode, gid) as listener:
                     serving.start_soon(scheduler.serve)
                     serving.start_soon(rollbacks.purge_expired)
-                    serving.start_soon(Server(daemon, self._role_of, auditor, self._log).serve, listener)
+                    server = Server(daemon, self._role_of, auditor, self._log)
+                    serving.start_soon(server.serve, listener)
                     serving.start_soon(self._heed_signals)
-                    serving.start_soon(_feed_watchdog)
+                    serving.start_soon(self._feed_watchdog)
                     self._say_started(settled, daemon)
                     task_status.started()
                     await self._stop.wait()
                     await self._wind_down(scheduler, runner)
+                    with trio.move_on_after(ANSWER_SECONDS):  # whoever waits for what has just ended is told
+                        await server.answered()
                     serving.cancel_scope.cancel()
             with trio.move_on_after(FLUSH_SECONDS):
                 await auditor.written()
@@ -216,31 +223,45 @@ class App:
         with trio.move_on_after(STOP_SECONDS):
             await scheduler.drained()
 
-    async def _load_executions(
-        self, postgres: Postgres, recorder: Recorder, definitions: Definitions, scheduler: Scheduler
-    ) -> None:
-        waiting = await postgres.run(executions.unfinished)
-        for execution in waiting:
-            if execution.task_name not in definitions.tasks:
-                await recorder.put(_orphaned(execution, self._scheduler_clock.now()))
+    async def _load_executions(self, recorder: Recorder, definitions: Definitions, scheduler: Scheduler) -> None:
+        waiting = await recorder.run(executions.unfinished)
+        now = self._scheduler_clock.now()
+        orphans = [execution for execution in waiting if execution.task_name not in definitions.tasks]
+        if orphans:
+            await recorder.put(*(_orphaned(execution, now) for execution in orphans))
         scheduler.load(
-            await postgres.run(executions.last_occurrences),
-            await postgres.run(executions.newest_ended_by_task),
+            await recorder.run(executions.last_occurrences),
+            await recorder.run(executions.newest_ended_by_task),
             [execution for execution in waiting if execution.task_name in definitions.tasks],
         )
 
     async def _heed_signals(self) -> None:
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1) as signals:
-            async for number in signals:
-                if number == signal.SIGHUP:
-                    try:
-                        await self.reload()
-                    except Problem:
-                        continue  # it has been logged, and status tells it
-                elif number == signal.SIGUSR1:
-                    self._say_what_it_does()
-                else:
-                    self.stop()
+        signals_heeded = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+        async with trio.open_nursery() as nursery:
+            with trio.open_signal_receiver(*signals_heeded) as signals:
+                await self._heed_each(signals, nursery)
+
+    async def _heed_each(self, signals: AsyncIterator[int], nursery: trio.Nursery) -> None:
+        async for number in signals:
+            if number == signal.SIGHUP:
+                # A task of its own: one that waits for the database must not keep SIGTERM from being heard.
+                nursery.start_soon(self._reload_when_told)
+            elif number == signal.SIGUSR1:
+                self._say_what_it_does()
+            else:
+                self.stop()
+
+    async def _reload_when_told(self) -> None:
+        try:
+            await self.reload()
+        except Problem:
+            pass  # it has been logged, and status tells it
+        except Exception as error:
+            self._log.error("the reload failed, the old configuration stays in force", exc_info=error)
+
+    def _take_database_change(self) -> None:
+        self._say_status()
+        self._scheduler_clock.wake()
 
     async def _read(self, note: bool = True) -> Config:
         try:
@@ -264,6 +285,16 @@ class App:
         self._members = {role: _members(getattr(config.roles, role)) for role in ROLES}
         for warning in config.warnings:
             self._log.warning(warning)
+
+    async def _feed_watchdog(self) -> None:
+        """Fed by the main loop, so that a loop that hangs is noticed; and a look whether the database's programs were
+        replaced under it, by an upgrade."""
+        seconds = systemd.watchdog_seconds()
+        while seconds is not None:
+            systemd.notify("WATCHDOG=1")
+            if self._cluster is not None:
+                self._cluster.restart_if_replaced()
+            await trio.sleep(seconds / 2)
 
     def _role_of(self, peer: Peer) -> str:
         return role_of(peer.uid, peer.gids, self._members, os.geteuid())
@@ -309,14 +340,6 @@ class App:
             open_windows=sorted(self._scheduler.openings),
             database=self._recorder.away or "ok",
         )
-
-
-async def _feed_watchdog() -> None:
-    """Fed by the main loop, so that a loop that hangs is noticed."""
-    seconds = systemd.watchdog_seconds()
-    while seconds is not None:
-        systemd.notify("WATCHDOG=1")
-        await trio.sleep(seconds / 2)
 
 
 async def _close(recorder: Recorder) -> None:

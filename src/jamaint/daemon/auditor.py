@@ -12,6 +12,8 @@ from jamaint.store.audit import Entry
 KEPT = 10_000
 """Entries that are kept while the database is away; more are counted, and one entry says how many were left out."""
 RETRY_SECONDS = 2.0
+GATHER_SECONDS = 0.02
+"""How long an entry that nobody waits for may wait for others: its commit would hold up that of what was asked for."""
 
 
 class Auditor:
@@ -23,6 +25,7 @@ class Auditor:
         self._entries: list[Entry] = []
         self._left_out = 0
         self._work = trio.Event()
+        self._hurry = trio.Event()
         self._written = trio.Event()
 
     def note(self, entry: Entry) -> None:
@@ -36,12 +39,15 @@ class Auditor:
     async def written(self) -> None:
         """Returns when all that has been noted is durable."""
         if self._entries:
+            self._hurry.set()
             await self._written.wait()
 
     async def serve(self) -> None:
         """Writes until it is cancelled."""
         while True:
             await self._work.wait()
+            with trio.move_on_after(GATHER_SECONDS):
+                await self._hurry.wait()
             self._work = trio.Event()
             await self._write(list(self._entries))
 
@@ -59,6 +65,7 @@ class Auditor:
         if self._entries:
             self._work.set()
         else:
+            self._hurry = trio.Event()
             written, self._written = self._written, trio.Event()
             written.set()
 

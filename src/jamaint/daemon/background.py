@@ -3,8 +3,9 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import outcome
 import trio
+
+from jamaint.errors import unavailable
 
 
 class Pending:
@@ -12,17 +13,19 @@ class Pending:
 
     def __init__(self) -> None:
         self._ended = trio.Event()
-        self._outcome: outcome.Maybe[Any] | None = None
+        self._result: Any = None
+        self._error: Exception | None = None
 
     async def wait(self) -> Any:
         """The result, or the exception it ended with."""
         await self._ended.wait()
-        assert self._outcome is not None  # set before the event
-        return self._outcome.unwrap()
+        if self._error is not None:
+            raise self._error
+        return self._result
 
-    def end(self, found: "outcome.Maybe[Any]") -> None:
+    def end(self, result: Any = None, error: Exception | None = None) -> None:
         """Tells the outcome to all who wait."""
-        self._outcome = found
+        self._result, self._error = result, error
         self._ended.set()
 
 
@@ -41,9 +44,9 @@ class Background:
 
 async def _run(pending: Pending, work: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> None:
     try:
-        pending.end(outcome.Value(await work(*args)))
-    except trio.Cancelled:
-        pending.end(outcome.Error(RuntimeError("the daemon was stopped before it ended")))
-        raise
+        pending.end(await work(*args))
     except Exception as error:
-        pending.end(outcome.Error(error))
+        pending.end(error=error)
+    except BaseException:
+        pending.end(error=unavailable("the daemon was stopped before this had ended", 5))
+        raise

@@ -47,6 +47,7 @@ class Current:
                 "step": step,
                 "message": message,
             },
+            is_log=True,
         )
 
     def get(self, execution_id: str) -> Execution | None:

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+import trio
 from structlog.typing import FilteringBoundLogger
 
 from jamaint.config import Config, Known, parse_task, parse_window
 from jamaint.core.tasks import Task
 from jamaint.core.windows import Window
 from jamaint.daemon.recorder import Recorder
-from jamaint.errors import Problem, not_found
+from jamaint.errors import Problem, invalid, not_found
 from jamaint.host.seals import Seals
 from jamaint.store import objects
 from jamaint.store.objects import StoredTask, StoredWindow
@@ -31,6 +32,7 @@ class Definitions:
     def __init__(self, recorder: Recorder, seals: Seals, log: FilteringBoundLogger) -> None:
         self._recorder = recorder
         self._seals = seals
+        self._changing = trio.Lock()
         self._log = log
         self.config: Config
         self.tasks: dict[str, Task] = {}
@@ -39,6 +41,10 @@ class Definitions:
 
     async def apply(self, config: Config, now: datetime) -> Changes:
         """Takes over a configuration: its objects, and from the store those made through the socket."""
+        async with self._changing:
+            return await self._apply(config, now)
+
+    async def _apply(self, config: Config, now: datetime) -> Changes:
         stored_windows = await self._recorder.run(objects.windows)
         stored_tasks = await self._recorder.run(objects.tasks)
         changes = Changes()
@@ -53,6 +59,11 @@ class Definitions:
         if task is None:
             raise not_found("task", reference)
         return replace(task, enabled=False) if task.enabled and self._is_off(task.name) else task
+
+    def name_of(self, reference: str) -> str:
+        """The name of the task of that name or id; of one that is not defined any more only the name is known."""
+        found = next((one.name for one in self.tasks.values() if one.id == reference), None)
+        return found or reference
 
     def window(self, reference: str) -> Window:
         """The window of that name or id. Raises Problem(NOT_FOUND)."""
@@ -77,33 +88,39 @@ class Definitions:
     async def put_task(self, task: Task, now: datetime, created_by: str, by_root: bool) -> None:
         """Keeps a task made through the socket; one of root's gets a seal, and is not bound by the grants."""
         seal = self._seals.of(task.definition) if by_root else None
-        self.stored[task.name] = await self._recorder.run(objects.put_task, task, now, created_by, seal)
-        self.tasks[task.name] = task
+        async with self._changing:
+            self.stored[task.name] = await self._recorder.run(objects.put_task, task, now, created_by, seal)
+            self.tasks[task.name] = task
 
     async def delete_task(self, name: str) -> None:
         """Forgets a task made through the socket."""
-        await self._recorder.run(objects.delete_task, name)
-        del self.tasks[name], self.stored[name]
+        async with self._changing:
+            await self._recorder.run(objects.delete_task, name)
+            del self.tasks[name], self.stored[name]
 
     async def switch_task(self, name: str, off: bool, now: datetime) -> None:
         """Switches a task off or on, whatever its definition says."""
-        await self._recorder.run(objects.switch_task, name, off, now)
-        self.stored[name] = self.stored[name]._replace(switched_off=off)
+        async with self._changing:
+            await self._recorder.run(objects.switch_task, name, off, now)
+            self.stored[name] = self.stored[name]._replace(switched_off=off)
 
     async def pause_task(self, name: str, until: datetime | None) -> None:
         """Pauses a task until then."""
-        await self._recorder.run(objects.pause_task, name, until)
-        self.stored[name] = self.stored[name]._replace(paused_until=until)
+        async with self._changing:
+            await self._recorder.run(objects.pause_task, name, until)
+            self.stored[name] = self.stored[name]._replace(paused_until=until)
 
     async def put_window(self, window: Window, created_by: str) -> None:
         """Keeps a window made through the socket."""
-        await self._recorder.run(objects.put_window, window, created_by)
-        self.windows[window.name] = window
+        async with self._changing:
+            await self._recorder.run(objects.put_window, window, created_by)
+            self.windows[window.name] = window
 
     async def delete_window(self, name: str) -> None:
         """Forgets a window made through the socket."""
-        await self._recorder.run(objects.delete_window, name)
-        del self.windows[name]
+        async with self._changing:
+            await self._recorder.run(objects.delete_window, name)
+            del self.windows[name]
 
     def _is_off(self, name: str) -> bool:
         stored = self.stored.get(name)
@@ -152,8 +169,9 @@ class Definitions:
 
     def _parse_task(self, row: StoredTask, known: Known) -> Task | None:
         """A row is data: without root's seal it is taken only within what the files grant today."""
-        grants = None if self._seals.is_whole(row.definition, row.seal) else self.config.grants
         try:
+            _check_name(row)
+            grants = None if self._seals.is_whole(row.definition, row.seal) else self.config.grants
             return parse_task(row.definition, origin="api", grants=grants, known=known)
         except Problem as problem:
             self._say_left_out("task", row.name, problem)
@@ -161,6 +179,7 @@ class Definitions:
 
     def _parse_window(self, row: StoredWindow) -> Window | None:
         try:
+            _check_name(row)
             return parse_window(row.definition, origin="api", grants=self.config.grants)
         except Problem as problem:
             self._say_left_out("window", row.name, problem)
@@ -172,6 +191,13 @@ class Definitions:
     def _warn_if_replaced(self, kind: str, name: str, before: StoredTask | StoredWindow | None) -> None:
         if before is not None and before.origin != "file":
             self._log.warning(f"{kind} {name} is in a file now: the one made through the socket is replaced")
+
+
+def _check_name(row: StoredTask | StoredWindow) -> None:
+    """A row may not define what has another name: it could take the place of one from a file."""
+    definition: object = row.definition
+    if not isinstance(definition, Mapping) or definition.get("name") != row.name:
+        raise invalid("name", "its row and its definition do not agree")
 
 
 def _safe(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,10 @@
 """The recent past for a status: asked of the store only when something has ended since, or a minute has gone by."""
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import NamedTuple
+
+import trio
 
 from jamaint.core.executions import ENDED, Execution
 from jamaint.daemon.current import Current
@@ -12,6 +15,9 @@ from jamaint.store.rollback_points import RollbackPoint
 SHOWN = 10
 FRESH = timedelta(seconds=60)
 DAY = timedelta(days=1)
+PATIENCE_SECONDS = 1.0
+TRIED = timedelta(seconds=5)
+"""How long a database that has just not answered is not asked again: each status would wait for it anew."""
 
 
 class Past(NamedTuple):
@@ -29,19 +35,28 @@ class History:
         self._postgres = postgres
         self._current = current
         self._past = Past((), {})
+        self._asking = trio.Lock()
         self._seen = -1
         self._until: datetime | None = None
 
     async def past(self, now: datetime) -> Past:
         """As it stands at `now`."""
-        changes = self._current.changes_of_history
-        if changes != self._seen or self._until is None or not now < self._until:
-            try:
-                found = await self._postgres.run(executions.page, limit=SHOWN * 2)
-                totals = await self._postgres.run(executions.totals, now - DAY)
-                left = await self._postgres.run(rollback_points.incomplete)
-            except DatabaseAwayError:
-                return self._past
-            ended = [execution for execution in found if execution.status in ENDED]
-            self._past, self._seen, self._until = Past(tuple(ended[:SHOWN]), totals, tuple(left)), changes, now + FRESH
+        if self._is_old(now):
+            async with self._asking:
+                if self._is_old(now):
+                    changes, until = self._current.changes_of_history, now + TRIED
+                    with trio.move_on_after(PATIENCE_SECONDS), suppress(DatabaseAwayError):
+                        self._past = await self._ask(now)
+                        until = now + FRESH
+                    self._seen, self._until = changes, until
         return self._past
+
+    def _is_old(self, now: datetime) -> bool:
+        return self._current.changes_of_history != self._seen or self._until is None or not now < self._until
+
+    async def _ask(self, now: datetime) -> Past:
+        found = await self._postgres.run(executions.page, limit=SHOWN * 2)
+        totals = await self._postgres.run(executions.totals, now - DAY)
+        left = await self._postgres.run(rollback_points.incomplete)
+        ended = [execution for execution in found if execution.status in ENDED]
+        return Past(tuple(ended[:SHOWN]), totals, tuple(left))

@@ -7,7 +7,8 @@ taken that meanwhile, this one ends.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -17,7 +18,17 @@ from structlog.typing import FilteringBoundLogger
 from jamaint.core.executions import Execution
 from jamaint.errors import CONFLICT, Problem
 from jamaint.host.journal import MESSAGE_IDS
-from jamaint.host.postgres import Backend, Connection, DatabaseAwayError, OccurrenceTakenError, Postgres, Session
+from jamaint.host.output import printable
+from jamaint.host.postgres import (
+    Backend,
+    Connection,
+    DatabaseAwayError,
+    OccurrenceTakenError,
+    Postgres,
+    Session,
+    UnkeepableError,
+    rows_named,
+)
 from jamaint.store import executions, lock, migrations
 from jamaint.store.executions import LogLine
 
@@ -58,14 +69,17 @@ class Recorder:
         self.away: str | None = None
         """Why the database cannot be reached at the moment, or None."""
         self.on_change: Callable[[], None] = lambda: None
+        self.more_to_come: Callable[[], bool] = lambda: True
+        """Whether something waits that may start as soon as something else ends."""
 
     async def serve(self) -> None:
         """Writes until it is cancelled. Raises Problem(CONFLICT) when another daemon has the database."""
         while True:
             await self._work.wait()
-            # Two turns of the loop: what ends now lets something else start, which is then written with it.
-            await trio.lowlevel.checkpoint()
-            await trio.lowlevel.checkpoint()
+            if self.more_to_come():
+                # Two turns of the loop: what ends now lets something else start, which is then written with it.
+                await trio.lowlevel.checkpoint()
+                await trio.lowlevel.checkpoint()
             self._work = trio.Event()
             self._writing, self._next = self._next, _Batch()
             await self.run(_write, self._writing)
@@ -80,16 +94,17 @@ class Recorder:
                 await self._session.lost.wait()
                 self._gone("the session with the daemon's lock has ended")
 
-    async def put(self, execution: Execution) -> None:
-        """Writes the present state of an execution. Raises OccurrenceTakenError when its occurrence has a row already,
-        and Problem(CONFLICT) when another daemon has the database."""
+    async def put(self, *states: Execution) -> None:
+        """Writes the present state of an execution, or of several. Raises OccurrenceTakenError when the occurrence of
+        one has a row already, and Problem(CONFLICT) when another daemon has the database."""
         batch = self._next
-        batch.executions[execution.id] = execution
+        for execution in states:
+            batch.executions[execution.id] = execution
         self._work.set()
         await batch.written.wait()
         if self._ended is not None:
             raise Problem(self._ended.code, self._ended.message)
-        if execution.id in batch.taken:
+        if batch.taken and any(execution.id in batch.taken for execution in states):
             raise OccurrenceTakenError
 
     def log_line(self, line: LogLine) -> None:
@@ -121,6 +136,8 @@ class Recorder:
     async def connect(self) -> Session:
         """The session that holds the lock, the tables being this version's. Raises DatabaseAwayError, and
         Problem(CONFLICT) if somebody else has it, or the tables are not ours to change: from then on for ever."""
+        if self._session is not None and not self._session.lost.is_set() and self._ended is None:
+            return self._session
         async with self._connecting:
             try:
                 if self._ended is not None:
@@ -181,16 +198,28 @@ async def _nothing(_connection: Connection) -> None:
 
 async def _write(connection: Connection, batch: _Batch) -> None:
     try:
-        await executions.write(connection, list(batch.executions.values()), batch.logs)
-    except OccurrenceTakenError:
+        with rows_named():
+            await executions.write(connection, list(batch.executions.values()), batch.logs)
+    except (OccurrenceTakenError, UnkeepableError):
         await _write_one_by_one(connection, batch)
 
 
 async def _write_one_by_one(connection: Connection, batch: _Batch) -> None:
-    """The way when one new occurrence has a row already: all others are written all the same."""
+    """The way when one new occurrence has a row already, or one value cannot be kept: all others are written."""
     for execution in batch.executions.values():
         try:
-            await executions.write(connection, [execution])
+            with rows_named():
+                await executions.write(connection, [execution])
         except OccurrenceTakenError:
             batch.taken.add(execution.id)
-    await executions.write(connection, (), batch.logs)
+        except UnkeepableError as error:
+            await executions.write(connection, [_bare(execution, str(error))])
+    for line in batch.logs:
+        with suppress(UnkeepableError), rows_named():
+            await executions.write(connection, (), [line])
+
+
+def _bare(execution: Execution, why: str) -> Execution:
+    """Its state without the words and figures of which one cannot be kept."""
+    error = {"message": f"its record could not be kept whole: {printable(why)}", "kind": "internal"}
+    return replace(execution, steps=(), metrics={}, reasons=(), error=error, requested_by=None, options={})

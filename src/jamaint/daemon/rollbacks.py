@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import trio
@@ -23,6 +24,7 @@ from jamaint.store.rollback_points import RollbackPoint
 
 HELD = ("open", "incomplete")
 UNDOABLE = (*HELD, "undoing")
+PURGE_AGAIN = timedelta(hours=1)
 
 
 class Rollbacks:
@@ -93,12 +95,12 @@ class Rollbacks:
         """Brings what a daemon that died left behind to an end, before anything new starts. Returns how many."""
         left = [
             execution
-            for execution in await self._postgres.run(executions.unfinished)
+            for execution in await self._recorder.run(executions.unfinished)
             if execution.status is State.RUNNING
         ]
         for execution in left:
             await self._settle_one(execution)
-        for point in await self._postgres.run(rollback_points.half_way):
+        for point in await self._recorder.run(rollback_points.half_way):
             await self._settle_point(point)
         return len(left)
 
@@ -128,7 +130,7 @@ class Rollbacks:
     async def _settle_one(self, execution: Execution) -> None:
         """The daemon died while this one ran: end what still lives of it, then undo it where its task says so."""
         await trio.to_thread.run_sync(end_all, execution.id)
-        point = await self._postgres.run(rollback_points.of_execution, execution.id)
+        point = await self._recorder.run(rollback_points.of_execution, execution.id)
         error = {"message": "interrupted: the daemon died while it ran", "kind": "interrupted"}
         ended = advance(
             execution,
@@ -140,7 +142,10 @@ class Rollbacks:
         )
         ended = replace(ended, metrics=metrics_of(ended.steps))
         trusted = point is not None and self._is_ours(point)
-        if point is None or not trusted or not point.opening.get("auto_rollback") or point.status not in UNDOABLE:
+        if point is not None and point.status == "undone":  # it died between that and its own last write
+            ended = _rolled_back(ended, point)
+            await self._recorder.put(ended)
+        elif point is None or not trusted or not point.opening.get("auto_rollback") or point.status not in UNDOABLE:
             await self._recorder.put(ended)
         else:
             claimed = await self._recorder.run(rollback_points.move, point.id, list(UNDOABLE), "undoing")
@@ -160,12 +165,12 @@ class Rollbacks:
         if not self._is_ours(point):
             self._log.error("a rollback point that is not ours is left alone", point=point.id)
             return
+        await trio.to_thread.run_sync(end_all, point.execution_id)
         if point.status == "purging":
             await self._purge_claimed(point)
             return
-        found = await self._postgres.run(executions.by_reference, point.execution_id)
+        found = await self._recorder.run(executions.by_reference, point.execution_id)
         for execution in found:
-            await trio.to_thread.run_sync(end_all, execution.id)
             await self._undo_claimed(execution, point, again=True)
 
     async def _undo_claimed(
@@ -179,8 +184,7 @@ class Rollbacks:
             again=again,
         )
         if result.is_whole:
-            steps = undoing.undone_steps(execution.steps, point)
-            execution = advance(execution, State.ROLLED_BACK, steps=steps, metrics=metrics_of(steps))
+            execution = _rolled_back(execution, point)
         else:  # what is freed now is known no more: the old figures would be wrong
             left = len(result.kept) + len(result.problems)
             execution = replace(execution, metrics={"restored": result.restored, "left": left})
@@ -215,17 +219,39 @@ class Rollbacks:
     async def _purge_claimed(self, point: RollbackPoint) -> None:
         freed, problems = await undoing.purge(point, _unheard, self._say_stderr)
         result = {"freed_space": freed, "kept": [], "problems": problems}
-        await self._recorder.run(rollback_points.move, point.id, ["purging"], "purged", result=result)
-        for execution in await self._postgres.run(executions.by_reference, point.execution_id):
-            metrics = {**execution.metrics, "freed_on_purge": 0}
-            metrics["freed_space"] = int(metrics.get("freed_space", 0)) + freed
-            await self._recorder.put(replace(execution, metrics=metrics))
-            self._log.info(
-                f"{execution.task_name}: purged what was kept for a rollback",
-                execution=execution.id,
-                task=execution.task_name,
-                freed_space=freed,
-            )
+        # The figures first: if we die between the two, the purge is done again and finds nothing more to count.
+        for execution in await self._recorder.run(executions.by_reference, point.execution_id):
+            await self._note_purged(execution, freed, problems)
+        if problems:
+            until = self._clock.now() + PURGE_AGAIN
+            await self._recorder.run(rollback_points.put_off_purge, point.id, until, result)
+        else:
+            await self._recorder.run(rollback_points.move, point.id, ["purging"], "purged", result=result)
+
+    async def _note_purged(self, execution: Execution, freed: int, problems: list[Mapping[str, Any]]) -> None:
+        kept = max(0, int(execution.metrics.get("freed_on_purge", 0)) - freed) if problems else 0
+        metrics = {
+            **execution.metrics,
+            "freed_space": int(execution.metrics.get("freed_space", 0)) + freed,
+            "freed_on_purge": kept,
+        }
+        await self._recorder.put(replace(execution, metrics=metrics))
+        what = "purged what was kept for a rollback"
+        if problems:
+            first = problems[0]
+            why = f"{first.get('path')}: {first.get('why')}"
+            what = f"could not purge all that was kept, and tries again in an hour: {why}"
+        (self._log.error if problems else self._log.info)(
+            f"{execution.task_name}: {what}", execution=execution.id, task=execution.task_name, freed_space=freed
+        )
+
+
+def _rolled_back(execution: Execution, point: RollbackPoint) -> Execution:
+    """As it stands when its point is undone; one that is rolled back already stays so."""
+    if execution.status is State.ROLLED_BACK:
+        return execution
+    steps = undoing.undone_steps(execution.steps, point)
+    return advance(execution, State.ROLLED_BACK, steps=steps, metrics=metrics_of(steps))
 
 
 def _reason(detail: str) -> Mapping[str, Any]:

@@ -24,6 +24,7 @@ from jamaint.daemon.current import Current
 from jamaint.daemon.recorder import Recorder
 from jamaint.errors import Problem
 from jamaint.host.journal import MESSAGE_IDS
+from jamaint.host.output import printable
 from jamaint.host.seals import Seals
 from jamaint.host.worker import Worker, WorkerLost, open_worker
 from jamaint.store import rollback_points
@@ -149,8 +150,9 @@ class Runner:
             await self._perform_in_worker(run)
         except WorkerLost as error:  # it could not even be started
             run.error = {"message": str(error), "kind": "lost"}
-        if run.error is not None and run.task.rollback.auto_rollback and run.point is not None:
-            await self._roll_back(run)
+        failed = run.error is not None or (run.stop.kind == "timeout" and _was_stopped(run))
+        if failed and run.task.rollback.auto_rollback and run.point is not None:
+            await self._roll_back(run, run.point)
 
     async def _perform_in_worker(self, run: _Run) -> None:
         opening = self._opening(run.execution.id, run.task)
@@ -248,9 +250,12 @@ class Runner:
         await self._recorder.put(run.execution)
         self._current.put(run.execution, "step")
 
-    async def _roll_back(self, run: _Run) -> None:
-        assert run.point is not None  # the caller has looked
-        point = replace(run.point, begun=run.begun)
+    async def _roll_back(self, run: _Run, point: RollbackPoint) -> None:
+        # Claimed first, as an operator's is: if it is cut short, the next start finishes it.
+        point = replace(point, begun=run.begun)
+        if await self._recorder.run(rollback_points.move, point.id, ["open", "undoing"], "undoing") is None:
+            self._log.error("the rollback point of a failed execution is gone", execution=run.execution.id)
+            return
         result = await undoing.undo(
             point,
             lambda line: self._hear(run, line),
@@ -258,22 +263,24 @@ class Runner:
             begin=lambda step: self._recorder.run(rollback_points.begin_undo, point.id, step),
         )
         status = "undone" if result.is_whole else "incomplete"
-        await self._recorder.run(rollback_points.move, point.id, ["open", "undoing"], status, result=result.to_json())
+        await self._recorder.run(rollback_points.move, point.id, ["undoing"], status, result=result.to_json())
         if result.is_whole:
             run.execution = replace(run.execution, steps=undoing.undone_steps(run.execution.steps, point))
             run.execution = advance(run.execution, State.ROLLED_BACK)
         self._say_rolled_back(run.execution, result)
 
     async def _end(self, run: _Run) -> None:
-        now = self._now()
-        execution = run.execution
-        if execution.status is State.RUNNING:
-            execution = advance(execution, _end_state(run), error=_error(run), reasons=_reasons(run))
+        changes: dict[str, Any] = {
+            "completed_at": self._now(),
+            "metrics": metrics_of(run.execution.steps),
+            "error": _error(run),
+            "progress": None,
+            "eta": None,
+        }
+        if run.execution.status is State.RUNNING:
+            run.execution = advance(run.execution, _end_state(run), reasons=_reasons(run), **changes)
         else:  # rolled back: what failed stays told
-            execution = replace(execution, error=_error(run))
-        run.execution = replace(
-            execution, completed_at=now, metrics=metrics_of(execution.steps), progress=None, eta=None
-        )
+            run.execution = replace(run.execution, **changes)
         kept = int(run.execution.metrics.get("freed_on_purge", 0))
         if run.point is not None and kept:
             await self._recorder.run(rollback_points.note_bytes, run.point.id, kept)
@@ -310,6 +317,7 @@ class Runner:
 
     def _write_line(self, run: _Run, level: str, step: str | None, message: str) -> None:
         run.lines += 1
+        message = printable(message)  # names of files and what a command says may be any bytes
         if run.lines > LOG_LINES:
             return
         if run.lines == LOG_LINES:

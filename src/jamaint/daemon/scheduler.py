@@ -5,7 +5,7 @@ moment is reckoned; a request is answered when it is durable, as a row that wait
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import uuid4
@@ -31,6 +31,8 @@ from jamaint.host.clock import Clock
 from jamaint.host.journal import MESSAGE_IDS
 from jamaint.host.postgres import OccurrenceTakenError
 
+PATIENCE_SECONDS = 0.03
+"""A request that has to wait is written down and answered after this: it may start before, and is then written once."""
 JUMP_SECONDS = 1.0
 """A clock that is set by less has jumped over nothing that matters."""
 
@@ -66,6 +68,8 @@ class Scheduler:
         self._by_id: dict[str, Waiting] = {}
         self._any_conditions = False
         self._asked: dict[str, _Asked] = {}
+        self._writing_asked = False
+        self._crowded: Verdict | None = None
         self._running: dict[str, Occupied] = {}
         self._ended: dict[str, Execution] = {}
         self._timetable = Timetable({}, 0)
@@ -73,6 +77,8 @@ class Scheduler:
         self._turn_of_windows: datetime | None = None
         self._unwritten = 0
         self._draining = False
+        # Its own: looks that hang and are left behind must not keep workers from being started.
+        self._looking = trio.CapacityLimiter(2)
         self._idle = trio.Event()
         self.wake_at: datetime | None = None
 
@@ -87,6 +93,10 @@ class Scheduler:
     def openings(self) -> Mapping[str, Opening]:
         """The windows that are open, by name."""
         return self._openings
+
+    def has_waiting(self) -> bool:
+        """Whether anything waits to start."""
+        return bool(self._waiting)
 
     def running_in(self, window: str) -> int:
         """How many executions run in a window."""
@@ -121,22 +131,36 @@ class Scheduler:
         """Reckons the timetable anew from what is defined now; `last` tells of occurrences that have had their row."""
         now = self._clock.now()
         grace = self._definitions.config.scheduler.misfire_grace_seconds
-        self._timetable = Timetable(self._definitions.windows, grace)
+        old, self._timetable = self._timetable, Timetable(self._definitions.windows, grace)
         for task in self._definitions.effective():
-            stored = self._definitions.stored.get(task.name)
-            since = now if stored is None else stored.due_from
-            before = None if last is None else last.get(task.id)
-            if last is None:
-                since = max(since, now)
-            self._timetable.put(task, max(since, before) if before is not None else since)
+            due = old.next_of(task.name) if last is None and task.enabled and _is_unchanged(task, old) else None
+            if due is not None:
+                self._timetable.put_due(task, due)
+            else:
+                # Never from the future: a clock that was wrong for a while must not silence a task until then.
+                self._timetable.put(task, min(self._since(task, last, now), now))
         for waiting in tuple(self._waiting):
             self._remove(waiting)
-            self._insert(replace(waiting, paused_until=self._definitions.paused_until(waiting.task.name)))
+            self._insert(self._as_defined_now(waiting))
         self._any_conditions = any(task.conditions for task in self._definitions.tasks.values()) or any(
             window.conditions for window in self._definitions.windows.values()
         )
         self._turn_of_windows = None
         self._clock.wake()
+
+    def _since(self, task: Task, last: Mapping[str, datetime] | None, now: datetime) -> datetime:
+        stored = self._definitions.stored.get(task.name)
+        if last is None or stored is None:
+            return now
+        before = last.get(task.id)
+        return stored.due_from if before is None else max(stored.due_from, before)
+
+    def _as_defined_now(self, waiting: Waiting) -> Waiting:
+        """What waits starts as it is defined when it starts; what is not defined any more does not."""
+        name = waiting.task.name
+        defined = name in self._definitions.tasks
+        task = self._definitions.task(name) if defined else replace(waiting.task, enabled=False)
+        return replace(waiting, task=task, paused_until=self._definitions.paused_until(name))
 
     def drain(self) -> int:
         """Lets nothing start any more; returns how many run."""
@@ -166,8 +190,7 @@ class Scheduler:
         waiting = Waiting(execution, task, self._definitions.paused_until(task.name))
         openings = self._openings_at(moment)
         found = await self._look(list(scheduling.conditions_of(waiting, openings)))
-        snapshot = replace(self._snapshot(found), openings=openings)
-        return explain(snapshot, waiting, moment)
+        return explain(self._snapshot(found, tuple(self._waiting), openings), waiting, moment)
 
     async def cancel(self, execution_id: str, reason: str) -> bool:
         """Cancels an execution that waits, or asks one that runs to stop; False if it does neither."""
@@ -191,8 +214,12 @@ class Scheduler:
         due = list(self._timetable.take_due(now))
         if due:
             await self._write_due(due)
+        found = await self._look(self._conditions())
+        now = self._clock.now()  # those two may have taken their time
         self._turn_windows(now)
-        snapshot = self._snapshot(await self._look(self._conditions()))
+        if self._recorder.away is not None:
+            return self._turn_of_windows  # nothing could be written down: woken when the database is back
+        snapshot = self._snapshot(found, tuple(self._waiting), self._openings)
         agenda = decide(snapshot, now)
         self._carry_out(agenda, nursery)
         moments = (agenda.wake_at, self._timetable.wake_at(), self._turn_of_windows)
@@ -209,10 +236,10 @@ class Scheduler:
             self._hold(self._by_id[ident], against)
         for ident in agenda.stop:
             self._runner.stop(ident, "window_end", "its window has ended, and the task says to stop then")
-        for ident in [ident for ident in self._asked if ident in self._by_id]:
-            if ident not in agenda.held and agenda.crowded is not None:
-                self._hold(self._by_id[ident], (agenda.crowded,))
-            nursery.start_soon(self._write_asked, self._by_id[ident].execution, self._asked.pop(ident))
+        self._crowded = agenda.crowded
+        if self._asked and not self._writing_asked:
+            self._writing_asked = True
+            nursery.start_soon(self._write_asked)
 
     def _hold(self, waiting: Waiting, against: tuple[Verdict, ...]) -> None:
         """Notes why it waits; the same reasons are not told again."""
@@ -239,9 +266,25 @@ class Scheduler:
             condition for waiting in self._waiting for condition in scheduling.conditions_of(waiting, self._openings)
         ]
 
-    async def _write_asked(self, execution: Execution, asked: _Asked) -> None:
-        await self._recorder.put(execution)
-        asked.settled.set()
+    async def _write_asked(self) -> None:
+        """Requests that have to wait, until all are answered."""
+        while self._asked:
+            asked = tuple(self._asked)
+            await trio.sleep(PATIENCE_SECONDS)
+            waiting = [self._by_id[ident] for ident in asked if ident in self._asked and ident in self._by_id]
+            if waiting:
+                await self._write_waiting(waiting)
+        self._writing_asked = False
+
+    async def _write_waiting(self, asked: Sequence[Waiting]) -> None:
+        idents = [waiting.execution.id for waiting in asked]
+        settled = [self._asked.pop(ident).settled for ident in idents]
+        for waiting in asked:
+            if not waiting.execution.reasons and self._crowded is not None:
+                self._hold(waiting, (self._crowded,))
+        await self._recorder.put(*(self._by_id[ident].execution for ident in idents))
+        for event in settled:
+            event.set()
 
     async def _run(self, waiting: Waiting) -> None:
         execution = waiting.execution
@@ -321,12 +364,12 @@ class Scheduler:
         if self._current.get(execution.id) is None:
             self._current.put(execution, "scheduled")
 
-    def _snapshot(self, found: Facts) -> Snapshot:
+    def _snapshot(self, found: Facts, waiting: Sequence[Waiting], openings: Mapping[str, Opening]) -> Snapshot:
         settings = self._definitions.config.scheduler
         return Snapshot(
-            waiting=tuple(self._waiting),
+            waiting=waiting,
             running=self._running,
-            openings=self._openings,
+            openings=openings,
             ended=self._ended,
             facts=found,
             max_concurrent=settings.max_concurrent_tasks,
@@ -344,7 +387,7 @@ class Scheduler:
             return Facts()
         # A file system that hangs must not hang the loop: it is left behind, and what it would have told is unknown.
         with trio.move_on_after(2):
-            return await trio.to_thread.run_sync(facts.look, conditions, abandon_on_cancel=True)
+            return await trio.to_thread.run_sync(facts.look, conditions, abandon_on_cancel=True, limiter=self._looking)
         return Facts()
 
     def _openings_at(self, moment: datetime) -> dict[str, Opening]:
@@ -387,6 +430,11 @@ class Scheduler:
             if earlier is not None and self_due is not None and earlier < self_due:
                 self._timetable.put(task, now)
         self._turn_of_windows = None
+
+
+def _is_unchanged(task: Task, old: Timetable) -> bool:
+    before = old.task(task.name)
+    return before is not None and before.schedule == task.schedule
 
 
 def _jump_seconds(before: tuple[datetime, float], after: tuple[datetime, float]) -> float:

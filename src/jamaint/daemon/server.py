@@ -1,8 +1,8 @@
-"""The control socket: each connection with the kernel's word of who it is; one place where a Problem is a reply."""
+"""The control socket: connections in, the kernel's word of who each is; one place where a Problem becomes a reply."""
 
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import aclosing
 from typing import Any
 from uuid import uuid4
 
@@ -14,54 +14,24 @@ from jamaint.core.roles import NOBODY, allows
 from jamaint.daemon.auditor import Auditor
 from jamaint.daemon.commands import COMMANDS
 from jamaint.daemon.commands.command import Call, Command, Daemon, Stream
+from jamaint.daemon.connection import Connection
 from jamaint.daemon.observer import Subscription
-from jamaint.errors import INTERNAL, METHOD_NOT_FOUND, NOT_AUTHORISED, TOO_LARGE, Problem
+from jamaint.errors import CONFLICT, INTERNAL, METHOD_NOT_FOUND, NOT_AUTHORISED, TOO_LARGE, Problem, unavailable
 from jamaint.host.journal import MESSAGE_IDS
 from jamaint.host.peers import Peer, name_of, peer_of
+from jamaint.host.postgres import DatabaseAwayError
 from jamaint.store.audit import Entry
 
 CONNECTIONS = 512
 CONNECTIONS_OF_ONE_USER = 128
 IN_FLIGHT = 64
-"""Calls of one connection that are carried out at the same time; the next is read when one has ended."""
-LINE_SECONDS = 45.0
-"""How long a line that has begun may take to end."""
-IDLE_SECONDS = 900.0
-SEND_SECONDS = 45.0
-"""How long a client may leave its replies unread."""
-CHUNK = 65536
+"""Calls of one connection that are carried out and answered at the same time; the next is read when one has been."""
+SUBSCRIPTIONS = 16
+"""Streams of events of one connection."""
+AUDIT_SECONDS = 2.0
+"""How long an administrator's answer waits for the audit log: while the database is away, that can be long."""
 
 RoleOf = Callable[[Peer], str]
-
-
-@dataclass(slots=True)
-class _Connection:
-    """One client: replies and events share its stream, one line at a time."""
-
-    stream: trio.SocketStream
-    peer: Peer
-    role: str
-    user: str
-    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
-    sending: trio.Lock = field(default_factory=trio.Lock)
-    waiting: bytearray = field(default_factory=bytearray)
-    subscriptions: int = 0
-
-    async def send(self, line: bytes) -> None:
-        """Sends a line; lines that come while one is being sent go together. A client that never reads is cut off."""
-        self.waiting += line
-        if self.sending.locked() and len(self.waiting) < CHUNK:
-            return
-        async with self.sending:
-            while self.waiting:
-                data = bytes(self.waiting)
-                self.waiting.clear()
-                try:
-                    with trio.fail_after(SEND_SECONDS):
-                        await self.stream.send_all(data)
-                except (trio.TooSlowError, trio.BrokenResourceError):
-                    self.scope.cancel()  # it hung up, or never reads: what it had asked for goes on
-                    return
 
 
 class Server:
@@ -69,137 +39,174 @@ class Server:
 
     def __init__(self, daemon: Daemon, role_of: RoleOf, auditor: Auditor, log: FilteringBoundLogger) -> None:
         self._daemon = daemon
-        self.role_of = role_of
+        self._role_of = role_of
         self._auditor = auditor
         self._log = log
         self._by_uid: dict[int, int] = {}
+        self._calls = 0
+        self._answered = trio.Event()
 
     async def serve(self, listener: socket.socket) -> None:
         """Accepts until it is cancelled."""
         await trio.serve_listeners(self._serve_one, [trio.SocketListener(trio.socket.from_stdlib_socket(listener))])
 
+    async def answered(self) -> None:
+        """Returns when every call has had its answer, and every stream of one execution has ended."""
+        while self._calls:
+            self._answered = trio.Event()
+            await self._answered.wait()
+
     async def _serve_one(self, stream: trio.SocketStream) -> None:
         try:
-            connection = await self._accept(stream)
+            peer = peer_of(stream.socket.getsockopt)
         except OSError:
             return  # without credentials there is nothing to answer
-        uid = connection.peer.uid
-        mine = self._by_uid.get(uid, 0)
-        if mine >= CONNECTIONS_OF_ONE_USER or (uid != 0 and sum(self._by_uid.values()) >= CONNECTIONS):
+        connection = Connection(stream, peer, name_of(peer.uid))
+        mine = self._by_uid.get(peer.uid, 0)
+        if mine >= CONNECTIONS_OF_ONE_USER or (peer.uid != 0 and sum(self._by_uid.values()) >= CONNECTIONS):
+            problem = unavailable(f"too many connections ({mine} of {connection.user}): close some", 1)
+            with connection.scope:
+                await connection.send(wire.refusal(None, problem))
             return
-        self._by_uid[uid] = mine + 1
+        self._by_uid[peer.uid] = mine + 1
         try:
             with connection.scope:
                 await self._converse(connection)
         except Exception as error:  # one client's trouble is never another's
-            self._log.error("internal error with a client", uid=uid, exc_info=error)
+            self._log.error("internal error with a client", uid=peer.uid, exc_info=error)
         finally:
-            self._by_uid[uid] -= 1
-            if not self._by_uid[uid]:
-                del self._by_uid[uid]
+            self._by_uid[peer.uid] -= 1
+            if not self._by_uid[peer.uid]:
+                del self._by_uid[peer.uid]
 
-    async def _accept(self, stream: trio.SocketStream) -> _Connection:
-        peer = peer_of(stream.socket.getsockopt)
-        return _Connection(stream, peer, self.role_of(peer), name_of(peer.uid))
-
-    async def _converse(self, connection: _Connection) -> None:
-        lines = wire.Lines()
+    async def _converse(self, connection: Connection) -> None:
         room = trio.Semaphore(IN_FLIGHT)
-        unfinished = False
         async with trio.open_nursery() as nursery:
-            while (chunk := await self._receive(connection, room, unfinished)) is not None:
-                try:
-                    for line in lines.feed(chunk):
+            try:
+                async with aclosing(connection.lines(is_idle=lambda: room.value == IN_FLIGHT)) as lines:
+                    async for line in lines:
                         await room.acquire()
                         nursery.start_soon(self._take, connection, line, room)
-                except Problem as problem:  # too long: what follows cannot be told from its rest
-                    await connection.send(wire.refusal(None, problem))
-                    break
-                unfinished = not chunk.endswith(b"\n")
+            except Problem as problem:  # too long: what follows cannot be told from its rest
+                await connection.send(wire.refusal(None, problem))
+                await connection.drain()
             if connection.subscriptions:
                 nursery.cancel_scope.cancel()
             # Half closed, or nothing came for too long: what is under way is still answered.
 
-    async def _receive(self, connection: _Connection, room: trio.Semaphore, unfinished: bool) -> bytes | None:
-        """The next bytes; None when the client has sent its last, or has been silent for too long."""
-        while True:
-            seconds = LINE_SECONDS if unfinished else IDLE_SECONDS
-            with trio.move_on_after(float("inf") if connection.subscriptions else seconds):
-                try:
-                    return bytes(await connection.stream.receive_some(CHUNK)) or None
-                except trio.BrokenResourceError:
-                    return None
-            if unfinished or room.value == IN_FLIGHT:
-                return None
-
-    async def _take(self, connection: _Connection, line: bytes, room: trio.Semaphore) -> None:
+    async def _take(self, connection: Connection, line: bytes, room: trio.Semaphore) -> None:
+        """One call. Its place is free when the answer is sent, or a client that reads none could ask for ever."""
+        self._calls += 1
+        stream = None
         try:
-            request = wire.parse_request(line)
-        except Problem as problem:
-            room.release()
-            await connection.send(wire.refusal(problem.data.pop("id", None), problem))
-            return
-        try:
-            answer, stream = await self._answer(connection, request)
+            stream = await self._take_one(connection, line)
         finally:
             room.release()
-        if request.id is not None:  # a notification is carried out and not answered
-            await connection.send(answer)
+            if stream is None:
+                self._end_call()
         if stream is not None:
             await self._stream(connection, stream)
 
-    async def _stream(self, connection: _Connection, stream: Subscription) -> None:
+    def _end_call(self) -> None:
+        self._calls -= 1
+        if not self._calls:
+            self._answered.set()
+
+    async def _take_one(self, connection: Connection, line: bytes) -> Subscription | None:
+        try:
+            request = wire.parse_request(line)
+        except Problem as problem:
+            await connection.send(wire.refusal(problem.data.pop("id", None), problem))
+            return None
+        answer, stream = await self._answer(connection, request)
+        try:
+            if request.id is not None:  # a notification is carried out and not answered
+                await connection.send(answer)
+        except BaseException:
+            if stream is not None:
+                self._close(connection, stream)
+            raise
+        return stream
+
+    async def _stream(self, connection: Connection, stream: Subscription) -> None:
         """Sends events until the client goes, its one execution has ended, or it has fallen too far behind."""
-        connection.subscriptions += 1
+        has_end = stream.execution_id is not None
+        if not has_end:
+            self._end_call()
         try:
             async for event in stream.events:
                 await connection.send(wire.event(event))
-                if stream.execution_id is not None and event["event"] == "execution.ended":
+                if has_end and event["event"] == "execution.ended":
                     return
             await connection.send(wire.event({"event": "daemon.cut_off", "message": "too far behind"}))
         finally:
-            connection.subscriptions -= 1
-            stream.close()
+            self._close(connection, stream)
+            if has_end:
+                self._end_call()
 
-    async def _answer(self, connection: _Connection, request: wire.Request) -> tuple[bytes, Subscription | None]:
+    def _close(self, connection: Connection, stream: Subscription) -> None:
+        connection.subscriptions -= 1
+        stream.close()
+
+    async def _answer(self, connection: Connection, request: wire.Request) -> tuple[bytes, Subscription | None]:
         command = COMMANDS.get(request.method)
-        stream = None
+        if command is None or not command.changes:
+            return await self._carry_out(connection, command, request)
+        # It goes on when the client hangs up: nobody has wished for half a change, or one that is not in the audit log.
+        answer: tuple[bytes, Subscription | None]
+        answer = await self._daemon.background(self._carry_out, connection, command, request).wait()
+        return answer
+
+    async def _carry_out(
+        self, connection: Connection, command: Command | None, request: wire.Request
+    ) -> tuple[bytes, Subscription | None]:
+        role = self._role_of(connection.peer)
         try:
-            if command is None:
-                raise Problem(METHOD_NOT_FOUND, f"no such method: {request.method[:100]}")
-            result = await self._call(connection, command, request)
-            if isinstance(result, Stream):
-                stream = result.subscription
-                result = result.reply
-            reply = wire.reply(request.id, result)
-            if len(reply) > wire.LINE_LIMIT:
-                raise Problem(TOO_LARGE, "the answer is too large for one line: ask for less with `limit`")
+            result = await self._call(connection, role, command, request)
+            stream = result.subscription if isinstance(result, Stream) else None
+            reply = _reply(connection, request, result)
         except Problem as problem:
-            self._audit(connection, request, command, problem)
+            self._audit(connection, role, command, request, problem=problem)
             return wire.refusal(request.id, problem), None
+        except trio.Cancelled:
+            self._audit(connection, role, command, request, outcome="interrupted")
+            raise
         except Exception:
             ident = uuid4().hex[:8]
             self._log.exception("internal error in a call", error_id=ident, method=request.method)
             ours = Problem(INTERNAL, f"internal error {ident}: see the journal", {"id": ident})
+            self._audit(connection, role, command, request, outcome="failed", problem=ours)
             return wire.refusal(request.id, ours), None
-        self._audit(connection, request, command, None)
-        if command.role == "admin":
-            await self._auditor.written()
+        self._audit(connection, role, command, request, outcome="done")
+        if command is not None and command.role == "admin":
+            with trio.move_on_after(AUDIT_SECONDS):
+                await self._auditor.written()
         return reply, stream
 
-    async def _call(self, connection: _Connection, command: Command, request: wire.Request) -> Any:
-        if not allows(connection.role, command.role):
-            has = "no role" if connection.role == NOBODY else f"the role {connection.role}"
+    async def _call(self, connection: Connection, role: str, command: Command | None, request: wire.Request) -> Any:
+        if command is None:
+            raise Problem(METHOD_NOT_FOUND, f"no such method: {request.method[:100]}")
+        if not allows(role, command.role):
+            has = "no role" if role == NOBODY else f"the role {role}"
             raise Problem(
                 NOT_AUTHORISED,
                 f"{request.method} needs the role {command.role}, and {connection.user} has {has}",
-                {"needs": command.role, "role": connection.role},
+                {"needs": command.role, "role": role},
             )
-        call = Call(request.params, connection.peer, connection.role, connection.user)
-        return await command.carry_out(self._daemon, call)
+        try:
+            return await command.carry_out(self._daemon, Call(request.params, connection.peer, role, connection.user))
+        except DatabaseAwayError as error:
+            raise unavailable(f"the database is away: {error}", 5) from error
 
     def _audit(
-        self, connection: _Connection, request: wire.Request, command: Command | None, problem: Problem | None
+        self,
+        connection: Connection,
+        role: str,
+        command: Command | None,
+        request: wire.Request,
+        *,
+        outcome: str = "refused",
+        problem: Problem | None = None,
     ) -> None:
         """Every changing call and every refused one; a mere look that succeeds is not written down."""
         denied = problem is not None and problem.code == NOT_AUTHORISED
@@ -215,13 +222,31 @@ class Server:
                 uid=connection.peer.uid,
                 pid=connection.peer.pid,
                 user=connection.user,
-                role=connection.role,
+                role=role,
                 method=request.method[:100],
                 object=_object_of(request.params),
-                outcome="done" if problem is None else "refused",
+                outcome=outcome,
                 detail=_detail(request, problem),
             )
         )
+
+
+def _reply(connection: Connection, request: wire.Request, result: Any) -> bytes:
+    """The line that answers; a stream is closed again when it cannot be begun."""
+    subscription = result.subscription if isinstance(result, Stream) else None
+    try:
+        if subscription is not None and connection.subscriptions >= SUBSCRIPTIONS:
+            raise Problem(CONFLICT, f"a connection may have {SUBSCRIPTIONS} subscriptions: open another one")
+        reply = wire.reply(request.id, result if subscription is None else result.reply)
+        if len(reply) > wire.LINE_LIMIT:
+            raise Problem(TOO_LARGE, "the answer is too large for one line: ask for less with `limit`")
+    except BaseException:
+        if subscription is not None:
+            subscription.close()
+        raise
+    if subscription is not None:
+        connection.subscriptions += 1
+    return reply
 
 
 def _detail(request: wire.Request, problem: Problem | None) -> dict[str, Any]:

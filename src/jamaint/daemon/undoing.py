@@ -101,7 +101,9 @@ async def purge(
         async with open_worker({**point.opening, "do": "open"}, on_line=hear, on_stderr=on_stderr) as worker:
             for step in undo_order(point.steps):
                 answer = await worker.ask({"do": "purge", "step": step_to_json(step)})
-                freed += int(answer.get("details", {}).get("freed_space", 0))
+                details = answer.get("details", {})
+                freed += int(details.get("freed_space", 0))
+                problems += details.get("problems", ())
                 if answer["is"] != "done":
                     problems.append({"path": step.name, "why": _why(answer)})
     except WorkerLost as error:

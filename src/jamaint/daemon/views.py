@@ -44,6 +44,16 @@ def execution(value: Execution, point: RollbackPoint | None = None) -> dict[str,
     }
 
 
+def brief(value: Execution) -> dict[str, Any]:
+    """An execution among others, at a glance: of what a step tells, the lists are left out, which can be long."""
+    shown = execution(value)
+    for one in shown["steps"]:
+        one["details"] = {
+            key: detail for key, detail in one["details"].items() if not isinstance(detail, (list, tuple))
+        }
+    return shown
+
+
 def step(record: StepRecord) -> dict[str, Any]:
     """A step of an execution."""
     return {

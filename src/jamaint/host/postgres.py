@@ -60,6 +60,10 @@ class DatabaseAwayError(Exception):
     """
 
 
+class UnkeepableError(Exception):
+    """A value that the database cannot hold."""
+
+
 class OccurrenceTakenError(Exception):
     """There is a row for this task and time already."""
 
@@ -190,6 +194,16 @@ class Session:
     async def _close(self) -> None:
         with contextlib.suppress(*_AWAY):
             await self._connection.close(timeout=2)
+
+
+@contextlib.contextmanager
+def rows_named() -> Iterator[None]:
+    """As errors_named, where one row of many may hold what cannot be kept."""
+    with errors_named():
+        try:
+            yield
+        except asyncpg.DataError as error:
+            raise UnkeepableError(_why(error)) from error
 
 
 @contextlib.contextmanager

@@ -28,9 +28,8 @@ def purge(
         try:
             with open_root(entry["path"]) as root:
                 found.purge(root, way_back["trash"], way_back["step"])
-        except RootRefused as refusal:
-            if refusal.kind != "missing":
-                found.skipped.add(entry["path"], refusal.why, problem=True)
+        except RootRefused as refusal:  # a missing one too: its disk may be away, with the trash on it
+            found.skipped.add(entry["path"], refusal.why, problem=True)
     return {"freed_space": found.freed, "items": found.items, "problems": found.skipped.problems}
 
 

@@ -110,6 +110,11 @@ async def expired(connection: Connection, now: datetime) -> list[RollbackPoint]:
     return [from_row(row) for row in await connection.fetch(SQL["expired"], now)]
 
 
+async def put_off_purge(connection: Connection, point_id: str, until: datetime, result: Mapping[str, Any]) -> None:
+    """A purge that could not do all is tried again then; the way back stays."""
+    await connection.execute(SQL["put_off_purge"], point_id, until, jsonb(result))
+
+
 async def next_expiry(connection: Connection) -> datetime | None:
     """When the next point's retention ends."""
     moment: datetime | None = await connection.fetchval(SQL["next_expiry"])
@@ -117,16 +122,21 @@ async def next_expiry(connection: Connection) -> datetime | None:
 
 
 def from_row(row: Row) -> RollbackPoint:
-    """The value of a row of rollback_points."""
+    """The value of a row of rollback_points. One that nobody can read is a point without steps or seal: not trusted."""
+    try:
+        opening, steps = from_jsonb(row["opening"]), tuple(step_from_json(step) for step in from_jsonb(row["steps"]))
+        seal = row["seal"]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        opening, steps, seal = {}, (), ""
     return RollbackPoint(
         id=str(row["id"]),
         execution_id=str(row["execution_id"]),
         status=row["status"],
         created_at=row["created_at"],
         expires_at=row["expires_at"],
-        opening=from_jsonb(row["opening"]),
-        steps=tuple(step_from_json(step) for step in from_jsonb(row["steps"])),
-        seal=row["seal"],
+        opening=opening,
+        steps=steps,
+        seal=seal,
         begun=row["begun"],
         undoing=tuple(row["undoing"]),
         bytes=row["bytes"],

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from jamaint.core.executions import Execution
@@ -20,8 +20,8 @@ from jamaint.host.peers import Peer
 from jamaint.host.postgres import DatabaseAwayError, Postgres
 from jamaint.store import executions
 
-LIMIT = 100
-LARGEST_LIMIT = 1000
+FIRST_YEAR, LAST_YEAR = 1970, 9998
+SHORTEST_PREFIX = 8
 
 
 @dataclass(frozen=True)
@@ -95,20 +95,17 @@ def _one(params: Mapping[str, Any], name: str, kind: type | tuple[type, ...], re
     return value
 
 
-_NAMES: Mapping[Any, str] = {str: "a string", int: "a whole number", bool: "true or false", dict: "an object"}
-
-
-def limit_of(value: int | None) -> int:
-    """How many items a page has."""
-    if value is None:
-        return LIMIT
-    if not 1 <= value <= LARGEST_LIMIT:
-        raise invalid("limit", f"must be from 1 to {LARGEST_LIMIT}")
-    return value
+_NAMES: Mapping[Any, str] = {
+    str: "a string",
+    int: "a whole number",
+    (int, float): "a number",
+    bool: "true or false",
+    dict: "an object",
+}
 
 
 def moment_of(name: str, text: str | None) -> datetime | None:
-    """An RFC 3339 time with its zone."""
+    """An RFC 3339 time with its zone, in UTC. Raises Problem(INVALID_PARAMS)."""
     if text is None:
         return None
     try:
@@ -117,7 +114,9 @@ def moment_of(name: str, text: str | None) -> datetime | None:
         moment = None
     if moment is None or moment.tzinfo is None:
         raise invalid(name, f"must be an RFC 3339 time with its zone, as 2026-11-24T02:00:00Z, and is {text[:60]!r}")
-    return moment
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:  # at the ends of the calendar nothing can be reckoned
+        raise invalid(name, f"must lie between the years {FIRST_YEAR} and {LAST_YEAR}, not in {moment.year}")
+    return moment.astimezone(UTC)
 
 
 async def execution_of(daemon: Daemon, reference: str) -> Execution:
@@ -125,7 +124,12 @@ async def execution_of(daemon: Daemon, reference: str) -> Execution:
     live = daemon.current.get(reference)
     if live is not None:
         return live
-    found = await ask(daemon, executions.by_reference, reference)
+    try:
+        found = await ask(daemon, executions.by_reference, reference)
+    except Problem:  # the database is away; what waits or runs is known all the same
+        found = daemon.current.matching(reference) if len(reference) >= SHORTEST_PREFIX else []
+        if not found:
+            raise
     if not found:
         raise not_found("execution", reference)
     if len(found) > 1:

@@ -12,13 +12,11 @@ from jamaint.daemon.commands.command import (
     Daemon,
     ask,
     execution_of,
-    limit_of,
     moment_of,
     take,
     writable,
 )
-from jamaint.daemon.commands.overview import number_cursor
-from jamaint.daemon.observer import Subscription
+from jamaint.daemon.commands.pages import limit_of, moment_cursor, number_cursor, page
 from jamaint.daemon.scheduler import new_execution
 from jamaint.errors import CONFLICT, Problem, invalid, refused
 from jamaint.host.worker import WorkerLost
@@ -49,19 +47,23 @@ async def start(daemon: Daemon, call: Call) -> dict[str, Any]:
 
 
 async def listed(daemon: Daemon, call: Call) -> dict[str, Any]:
-    """A page of executions, the newest first."""
+    """A page of executions, the newest first; those of one task by its name or id."""
     task, status, since, limit, cursor = take(call, task=str, status=str, since=str, limit=int, cursor=str)
     if status is not None and status not in tuple(State):
         raise invalid("status", f"must be one of {', '.join(State)}")
     size = limit_of(limit)
-    before = None if cursor is None else _page_cursor(cursor)
     found = await ask(
-        daemon, executions.page, task=task, status=status, since=moment_of("since", since), before=before, limit=size
+        daemon,
+        executions.page,
+        task=None if task is None else daemon.definitions.name_of(task),
+        status=status,
+        since=moment_of("since", since),
+        before=None if cursor is None else moment_cursor(cursor),
+        limit=size,
     )
     points = await ask(daemon, rollback_points.of_executions, [one.id for one in found])
     items = [views.execution(daemon.current.get(one.id) or one, points.get(one.id)) for one in found]
-    more = f"{found[-1].scheduled_for.isoformat()}|{found[-1].id}" if len(found) == size else None
-    return {"items": items, "next_cursor": more}
+    return page(items, len(found) == size, lambda index: f"{found[index].scheduled_for.isoformat()}|{found[index].id}")
 
 
 async def get(daemon: Daemon, call: Call) -> dict[str, Any]:
@@ -75,22 +77,17 @@ async def logs(daemon: Daemon, call: Call) -> dict[str, Any]:
     reference, after, limit, cursor = take(call, execution_=str, after_seq=int, limit=int, cursor=str)
     execution = await execution_of(daemon, reference)
     start_after = number_cursor(cursor) if cursor is not None else after or 0
-    size = LOG_LIMIT if limit is None else limit_of(limit)
+    size = limit_of(limit, LOG_LIMIT)
     rows = await ask(daemon, executions.log_lines, execution.id, start_after, size)
-    more = str(rows[-1]["seq"]) if len(rows) == size else None
-    return {"items": [views.log_line(row) for row in rows], "next_cursor": more}
+    return page([views.log_line(row) for row in rows], len(rows) == size, lambda index: str(rows[index]["seq"]))
 
 
 async def wait(daemon: Daemon, call: Call) -> dict[str, Any]:
     """Answers when the execution has ended, or after `timeout` seconds as it stands then."""
     reference, timeout = take(call, execution_=str, timeout=(int, float))
     ident = (await execution_of(daemon, reference)).id
-    subscription = daemon.observer.subscribe(ident)
-    try:
-        if (await execution_of(daemon, ident)).status not in ENDED:
-            await _until_ended(subscription, timeout)
-    finally:
-        subscription.close()
+    with move_on_after(float("inf") if timeout is None else max(0.0, timeout)):
+        await _until_ended(daemon, ident)
     return await _whole(daemon, await execution_of(daemon, ident))
 
 
@@ -159,15 +156,14 @@ async def _undone(daemon: Daemon, execution: Execution, result: undoing.Undone, 
     return {"execution": await _whole(daemon, execution), **result.to_json(), "dry_run": dry_run}
 
 
-def _page_cursor(cursor: str) -> tuple[Any, str]:
-    moment, _, ident = cursor.partition("|")
-    if not ident:
-        raise invalid("cursor", "was not given by this daemon")
-    return moment_of("cursor", moment), ident
-
-
-async def _until_ended(subscription: Subscription, seconds: float | None) -> None:
-    with move_on_after(float("inf") if seconds is None else max(0.0, seconds)):
-        async for event in subscription.events:
-            if event["event"] == "execution.ended":
+async def _until_ended(daemon: Daemon, ident: str) -> None:
+    while True:
+        subscription = daemon.observer.subscribe(ident)
+        try:
+            if (await execution_of(daemon, ident)).status in ENDED:
                 return
+            async for event in subscription.events:  # they end when they have come faster than they could be read
+                if event["event"] == "execution.ended":
+                    return
+        finally:
+            subscription.close()

@@ -4,14 +4,15 @@ from datetime import timedelta
 from typing import Any
 
 from jamaint.core.executions import State
+from jamaint.core.roles import allows
 from jamaint.core.windows import Opening, next_opening
 from jamaint.daemon import views
-from jamaint.daemon.commands.command import Call, Daemon, Stream, ask, execution_of, limit_of, moment_of, take
+from jamaint.daemon.commands.command import Call, Daemon, Stream, ask, execution_of, moment_of, take
+from jamaint.daemon.commands.pages import limit_of, number_cursor, page
 from jamaint.daemon.history import Past
-from jamaint.errors import Problem, not_found
+from jamaint.errors import not_found
 from jamaint.store import audit
 from jamaint.store.rollback_points import RollbackPoint
-from jamaint.wire import dumps, loads
 
 RECENT = 10
 
@@ -37,13 +38,13 @@ async def status(daemon: Daemon, call: Call) -> dict[str, Any]:
             "windows": len(daemon.definitions.windows),
             "max_concurrent_tasks": daemon.definitions.config.scheduler.max_concurrent_tasks,
         },
-        "active_tasks": [views.execution(execution) for execution in running],
-        "queued_tasks": [views.execution(execution) for execution in queued[:RECENT]],
+        "active_tasks": [views.brief(execution) for execution in running],
+        "queued_tasks": [views.brief(execution) for execution in queued[:RECENT]],
         "queued": len(queued),
         "current_window": current[0] if current else None,
         "current_windows": current,
         "next_window": views.opening(_next_window(daemon)),
-        "recent_executions": [views.execution(execution) for execution in recent],
+        "recent_executions": [views.brief(execution) for execution in recent],
         "metrics": {"last_24h": totals},
         "alerts": alerts,
     }
@@ -70,10 +71,11 @@ async def alerts(daemon: Daemon, call: Call) -> dict[str, Any]:
 async def subscribe(daemon: Daemon, call: Call) -> Stream:
     """Events from now on: all, or one execution's until it has ended."""
     (reference,) = take(call, execution=str)
+    sees_logs = allows(call.role, "operator")
     if reference is None:
-        return Stream({"subscribed": True, "execution": None}, daemon.observer.subscribe(None))
+        return Stream({"subscribed": True, "execution": None}, daemon.observer.subscribe(None, sees_logs))
     ident = (await execution_of(daemon, reference)).id
-    subscription = daemon.observer.subscribe(ident)
+    subscription = daemon.observer.subscribe(ident, sees_logs)
     try:
         execution = await execution_of(daemon, ident)  # as it stands now that no event can be missed
     except BaseException:
@@ -92,18 +94,8 @@ async def audit_log(daemon: Daemon, call: Call) -> dict[str, Any]:
     size = limit_of(limit)
     before = None if cursor is None else number_cursor(cursor)
     rows = await ask(daemon, audit.page, moment_of("since", since), before, size)
-    more = str(rows[-1][0]) if len(rows) == size else None
-    return {"items": [views.audit_entry(number, entry) for number, entry in rows], "next_cursor": more}
-
-
-def number_cursor(cursor: str) -> int:
-    """A cursor that is a number; one that was not given by us is refused."""
-    try:
-        return int(loads(cursor))
-    except (ValueError, TypeError):
-        raise Problem(
-            -32602, f"cursor: {dumps(cursor[:40])} was not given by this daemon", {"path": "cursor"}
-        ) from None
+    items = [views.audit_entry(number, entry) for number, entry in rows]
+    return page(items, len(rows) == size, lambda index: str(rows[index][0]))
 
 
 def service_state(daemon: Daemon) -> dict[str, Any]:

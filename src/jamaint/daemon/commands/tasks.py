@@ -5,9 +5,11 @@ from typing import Any
 
 from jamaint.config import parse_task
 from jamaint.core.executions import State
+from jamaint.core.roles import allows
 from jamaint.core.tasks import Task
 from jamaint.daemon import views
 from jamaint.daemon.commands.command import Call, Daemon, ask, moment_of, refuse_file, take, writable
+from jamaint.daemon.commands.pages import by_name
 from jamaint.daemon.scheduler import new_execution
 from jamaint.errors import CONFLICT, Problem, invalid
 from jamaint.store import executions
@@ -15,11 +17,9 @@ from jamaint.store import executions
 
 async def listed(daemon: Daemon, call: Call) -> dict[str, Any]:
     """All tasks, by name."""
-    take(call, limit=int, cursor=str)
-    return {
-        "items": [_view(daemon, daemon.definitions.task(name)) for name in sorted(daemon.definitions.tasks)],
-        "next_cursor": None,
-    }
+    limit, cursor = take(call, limit=int, cursor=str)
+    tasks = daemon.definitions
+    return by_name(list(tasks.tasks), lambda name: _view(daemon, call, tasks.task(name)), limit, cursor)
 
 
 async def get(daemon: Daemon, call: Call) -> dict[str, Any]:
@@ -27,7 +27,7 @@ async def get(daemon: Daemon, call: Call) -> dict[str, Any]:
     (name,) = take(call, task_=str)
     task = daemon.definitions.task(name)
     newest = await ask(daemon, executions.page, task=task.name, limit=1)
-    return _view(daemon, task) | {"last_execution": views.execution(newest[0]) if newest else None}
+    return _view(daemon, call, task) | {"last_execution": views.execution(newest[0]) if newest else None}
 
 
 async def explain(daemon: Daemon, call: Call) -> dict[str, Any]:
@@ -96,7 +96,7 @@ async def enable(daemon: Daemon, call: Call) -> dict[str, Any]:
         return shown
     await daemon.definitions.pause_task(shown["name"], None)
     daemon.scheduler.take_definitions()
-    return _view(daemon, daemon.definitions.task(shown["name"]))
+    return _view(daemon, call, daemon.definitions.task(shown["name"]))
 
 
 async def disable(daemon: Daemon, call: Call) -> dict[str, Any]:
@@ -114,7 +114,7 @@ async def pause(daemon: Daemon, call: Call) -> dict[str, Any]:
     writable(daemon)
     await daemon.definitions.pause_task(task.name, moment)
     daemon.scheduler.take_definitions()
-    return _view(daemon, task)
+    return _view(daemon, call, task)
 
 
 async def _switch(daemon: Daemon, call: Call, off: bool) -> dict[str, Any]:
@@ -126,7 +126,7 @@ async def _switch(daemon: Daemon, call: Call, off: bool) -> dict[str, Any]:
     writable(daemon)
     await daemon.definitions.switch_task(task.name, off, daemon.now())
     daemon.scheduler.take_definitions()
-    return _view(daemon, daemon.definitions.task(task.name))
+    return _view(daemon, call, daemon.definitions.task(task.name))
 
 
 def _parse(daemon: Daemon, call: Call, value: dict[str, Any]) -> Task:
@@ -138,10 +138,11 @@ async def _put(daemon: Daemon, call: Call, task: Task) -> dict[str, Any]:
     writable(daemon)
     await daemon.definitions.put_task(task, daemon.now(), call.user, by_root=call.peer.uid == 0)
     daemon.scheduler.take_definitions()
-    return _view(daemon, daemon.definitions.task(task.name))
+    return _view(daemon, call, daemon.definitions.task(task.name))
 
 
-def _view(daemon: Daemon, task: Task) -> dict[str, Any]:
+def _view(daemon: Daemon, call: Call, task: Task) -> dict[str, Any]:
+    """A task; for those who may not change it without the values of its environment, which may be secrets."""
     last = daemon.scheduler.last_ended(task.name)
     shown = views.task(
         task,
@@ -149,7 +150,10 @@ def _view(daemon: Daemon, task: Task) -> dict[str, Any]:
         paused_until=daemon.definitions.paused_until(task.name),
         next_due=daemon.scheduler.next_due(task.name),
     )
-    return shown | {"last_execution": None if last is None else views.execution(last)}
+    environment = shown["config"].get("environment")
+    if environment and not allows(call.role, "admin"):
+        shown["config"]["environment"] = dict.fromkeys(environment, "***")
+    return shown | {"last_execution": None if last is None else views.brief(last)}
 
 
 def _verdict(live: list[Any], verdicts: set[str]) -> str:

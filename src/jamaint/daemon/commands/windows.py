@@ -6,15 +6,19 @@ from typing import Any
 from jamaint.config import parse_window
 from jamaint.core.windows import Opening, Window, next_opening
 from jamaint.daemon import views
-from jamaint.daemon.commands.command import Call, Daemon, limit_of, refuse_file, take, writable
+from jamaint.daemon.commands.command import Call, Daemon, refuse_file, take, writable
+from jamaint.daemon.commands.pages import by_name, limit_of
 from jamaint.errors import CONFLICT, Problem, invalid
+
+OPENINGS = 2000
+"""As many as one answer tells: each has to be reckoned, and all have to fit into a line."""
 
 
 async def listed(daemon: Daemon, call: Call) -> dict[str, Any]:
     """All windows, by name."""
-    take(call, limit=int, cursor=str)
+    limit, cursor = take(call, limit=int, cursor=str)
     windows = daemon.definitions.windows
-    return {"items": [_view(daemon, windows[name]) for name in sorted(windows)], "next_cursor": None}
+    return by_name(list(windows), lambda name: _view(daemon, windows[name]), limit, cursor)
 
 
 async def get(daemon: Daemon, call: Call) -> dict[str, Any]:
@@ -26,8 +30,12 @@ async def get(daemon: Daemon, call: Call) -> dict[str, Any]:
 async def following(daemon: Daemon, call: Call) -> dict[str, Any]:
     """For each window, or one, its opening now and the next ones; and when the first of all changes."""
     name, limit = take(call, window=str, limit=int)
-    number = 1 if limit is None else limit_of(limit)
-    windows = daemon.definitions.windows.values() if name is None else [daemon.definitions.window(name)]
+    number = limit_of(limit, 1)
+    windows = list(daemon.definitions.windows.values()) if name is None else [daemon.definitions.window(name)]
+    if number > 1 and number * len(windows) > OPENINGS:
+        raise invalid(
+            "limit", f"may be {OPENINGS // len(windows)} at most for {len(windows)} windows: name one of them"
+        )
     now = daemon.now()
     items = [_following(daemon, window, number, now) for window in windows]
     changes = [time for item in items for time in _changes(item)]

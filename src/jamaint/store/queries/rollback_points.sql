@@ -35,7 +35,15 @@ SELECT * FROM rollback_points WHERE status IN ('undoing', 'purging')
 SELECT * FROM rollback_points WHERE status = 'incomplete' ORDER BY created_at DESC LIMIT 20
 
 -- name: expired
-SELECT * FROM rollback_points WHERE status IN ('open', 'incomplete') AND expires_at <= $1 ORDER BY expires_at LIMIT 20
+-- Never that of an execution that still runs, however long ago it began.
+SELECT point.* FROM rollback_points AS point JOIN maintenance_executions AS run ON run.id = point.execution_id
+WHERE point.status IN ('open', 'incomplete') AND point.expires_at <= $1 AND run.status NOT IN ('scheduled', 'running')
+ORDER BY point.expires_at LIMIT 20
 
 -- name: next_expiry
-SELECT min(expires_at) FROM rollback_points WHERE status IN ('open', 'incomplete')
+SELECT min(point.expires_at)
+FROM rollback_points AS point JOIN maintenance_executions AS run ON run.id = point.execution_id
+WHERE point.status IN ('open', 'incomplete') AND run.status NOT IN ('scheduled', 'running')
+
+-- name: put_off_purge
+UPDATE rollback_points SET status = 'open', expires_at = $2, result = $3::jsonb WHERE id = $1
