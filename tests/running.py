@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,9 @@ SECONDS = 60.0
 class Client:
     """One connection; calls in order."""
 
-    def __init__(self, path: Path) -> None:
-        self._socket = socket.socket(socket.AF_UNIX)
+    def __init__(self, path: Path, connect: Callable[[Path], socket.socket] | None = None) -> None:
+        self._socket = connect(path) if connect else _connect(path)
         self._socket.settimeout(SECONDS)
-        self._socket.connect(str(path))
         self._lines = wire.Lines()
         self._replies: list[wire.Reply] = []
         self._number = 0
@@ -51,6 +50,17 @@ class Client:
     def send_raw(self, data: bytes) -> None:
         """Any bytes."""
         self._socket.sendall(data)
+
+    def end_sending(self) -> None:
+        """Half closes: what has been asked can still be answered."""
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def receive_all(self) -> list[bytes]:
+        """Every line until the daemon hangs up."""
+        data = bytearray()
+        while chunk := self._socket.recv(65536):
+            data += chunk
+        return bytes(data).splitlines()
 
     def close(self) -> None:
         """Hangs up."""
@@ -156,6 +166,12 @@ if knife:
 from jamaint.daemon.main import main
 sys.exit(main(sys.argv[3:]))
 """
+
+
+def _connect(path: Path) -> socket.socket:
+    found = socket.socket(socket.AF_UNIX)
+    found.connect(str(path))
+    return found
 
 
 def _environment() -> dict[str, str]:

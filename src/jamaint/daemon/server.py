@@ -178,10 +178,13 @@ class Server:
             self._audit(connection, role, command, request, outcome="failed", problem=ours)
             return wire.refusal(request.id, ours), None
         self._audit(connection, role, command, request, outcome="done")
-        if command is not None and command.role == "admin":
-            with trio.move_on_after(AUDIT_SECONDS):
-                await self._auditor.written()
+        if command is not None and command.changes and command.role == "admin":
+            await self._audited()
         return reply, stream
+
+    async def _audited(self) -> None:
+        with trio.move_on_after(AUDIT_SECONDS):
+            await self._auditor.written()
 
     async def _call(self, connection: Connection, role: str, command: Command | None, request: wire.Request) -> Any:
         if command is None:
@@ -193,6 +196,8 @@ class Server:
                 f"{request.method} needs the role {command.role}, and {connection.user} has {has}",
                 {"needs": command.role, "role": role},
             )
+        if command.role == "admin" and not command.changes:  # who looks into the log finds all that was before
+            await self._audited()
         try:
             return await command.carry_out(self._daemon, Call(request.params, connection.peer, role, connection.user))
         except DatabaseAwayError as error:

@@ -58,7 +58,7 @@ def undo(
             part.restore_gone()
         for part in parts:
             part.remove_made(roots)
-        for part in parts:
+        for part in reversed(parts):  # of roots within roots, the inner one was changed last
             part.end()
     return {
         "restored": outcome.restored,

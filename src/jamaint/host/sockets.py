@@ -17,15 +17,14 @@ PATH_LIMIT = 107
 def listening(path: str, mode: int, gid: int | None) -> Iterator[socket.socket]:
     """A listening Unix socket at `path`, there as long as the block lives.
 
-    Raises Problem(CONFLICT) when another daemon listens there, or something that is no dead socket stands there.
+    Raises Problem(CONFLICT) when another daemon listens there, when something that is no dead socket stands there, or
+    when nothing can be made there.
     """
     if len(os.fsencode(path)) > PATH_LIMIT:
         raise Problem(
             CONFLICT, f"cannot listen at {path}: a socket's path may have {PATH_LIMIT} bytes; name a shorter one"
         )
-    directory = os.path.dirname(path)
-    os.makedirs(directory, mode=0o755, exist_ok=True)
-    lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    lock = _open_lock(path)
     try:
         _alone(lock, path)
         _remove_dead(path)
@@ -38,6 +37,18 @@ def listening(path: str, mode: int, gid: int | None) -> Iterator[socket.socket]:
                 os.unlink(path)
     finally:
         os.close(lock)
+
+
+def _open_lock(path: str) -> int:
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        return os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise _cannot(path, error) from error
+
+
+def _cannot(path: str, error: OSError) -> Problem:
+    return Problem(CONFLICT, f"cannot listen at {path}: {error.filename or path}: {error.strerror}")
 
 
 def _alone(lock: int, path: str) -> None:
@@ -66,6 +77,9 @@ def _bind(path: str, mode: int, gid: int | None) -> socket.socket:
     before = os.umask(0o177)
     try:
         listener.bind(path)
+    except OSError as error:
+        listener.close()
+        raise _cannot(path, error) from error
     finally:
         os.umask(before)
     try:
@@ -73,8 +87,8 @@ def _bind(path: str, mode: int, gid: int | None) -> socket.socket:
             os.chown(path, -1, gid)
         os.chmod(path, mode)
         listener.listen(128)
-    except OSError:
+    except OSError as error:
         listener.close()
         os.unlink(path)
-        raise
+        raise _cannot(path, error) from error
     return listener

@@ -140,15 +140,13 @@ class Trash:
 
     def finish(self) -> None:
         """See WayOut. From now on a directory with a later time was changed by somebody else."""
-        if self._step >= 0:
-            for record in self._records.of.values():
-                if record.kind != PASSED:
-                    sync(self.root, record.rel)
-            for fd in (*self._bases.values(), self._step):
-                os.fsync(fd)
-            with contextlib.suppress(OSError):  # a full disk: then the times of before count, whoever came since
-                os.close(os.open(ENDED, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600, dir_fd=self._step))
-        self.close()
+        try:
+            if self._step >= 0:
+                self._sync()
+                with contextlib.suppress(OSError):  # a full disk: then the times of before count, whoever came since
+                    os.close(os.open(ENDED, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600, dir_fd=self._step))
+        finally:
+            self.close()
 
     def close(self) -> None:
         """See WayOut."""
@@ -156,6 +154,13 @@ class Trash:
             if fd >= 0:
                 os.close(fd)
         self._bases, self._step = {}, -1
+
+    def _sync(self) -> None:
+        for record in self._records.of.values():
+            if record.kind != PASSED:
+                sync(self.root, record.rel)
+        for fd in (*self._bases.values(), self._step):
+            os.fsync(fd)
 
     def _touch(self, place: Place) -> None:
         """Writes down how a directory is, and those on the way to it, before anything in it changes."""
@@ -171,6 +176,8 @@ class Trash:
         try:
             self._step = _make_step(self.root, self._execution, self._step_name)
             lock(self._step)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(ENDED, dir_fd=self._step)  # the step goes on
             self._records = Records.read(self._base(TIMES))
             self._records.note(TOUCHED, ".", before)
         except OSError as error:
