@@ -36,6 +36,10 @@ class Talk:
         self.checkpoints = 0
         self._stop_after = stop_after
 
+    def stop_after(self, count: int) -> None:
+        """Asks to stop, but for so many checkpoints from now."""
+        self._stop_after = self.checkpoints + count
+
     def progress(self, done: int, total: int | None, unit: str) -> None:
         """See Host."""
         self.progressed.append((done, total, unit))

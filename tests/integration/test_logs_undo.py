@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from logsrun import DAY, NOW, age_directories, executor, grow_old, in_fresh_process, put, run_all, undo_all
+from jamaint.executors.executor import Stopped
+from logsrun import DAY, NOW, Talk, age_directories, executor, grow_old, in_fresh_process, put, run_all, undo_all
 from treesnapshot import differences, snapshot
 
 GZIP = {"algorithm": "gzip", "older_than_seconds": 10 * DAY}
@@ -261,6 +262,34 @@ class TestOthersMeanwhile:
         third, _ = run_all(executor(execution="e-3", **config(root)))
         for steps in (third, second, first):
             assert undo_all(steps)["kept"] == []
+        assert differences(before, snapshot(root.parent)) == []
+
+    def test_a_root_within_a_root(self, root: Path) -> None:
+        put(root / "app" / "old.txt", 40)
+        put(root / "app" / "deep" / "old.log", 40)
+        age_directories(root.parent)
+        before = snapshot(root.parent)
+        paths = [f"{root}/**/*.txt", f"{root}/app/**/*.log", f"{root}/*.log"]
+        steps, details = run_all(executor(**config(root, log_paths=paths)))
+        assert details["cleanup"]["files"] == 4
+        assert (root / "app" / ".jamaint-trash").exists()
+        assert undo_all(steps)["kept"] == []
+        assert differences(before, snapshot(root.parent)) == []
+
+    def test_a_step_that_was_stopped_and_goes_on_in_another_worker(self, root: Path) -> None:
+        for number in range(5):
+            put(root / f"d{number}" / "old.log", 40)
+        age_directories(root.parent)
+        before = snapshot(root.parent)
+        host = Talk()
+        logs = executor(host, **config(root))
+        steps = logs.plan().steps
+        host.stop_after(4)
+        with pytest.raises(Stopped):
+            logs.run(steps[1])
+        details = executor(**config(root)).run(steps[1])
+        assert 0 < details["files"] < 7
+        assert undo_all(steps)["restored"] == 7
         assert differences(before, snapshot(root.parent)) == []
 
     def test_an_undo_of_what_never_began_changes_nothing(self, root: Path) -> None:

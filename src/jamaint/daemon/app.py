@@ -1,5 +1,6 @@
 """Wires the parts together, in the order in which they may rely on each other, and takes them down in the other."""
 
+import gc
 import os
 import signal
 import socket
@@ -205,6 +206,7 @@ class App:
                     serving.start_soon(server.serve, listener)
                     serving.start_soon(self._heed_signals)
                     serving.start_soon(self._feed_watchdog)
+                    gc.freeze()  # what is there by now stays: no collection has to look through it again
                     self._say_started(settled, daemon)
                     task_status.started()
                     await self._stop.wait()

@@ -68,7 +68,7 @@ class Scheduler:
         self._by_id: dict[str, Waiting] = {}
         self._any_conditions = False
         self._asked: dict[str, _Asked] = {}
-        self._writing_asked = False
+        self._asking = trio.Event()
         self._crowded: Verdict | None = None
         self._running: dict[str, Occupied] = {}
         self._ended: dict[str, Execution] = {}
@@ -180,7 +180,9 @@ class Scheduler:
         asked = _Asked()
         self._asked[execution.id] = asked
         self._insert(waiting)
-        self._clock.wake()
+        self._asking.set()
+        if len(self._running) < self._definitions.config.scheduler.max_concurrent_tasks:
+            self._clock.wake()  # without room there is nothing to decide until something ends
         await asked.settled.wait()
         if asked.refusal is not None:
             raise asked.refusal
@@ -203,6 +205,7 @@ class Scheduler:
     async def serve(self) -> None:
         """Runs until it is cancelled; what runs is asked to stop first by whoever cancels."""
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._write_asked)
             while True:
                 self.wake_at = await self._turn(nursery)
                 before = self._clock.now(), trio.current_time()
@@ -237,9 +240,6 @@ class Scheduler:
         for ident in agenda.stop:
             self._runner.stop(ident, "window_end", "its window has ended, and the task says to stop then")
         self._crowded = agenda.crowded
-        if self._asked and not self._writing_asked:
-            self._writing_asked = True
-            nursery.start_soon(self._write_asked)
 
     def _hold(self, waiting: Waiting, against: tuple[Verdict, ...]) -> None:
         """Notes why it waits; the same reasons are not told again."""
@@ -267,14 +267,15 @@ class Scheduler:
         ]
 
     async def _write_asked(self) -> None:
-        """Requests that have to wait, until all are answered."""
-        while self._asked:
+        """Requests that have to wait: they are answered as soon as that is durable."""
+        while True:
+            await self._asking.wait()
+            self._asking = trio.Event()
             asked = tuple(self._asked)
             await trio.sleep(PATIENCE_SECONDS)
             waiting = [self._by_id[ident] for ident in asked if ident in self._asked and ident in self._by_id]
             if waiting:
                 await self._write_waiting(waiting)
-        self._writing_asked = False
 
     async def _write_waiting(self, asked: Sequence[Waiting]) -> None:
         idents = [waiting.execution.id for waiting in asked]

@@ -85,7 +85,10 @@ class Server:
             try:
                 async with aclosing(connection.lines(is_idle=lambda: room.value == IN_FLIGHT)) as lines:
                     async for line in lines:
-                        await room.acquire()
+                        if room.value:
+                            room.acquire_nowait()  # acquire() would let a turn of the loop go by for each line
+                        else:
+                            await room.acquire()
                         nursery.start_soon(self._take, connection, line, room)
             except Problem as problem:  # too long: what follows cannot be told from its rest
                 await connection.send(wire.refusal(None, problem))

@@ -100,7 +100,8 @@ class Postgres:
     async def _with_connection(self, work: Callable[..., Awaitable[T]], args: Any, kw: Any) -> T:
         with errors_named():
             pool = self._pool or await self._open_pool()
-            connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS)
+            with _connecting():
+                connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS)
             try:
                 return await work(connection, *args, **kw)
             finally:
@@ -113,7 +114,7 @@ class Postgres:
             return self._pool
 
     async def _connect_and_lock(self, key: int, lost: _Lost) -> tuple[Connection, Backend] | None:
-        with errors_named():
+        with _connecting():
             connection = await asyncpg.connect(
                 self._dsn,
                 timeout=ACQUIRE_TIMEOUT_SECONDS,
@@ -197,6 +198,15 @@ class Session:
 
 
 @contextlib.contextmanager
+def _connecting() -> Iterator[None]:
+    """Whatever keeps us from having a connection is something that an administrator mends, and that passes."""
+    try:
+        yield
+    except _NO_CONNECTION as error:
+        raise DatabaseAwayError(_why(error)) from error
+
+
+@contextlib.contextmanager
 def rows_named() -> Iterator[None]:
     """As errors_named, where one row of many may hold what cannot be kept."""
     with errors_named():
@@ -249,12 +259,10 @@ _AWAY: tuple[type[Exception], ...] = (
     asyncpg.LockNotAvailableError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,
-    # What an administrator mends, and what may be so for a moment while he does: no reason to lose what waits.
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.InsufficientPrivilegeError,
+    asyncpg.InsufficientPrivilegeError,  # an administrator's doing, who can undo it: no reason to lose what waits
 )
 """What passes: it is worth trying again."""
+_NO_CONNECTION: tuple[type[Exception], ...] = (*_AWAY, asyncpg.PostgresError)
 
 
 def _why(error: BaseException) -> str:

@@ -216,7 +216,8 @@ def test_it_inherits_no_descriptor_no_terminal_no_signal_and_no_directory(work: 
     assert (stdin, directory, umask, session) == ("/dev/null", "/", "0022", "own session")
     assert {int(number) for number in descriptors.split()} <= {0, 1, 2}
     assert blocked == set()
-    assert (int(sig_blocked, 16), int(sig_ignored, 16)) == (0, 0)
+    # 32 and 33 are the C library's own: no program can set them, and whoever started the tests may have them ignored.
+    assert (int(sig_blocked, 16), int(sig_ignored, 16) & ~(0b11 << 31)) == (0, 0)
 
 
 def test_the_working_directory_is_the_tasks(work: Work, tmp_path: Path) -> None:

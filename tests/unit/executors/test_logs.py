@@ -498,7 +498,7 @@ class TestTrouble:
         host = Talk()
         logs = executor(host, **everything(root))
         steps = logs.plan().steps
-        host._stop_after = host.checkpoints + 12
+        host.stop_after(12)
         step = next(step for step in steps if step.name == name)
         with pytest.raises(Stopped) as stopped:
             logs.run(step)
@@ -513,7 +513,7 @@ class TestTrouble:
         host = Talk()
         logs = executor(host, **everything(root, archive=None, log_paths=[f"{root}/app/big.log"]))
         steps = logs.plan().steps
-        host._stop_after = host.checkpoints + 3
+        host.stop_after(3)
         with pytest.raises(Stopped):
             logs.run(steps[2])
         assert host.progressed[-1][0] <= 4 << 20

@@ -90,8 +90,12 @@ def test_it_stops_at_a_safe_point_and_goes_on_later(tmp_path: Path) -> None:
     assert not (root / ".jamaint-trash").exists()
 
 
-def test_a_root_that_is_gone_has_no_trash(tmp_path: Path) -> None:
+def test_a_root_that_is_away_keeps_its_trash_and_is_told(tmp_path: Path) -> None:
     root = tree(tmp_path)
     steps, _ = run_all(executor(log_paths=[f"{root}/**/old*"]))
     root.rename(tmp_path / "elsewhere")
-    assert executor().purge(steps[1]) == {"freed_space": 0, "items": 0, "problems": []}
+    purged = executor().purge(steps[1])
+    assert (purged["freed_space"], purged["items"]) == (0, 0)
+    assert [item["path"] for item in purged["problems"]] == [str(root)]
+    (tmp_path / "elsewhere").rename(root)
+    assert executor().purge(steps[1])["items"] == 3

@@ -135,6 +135,29 @@ def test_what_somebody_writes_to_is_not_read_at_all(root: Root, kind: str) -> No
     assert ticks == []
 
 
+@MAKERS
+def test_what_is_made_is_durable_before_its_source_goes(root: Root, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, int]] = []
+    plain_fsync, plain_rename = os.fsync, os.rename
+
+    def fsync(fd: int) -> None:
+        told.append(("fsync", os.fstat(fd).st_ino))
+        plain_fsync(fd)
+
+    def rename(source: str, *args: Any, **kwargs: Any) -> None:
+        told.append((source, 0))
+        plain_rename(source, *args, **kwargs)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "rename", rename)
+    replaced(root, maker(kind))
+    place = Path(root.path, "kept")
+    for made in place.iterdir():
+        source = told.index((made.name.removesuffix(".gz"), 0))
+        assert told.index(("fsync", made.stat().st_ino)) < source
+        assert told.index(("fsync", place.stat().st_ino)) < source
+
+
 def test_names_never_end() -> None:
     packing, copying = Packing(codec("gzip")[0]).names("a"), Copying().names("a")
     assert [next(packing) for _ in range(3)] == ["a.gz", "a.1.gz", "a.2.gz"]
