@@ -16,7 +16,7 @@ from typing import Any
 from jamaint import wire
 from jamaint.core.plans import MassDeletion, Plan, step_from_json, step_to_json
 from jamaint.errors import Problem
-from jamaint.executors import EXECUTORS
+from jamaint.executors import EXECUTORS, executor_of
 from jamaint.executors.executor import Executor, StepFailed, Stopped, Work
 from jamaint.host.accounts import become, find_account
 from jamaint.host.dialogue import LINE_LIMIT, line, parse
@@ -193,8 +193,9 @@ def _open(opening: Order, host: DaemonHost) -> Callable[[Order], Answer]:
             raise StepFailed(f"this worker knows no executor {name}", "refused")
         # A command may be one that others wait for (a service's reindex): it yields, but is not starved.
         lower_priority(10 if name == "command" else 19, idle_disk=name != "command")
+        kind = executor_of(name)  # as who we are now: another user may not be able to read our own modules
         _become(opening.get("user"))
-        executor = EXECUTORS[name](_work(opening), host)
+        executor = kind(_work(opening), host)
     except StepFailed as refusal:
         answer = failed(refusal.message, refusal.kind, refusal.details)
         return lambda _: answer

@@ -67,13 +67,15 @@ def attacker(once: Callable[[int], None], attack: Attack | None = None) -> Itera
     first = attack.count
     child = os.fork()
     if child == 0:
-        stopping: list[int] = []
-        signal.signal(signal.SIGTERM, lambda number, frame: stopping.append(number))
-        while not stopping:
-            with suppress(OSError):
-                once(attack.count)
-            attack.count += 1
-        os._exit(0)
+        try:
+            stopping: list[int] = []
+            signal.signal(signal.SIGTERM, lambda number, frame: stopping.append(number))
+            while not stopping:
+                with suppress(OSError):
+                    once(attack.count)
+                attack.count += 1
+        finally:
+            os._exit(0)  # whatever happens: this process is not to go on as a second pytest
     try:
         while attack.count == first:
             os.sched_yield()

@@ -15,7 +15,7 @@ from jamaint.config.names import wrong_names, wrong_rings
 from jamaint.config.reading import Read, read_task, read_window
 from jamaint.config.settings import read_settings
 from jamaint.config.units import shown
-from jamaint.config.work import Setting
+from jamaint.config.work.work import Setting
 from jamaint.core.tasks import Task
 from jamaint.core.windows import Window
 

@@ -9,7 +9,9 @@ from jamaint.config.kinds import KEYS, executor_of, kind_of
 from jamaint.config.mistakes import Flaw, closest
 from jamaint.config.objects import TaskGiven, WindowGiven, object_id
 from jamaint.config.schedules import TASK_CHOICES, WINDOW_CHOICES, doubt_of_days, doubt_of_zone
-from jamaint.config.work import CONFIG_OF, Named, RunCommand, Setting, Work
+from jamaint.config.work import CONFIG_OF
+from jamaint.config.work.command import RunCommand
+from jamaint.config.work.work import Named, Setting, Work
 from jamaint.core.plans import MassDeletion
 from jamaint.core.recurrence import Schedule
 from jamaint.core.tasks import Dependency, Origin, RollbackRule, Task

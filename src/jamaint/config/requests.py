@@ -10,7 +10,7 @@ from jamaint.config.configuration import Config, Grants
 from jamaint.config.mistakes import Flaw, dotted
 from jamaint.config.names import wrong_names, wrong_rings
 from jamaint.config.reading import read_task, read_window
-from jamaint.config.work import Named, Setting
+from jamaint.config.work.work import Named, Setting
 from jamaint.core.tasks import Origin, Task
 from jamaint.core.windows import Window
 from jamaint.errors import INVALID_PARAMS, Problem

@@ -53,7 +53,7 @@ class App:
     """One daemon: what it was started with, and its parts once they are up."""
 
     def __init__(self, config: Config, load: Load, log: FilteringBoundLogger, clocks: Clocks = WallClock) -> None:
-        self._config = config
+        self._config = self._started_with = config
         self._load = load
         self._log = log
         self._clocks = clocks
@@ -89,6 +89,7 @@ class App:
         systemd.notify("RELOADING=1", f"MONOTONIC_USEC={systemd.monotonic_usec()}")
         try:
             config = await self._read()
+            warnings = [*config.warnings, *_left_for_a_restart(self._started_with, config)]
             changes = await self._definitions.apply(config, self._scheduler_clock.now())
             self._take(config)
             self._scheduler.take_definitions()
@@ -99,7 +100,7 @@ class App:
         return {
             "applied": True,
             "changes": {"tasks": changes.tasks, "windows": changes.windows},
-            "warnings": list(config.warnings),
+            "warnings": warnings,
         }
 
     async def check(self) -> dict[str, Any]:
@@ -353,6 +354,12 @@ def _members(entries: tuple[Principal, ...]) -> Members:
     uids = {uid for kind, name in entries if kind == "user" and (uid := uid_of(name)) is not None}
     gids = {gid for kind, name in entries if kind == "group" and (gid := gid_of(name)) is not None}
     return Members(frozenset(uids), frozenset(gids))
+
+
+def _left_for_a_restart(old: Config, new: Config) -> list[str]:
+    """What a reload cannot apply, in words: it would be believed to be in force."""
+    sections = [name for name in ("database", "socket", "state_dir", "log") if getattr(old, name) != getattr(new, name)]
+    return [f"{name}: a change takes effect at the next start of the daemon" for name in sections]
 
 
 def _orphaned(execution: Execution, now: datetime) -> Execution:

@@ -16,7 +16,10 @@ from structlog.typing import FilteringBoundLogger
 from jamaint.core import scheduling
 from jamaint.core.conditions import Facts
 from jamaint.core.executions import Execution, State, advance
-from jamaint.core.scheduling import Agenda, Occupied, Snapshot, Verdict, Waiting, decide, explain
+from jamaint.core.guards import concurrency
+from jamaint.core.guards.condition import conditions_of
+from jamaint.core.guards.guard import Occupied, Snapshot, Verdict, Waiting
+from jamaint.core.scheduling import Agenda, decide, explain
 from jamaint.core.tasks import Condition, Task
 from jamaint.core.timetable import MISSED_LIMIT, Occurrence, Timetable
 from jamaint.core.windows import Opening, Window, next_opening, opening_at
@@ -69,7 +72,6 @@ class Scheduler:
         self._any_conditions = False
         self._asked: dict[str, _Asked] = {}
         self._asking = trio.Event()
-        self._crowded: Verdict | None = None
         self._running: dict[str, Occupied] = {}
         self._ended: dict[str, Execution] = {}
         self._timetable = Timetable({}, 0)
@@ -191,7 +193,7 @@ class Scheduler:
         """What each guard says of `execution` if it were to start at `moment`; facts are those of now."""
         waiting = Waiting(execution, task, self._definitions.paused_until(task.name))
         openings = self._openings_at(moment)
-        found = await self._look(list(scheduling.conditions_of(waiting, openings)))
+        found = await self._look(list(conditions_of(waiting, openings)))
         return explain(self._snapshot(found, tuple(self._waiting), openings), waiting, moment)
 
     async def cancel(self, execution_id: str, reason: str) -> bool:
@@ -239,7 +241,6 @@ class Scheduler:
             self._hold(self._by_id[ident], against)
         for ident in agenda.stop:
             self._runner.stop(ident, "window_end", "its window has ended, and the task says to stop then")
-        self._crowded = agenda.crowded
 
     def _hold(self, waiting: Waiting, against: tuple[Verdict, ...]) -> None:
         """Notes why it waits; the same reasons are not told again."""
@@ -262,9 +263,7 @@ class Scheduler:
         """What must be looked at for those that wait; nothing in the common case that no task has conditions."""
         if not self._any_conditions:
             return []
-        return [
-            condition for waiting in self._waiting for condition in scheduling.conditions_of(waiting, self._openings)
-        ]
+        return [condition for waiting in self._waiting for condition in conditions_of(waiting, self._openings)]
 
     async def _write_asked(self) -> None:
         """Requests that have to wait: they are answered as soon as that is durable."""
@@ -280,9 +279,10 @@ class Scheduler:
     async def _write_waiting(self, asked: Sequence[Waiting]) -> None:
         idents = [waiting.execution.id for waiting in asked]
         settled = [self._asked.pop(ident).settled for ident in idents]
+        room = concurrency.room(len(self._running), self._definitions.config.scheduler.max_concurrent_tasks)
         for waiting in asked:
-            if not waiting.execution.reasons and self._crowded is not None:
-                self._hold(waiting, (self._crowded,))
+            if not waiting.execution.reasons and room.verdict != "pass":  # nobody has looked at it, and so it waits
+                self._hold(waiting, (room,))
         await self._recorder.put(*(self._by_id[ident].execution for ident in idents))
         for event in settled:
             event.set()

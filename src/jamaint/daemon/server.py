@@ -93,9 +93,10 @@ class Server:
             except Problem as problem:  # too long: what follows cannot be told from its rest
                 await connection.send(wire.refusal(None, problem))
                 await connection.drain()
+            # Half closed, or nothing came for too long: what is under way is still answered; a stream has no end.
+            await _all_answered(room)
             if connection.subscriptions:
                 nursery.cancel_scope.cancel()
-            # Half closed, or nothing came for too long: what is under way is still answered.
 
     async def _take(self, connection: Connection, line: bytes, room: trio.Semaphore) -> None:
         """One call. Its place is free when the answer is sent, or a client that reads none could ask for ever."""
@@ -237,6 +238,14 @@ class Server:
                 detail=_detail(request, problem),
             )
         )
+
+
+async def _all_answered(room: trio.Semaphore) -> None:
+    for _ in range(IN_FLIGHT):
+        if room.value:
+            room.acquire_nowait()
+        else:
+            await room.acquire()
 
 
 def _reply(connection: Connection, request: wire.Request, result: Any) -> bytes:

@@ -1,12 +1,18 @@
-"""The list: what a task's `executor` may name."""
+"""The list: what a task's `executor` may name, and where it is. A worker loads the one that it is to be."""
 
-from jamaint.executors.command import Command
+from importlib import import_module
+
 from jamaint.executors.executor import Executor
-from jamaint.executors.logs import LogsCleanup
-from jamaint.executors.noop import Noop
 
-EXECUTORS: dict[str, type[Executor]] = {
-    "command": Command,
-    "logs.cleanup": LogsCleanup,
-    "noop": Noop,
+EXECUTORS: dict[str, str] = {
+    "command": "command:Command",
+    "logs.cleanup": "logs:LogsCleanup",
+    "noop": "noop:Noop",
 }
+
+
+def executor_of(name: str) -> type[Executor]:
+    """The class of the executor of that name. Raises KeyError when there is none."""
+    module, kind = EXECUTORS[name].split(":")
+    found: type[Executor] = getattr(import_module(f"{__name__}.{module}"), kind)
+    return found

@@ -123,7 +123,7 @@ def executes(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
     lines = "\n".join(f"        {line}" for line in body.splitlines())
     code = f"""
 import sys; sys.path.insert(0, sys.argv[1]); import jamaint; del sys.path[0]
-import os, signal, subprocess
+import os, signal, subprocess, types
 from jamaint.core.plans import Plan, Step
 from jamaint.executors import EXECUTORS
 from jamaint.executors.executor import StepFailed, Stopped
@@ -135,7 +135,8 @@ class Test:
         work, host = self.work, self.host
 {lines}
         return Plan((), ())
-EXECUTORS["test"] = Test
+sys.modules["jamaint.executors.test"] = types.SimpleNamespace(Test=Test)
+EXECUTORS["test"] = "test:Test"
 main()
 """
     monkeypatch.setattr(host_worker, "_BOOT", code)

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from jamaint.config import Grants, Known, parse_task, parse_window
 from jamaint.config.objects import TaskGiven
 from jamaint.config.schedules import TaskSchedule
-from jamaint.config.work import LogsCleanup, RunCommand
+from jamaint.config.work.command import RunCommand
+from jamaint.config.work.logs import LogsCleanup
 from jamaint.errors import INVALID_PARAMS, Problem
 
 FILE = "/etc/jamaint/jamaintd.yaml"

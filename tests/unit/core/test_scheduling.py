@@ -13,17 +13,8 @@ from hypothesis import strategies as st
 from core.examples import HOUR, MINUTE, NOON, SECOND, execution, task, window
 from jamaint.core.conditions import Facts
 from jamaint.core.executions import Execution, State
-from jamaint.core.scheduling import (
-    CONDITION_RETRY_SECONDS,
-    Agenda,
-    Occupied,
-    Snapshot,
-    Verdict,
-    Waiting,
-    decide,
-    explain,
-    order,
-)
+from jamaint.core.guards.guard import Occupied, Snapshot, Verdict, Waiting
+from jamaint.core.scheduling import CONDITION_RETRY_SECONDS, Agenda, decide, explain, order
 from jamaint.core.tasks import PRIORITIES, Condition, Dependency, Task
 from jamaint.core.windows import Opening
 

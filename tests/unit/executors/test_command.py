@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from jamaint.core.plans import MassDeletion, Step, step_from_json, step_to_json
-from jamaint.executors import EXECUTORS
+from jamaint.executors import executor_of
 from jamaint.executors.command import Command
 from jamaint.executors.executor import StepFailed, Stopped, Work
 from jamaint.host.processes import children
@@ -78,7 +78,7 @@ def perform(work: Work, config: dict[str, Any], host: Listener | None = None) ->
 
 
 def test_it_is_on_the_list() -> None:
-    assert EXECUTORS["command"] is Command
+    assert executor_of("command") is Command
 
 
 # Plans

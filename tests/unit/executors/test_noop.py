@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from jamaint.core.plans import MassDeletion, Step
-from jamaint.executors import EXECUTORS
+from jamaint.executors import executor_of
 from jamaint.executors.executor import Host, Work
 
 
@@ -22,7 +22,7 @@ class Silent(Host):
 
 def test_it_has_no_steps_and_nothing_to_put_back() -> None:
     work = Work("e", "drill", {}, True, MassDeletion(), None, datetime(2026, 11, 24, 2, tzinfo=UTC), 0.1)
-    noop = EXECUTORS["noop"](work, Silent())
+    noop = executor_of("noop")(work, Silent())
     step = Step(name="x", says="")
     assert noop.plan().steps == ()
     assert noop.run(step) == {}

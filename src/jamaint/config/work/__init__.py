@@ -1,0 +1,14 @@
+"""The list: the executors of this version, each with what its tasks' `config` may hold."""
+
+from collections.abc import Mapping
+
+from jamaint.config.work.command import RunCommand
+from jamaint.config.work.logs import LogsCleanup
+from jamaint.config.work.noop import Nothing
+from jamaint.config.work.work import Work
+
+CONFIG_OF: Mapping[str, type[Work]] = {
+    "command": RunCommand,
+    "logs.cleanup": LogsCleanup,
+    "noop": Nothing,
+}

@@ -1,0 +1,31 @@
+"""The list: every guard, in the order in which they are told to an operator."""
+
+from collections.abc import Callable
+
+from jamaint.core.guards import (
+    concurrency,
+    condition,
+    dependency,
+    previous_running,
+    scheduler,
+    task,
+    window,
+    window_concurrency,
+)
+from jamaint.core.guards.guard import Verdict, View, Waiting
+
+GUARDS: tuple[Callable[[Waiting, View], Verdict], ...] = (
+    scheduler.judge,
+    task.judge,
+    window.judge,
+    dependency.judge,
+    condition.judge,
+    previous_running.judge,
+    window_concurrency.judge,
+    concurrency.judge,
+)
+
+
+def verdicts(waiting: Waiting, view: View) -> tuple[Verdict, ...]:
+    """What every guard says."""
+    return tuple(guard(waiting, view) for guard in GUARDS)

@@ -1,0 +1,82 @@
+"""What a guard is: one question that decides over a start, what it looks at, and its answer.
+
+A guard answers *pass*, *wait* (it may yet become true) or *refuse* (it will not for this one).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from jamaint.core.conditions import Facts
+from jamaint.core.executions import Execution
+from jamaint.core.tasks import Task
+from jamaint.core.windows import Opening
+
+
+class Verdict(NamedTuple):
+    """What one guard says: `verdict` is pass, wait or refuse; `detail` has the figures."""
+
+    guard: str
+    verdict: str
+    detail: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in an execution's reasons and goes over the wire."""
+        return {"guard": self.guard, "verdict": self.verdict, "detail": self.detail}
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A scheduled execution with what decides over it; `window` is the window it must run in, if any."""
+
+    execution: Execution
+    task: Task
+    paused_until: datetime | None = None
+
+    @property
+    def by_request(self) -> bool:
+        """Asked for by a person, who gets a refusal at once instead of waiting for a fact to change."""
+        return self.execution.trigger == "request"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that a decision depends on. `waiting` is in the order of starting; `running` maps ids to (task, window)."""
+
+    waiting: Sequence[Waiting]
+    running: Mapping[str, "Occupied"] = field(default_factory=dict)
+    openings: Mapping[str, Opening] = field(default_factory=dict)
+    """The windows that are open now, by name."""
+    ended: Mapping[str, Execution] = field(default_factory=dict)
+    """Each task's newest ended execution that ran, by the task's name."""
+    facts: Facts = field(default_factory=Facts)
+    max_concurrent: int = 4
+    enabled: bool = True
+    draining: bool = False
+
+
+class Occupied(NamedTuple):
+    """A running execution, as far as others care."""
+
+    task: Task
+    window: str | None
+    opening_end: datetime | None
+
+
+@dataclass(slots=True)
+class View:
+    """The snapshot as the guards see it, with what has been started in this very decision."""
+
+    snapshot: Snapshot
+    now: datetime
+    total: int
+    by_window: dict[str, int]
+    tasks: set[str]
+    due_since: dict[str, datetime] | None = None
+    """Since when each task has had an occurrence that waits; reckoned once somebody depends on another task."""
+
+
+def clock(moment: datetime | None) -> str:
+    """The moment in a verdict's detail."""
+    return "ever" if moment is None else moment.strftime("%Y-%m-%d %H:%M:%S UTC")

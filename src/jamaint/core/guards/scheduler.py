@@ -1,0 +1,12 @@
+"""scheduler: whether anything may start at all."""
+
+from jamaint.core.guards.guard import Verdict, View, Waiting
+
+
+def judge(waiting: Waiting, view: View) -> Verdict:
+    if view.snapshot.draining:
+        verdict = "refuse" if waiting.by_request else "wait"
+        return Verdict("scheduler", verdict, "the daemon is draining: nothing starts")
+    if not view.snapshot.enabled and not waiting.by_request:
+        return Verdict("scheduler", "wait", "the scheduler is switched off (scheduler.enabled: false)")
+    return Verdict("scheduler", "pass", "the scheduler is active")
