@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import trio
 from structlog.typing import FilteringBoundLogger
 
 from jamaint.core.executions import Execution, Progress, State, StepRecord, advance
+from jamaint.core.leaps import held_until
 from jamaint.daemon import undoing
 from jamaint.daemon.current import Current
 from jamaint.daemon.recorder import Recorder
@@ -106,12 +107,28 @@ class Rollbacks:
 
     async def purge_expired(self) -> None:
         """Purges each point when its retention ends, for ever."""
+        now = self._clock.now()
+        known = await self._recorder.run(rollback_points.latest_known)
+        before, at = min(now, known or now), trio.current_time()  # the daemon was down: no time is known to have passed
+        held: datetime | None = None
         while True:
-            expired = await self._recorder.run(rollback_points.expired, self._clock.now())
+            now, elapsed = self._clock.now(), timedelta(seconds=trio.current_time() - at)
+            was, held = held, held_until(held, before, elapsed, now)
+            if held is not None and held != was:
+                self._say_held(before, held)
+            before, at = now, trio.current_time()
+            expired = [] if held is not None else await self._recorder.run(rollback_points.expired, now)
             for point in expired:
                 await self._purge(point)
             if not expired:
-                await self._clock.wait(await self._recorder.run(rollback_points.next_expiry))
+                await self._clock.wait(held or await self._recorder.run(rollback_points.next_expiry))
+
+    def _say_held(self, before: datetime, until: datetime) -> None:
+        self._log.warning(
+            f"the wall clock stands far beyond {before:%Y-%m-%d %H:%M} UTC, the last that is known: no way back is "
+            f"purged before {until:%Y-%m-%d %H:%M} UTC, so that a wrong clock can be set right",
+            message_id=MESSAGE_IDS["purge_held"],
+        )
 
     def look_again(self) -> None:
         """There may be a new expiry that comes earlier."""

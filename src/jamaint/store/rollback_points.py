@@ -121,6 +121,12 @@ async def next_expiry(connection: Connection) -> datetime | None:
     return moment
 
 
+async def latest_known(connection: Connection) -> datetime | None:
+    """The latest moment that anything here tells of: time had come so far when a daemon last wrote."""
+    moment: datetime | None = await connection.fetchval(SQL["latest_known"])
+    return moment
+
+
 def from_row(row: Row) -> RollbackPoint:
     """The value of a row of rollback_points. One that nobody can read is a point without steps or seal: not trusted."""
     try:

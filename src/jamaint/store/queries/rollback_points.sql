@@ -47,3 +47,10 @@ WHERE point.status IN ('open', 'incomplete') AND run.status NOT IN ('scheduled',
 
 -- name: put_off_purge
 UPDATE rollback_points SET status = 'open', expires_at = $2, result = $3::jsonb WHERE id = $1
+
+-- name: latest_known
+-- How far time had come when something was last written.
+SELECT greatest(
+    (SELECT max(scheduled_for) FROM maintenance_executions WHERE status NOT IN ('scheduled')),
+    (SELECT max(created_at) FROM rollback_points),
+    (SELECT max(at) FROM audit_log))
