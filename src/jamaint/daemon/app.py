@@ -91,7 +91,7 @@ class App:
             config = await self._read()
             warnings = [*config.warnings, *_left_for_a_restart(self._started_with, config)]
             changes = await self._definitions.apply(config, self._scheduler_clock.now())
-            self._take(config)
+            self._take(config, await trio.to_thread.run_sync(_members_of, config))
             self._scheduler.take_definitions()
         finally:
             systemd.notify("READY=1")
@@ -176,7 +176,7 @@ class App:
             lasting.start_soon(recorder.guard)
             lasting.start_soon(auditor.serve)
             await definitions.apply(self._config, clock.now())
-            self._take(self._config)
+            self._take(self._config, await trio.to_thread.run_sync(_members_of, self._config))
             settled = await rollbacks.settle()
             await self._load_executions(recorder, definitions, scheduler)
             async with trio.open_nursery() as serving:
@@ -282,10 +282,10 @@ class App:
                 self._say_status()
             raise
 
-    def _take(self, config: Config) -> None:
+    def _take(self, config: Config, members: dict[str, Members]) -> None:
         self._config = config
         self._config_problem = None
-        self._members = {role: _members(getattr(config.roles, role)) for role in ROLES}
+        self._members = members
         for warning in config.warnings:
             self._log.warning(warning)
 
@@ -348,6 +348,11 @@ class App:
 async def _close(recorder: Recorder) -> None:
     with trio.CancelScope(shield=True, deadline=trio.current_time() + FLUSH_SECONDS):
         await recorder.close()
+
+
+def _members_of(config: Config) -> dict[str, Members]:
+    """Who has which role; to be asked for beside the loop, because a directory service can take its time."""
+    return {role: _members(getattr(config.roles, role)) for role in ROLES}
 
 
 def _members(entries: tuple[Principal, ...]) -> Members:

@@ -18,7 +18,8 @@ from jamaint.daemon.connection import Connection
 from jamaint.daemon.observer import Subscription
 from jamaint.errors import CONFLICT, INTERNAL, METHOD_NOT_FOUND, NOT_AUTHORISED, TOO_LARGE, Problem, unavailable
 from jamaint.host.journal import MESSAGE_IDS
-from jamaint.host.peers import Peer, name_of, peer_of
+from jamaint.host.names import Names
+from jamaint.host.peers import Peer, peer_of
 from jamaint.host.postgres import DatabaseAwayError
 from jamaint.store.audit import Entry
 
@@ -43,6 +44,7 @@ class Server:
         self._auditor = auditor
         self._log = log
         self._by_uid: dict[int, int] = {}
+        self._names = Names()
         self._calls = 0
         self._answered = trio.Event()
 
@@ -61,15 +63,16 @@ class Server:
             peer = peer_of(stream.socket.getsockopt)
         except OSError:
             return  # without credentials there is nothing to answer
-        connection = Connection(stream, peer, name_of(peer.uid))
         mine = self._by_uid.get(peer.uid, 0)
         if mine >= CONNECTIONS_OF_ONE_USER or (peer.uid != 0 and sum(self._by_uid.values()) >= CONNECTIONS):
+            connection = Connection(stream, peer, f"uid {peer.uid}")
             problem = unavailable(f"too many connections ({mine} of {connection.user}): close some", 1)
             with connection.scope:
                 await connection.send(wire.refusal(None, problem))
             return
         self._by_uid[peer.uid] = mine + 1
         try:
+            connection = Connection(stream, peer, await self._names.of(peer.uid))
             with connection.scope:
                 await self._converse(connection)
         except Exception as error:  # one client's trouble is never another's
