@@ -51,6 +51,14 @@ def between(least: int, most: int) -> Callable[[Any], int]:
     return lambda value: whole(value, least, most)
 
 
+def at_least_one(value: Any) -> float:
+    """A number of at least 1."""
+    number = positive(value)
+    if number < 1:
+        raise ValueError(f"must be at least 1, not {shown(value)}")
+    return number
+
+
 def object_name(value: Any) -> str:
     """The name of a task or window."""
     name = text(value)

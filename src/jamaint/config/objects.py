@@ -17,6 +17,7 @@ from jamaint.config.fields import (
     Share,
     Text,
     Zone,
+    at_least_one,
     between,
     object_name,
     one_of,
@@ -30,8 +31,11 @@ from jamaint.core.tasks import CATEGORIES, PRIORITIES, TYPES, Condition
 NAMESPACE = uuid.UUID("20076e9c-a44e-4d01-a609-880c04f19a63")
 LONGEST_WINDOW_MINUTES = 7 * 24 * 60
 ENDS = ("finish", "pause", "cancel")
+OVERLAPS = ("skip", "queue", "cancel_older")
+FAILURES = ("failed", "timeout", "interrupted")
 STATES = tuple(sorted(state.value for state in ENDED))
 
+AbsolutePath = Annotated[str, PlainValidator(paths.absolute)]
 Name = Annotated[str, PlainValidator(object_name)]
 Type = Annotated[str, PlainValidator(one_of(TYPES))]
 
@@ -51,7 +55,7 @@ def _least_free(value: Any) -> dict[str, float]:
 
 
 class DiskFree(Section):
-    path: Annotated[str, PlainValidator(paths.absolute)] = Field(description="a path on the file system, such as /var")
+    path: AbsolutePath = Field(description="a path on the file system, such as /var")
     min: Annotated[dict[str, float], PlainValidator(_least_free)] = Field(
         description="how much must be free, such as 5% or 2GiB"
     )
@@ -87,6 +91,7 @@ class DependencyGiven(Section):
     task: Name = Field(description="the name of the task that must have ended before")
     state: Annotated[str, PlainValidator(one_of(STATES))] = "completed"
     within: Seconds | None = None
+    on_failure: Annotated[Literal["hold", "skip"], PlainValidator(one_of(("hold", "skip")))] = "hold"
 
 
 class RollbackGiven(Section):
@@ -99,6 +104,24 @@ class RollbackGiven(Section):
         if value and info.data.get("enabled") is False:
             raise ValueError("cannot go back where `enabled: false` keeps no way back: change one of the two")
         return value
+
+
+class RetryGiven(Section):
+    """How often, and after which failures, a scheduled execution is tried again."""
+
+    attempts: Annotated[int, PlainValidator(between(2, 100))] = Field(
+        description="how many executions there are at most, the first one included, such as 3"
+    )
+    delay: Seconds = 60.0
+    factor: Annotated[float, PlainValidator(at_least_one)] = 2.0
+    on: Annotated[tuple[Annotated[str, PlainValidator(one_of(FAILURES))], ...], AfterValidator(some)] = FAILURES
+
+
+class TouchesGiven(Section):
+    """What the task works on, beside what its config says."""
+
+    paths: tuple[AbsolutePath, ...] = ()
+    databases: tuple[Text, ...] = ()
 
 
 class MassDeletionGiven(Section):
@@ -122,6 +145,8 @@ class TaskGiven(Section):
     config: Any = None
     dependencies: tuple[DependencyGiven, ...] = ()
     conditions: tuple[ConditionGiven, ...] = ()
+    overlap: Annotated[Literal["skip", "queue", "cancel_older"], PlainValidator(one_of(OVERLAPS))] = "skip"
+    touches: TouchesGiven = TouchesGiven()
     rollback: RollbackGiven = RollbackGiven()
     mass_deletion: MassDeletionGiven = MassDeletionGiven()
     notifications: NotificationsGiven | None = None

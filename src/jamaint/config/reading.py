@@ -15,6 +15,7 @@ from jamaint.config.work.work import Named, Setting, Work
 from jamaint.core.plans import MassDeletion
 from jamaint.core.recurrence import Schedule
 from jamaint.core.tasks import Dependency, Origin, RollbackRule, Task
+from jamaint.core.touching import touched
 from jamaint.core.windows import Window
 
 T = TypeVar("T", Task, Window)
@@ -113,6 +114,7 @@ def _conditions(given: Mapping[str, Any], flaws: list[Flaw]) -> list[Flaw]:
 def _task(model: TaskGiven, executor: str, work: Work, given: Mapping[str, Any], origin: Origin) -> Task:
     kind, category = kind_of(executor)
     deletion = model.mass_deletion
+    config = work.normalised()
     return Task(
         id=object_id("task", model.name),
         name=model.name,
@@ -120,14 +122,18 @@ def _task(model: TaskGiven, executor: str, work: Work, given: Mapping[str, Any],
         category=model.category or category,
         executor=executor,
         schedule=model.schedule.schedule() if model.schedule else None,
-        config=work.normalised(),
+        config=config,
         description=model.description,
         priority=model.priority,
         enabled=model.enabled,
         timeout_seconds=model.timeout,
         on_window_end=model.on_window_end,
-        dependencies=tuple(Dependency(each.task, each.state, each.within) for each in model.dependencies),
+        dependencies=tuple(
+            Dependency(each.task, each.state, each.within, each.on_failure) for each in model.dependencies
+        ),
         conditions=tuple(condition.condition() for condition in model.conditions),
+        overlap=model.overlap,
+        touches=touched(executor, config, model.touches.paths, model.touches.databases),
         rollback=RollbackRule(model.rollback.enabled, model.rollback.auto_rollback),
         mass_deletion=MassDeletion(deletion.share, deletion.items),
         notifications=dict(given.get("notifications") or {}),
@@ -146,6 +152,7 @@ def _paths_of_conditions(model: TaskGiven | WindowGiven) -> list[tuple[tuple[str
 
 def _named(model: TaskGiven, work: Work) -> list[Named]:
     inside = [Named(kind, ("config", *path), value) for kind, path, value in work.named()]
+    inside += [Named("path", ("touches", "paths", index), path) for index, path in enumerate(model.touches.paths)]
     return inside + [Named("path", path, value) for path, value in _paths_of_conditions(model)]
 
 

@@ -55,16 +55,19 @@ class Known:
         return cls(_Definitions(tasks), _Definitions(windows), config.grants.commands, config.state_dir)
 
 
-def parse_task(value: Mapping[str, Any], *, origin: Origin, grants: Grants | None, known: Known) -> Task:
+def parse_task(
+    value: Mapping[str, Any], *, origin: Origin, grants: Grants | None, known: Known, taken_before: bool = False
+) -> Task:
     """The task that `value` (with its `name`) defines. `grants` None: root made it, who may name anything.
 
+    One that was `taken_before` stays when a task that it depends on has gone since: the dependency then says so.
     Raises Problem(INVALID_PARAMS) with data {path, problem, mistakes: [{path, problem}]}, every mistake at once.
     """
     found = read_task(value, origin, Setting(known.state_dir, known.commands))
     name = str(value.get("name"))
     others = cast("dict[str, Mapping[str, Any]]", known.tasks)  # a ChainMap writes into its first mapping alone
     tasks = ChainMap({name: value}, others)
-    flaws = [*found.flaws, *wrong_names(name, value, tasks, known.windows)]
+    flaws = [*found.flaws, *wrong_names(name, value, None if taken_before else tasks, known.windows)]
     # The walk begins with this task, so a ring through it begins with it too; any other was there before.
     flaws += [flaw for first, flaw in wrong_rings(tasks, [name]) if first == name]
     flaws += _not_granted(found.named, grants)

@@ -18,12 +18,16 @@ CONDITION_RETRY_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Agenda:
-    """What to do now. `skip` and `held` carry reasons; `stop` are running ones whose window has ended."""
+    """What to do now. `skip` and `held` carry reasons; `stop` are running ones whose window has ended.
+
+    `replace` are running ones that make way for a newer execution of the same task, which waits in `held`.
+    """
 
     start: tuple[str, ...] = ()
     skip: tuple[tuple[str, tuple[Verdict, ...]], ...] = ()
     held: Mapping[str, tuple[Verdict, ...]] = field(default_factory=dict)
     stop: tuple[str, ...] = ()
+    replace: tuple[str, ...] = ()
     wake_at: datetime | None = None
     crowded: Verdict | None = None
     """Why all those wait that are in none of the above: there is no room for any more, so they were not looked at."""
@@ -69,6 +73,7 @@ def decide(snapshot: Snapshot, now: datetime) -> Agenda:
         skip=tuple(skip),
         held=held,
         stop=tuple(ident for ident, occupied in snapshot.running.items() if _outlived(occupied, now)),
+        replace=_replaced(snapshot, held),
         wake_at=_wake_at(snapshot, held, [one for one in deadlines if one > now] if any_late else deadlines, now),
         crowded=crowded,
     )
@@ -79,10 +84,26 @@ def explain(snapshot: Snapshot, waiting: Waiting, now: datetime) -> tuple[Verdic
     return verdicts(waiting, _view(snapshot, now))
 
 
+_FREED_BY_ITS_END = {"previous_running", "window_concurrency", "concurrency"}
+
+
+def _replaced(snapshot: Snapshot, held: Mapping[str, Sequence[Verdict]]) -> tuple[str, ...]:
+    """What runs of the tasks that say so, and of which a newer one waits for nothing but that and its room."""
+    waiting = {one.execution.id: one.task for one in snapshot.waiting if one.task.overlap == "cancel_older"}
+    names = {
+        waiting[ident].name
+        for ident, against in held.items()
+        if ident in waiting and {verdict.guard for verdict in against} <= _FREED_BY_ITS_END
+    }
+    return tuple(ident for ident, occupied in snapshot.running.items() if occupied.task.name in names)
+
+
 def _view(snapshot: Snapshot, now: datetime) -> View:
     view = View(snapshot, now, len(snapshot.running), {}, set())
     for occupied in snapshot.running.values():
         view.tasks.add(occupied.task.name)
+        if occupied.task.touches:
+            view.touched.append((occupied.task.name, occupied.task.touches))
         if occupied.window is not None:
             view.by_window[occupied.window] = view.by_window.get(occupied.window, 0) + 1
     return view
@@ -91,6 +112,8 @@ def _view(snapshot: Snapshot, now: datetime) -> View:
 def _occupy(view: View, waiting: Waiting) -> None:
     view.total += 1
     view.tasks.add(waiting.task.name)
+    if waiting.task.touches:
+        view.touched.append((waiting.task.name, waiting.task.touches))
     window = waiting.execution.window_name
     if window is not None:
         view.by_window[window] = view.by_window.get(window, 0) + 1

@@ -235,6 +235,7 @@ class App:
         scheduler.load(
             await recorder.run(executions.last_occurrences),
             await recorder.run(executions.newest_ended_by_task),
+            await recorder.run(executions.newest_skipped_by_task),
             [execution for execution in waiting if execution.task_name in definitions.tasks],
         )
 

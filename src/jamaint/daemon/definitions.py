@@ -85,6 +85,18 @@ class Definitions:
         stored = self.stored.get(name)
         return None if stored is None else stored.paused_until
 
+    def unable(self, name: str) -> str | None:
+        """What keeps the task from running at all, as `is disabled`; None if nothing does."""
+        task = self.tasks.get(name)
+        if task is None:
+            return "is not defined any more"
+        if self._is_off(name):
+            return f"is disabled (jamaintctl task enable {name})"
+        if not task.enabled:
+            return "is disabled by its definition"
+        until = self.paused_until(name)
+        return None if until is None else f"is paused until {until:%Y-%m-%d %H:%M} UTC"
+
     async def put_task(self, task: Task, now: datetime, created_by: str, by_root: bool) -> None:
         """Keeps a task made through the socket; one of root's gets a seal, and is not bound by the grants."""
         seal = self._seals.of(task.definition) if by_root else None
@@ -172,7 +184,7 @@ class Definitions:
         try:
             _check_name(row)
             grants = None if self._seals.is_whole(row.definition, row.seal) else self.config.grants
-            return parse_task(row.definition, origin="api", grants=grants, known=known)
+            return parse_task(row.definition, origin="api", grants=grants, known=known, taken_before=True)
         except Problem as problem:
             self._say_left_out("task", row.name, problem)
             return None

@@ -5,7 +5,7 @@ moment is reckoned; a request is answered when it is durable, as a row that wait
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import uuid4
@@ -74,6 +74,7 @@ class Scheduler:
         self._asking = trio.Event()
         self._running: dict[str, Occupied] = {}
         self._ended: dict[str, Execution] = {}
+        self._skipped: dict[str, Execution] = {}
         self._timetable = Timetable({}, 0)
         self._openings: dict[str, Opening] = {}
         self._turn_of_windows: datetime | None = None
@@ -118,9 +119,15 @@ class Scheduler:
         if last is not None and last.id == execution.id:
             self._ended[execution.task_name] = execution
 
-    def load(self, last: Mapping[str, datetime], ended: Mapping[str, Execution], waiting: list[Execution]) -> None:
+    def load(
+        self,
+        last: Mapping[str, datetime],
+        ended: Mapping[str, Execution],
+        skipped: Mapping[str, Execution],
+        waiting: list[Execution],
+    ) -> None:
         """Takes over what the store knows: each task's last occurrence, how each ended, and what still waits."""
-        self._ended = dict(ended)
+        self._ended, self._skipped = dict(ended), dict(skipped)
         for execution in waiting:
             try:
                 task = self._definitions.task(execution.task_name)
@@ -194,7 +201,9 @@ class Scheduler:
         waiting = Waiting(execution, task, self._definitions.paused_until(task.name))
         openings = self._openings_at(moment)
         found = await self._look(list(conditions_of(waiting, openings)))
-        return explain(self._snapshot(found, tuple(self._waiting), openings), waiting, moment)
+        others = tuple(one for one in self._waiting if one.execution.id != execution.id)
+        snapshot = self._snapshot(found, others, openings)
+        return explain(replace(snapshot, unable=self._unable([waiting])), waiting, moment)
 
     async def cancel(self, execution_id: str, reason: str) -> bool:
         """Cancels an execution that waits, or asks one that runs to stop; False if it does neither."""
@@ -223,6 +232,7 @@ class Scheduler:
         now = self._clock.now()  # those two may have taken their time
         self._turn_windows(now)
         if self._recorder.away is not None:
+            self._hold_all(Verdict("database", "wait", "the database is away: no start could be written down"))
             return self._turn_of_windows  # nothing could be written down: woken when the database is back
         snapshot = self._snapshot(found, tuple(self._waiting), self._openings)
         agenda = decide(snapshot, now)
@@ -239,8 +249,19 @@ class Scheduler:
             nursery.start_soon(self._give_up, self._remove(self._by_id[ident]), against)
         for ident, against in agenda.held.items():
             self._hold(self._by_id[ident], against)
+        if agenda.crowded is not None:
+            self._hold_all(agenda.crowded, but=agenda.held)
         for ident in agenda.stop:
             self._runner.stop(ident, "window_end", "its window has ended, and the task says to stop then")
+        for ident in agenda.replace:
+            self._runner.stop(ident, "replaced", "a newer execution of it is due, and the task says to stop the older")
+
+    def _hold_all(self, verdict: Verdict, but: Collection[str] = ()) -> None:
+        """All that wait, wait for the same, but for those that are told what they wait for."""
+        same = (verdict.to_json(),)
+        for waiting in tuple(self._waiting):
+            if waiting.execution.reasons != same and waiting.execution.id not in but:
+                self._hold(waiting, (verdict,))
 
     def _hold(self, waiting: Waiting, against: tuple[Verdict, ...]) -> None:
         """Notes why it waits; the same reasons are not told again."""
@@ -318,6 +339,7 @@ class Scheduler:
             asked.settled.set()
             return
         ended = advance(execution, State.CANCELLED, completed_at=self._clock.now(), reasons=reasons)
+        self._skipped[waiting.task.name] = ended
         await self._recorder.put(ended)
         self._current.put(ended, "ended")
         self._log.warning(
@@ -372,11 +394,18 @@ class Scheduler:
             running=self._running,
             openings=openings,
             ended=self._ended,
+            skipped=self._skipped,
+            unable=self._unable(waiting),
             facts=found,
             max_concurrent=settings.max_concurrent_tasks,
             enabled=settings.enabled,
             draining=self._draining,
         )
+
+    def _unable(self, waiting: Sequence[Waiting]) -> dict[str, str]:
+        """Of what those that wait depend on: the tasks that cannot run, and why."""
+        names = {dependency.task for one in waiting for dependency in one.task.dependencies}
+        return {name: why for name in names if (why := self._definitions.unable(name)) is not None}
 
     def _occupied(self, waiting: Waiting) -> Occupied:
         name = waiting.execution.window_name

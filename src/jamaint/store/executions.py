@@ -78,6 +78,11 @@ async def newest_ended_by_task(connection: Connection) -> dict[str, Execution]:
     return {row["task_name"]: from_row(row) for row in await connection.fetch(SQL["newest_ended_by_task"])}
 
 
+async def newest_skipped_by_task(connection: Connection) -> dict[str, Execution]:
+    """By task name, the newest execution that was given up before it started."""
+    return {row["task_name"]: from_row(row) for row in await connection.fetch(SQL["newest_skipped_by_task"])}
+
+
 async def last_occurrences(connection: Connection) -> dict[str, datetime]:
     """By task id, when its newest occurrence was due."""
     return {str(row["task_id"]): row["scheduled_for"] for row in await connection.fetch(SQL["last_occurrences"])}

@@ -16,6 +16,7 @@ from jamaint.core.executions import Execution, State
 from jamaint.core.guards.guard import Occupied, Snapshot, Verdict, Waiting
 from jamaint.core.scheduling import CONDITION_RETRY_SECONDS, Agenda, decide, explain, order
 from jamaint.core.tasks import PRIORITIES, Condition, Dependency, Task
+from jamaint.core.touching import Touch, meeting
 from jamaint.core.windows import Opening
 
 BY_HAND = {"trigger": "request"}
@@ -54,6 +55,17 @@ def outcome(agenda: Agenda, ident: str = "e1") -> tuple[str, tuple[Verdict, ...]
     return "crowded", (agenda.crowded,)
 
 
+def skipped(name: str, ago: timedelta) -> dict[str, Execution]:
+    reasons = ({"guard": "condition", "verdict": "wait", "detail": "the load was 9"},)
+    changes: dict[str, Any] = {"status": State.CANCELLED, "completed_at": NOON - ago, "reasons": reasons}
+    return {name: execution("skipped", task_name=name, **changes)}
+
+
+LOG, APP, OTHER = ((Touch("path", path),) for path in ("/var/log", "/var/log/app", "/var/log/apple"))
+IN_LOGS: dict[str, Any] = {"task": task(touches=APP)}
+QUEUES: dict[str, Any] = {"task": task(overlap="queue")}
+REPLACES: dict[str, Any] = {"task": task(overlap="cancel_older")}
+SKIPS: dict[str, Any] = {"task": task(dependencies=(Dependency("backup", on_failure="skip"),))}
 DISABLED: dict[str, Any] = {"task": task(enabled=False)}
 DEPENDS: dict[str, Any] = {"task": task(dependencies=(Dependency("backup"),))}
 DEPENDS_WITHIN = {"task": task(dependencies=(Dependency("backup", within_seconds=3600),))}
@@ -177,6 +189,79 @@ HOLDS: dict[str, Any] = {}
             "refuse",
             "cleanup is running already",
         ),
+        ({"running": running(task())}, QUEUES, "previous_running", "wait", "wait", "this one queues up behind it"),
+        ({"running": running(task())}, REPLACES, "previous_running", "wait", "wait", "being stopped for this one"),
+        (
+            {"waiting": [waiting("cleanup", "e0", scheduled_for=NOON + SECOND)]},
+            REPLACES,
+            "previous_running",
+            "refuse",
+            "refuse",
+            "cleanup has been due again at 2026-11-24 12:00:01 UTC, and the older one makes way",
+        ),
+        (HOLDS, {}, "touches", "pass", "pass", "no directory or database that is known"),
+        (HOLDS, IN_LOGS, "touches", "pass", "pass", "nothing else works on /var/log/app"),
+        (
+            {"running": running(task("b", touches=APP))},
+            IN_LOGS,
+            "touches",
+            "wait",
+            "wait",
+            "b runs and works on /var/log/app too: never both at once",
+        ),
+        (
+            {"running": running(task("b", touches=LOG))},
+            IN_LOGS,
+            "touches",
+            "wait",
+            "wait",
+            "b runs and works on /var/log, and this on /var/log/app: never both at once",
+        ),
+        ({"running": running(task("b", touches=OTHER))}, IN_LOGS, "touches", "pass", "pass", "nothing else works on"),
+        (
+            {"ended": ended("backup", State.FAILED, HOUR)},
+            SKIPS,
+            "dependency",
+            "refuse",
+            "refuse",
+            "completed is asked for, and so this is skipped (on_failure: skip)",
+        ),
+        (HOLDS, SKIPS, "dependency", "refuse", "refuse", "backup has not run yet, and so this is skipped"),
+        ({"running": running(task("backup"))}, SKIPS, "dependency", "wait", "refuse", "backup is still running"),
+        (
+            {"unable": {"backup": "is not defined any more"}},
+            DEPENDS,
+            "dependency",
+            "wait",
+            "refuse",
+            "backup has not run yet, and backup is not defined any more",
+        ),
+        (
+            {"unable": {"backup": "is disabled"}, "ended": ended("backup", State.COMPLETED, HOUR)},
+            DEPENDS,
+            "dependency",
+            "pass",
+            "pass",
+            "1 met",
+        ),
+        (
+            {"ended": ended("backup", State.COMPLETED, HOUR), "skipped": skipped("backup", MINUTE)},
+            DEPENDS,
+            "dependency",
+            "wait",
+            "refuse",
+            "backup was skipped at 2026-11-24 11:59:00 UTC (the load was 9)",
+        ),
+        (
+            {"ended": ended("backup", State.COMPLETED, MINUTE), "skipped": skipped("backup", HOUR)},
+            DEPENDS,
+            "dependency",
+            "pass",
+            "pass",
+            "1 met",
+        ),
+        ({"skipped": skipped("backup", HOUR)}, DEPENDS, "dependency", "wait", "refuse", "backup was skipped at"),
+        (HOLDS, DEPENDS_ON_TWO, "dependency", "wait", "refuse", "backup has not run yet; check has not run yet"),
         (HOLDS, {}, "window_concurrency", "pass", "pass", "no window is asked for"),
         (HOLDS, IN_NIGHT, "window_concurrency", "pass", "pass", "nothing runs in window night"),
         (
@@ -255,6 +340,7 @@ def test_every_guard_is_told_in_the_same_order_also_when_all_pass() -> None:
         "dependency",
         "condition",
         "previous_running",
+        "touches",
         "window_concurrency",
         "concurrency",
     ]
@@ -411,9 +497,21 @@ def test_when_to_look_again(snapshot: dict[str, Any], asked: list[Waiting], wake
     assert found == (None if wake_at is None else NOON + wake_at)
 
 
-def some_task(name: str, priority: str, kind: str, needs: str, stops: bool, calm: bool, enabled: bool) -> Task:
+def some_task(
+    name: str,
+    priority: str,
+    kind: str,
+    needs: str,
+    stops: bool,
+    calm: bool,
+    enabled: bool,
+    overlap: str,
+    place: str,
+) -> Task:
     return task(
         name,
+        overlap=overlap,
+        touches=(Touch("path", place),) if place else (),
         priority=priority,
         type=kind,
         dependencies=(Dependency(needs),) if needs not in ("", name) else (),
@@ -475,6 +573,8 @@ TASK = st.builds(
     st.booleans(),
     RARELY,
     MOSTLY,
+    st.sampled_from(["skip", "queue", "cancel_older"]),
+    st.sampled_from(["", "", "/a", "/a/b", "/c"]),
 )
 SNAPSHOT = st.builds(
     some_snapshot,
@@ -531,6 +631,35 @@ def test_no_more_run_than_may_in_all_and_in_each_window_and_of_each_task(seen: S
         assert in_window[1][name] == in_window[0][name]
     of_task = [Counter(one.task.name for one in some) for some in (before, after)]
     assert all(number <= max(1, of_task[0][name]) for name, number in of_task[1].items())
+
+
+@given(SNAPSHOT)
+@always
+def test_what_starts_meets_nothing_that_runs(seen: Snapshot) -> None:
+    agenda = decide(seen, NOON)
+    others = [one.task for one in seen.running.values()]
+    for one in of(seen, agenda.start):
+        assert not any(meeting(one.task.touches, other.touches) for other in others)
+        others.append(one.task)
+
+
+@given(SNAPSHOT)
+@always
+def test_what_makes_way_says_so_and_has_one_that_waits_for_it(seen: Snapshot) -> None:
+    agenda = decide(seen, NOON)
+    held = {one.task.name for one in of(seen, list(agenda.held))}
+    for ident in agenda.replace:
+        assert seen.running[ident].task.name in held
+    assert all(agenda.held.values())
+
+
+def test_what_is_due_again_has_the_older_one_stopped_also_when_there_is_no_room() -> None:
+    asked = [waiting(**REPLACES)]
+    assert decide(Snapshot(asked, running=running(task())), NOON).replace == ("r0",)
+    assert decide(Snapshot(asked, running=running(task()), max_concurrent=1), NOON).replace == ("r0",)
+    closed = [waiting(**REPLACES, **IN_NIGHT)]
+    assert decide(Snapshot(closed, running=running(task())), NOON).replace == ()
+    assert decide(Snapshot([waiting(**QUEUES)], running=running(task())), NOON).replace == ()
 
 
 @given(SNAPSHOT)

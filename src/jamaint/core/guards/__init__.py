@@ -9,6 +9,7 @@ from jamaint.core.guards import (
     previous_running,
     scheduler,
     task,
+    touches,
     window,
     window_concurrency,
 )
@@ -21,6 +22,7 @@ GUARDS: tuple[Callable[[Waiting, View], Verdict], ...] = (
     dependency.judge,
     condition.judge,
     previous_running.judge,
+    touches.judge,
     window_concurrency.judge,
     concurrency.judge,
 )

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from jamaint.core.conditions import Facts
 from jamaint.core.executions import Execution
 from jamaint.core.tasks import Task
+from jamaint.core.touching import Touch
 from jamaint.core.windows import Opening
 
 
@@ -50,6 +51,10 @@ class Snapshot:
     """The windows that are open now, by name."""
     ended: Mapping[str, Execution] = field(default_factory=dict)
     """Each task's newest ended execution that ran, by the task's name."""
+    skipped: Mapping[str, Execution] = field(default_factory=dict)
+    """Each task's newest execution that was given up before it started, by the task's name."""
+    unable: Mapping[str, str] = field(default_factory=dict)
+    """Of the tasks that something depends on, those that cannot run, each with what keeps it: `is disabled`."""
     facts: Facts = field(default_factory=Facts)
     max_concurrent: int = 4
     enabled: bool = True
@@ -75,6 +80,10 @@ class View:
     tasks: set[str]
     due_since: dict[str, datetime] | None = None
     """Since when each task has had an occurrence that waits; reckoned once somebody depends on another task."""
+    newest_due: dict[str, datetime] | None = None
+    """When each task's newest waiting occurrence was due; reckoned once an older one is to make way for it."""
+    touched: list[tuple[str, tuple[Touch, ...]]] = field(default_factory=list)
+    """By what runs: the task's name, and what it works on."""
 
 
 def clock(moment: datetime | None) -> str:

@@ -41,6 +41,12 @@ SELECT DISTINCT ON (task_name) * FROM maintenance_executions
 WHERE started_at IS NOT NULL AND status IN ('completed', 'failed', 'cancelled', 'rolled_back')
 ORDER BY task_name, scheduled_for DESC
 
+-- name: newest_skipped_by_task
+-- Each task's newest execution that never started: what depends on it has nothing to build on.
+SELECT DISTINCT ON (task_name) * FROM maintenance_executions
+WHERE started_at IS NULL AND status = 'cancelled'
+ORDER BY task_name, scheduled_for DESC
+
 -- name: last_occurrences
 -- Where each task's calendar stands: its newest occurrence, started or skipped.
 SELECT task_id, max(scheduled_for) AS scheduled_for FROM maintenance_executions

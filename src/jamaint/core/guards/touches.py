@@ -1,0 +1,21 @@
+"""touches: whether something runs that works on the same directory or database."""
+
+from jamaint.core.guards.guard import Verdict, View, Waiting
+from jamaint.core.touching import Touch, meeting
+
+
+def judge(waiting: Waiting, view: View) -> Verdict:
+    mine = waiting.task.touches
+    if not mine:
+        return Verdict("touches", "pass", "it works on no directory or database that is known")
+    for name, theirs in view.touched:
+        met = None if name == waiting.task.name else meeting(mine, theirs)
+        if met is not None:
+            return Verdict("touches", "wait", _says(name, *met))
+    return Verdict("touches", "pass", f"nothing else works on {', '.join(map(str, mine))}")
+
+
+def _says(name: str, mine: Touch, theirs: Touch) -> str:
+    if mine == theirs:
+        return f"{name} runs and works on {theirs} too: never both at once"
+    return f"{name} runs and works on {theirs}, and this on {mine}: never both at once"
