@@ -29,14 +29,18 @@ class Client:
 
     def call(self, method: str, **params: Any) -> Any:
         """The result of one call. Raises Problem."""
-        self._number += 1
-        self._socket.sendall(wire.request(self._number, method, params))
+        self.begin(method, **params)
         while True:
             reply = self.receive()
             if reply.event is None:
                 if reply.error is not None:
                     raise reply.error
                 return reply.result
+
+    def begin(self, method: str, **params: Any) -> None:
+        """Sends a call whose answer is received later."""
+        self._number += 1
+        self._socket.sendall(wire.request(self._number, method, params))
 
     def receive(self) -> wire.Reply:
         """The next line, reply or event."""
@@ -74,9 +78,9 @@ class Client:
 
 
 class Daemon:
-    """jamaintd in the foreground; `ready` when it has said so over NOTIFY_SOCKET."""
+    """jamaintd in the foreground; `ready` when it has said so over NOTIFY_SOCKET. It may get a listening socket."""
 
-    def __init__(self, config: Path, *, knife: str | None = None) -> None:
+    def __init__(self, config: Path, *, knife: str | None = None, passed: socket.socket | None = None) -> None:
         self.config = config
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind("")  # an abstract address of the kernel's choice
@@ -84,10 +88,13 @@ class Daemon:
         address = self._notify.getsockname()
         self.errors = config.with_suffix(".log").open("ab")
         boot = [sys.executable, "-I", "-c", _BOOT, str(Path(__file__).parent.parent), knife or ""]
+        if passed is not None:
+            boot[:0] = [sys.executable, "-I", "-c", _PASS, str(passed.fileno())]
         self.process = subprocess.Popen(
             [*boot, "--config", str(config)],
             stderr=self.errors,
             env={**_environment(), "NOTIFY_SOCKET": "@" + address[1:].decode()},
+            pass_fds=() if passed is None else (passed.fileno(),),
         )
 
     def wait_ready(self) -> bool:
@@ -165,6 +172,15 @@ if knife:
     knives.draw(knife)
 from jamaint.daemon.main import main
 sys.exit(main(sys.argv[3:]))
+"""
+
+
+# As systemd starts a program for which it has opened a socket.
+_PASS = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[2], sys.argv[2:])
 """
 
 

@@ -1,4 +1,4 @@
-"""systemd's own opinion of systemd/jamaintd.service."""
+"""systemd's own opinion of systemd/jamaintd.service and its socket."""
 
 import re
 import shutil
@@ -18,14 +18,21 @@ def test_systemd_understands_every_line(tmp_path: Path) -> None:
     text, changed = re.subn(r"(?m)^ExecStart=.*$", "ExecStart=/bin/true", UNIT.read_text())
     assert changed == 1
     (tmp_path / "jamaintd.service").write_text(text)
+    shutil.copy(UNIT.with_suffix(".socket"), tmp_path)
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", str(tmp_path / "jamaintd.service")],
+        [
+            "systemd-analyze",
+            "verify",
+            "--man=no",
+            str(tmp_path / "jamaintd.service"),
+            str(tmp_path / "jamaintd.socket"),
+        ],
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
     )
-    assert [line for line in done.stderr.splitlines() if "jamaintd.service" in line] == []
+    assert [line for line in done.stderr.splitlines() if "jamaintd." in line] == []
     assert done.returncode == 0, done.stderr
 
 

@@ -29,6 +29,7 @@ from jamaint.daemon.rollbacks import Rollbacks
 from jamaint.daemon.runner import Runner
 from jamaint.daemon.scheduler import Scheduler
 from jamaint.daemon.server import Server
+from jamaint.daemon.waiting import Waiting
 from jamaint.errors import Problem
 from jamaint.host import systemd
 from jamaint.host.clock import Clock, WallClock
@@ -61,6 +62,9 @@ class App:
         self._members: dict[str, Members] = {}
         self._stop = trio.Event()
         self._cluster: Cluster | None = None
+        self._comes_up = "its database is being started"
+        """What it waits for before it can do its work; empty when it is up."""
+        self._reload_wanted = False
         self._scheduler: Scheduler
         self._definitions: Definitions
         self._recorder: Recorder
@@ -68,19 +72,50 @@ class App:
 
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serves until it is told to stop. Raises Problem when it cannot start, or another daemon takes its place."""
+        passed = [activated.socket for activated in systemd.listen_fds()]
         async with AsyncExitStack() as stack:
-            clock = await stack.enter_async_context(self._clocks())
+            clock = self._scheduler_clock = await stack.enter_async_context(self._clocks())
             purge_clock = await stack.enter_async_context(self._clocks())
-            dsn = await stack.enter_async_context(self._database())
-            postgres = await stack.enter_async_context(open_postgres(dsn))
-            recorder = self._recorder = Recorder(postgres, _holder(), clock.now, self._log)
-            await self._connect(recorder)
-            stack.push_async_callback(_close, recorder)
-            await self._serve_parts(postgres, recorder, clock, purge_clock, task_status)
+            self._take(self._config, await trio.to_thread.run_sync(_members_of, self._config))
+            settings = self._config.socket
+            gid = None if settings.group is None else gid_of(settings.group)
+            listeners = stack.enter_context(listening(settings.path, settings.mode, gid, passed))
+            # From here to the end it answers, if only with what it waits for.
+            front = await stack.enter_async_context(trio.open_nursery())
+            self._hurry = front.cancel_scope.cancel
+            auditor = Auditor(clock.now)
+            waiting = Waiting(clock.now(), lambda: self._comes_up, self._describe, self._config)
+            server = Server(
+                waiting=waiting,
+                background=Background(front).start,
+                now=clock.now,
+                role_of=self._role_of,
+                auditor=auditor,
+                log=self._log,
+            )
+            front.start_soon(server.serve, listeners)
+            front.start_soon(self._heed_signals)
+            front.start_soon(self._feed_watchdog)
+            async with AsyncExitStack() as parts:
+                dsn = await parts.enter_async_context(self._database())
+                postgres = await parts.enter_async_context(open_postgres(dsn))
+                recorder = self._recorder = Recorder(postgres, _holder(), clock.now, self._log)
+                await self._connect(recorder)
+                parts.push_async_callback(_close, recorder)
+                await self._serve_parts(
+                    postgres,
+                    recorder,
+                    clock,
+                    purge_clock=purge_clock,
+                    server=server,
+                    auditor=auditor,
+                    task_status=task_status,
+                )
+            front.cancel_scope.cancel()
 
     def stop(self) -> None:
-        """Asks it to stop, as SIGTERM does; the second time it hurries."""
-        if self._stop.is_set():
+        """Asks it to stop, as SIGTERM does; the second time, or while it comes up, it hurries."""
+        if self._stop.is_set() or self._comes_up:
             self._hurry()
         self._stop.set()
 
@@ -131,9 +166,11 @@ class App:
             try:
                 await recorder.connect()
             except DatabaseAwayError as error:
+                self._comes_up = f"waiting for the database: {error}"
                 if attempt == 0:
                     self._log.error("waiting for the database", why=str(error), message_id=MESSAGE_IDS["database_lost"])
-                systemd.notify(f"STATUS=waiting for the database: {error}")
+                    systemd.notify("READY=1")  # it answers, and whoever starts it need not wait for what may take hours
+                self._say_status()
                 await trio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
                 attempt += 1
             else:
@@ -144,11 +181,13 @@ class App:
         postgres: Postgres,
         recorder: Recorder,
         clock: Clock,
+        *,
         purge_clock: Clock,
+        server: Server,
+        auditor: Auditor,
         task_status: trio.TaskStatus[None],
     ) -> None:
-        self._scheduler_clock = clock
-        auditor = Auditor(postgres, clock.now)
+        self._comes_up = "what a crash had cut short is being settled"
         observer = Observer()
         current = Current(observer, clock.now)
         seals = Seals(self._config.state_dir)
@@ -174,9 +213,8 @@ class App:
         async with trio.open_nursery() as lasting:  # ends last: what ends is still written down
             lasting.start_soon(recorder.serve)
             lasting.start_soon(recorder.guard)
-            lasting.start_soon(auditor.serve)
+            lasting.start_soon(auditor.serve, postgres)
             await definitions.apply(self._config, clock.now())
-            self._take(self._config, await trio.to_thread.run_sync(_members_of, self._config))
             settled = await rollbacks.settle()
             await self._load_executions(recorder, definitions, scheduler)
             async with trio.open_nursery() as serving:
@@ -198,23 +236,22 @@ class App:
                     configuration=self._describe,
                     background=Background(serving).start,
                 )
-                settings = self._config.socket
-                gid = None if settings.group is None else gid_of(settings.group)
-                with listening(settings.path, settings.mode, gid) as listener:
-                    serving.start_soon(scheduler.serve)
-                    serving.start_soon(rollbacks.purge_expired)
-                    server = Server(daemon, self._role_of, auditor, self._log)
-                    serving.start_soon(server.serve, listener)
-                    serving.start_soon(self._heed_signals)
-                    serving.start_soon(self._feed_watchdog)
-                    gc.freeze()  # what is there by now stays: no collection has to look through it again
-                    self._say_started(settled, daemon)
-                    task_status.started()
-                    await self._stop.wait()
-                    await self._wind_down(scheduler, runner)
-                    with trio.move_on_after(ANSWER_SECONDS):  # whoever waits for what has just ended is told
-                        await server.answered()
-                    serving.cancel_scope.cancel()
+                serving.start_soon(scheduler.serve)
+                serving.start_soon(rollbacks.purge_expired)
+                gc.freeze()  # what is there by now stays: no collection has to look through it again
+                self._comes_up = ""
+                server.take_over(daemon)
+                self._say_started(settled, daemon)
+                task_status.started()
+                if self._reload_wanted:
+                    serving.start_soon(self._reload_when_told)
+                await self._stop.wait()
+                await self._wind_down(scheduler, runner)
+                server.accept_no_more()
+                with trio.move_on_after(ANSWER_SECONDS):  # whoever waits for what has just ended is told
+                    await server.answered()
+                server.close()
+                serving.cancel_scope.cancel()
             with trio.move_on_after(FLUSH_SECONDS):
                 await auditor.written()
             lasting.cancel_scope.cancel()
@@ -247,7 +284,9 @@ class App:
 
     async def _heed_each(self, signals: AsyncIterator[int], nursery: trio.Nursery) -> None:
         async for number in signals:
-            if number == signal.SIGHUP:
+            if number == signal.SIGHUP and self._comes_up:
+                self._reload_wanted = True
+            elif number == signal.SIGHUP:
                 # A task of its own: one that waits for the database must not keep SIGTERM from being heard.
                 nursery.start_soon(self._reload_when_told)
             elif number == signal.SIGUSR1:
@@ -304,7 +343,7 @@ class App:
         return role_of(peer.uid, peer.gids, self._members, os.geteuid())
 
     def _describe(self) -> dict[str, Any]:
-        away = self._recorder.away
+        away = self._comes_up or self._recorder.away
         return {
             "version": VERSION,
             "pid": os.getpid(),
@@ -328,6 +367,9 @@ class App:
         systemd.notify("READY=1")
 
     def _say_status(self) -> None:
+        if self._comes_up:
+            systemd.notify(f"STATUS={self._comes_up}")
+            return
         tasks = len(self._definitions.tasks) if hasattr(self, "_definitions") else 0
         parts = [f"{tasks} tasks"]
         if self._recorder.away is not None:
@@ -337,6 +379,9 @@ class App:
         systemd.notify(f"STATUS={'; '.join(parts)}")
 
     def _say_what_it_does(self) -> None:
+        if self._comes_up:
+            self._log.info("what it does now", waits_for=self._comes_up)
+            return
         self._log.info(
             "what it does now",
             scheduler=self._scheduler.state,

@@ -19,8 +19,7 @@ GATHER_SECONDS = 0.02
 class Auditor:
     """Writes entries in the order in which they came, many at a time."""
 
-    def __init__(self, postgres: Postgres, now: Callable[[], datetime]) -> None:
-        self._postgres = postgres
+    def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
         self._entries: list[Entry] = []
         self._left_out = 0
@@ -42,19 +41,19 @@ class Auditor:
             self._hurry.set()
             await self._written.wait()
 
-    async def serve(self) -> None:
+    async def serve(self, postgres: Postgres) -> None:
         """Writes until it is cancelled."""
         while True:
             await self._work.wait()
             with trio.move_on_after(GATHER_SECONDS):
                 await self._hurry.wait()
             self._work = trio.Event()
-            await self._write(list(self._entries))
+            await self._write(postgres, list(self._entries))
 
-    async def _write(self, entries: list[Entry]) -> None:
+    async def _write(self, postgres: Postgres, entries: list[Entry]) -> None:
         while True:
             try:
-                await self._postgres.run(audit.append, entries)
+                await postgres.run(audit.append, entries)
             except DatabaseAwayError:
                 await trio.sleep(RETRY_SECONDS)
             else:

@@ -1,8 +1,9 @@
 """The control socket: connections in, the kernel's word of who each is; one place where a Problem becomes a reply."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -12,10 +13,12 @@ from structlog.typing import FilteringBoundLogger
 from jamaint import wire
 from jamaint.core.roles import NOBODY, allows
 from jamaint.daemon.auditor import Auditor
+from jamaint.daemon.background import Pending
 from jamaint.daemon.commands import COMMANDS
 from jamaint.daemon.commands.command import Call, Command, Daemon, Stream
 from jamaint.daemon.connection import Connection
 from jamaint.daemon.observer import Subscription
+from jamaint.daemon.waiting import Waiting
 from jamaint.errors import CONFLICT, INTERNAL, METHOD_NOT_FOUND, NOT_AUTHORISED, TOO_LARGE, Problem, unavailable
 from jamaint.host.journal import MESSAGE_IDS
 from jamaint.host.names import Names
@@ -36,25 +39,58 @@ RoleOf = Callable[[Peer], str]
 
 
 class Server:
-    """Serves one listening socket."""
+    """Serves the listening sockets."""
 
-    def __init__(self, daemon: Daemon, role_of: RoleOf, auditor: Auditor, log: FilteringBoundLogger) -> None:
-        self._daemon = daemon
+    def __init__(
+        self,
+        *,
+        waiting: Waiting,
+        background: Callable[..., Pending],
+        now: Callable[[], datetime],
+        role_of: RoleOf,
+        auditor: Auditor,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._waiting = waiting
+        self._daemon: Daemon | None = None
+        self._background = background
+        self._now = now
         self._role_of = role_of
         self._auditor = auditor
         self._log = log
         self._by_uid: dict[int, int] = {}
         self._names = Names()
         self._calls = 0
+        self._silent: set[trio.SocketStream] = set()
+        """Those that have not said anything yet."""
         self._answered = trio.Event()
+        self._accepting = trio.CancelScope()
+        self._conversing = trio.CancelScope()
 
-    async def serve(self, listener: socket.socket) -> None:
-        """Accepts until it is cancelled."""
-        await trio.serve_listeners(self._serve_one, [trio.SocketListener(trio.socket.from_stdlib_socket(listener))])
+    def take_over(self, daemon: Daemon) -> None:
+        """From now on the daemon's parts answer."""
+        self._daemon = daemon
+
+    async def serve(self, listeners: Sequence[socket.socket]) -> None:
+        """Accepts and answers until it is cancelled."""
+        with self._conversing:
+            async with trio.open_nursery() as conversations:
+                with self._accepting:
+                    ours = [trio.SocketListener(trio.socket.from_stdlib_socket(one)) for one in listeners]
+                    await trio.serve_listeners(self._serve_one, ours, handler_nursery=conversations)
+
+    def accept_no_more(self) -> None:
+        """Who comes from now on is left to the next daemon, where systemd keeps the socket."""
+        self._accepting.cancel()
+
+    def close(self) -> None:
+        """Hangs up on everybody."""
+        self._conversing.cancel()
 
     async def answered(self) -> None:
-        """Returns when every call has had its answer, and every stream of one execution has ended."""
-        while self._calls:
+        """Returns when every call has had its answer, every stream of one execution has ended, and whoever had just
+        come has said what he wants."""
+        while self._calls or self._silent:
             self._answered = trio.Event()
             await self._answered.wait()
 
@@ -71,6 +107,7 @@ class Server:
                 await connection.send(wire.refusal(None, problem))
             return
         self._by_uid[peer.uid] = mine + 1
+        self._silent.add(stream)
         try:
             connection = Connection(stream, peer, await self._names.of(peer.uid))
             with connection.scope:
@@ -78,6 +115,8 @@ class Server:
         except Exception as error:  # one client's trouble is never another's
             self._log.error("internal error with a client", uid=peer.uid, exc_info=error)
         finally:
+            self._silent.discard(stream)
+            self._tell_if_answered()
             self._by_uid[peer.uid] -= 1
             if not self._by_uid[peer.uid]:
                 del self._by_uid[peer.uid]
@@ -104,6 +143,7 @@ class Server:
     async def _take(self, connection: Connection, line: bytes, room: trio.Semaphore) -> None:
         """One call. Its place is free when the answer is sent, or a client that reads none could ask for ever."""
         self._calls += 1
+        self._silent.discard(connection.stream)
         stream = None
         try:
             stream = await self._take_one(connection, line)
@@ -116,7 +156,10 @@ class Server:
 
     def _end_call(self) -> None:
         self._calls -= 1
-        if not self._calls:
+        self._tell_if_answered()
+
+    def _tell_if_answered(self) -> None:
+        if not self._calls and not self._silent:
             self._answered.set()
 
     async def _take_one(self, connection: Connection, line: bytes) -> Subscription | None:
@@ -161,7 +204,7 @@ class Server:
             return await self._carry_out(connection, command, request)
         # It goes on when the client hangs up: nobody has wished for half a change, or one that is not in the audit log.
         answer: tuple[bytes, Subscription | None]
-        answer = await self._daemon.background(self._carry_out, connection, command, request).wait()
+        answer = await self._background(self._carry_out, connection, command, request).wait()
         return answer
 
     async def _carry_out(
@@ -205,6 +248,8 @@ class Server:
             )
         if command.role == "admin" and not command.changes:  # who looks into the log finds all that was before
             await self._audited()
+        if self._daemon is None:
+            return self._waiting.answer(request.method)
         try:
             return await command.carry_out(self._daemon, Call(request.params, connection.peer, role, connection.user))
         except DatabaseAwayError as error:
@@ -230,7 +275,7 @@ class Server:
             )
         self._auditor.note(
             Entry(
-                at=self._daemon.now(),
+                at=self._now(),
                 uid=connection.peer.uid,
                 pid=connection.peer.pid,
                 user=connection.user,

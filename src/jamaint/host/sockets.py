@@ -1,4 +1,5 @@
-"""The control socket's file: made so that nobody can connect before it has its mode, and only when we are alone."""
+"""The control socket's file: taken over from systemd, or made so that nobody can connect before it has its mode; and
+only when we are alone."""
 
 import contextlib
 import errno
@@ -6,20 +7,69 @@ import fcntl
 import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from jamaint.errors import CONFLICT, Problem
 
 PATH_LIMIT = 107
 
 
-@contextlib.contextmanager
-def listening(path: str, mode: int, gid: int | None) -> Iterator[socket.socket]:
-    """A listening Unix socket at `path`, there as long as the block lives.
+_TABLE = "/proc/net/unix"
+_ACCEPTS = 0x10000
+"""The flag that the kernel's table of Unix sockets has for one that listens."""
 
-    Raises Problem(CONFLICT) when another daemon listens there, when something that is no dead socket stands there, or
+
+@contextlib.contextmanager
+def listening(
+    path: str, mode: int, gid: int | None, passed: Sequence[socket.socket] = ()
+) -> Iterator[list[socket.socket]]:
+    """Listening Unix sockets, one of them at `path`, there as long as the block lives.
+
+    `passed` are those that systemd has opened for us: theirs are the files, which stay with systemd, and with them the
+    clients that connect while no daemon runs. The one at `path` gets the mode and the group too.
+
+    Raises Problem(CONFLICT) when somebody else listens there, when something that is no dead socket stands there, or
     when nothing can be made there.
     """
+    taken = [one for one in passed if _listens(one)]
+    for one in taken:
+        one.setblocking(False)
+    try:
+        if any(one.getsockname() == path for one in taken):
+            _give(path, mode, gid)
+            yield taken
+        else:
+            with _made(path, mode, gid) as own:
+                yield [*taken, own]
+    finally:
+        for one in passed:
+            one.close()
+
+
+def _listens(one: socket.socket) -> bool:
+    return (
+        one.family == socket.AF_UNIX
+        and one.type == socket.SOCK_STREAM
+        and bool(one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    )
+
+
+def _give(path: str, mode: int, gid: int | None) -> None:
+    """What the configuration says is believed, so it has to be so; what it says already needs no right to do it."""
+    found = os.stat(path)
+    try:
+        if gid is not None and found.st_gid != gid:
+            os.chown(path, -1, gid)
+        if stat.S_IMODE(found.st_mode) != mode:
+            os.chmod(path, mode)
+    except OSError as error:
+        wanted = f"mode {mode:04o}" + ("" if gid is None else f", group {gid}")
+        what = f"cannot give {path} the {wanted} of the configuration ({error.strerror})"
+        raise Problem(CONFLICT, f"{what}: say the same in its unit (systemctl edit jamaintd.socket)") from error
+
+
+@contextlib.contextmanager
+def _made(path: str, mode: int, gid: int | None) -> Iterator[socket.socket]:
     if len(os.fsencode(path)) > PATH_LIMIT:
         raise Problem(
             CONFLICT, f"cannot listen at {path}: a socket's path may have {PATH_LIMIT} bytes; name a shorter one"
@@ -61,14 +111,27 @@ def _alone(lock: int, path: str) -> None:
 
 
 def _remove_dead(path: str) -> None:
-    """What stands at `path` goes only if it is a socket: with the lock in our hands nobody listens there."""
+    """What stands at `path` goes only if it is a socket at which nobody listens."""
     try:
         found = os.lstat(path)
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(found.st_mode):
         raise Problem(CONFLICT, f"cannot listen at {path}: something that is no socket stands there; move it away")
+    if _is_listened_at(path):
+        what = "another program does, most likely systemd for jamaintd.service"
+        raise Problem(CONFLICT, f"cannot listen at {path}: {what}; systemctl stop jamaintd.socket jamaintd.service")
     os.unlink(path)
+
+
+def _is_listened_at(path: str) -> bool:
+    """As the kernel's table has it: to connect would start the service for which systemd listens there."""
+    try:
+        with open(_TABLE, encoding="utf-8", errors="surrogateescape") as table:
+            rows = [line.rstrip("\n").split(" ", 7) for line in table if line.rstrip("\n").endswith(f" {path}")]
+    except OSError:
+        return False
+    return any(len(row) > 3 and int(row[3], 16) & _ACCEPTS for row in rows)
 
 
 def _bind(path: str, mode: int, gid: int | None) -> socket.socket:
