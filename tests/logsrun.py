@@ -54,6 +54,13 @@ class Talk:
         if self._stop_after is not None and self.checkpoints > self._stop_after:
             raise Stopped
 
+    def paused(self) -> int:
+        """See Host."""
+        return 0
+
+    def held(self, number: int) -> None:
+        """See Host."""
+
 
 @contextmanager
 def fast_directory(otherwise: Path) -> Iterator[Path]:

@@ -14,6 +14,7 @@ from threading import Lock, Thread
 from typing import Any
 
 from jamaint import wire
+from jamaint.core.pacing import Limits
 from jamaint.core.plans import MassDeletion, Plan, step_from_json, step_to_json
 from jamaint.errors import Problem
 from jamaint.executors import EXECUTORS, executor_of
@@ -22,6 +23,7 @@ from jamaint.host.accounts import become, find_account
 from jamaint.host.dialogue import LINE_LIMIT, line, parse
 from jamaint.host.kernel import lower_priority
 from jamaint.host.output import printable
+from jamaint.host.pace import Pace
 from jamaint.host.processes import children, end_all
 
 PROGRESS_SECONDS = 0.1
@@ -40,6 +42,7 @@ class Dialogue:
     """
 
     def __init__(self, source: int, target: int) -> None:
+        self.pace = Pace()
         self._target = target
         self._lines = _lines(source)
         self._orders: SimpleQueue[Order | None] = SimpleQueue()
@@ -104,6 +107,10 @@ class Dialogue:
             order = parse(data)
         except ValueError as error:
             order = {"do": f"a line that is no order ({error})"}
+        steer = _STEERING.get(order.get("do", ""))
+        if steer is not None:  # at once, and not in the queue of operations
+            steer(self.pace, order)
+            return
         with self._lock:
             if order.get("do") == "cancel":
                 self._cancelled = self._unanswered > 0
@@ -120,6 +127,13 @@ class Dialogue:
             self.end()
 
 
+_STEERING: dict[str, Callable[[Pace, Order], None]] = {
+    "pause": lambda pace, order: pace.pause(int(order["number"])),
+    "resume": lambda pace, _: pace.resume(),
+    "throttle": lambda pace, order: pace.throttle(float(order["ratio"])),
+}
+
+
 class DaemonHost:
     """The Host of an executor here; every method may be called from any thread."""
 
@@ -131,6 +145,7 @@ class DaemonHost:
 
     def progress(self, done: int, total: int | None, unit: str) -> None:
         with self._lock:
+            self._dialogue.pace.note(unit, done)
             self._waiting = {"is": "progress", "done": done, "total": total, "unit": unit}
             if time.monotonic() - self._said_at < PROGRESS_SECONDS:
                 return
@@ -141,8 +156,17 @@ class DaemonHost:
         self._dialogue.say({"is": "log", "level": level, "message": printable(message[:MESSAGE_LIMIT])})
 
     def checkpoint(self) -> None:
+        self._dialogue.pace.keep(lambda: self._dialogue.stopping, self.flush, self.held)
         if self._dialogue.stopping:
             raise Stopped
+
+    def paused(self) -> int:
+        if self._dialogue.stopping:
+            raise Stopped
+        return self._dialogue.pace.paused
+
+    def held(self, number: int) -> None:
+        self._dialogue.say({"is": "held", "number": number})
 
     def flush(self) -> None:
         """Sends the progress that has been held back."""
@@ -167,6 +191,7 @@ def main() -> None:
         signal.signal(number, dialogue.end)
     dialogue.listen()
     while (order := dialogue.next_order()) is not None:
+        dialogue.pace.limit(_limits(opening) if order.get("do") in _LIMITED else Limits())
         answer = perform(order)
         host.flush()
         dialogue.answer(answer)
@@ -203,7 +228,7 @@ def _open(opening: Order, host: DaemonHost) -> Callable[[Order], Answer]:
         sys.excepthook(*sys.exc_info())
         answer = failed(f"{type(error).__name__}: {error}")
         return lambda _: answer
-    return lambda order: _perform(executor, order)
+    return lambda order: _perform(executor, host, order)
 
 
 def _become(user: str | None) -> None:
@@ -230,8 +255,15 @@ def _work(opening: Order) -> Work:
     )
 
 
-def _perform(executor: Executor, order: Order) -> Answer:
+def _limits(opening: Order) -> Limits:
+    limits = opening["limits"]
+    return Limits(limits.get("operations_per_second"), limits.get("bytes_per_second"))
+
+
+def _perform(executor: Executor, host: DaemonHost, order: Order) -> Answer:
     try:
+        if order.get("do") in _HELD:
+            host.checkpoint()
         operation = _OPERATIONS.get(order.get("do", ""))
         if operation is None:
             return failed(f"this worker knows no operation: {order.get('do')}")
@@ -262,6 +294,12 @@ def _undo(executor: Executor, order: Order) -> Answer:
 def _purge(executor: Executor, order: Order) -> Answer:
     return {"is": "done", "details": executor.purge(step_from_json(order["step"]))}
 
+
+_LIMITED = frozenset({"run", "purge"})
+"""Operations that keep the task's limits: a way back is wanted soon."""
+
+_HELD = frozenset({"plan", "run"})
+"""Operations that do not begin while the execution is paused."""
 
 _OPERATIONS: dict[str, Callable[[Executor, Order], Answer]] = {
     "plan": _plan,

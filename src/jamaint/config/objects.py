@@ -129,6 +129,11 @@ class MassDeletionGiven(Section):
     items: Annotated[int, PlainValidator(between(0, 10**12))] = 50
 
 
+class LimitsGiven(Section):
+    operations_per_second: Positive | None = None
+    bytes_per_second: Bytes | None = None
+
+
 class TaskGiven(Section):
     """A task. `config` is judged by the model of its executor: see `work`."""
 
@@ -149,6 +154,7 @@ class TaskGiven(Section):
     touches: TouchesGiven = TouchesGiven()
     rollback: RollbackGiven = RollbackGiven()
     mass_deletion: MassDeletionGiven = MassDeletionGiven()
+    limits: LimitsGiven = LimitsGiven()
     notifications: NotificationsGiven | None = None
 
 

@@ -12,6 +12,7 @@ from jamaint.config.schedules import TASK_CHOICES, WINDOW_CHOICES, doubt_of_days
 from jamaint.config.work import CONFIG_OF
 from jamaint.config.work.command import RunCommand
 from jamaint.config.work.work import Named, Setting, Work
+from jamaint.core.pacing import Limits
 from jamaint.core.plans import MassDeletion
 from jamaint.core.recurrence import Schedule
 from jamaint.core.tasks import Dependency, Origin, RollbackRule, Task
@@ -136,6 +137,7 @@ def _task(model: TaskGiven, executor: str, work: Work, given: Mapping[str, Any],
         touches=touched(executor, config, model.touches.paths, model.touches.databases),
         rollback=RollbackRule(model.rollback.enabled, model.rollback.auto_rollback),
         mass_deletion=MassDeletion(deletion.share, deletion.items),
+        limits=Limits(model.limits.operations_per_second, model.limits.bytes_per_second),
         notifications=dict(given.get("notifications") or {}),
         origin=origin,
         definition=dict(given),

@@ -56,6 +56,16 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Paused:
+    """Why a running execution stands still; `reached` once its worker has come to a safe point and waits there."""
+
+    by: str
+    why: str
+    since: datetime
+    reached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Execution:
     """One execution, as it stands in the store and goes over the wire."""
 
@@ -79,6 +89,8 @@ class Execution:
     options: Mapping[str, Any] = field(default_factory=dict)
     progress: Progress | None = None
     eta: datetime | None = None
+    paused: Paused | None = None
+    throttle: float = 0.0  # seconds of rest for each second of work
 
     @property
     def duration_ms(self) -> int | None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from jamaint.core.pacing import Limits
 from jamaint.core.plans import MassDeletion
 from jamaint.core.recurrence import Schedule
 from jamaint.core.touching import Touch
@@ -94,6 +95,7 @@ class Task:
     """The directories and databases that it works on: two tasks that meet there never run together."""
     rollback: RollbackRule = RollbackRule()
     mass_deletion: MassDeletion = field(default_factory=MassDeletion)
+    limits: Limits = field(default_factory=Limits)
     notifications: Mapping[str, Any] = field(default_factory=dict)
     origin: Origin = "file"
     definition: Mapping[str, Any] = field(default_factory=dict)

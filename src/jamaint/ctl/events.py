@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jamaint.ctl.call import DONE, INTERRUPTED
 from jamaint.ctl.render import columns, percent, short
-from jamaint.ctl.summary import amount, error_text, freed, waiting_for
+from jamaint.ctl.summary import amount, error_text, freed, throttle_text, waiting_for
 from jamaint.ctl.times import epoch, stamp
 
 TYPE_CHECKING = False
@@ -89,4 +89,13 @@ def _what(event: Event, execution: Mapping[str, Any]) -> str:
         told = error_text(execution) or (freed(space) if space else "")
         status = str(execution.get("status") or "").replace("_", " ")
         return f"{status}: {told}" if told else status
-    return ""
+    return _held_back(kind, execution)
+
+
+def _held_back(kind: Any, execution: Mapping[str, Any]) -> str:
+    found = execution.get("paused") or {}
+    if kind == "execution.paused":
+        return f"by {found.get('by')}: {found.get('why')}" + (
+            "" if found.get("reached") else " (at its next safe point)"
+        )
+    return (throttle_text(execution) or "no longer") if kind == "execution.throttled" else ""

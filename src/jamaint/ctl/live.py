@@ -11,7 +11,7 @@ import time
 from jamaint.ctl.client import Unreachable
 from jamaint.ctl.render import Look, bar, cut, percent, short, wide
 from jamaint.ctl.screen import columns_of, speaks_unicode
-from jamaint.ctl.summary import ENDED, amount, duration, left, step_name, waits_text
+from jamaint.ctl.summary import ENDED, amount, duration, left, paused_text, step_name, waits_text
 from jamaint.ctl.times import epoch, span
 from jamaint.errors import UNAVAILABLE, Problem
 
@@ -111,7 +111,8 @@ def line(execution: Execution, look: Look) -> str:
     fraction = progress.get("fraction")
     started = epoch(execution.get("started_at"))
     gone = "" if started is None or look.now - started < 1 else f"{span(round(look.now - started))} gone"
-    words = [percent(fraction), amount(progress), left(execution, look) or gone]
+    rest = f"throttled ({execution['throttle']:g})" if execution.get("throttle") else ""
+    words = [percent(fraction), amount(progress), paused_text(execution, look) or left(execution, look) or gone, rest]
     doing = step_name(execution) or ("" if execution.get("status") == "running" else _state(execution))
     head = "  ".join(text for text in (name, doing) if text)
     tail = "  ".join(text for text in words if text)
@@ -214,6 +215,9 @@ def _state(execution: Execution) -> str:
     status = str(execution.get("status") or "")
     if status == "scheduled":
         return waits_text(execution)
+    if status == "running" and execution.get("paused"):
+        found = execution["paused"]
+        return f"{'paused' if found.get('reached') else 'pauses'} by {found.get('by')}: {found.get('why')}"
     window = execution.get("window_name")
     return f"{status.replace('_', ' ')} in {window}" if window and status == "running" else status.replace("_", " ")
 

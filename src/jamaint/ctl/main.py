@@ -98,6 +98,23 @@ VERBS = (
     ),
     Verb("execution cancel", ("EXECUTION",), (), "executions:cancel", "stop it at a safe point", says=EXECUTION_NAMES),
     Verb(
+        "execution pause",
+        ("EXECUTION",),
+        (Flag("--reason", "why, for whoever looks at it", "TEXT"),),
+        "steering:pause",
+        "let what runs stand still at a safe point",
+        says=f"{EXECUTION_NAMES} Its timeout does not run meanwhile; its window does.",
+    ),
+    Verb("execution resume", ("EXECUTION",), (), "steering:resume", "let it go on", says=EXECUTION_NAMES),
+    Verb(
+        "execution throttle",
+        ("EXECUTION", "RATIO"),
+        (),
+        "steering:throttle",
+        "slow it down: RATIO seconds of rest for each of work",
+        says=f"{EXECUTION_NAMES} RATIO is a number such as 0.5 or 2; 0 lifts it.",
+    ),
+    Verb(
         "next",
         ("[WINDOW]",),
         (Flag("--limit", "so many openings of each (3)", "N", kind="count", short="-n"),),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jamaint.ctl.render import bar, columns, count, percent, short, size, status_cell
-from jamaint.ctl.summary import amount, duration, error_text, freed, left, step_name, waits_text
+from jamaint.ctl.summary import amount, duration, error_text, freed, left, paused_text, step_name, waits_text
 from jamaint.ctl.times import ago, moment, remaining, span, until
 
 TYPE_CHECKING = False
@@ -88,8 +88,13 @@ def _running(execution: Value, look: Look) -> Sequence[Cell]:
         percent(fraction),
         step_name(execution),
         amount(progress),
-        left(execution, look) or f"started {ago(execution['started_at'], look.now)}",
+        ("yellow", paused_text(execution, look)) if execution.get("paused") else _goes_on(execution, look),
     )
+
+
+def _goes_on(execution: Value, look: Look) -> str:
+    text = left(execution, look) or f"started {ago(execution['started_at'], look.now)}"
+    return f"{text}, throttled ({execution['throttle']:g})" if execution.get("throttle") else text
 
 
 def _queued(execution: Value) -> Sequence[Cell]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jamaint.ctl.render import columns, count, fields, percent, scalar, short, size, status_cell
-from jamaint.ctl.times import moment, remaining, span, stamp, until
+from jamaint.ctl.times import ago, moment, remaining, span, stamp, until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ def details(execution: Execution, look: Look) -> list[str]:
         ("ended", _stamp(execution.get("completed_at"))),
         ("took", duration(execution.get("duration"))),
         ("progress", progress_line(execution, look) if status == "running" else ""),
+        ("paused", ("yellow", paused_text(execution, look))),
+        ("throttled", throttle_text(execution)),
         ("space", freed_text(execution, look)),
         ("way back", _way_back(point, look)),
     ]
@@ -70,6 +72,21 @@ def progress_line(execution: Execution, look: Look) -> str:
     progress = execution.get("progress") or {}
     step = f"{step_name(execution)} {percent(progress.get('fraction'))}".strip()
     return ", ".join(part for part in (step, amount(progress), left(execution, look)) if part)
+
+
+def paused_text(execution: Execution, look: Look) -> str:
+    """`paused by root 12 s ago: a release`, `pauses …` before it stands still; nothing for one that is not paused."""
+    found = execution.get("paused")
+    if not found:
+        return ""
+    head = "paused" if found.get("reached") else "pauses at its next safe point, asked"
+    return f"{head} by {found.get('by')} {ago(found.get('since'), look.now)}: {found.get('why')}"
+
+
+def throttle_text(execution: Execution) -> str:
+    """`2 s of rest for each second of work`; nothing for one that is not throttled."""
+    ratio = execution.get("throttle")
+    return f"{ratio:g} s of rest for each second of work" if ratio else ""
 
 
 def step_name(execution: Execution) -> str:
@@ -243,6 +260,8 @@ def _next(execution: Execution, look: Look) -> list[str]:
     hints = []
     if status == "failed":
         hints.append(("what it said:", f"jamaintctl execution log {ident}"))
+    if status == "running" and execution.get("paused"):
+        hints.append(("to go on:", f"jamaintctl execution resume {ident}"))
     if status == "running":
         hints.append(("to stop it:", f"jamaintctl execution cancel {ident}"))
     point = execution.get("rollback_point") or {}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Task = Mapping[str, Any]
 
-OUTLINED = ("config", "dependencies", "conditions", "rollback", "mass_deletion", "notifications")
+OUTLINED = ("config", "dependencies", "conditions", "rollback", "mass_deletion", "limits", "notifications")
 
 
 def show_list(call: Call) -> int:

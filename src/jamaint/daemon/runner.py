@@ -22,7 +22,8 @@ from jamaint.core.tasks import Task
 from jamaint.daemon import undoing, views
 from jamaint.daemon.current import Current
 from jamaint.daemon.recorder import Recorder
-from jamaint.errors import Problem
+from jamaint.daemon.steering import Steering
+from jamaint.errors import CONFLICT, Problem
 from jamaint.host.journal import MESSAGE_IDS
 from jamaint.host.output import printable
 from jamaint.host.seals import Seals
@@ -39,6 +40,9 @@ LOG_LINES = 10_000
 
 WITHOUT_WORKER = frozenset({"noop"})
 """Executors that touch nothing outside and so need no process."""
+
+UNTHROTTLED = frozenset({"command"})
+"""Executors whose work is done by others, at their own pace: they can be paused, and not slowed."""
 
 
 @dataclass(slots=True)
@@ -63,6 +67,7 @@ class _Run:
     execution: Execution
     task: Task
     stop: Stop
+    steering: Steering
     plan: Plan = field(default_factory=lambda: Plan(()))
     planned: bool = False
     point: RollbackPoint | None = None
@@ -92,6 +97,7 @@ class Runner:
         self._config = config
         self._log = log
         self._stops: dict[str, Stop] = {}
+        self._runs: dict[str, _Run] = {}
         self.on_point: Callable[[], None] = lambda: None
 
     def stop(self, execution_id: str, kind: str, detail: str) -> bool:
@@ -107,6 +113,46 @@ class Runner:
             stop.ask(kind, detail)
         return len(self._stops)
 
+    def pause(self, execution_id: str, why: str, holder: str = "daemon", by: str | None = None) -> None:
+        """Lets a running execution stand still at its next safe point, until `holder` resumes it.
+
+        `by` is who or what is shown as doing so, the holder where it is not given. A pause that is in force already is
+        no mistake. Raises Problem(CONFLICT) for one that does not run, or cannot stand still.
+        """
+        run = self._steered(execution_id, "paused")
+        began = run.steering.pause(holder, by or holder, why)
+        self._note_steering(run, "paused" if began else None, f"paused by {by or holder}: {why}")
+
+    def resume(self, execution_id: str, holder: str = "daemon", by: str | None = None) -> bool:
+        """Takes `holder`'s pause back; false if there is none. It goes on when nobody else pauses it."""
+        run = self._steered(execution_id, "resumed")
+        before = run.steering.paused
+        goes_on = run.steering.resume(holder)
+        after = run.steering.paused
+        if before == after and not goes_on:
+            return False
+        self._note_steering(run, "resumed" if goes_on else "paused", f"resumed by {by or holder}")
+        return True
+
+    def throttle(self, execution_id: str, ratio: float, by: str = "daemon") -> None:
+        """Lets a running execution rest `ratio` seconds for each second of work; 0 for no rest. Raises as `pause`."""
+        run = self._steered(execution_id, "throttled")
+        if run.task.executor in UNTHROTTLED:
+            raise Problem(
+                CONFLICT, f"{run.task.name} cannot be throttled: what it runs takes its own pace; pause it instead"
+            )
+        run.steering.throttle(ratio)
+        says = (
+            f"throttled by {by}: {ratio:g} s of rest for each second of work" if ratio else f"throttle lifted by {by}"
+        )
+        self._note_steering(run, "throttled", says)
+
+    async def stands_still(self, execution_id: str) -> None:
+        """Returns when a paused execution has come to a safe point, or has ended."""
+        run = self._runs.get(execution_id)
+        if run is not None:
+            await run.steering.reached()
+
     async def run(
         self, execution: Execution, task: Task, started: Callable[[], None], done: Callable[[], None]
     ) -> Execution:
@@ -114,8 +160,9 @@ class Runner:
 
         `started` is called when its start is durable, `done` when nothing of it acts any more.
         """
-        run = _Run(advance(execution, State.RUNNING, started_at=self._now(), reasons=()), task, Stop())
-        self._stops[execution.id] = run.stop
+        steering = Steering(task.timeout_seconds, self._now)
+        run = _Run(advance(execution, State.RUNNING, started_at=self._now(), reasons=()), task, Stop(), steering)
+        self._stops[execution.id], self._runs[execution.id] = run.stop, run
         try:
             await self._recorder.put(run.execution)
             started()
@@ -131,7 +178,7 @@ class Runner:
                 await self._end(run)
             raise
         finally:
-            del self._stops[execution.id]
+            del self._stops[execution.id], self._runs[execution.id]
         return run.execution
 
     async def plan(self, execution_id: str, task: Task) -> Plan:
@@ -150,6 +197,8 @@ class Runner:
             await self._perform_in_worker(run)
         except WorkerLost as error:  # it could not even be started
             run.error = {"message": str(error), "kind": "lost"}
+        run.steering.end()
+        run.execution = replace(run.execution, paused=None, throttle=0.0)
         failed = run.error is not None or (run.stop.kind == "timeout" and _was_stopped(run))
         if failed and run.task.rollback.auto_rollback and run.point is not None:
             await self._roll_back(run, run.point)
@@ -161,7 +210,9 @@ class Runner:
             open_worker(opening, on_line=lambda line: self._hear(run, line), on_stderr=on_stderr) as worker,
             trio.open_nursery() as nursery,
         ):
+            run.steering.start_clock()
             nursery.start_soon(self._watch, run, worker)
+            nursery.start_soon(run.steering.serve, worker)
             try:
                 await self._go_through(run, worker, opening)
             except (WorkerLost, undoing.Refused) as error:
@@ -190,7 +241,7 @@ class Runner:
     async def _watch(self, run: _Run, worker: Worker) -> None:
         """Hands a wish to stop on to the worker, and makes one of a timeout."""
         timeout = run.task.timeout_seconds
-        with trio.move_on_after(float("inf") if timeout is None else timeout):
+        with run.steering.timeout:
             await run.stop.asked.wait()
         run.stop.ask("timeout", f"it had not ended after {timeout:g} seconds" if timeout else "")
         await worker.cancel()
@@ -276,6 +327,8 @@ class Runner:
             "error": _error(run),
             "progress": None,
             "eta": None,
+            "paused": None,
+            "throttle": 0.0,
         }
         if run.execution.status is State.RUNNING:
             run.execution = advance(run.execution, _end_state(run), reasons=_reasons(run), **changes)
@@ -302,7 +355,11 @@ class Runner:
             },
             "now": views.time(self._now()),
             "user": task.config.get("user") if task.executor != "command" else None,
-            "limits": {"low_space": self._config().rollback.low_space},
+            "limits": {
+                "low_space": self._config().rollback.low_space,
+                "operations_per_second": task.limits.operations_per_second,
+                "bytes_per_second": task.limits.bytes_per_second,
+            },
         }
 
     def _say_stderr(self, execution_id: str) -> Callable[[str], None]:
@@ -314,6 +371,29 @@ class Runner:
             self._write_line(run, line["level"], step, line["message"])
         elif line["is"] == "progress" and step is not None:
             self._set_progress(run, step, line)
+        elif line["is"] == "held":
+            run.steering.note_held(line["number"])
+            self._note_steering(run, "paused", None)
+
+    def _steered(self, execution_id: str, what: str) -> _Run:
+        run = self._runs.get(execution_id)
+        if run is None:
+            raise Problem(CONFLICT, f"{execution_id[:8]} cannot be {what}: it does not run")
+        if run.task.executor in WITHOUT_WORKER or not run.steering.open:
+            raise Problem(CONFLICT, f"{run.task.name} cannot be {what}: its work has ended, or is being undone")
+        if run.stop.asked.is_set():
+            raise Problem(CONFLICT, f"{run.task.name} cannot be {what}: it is being stopped ({run.stop.detail})")
+        return run
+
+    def _note_steering(self, run: _Run, event: str | None, says: str | None) -> None:
+        paused = run.steering.paused
+        eta = run.execution.eta if paused is None else None
+        run.execution = replace(run.execution, paused=paused, throttle=run.steering.ratio, eta=eta)
+        if says is not None:
+            self._log.info(f"{run.task.name}: {says}", execution=run.execution.id, task=run.task.name)
+            self._write_line(run, "info", None, says)
+        if event is not None:
+            self._current.put(run.execution, event)
 
     def _write_line(self, run: _Run, level: str, step: str | None, message: str) -> None:
         run.lines += 1
@@ -329,8 +409,9 @@ class Runner:
         weights = [max(one.bytes, one.items) for one in run.plan.steps]
         fraction = fraction_of(weights, run.index, line["done"], line["total"])
         progress = Progress(step, line["done"], line["total"], line["unit"], fraction)
-        began = run.execution.started_at or self._now()
-        run.execution = replace(run.execution, progress=progress, eta=ends_at(began, fraction, self._now()))
+        began = (run.execution.started_at or self._now()) + timedelta(seconds=run.steering.paused_seconds)
+        eta = None if run.steering.paused else ends_at(began, fraction, self._now())
+        run.execution = replace(run.execution, progress=progress, eta=eta)
         self._current.put(run.execution, "progress")
 
     def _set_step(self, run: _Run, record: StepRecord) -> None:

@@ -1,10 +1,11 @@
 """Values as they go over the wire: the objects of the contract. Pure; only the client formats."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from jamaint.core.executions import Execution, Progress, StepRecord
+from jamaint.core.executions import Execution, Paused, Progress, StepRecord
 from jamaint.core.plans import Plan
 from jamaint.core.tasks import Task
 from jamaint.core.windows import Opening, Window
@@ -39,6 +40,8 @@ def execution(value: Execution, point: RollbackPoint | None = None) -> dict[str,
         "error": None if value.error is None else dict(value.error),
         "progress": None if value.progress is None else progress(value.progress),
         "eta": time(value.eta),
+        "paused": None if value.paused is None else paused(value.paused),
+        "throttle": value.throttle,
         "reasons": [dict(reason) for reason in value.reasons],
         "requested_by": value.requested_by,
     }
@@ -75,6 +78,11 @@ def progress(value: Progress) -> dict[str, Any]:
         "unit": value.unit,
         "fraction": value.fraction,
     }
+
+
+def paused(value: Paused) -> dict[str, Any]:
+    """By whom and why an execution stands still, and whether it does already."""
+    return {"by": value.by, "why": value.why, "since": time(value.since), "reached": value.reached}
 
 
 def rollback_point(value: Execution, point: RollbackPoint | None) -> dict[str, Any] | None:
@@ -128,6 +136,7 @@ def task(value: Task, *, enabled: bool, paused_until: datetime | None, next_due:
         "conditions": list(given.get("conditions", ())),
         "rollback": {"enabled": value.rollback.enabled, "auto_rollback": value.rollback.auto_rollback},
         "mass_deletion": {"share": value.mass_deletion.share, "items": value.mass_deletion.items},
+        "limits": {name: limit for name, limit in asdict(value.limits).items() if limit is not None},
         "notifications": dict(given.get("notifications", {})),
         "origin": value.origin,
         "paused_until": time(paused_until),

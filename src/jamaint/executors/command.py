@@ -9,6 +9,7 @@ from jamaint.executors.executor import Host, StepFailed, Stopped, Work
 from jamaint.host.accounts import Account, find_account
 from jamaint.host.processes import GRACE_SECONDS, Call, Ended, run
 from jamaint.host.programs import check_runnable
+from jamaint.host.standing import Pausing
 
 _LAST_LINE = 200
 
@@ -118,7 +119,8 @@ class Command:
         )
         try:
             self._host.checkpoint()
-            ended = run(call, lambda line: self._host.log("info", line), self._stopping)
+            pausing = Pausing(self._pause_wanted, self._stood_still)
+            ended = run(call, lambda line: self._host.log("info", line), self._stopping, pausing)
         except (OSError, ValueError) as error:
             raise StepFailed(f"{self._work.task_name} could not be started: {error}") from None
         if ended.left_behind:
@@ -129,10 +131,23 @@ class Command:
 
     def _stopping(self) -> bool:
         try:
-            self._host.checkpoint()
+            self._host.paused()
         except Stopped:
             return True
         return False
+
+    def _pause_wanted(self) -> int:
+        try:
+            return self._host.paused()
+        except Stopped:
+            return 0
+
+    def _stood_still(self, number: int, stopped: int, missed: int) -> None:
+        self._host.log("info", f"stopped {stopped} processes (SIGSTOP)")
+        if missed:
+            self._host.log("warning", f"{missed} processes could not be stopped and go on: another user's")
+        else:
+            self._host.held(number)
 
     def _failure(self, ended: Ended) -> str | None:
         """Why that end is a failure, in words; None for a success."""

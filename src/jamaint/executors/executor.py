@@ -33,7 +33,15 @@ class Host(Protocol):
         """Writes one line to the execution's log; `level` is info, warning or error."""
 
     def checkpoint(self) -> None:
-        """A safe point: raises Stopped when the execution is to stop."""
+        """A safe point: waits while the execution is paused, throttled or over its limits, and raises Stopped when it
+        is to stop. To be called at least once a second where that can be, with nothing locked that others need."""
+
+    def paused(self) -> int:
+        """For what cannot wait in `checkpoint` and stands still in its own way: the number of the pause that is in
+        force, else 0. Raises Stopped as `checkpoint` does."""
+
+    def held(self, number: int) -> None:
+        """Says that it stands still now, in the pause of that number; `checkpoint` does so by itself."""
 
 
 class Stopped(Exception):  # noqa: N818 - it is not an error

@@ -8,7 +8,10 @@ LINE_LIMIT = 16 << 20
 """Bytes of one line, newline not counted: room for the plan of some hundred thousand files."""
 
 FINAL = frozenset({"plan", "done", "failed", "cancelled"})
-"""What `is` says in the one line that ends an operation; progress and log lines come before it."""
+"""What `is` says in the one line that ends an operation."""
+
+HEARD = frozenset({"progress", "log", "held"})
+"""What it says in the lines that come before that one."""
 
 
 def line(message: dict[str, Any]) -> bytes:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from jamaint.host.accounts import Account, environment_of, own_account
 from jamaint.host.kernel import adopting_orphans
 from jamaint.host.output import Output
+from jamaint.host.standing import NEVER, Pausing, Standing
 
 MARK = "JAMAINT_EXECUTION"
 GRACE_SECONDS = 5.0
@@ -66,12 +67,13 @@ class Ended:
     """How many could not be ended: another user's (setuid), or stuck in the kernel."""
 
 
-def run(call: Call, on_line: Callable[[str], None], stopping: Callable[[], bool]) -> Ended:
+def run(call: Call, on_line: Callable[[str], None], stopping: Callable[[], bool], pausing: Pausing = NEVER) -> Ended:
     """Runs one command to its end, in a session of its own, and leaves nothing of it behind.
 
     `on_line` gets each line of stdout and stderr in a thread of its own. `stopping` is asked five times a second. After
     the timeout (monotonic), when stopping, and for what a command leaves in the background, all gets SIGTERM and, after
-    `grace_seconds`, SIGKILL. Raises OSError and ValueError when it cannot be started, and what `on_line` raised.
+    `grace_seconds`, SIGKILL. `pausing` is asked as often: all gets SIGSTOP, then SIGCONT; the timeout does not run
+    meanwhile. Raises OSError and ValueError when it cannot be started, and what `on_line` raised.
     """
     output = Output(on_line)
     try:
@@ -80,7 +82,12 @@ def run(call: Call, on_line: Callable[[str], None], stopping: Callable[[], bool]
             output.let_go()
             try:
                 cut_short, signalled, left = _see_through(
-                    process, call, before, lambda: stopping() or output.failure is not None, reserve
+                    process,
+                    call,
+                    before,
+                    lambda: stopping() or output.failure is not None,
+                    pausing=pausing,
+                    reserve=reserve,
                 )
             finally:
                 code, max_rss_bytes, cpu_seconds = _reap(process, before)
@@ -165,7 +172,13 @@ def _start(call: Call, target: int) -> tuple[subprocess.Popen[bytes], set[int]]:
 
 
 def _see_through(
-    process: subprocess.Popen[bytes], call: Call, before: set[int], stopping: Callable[[], bool], reserve: ExitStack
+    process: subprocess.Popen[bytes],
+    call: Call,
+    before: set[int],
+    stopping: Callable[[], bool],
+    *,
+    pausing: Pausing,
+    reserve: ExitStack,
 ) -> tuple[str | None, int, int]:
     """Waits for the end, or makes it. Returns why it was cut short, and how many were ended and could not be."""
     spared = {os.getpid(), *before}
@@ -175,7 +188,7 @@ def _see_through(
         return _members(call.execution, spared, below=os.getpid())
 
     try:
-        cut_short = _watch(process.pid, call, stopping, lone)
+        cut_short = _watch(process.pid, call, stopping, Standing(pausing, find, _signal), lone)
         if cut_short is None and _has_left(lone):
             _wait_for(find(), LINGER_SECONDS)
             _reap_orphans(lone)
@@ -188,7 +201,9 @@ def _see_through(
     return cut_short, *_end(find, call.grace_seconds)
 
 
-def _watch(pid: int, call: Call, stopping: Callable[[], bool], lone: set[int]) -> str | None:
+def _watch(
+    pid: int, call: Call, stopping: Callable[[], bool], standing: "Standing[_Process]", lone: set[int]
+) -> str | None:
     """Until the command itself has ended (None), its time is up (timeout), or the execution is to stop (stopped)."""
     deadline = None if call.timeout_seconds is None else time.monotonic() + call.timeout_seconds
     descriptor = os.pidfd_open(pid)
@@ -196,11 +211,14 @@ def _watch(pid: int, call: Call, stopping: Callable[[], bool], lone: set[int]) -
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
         while True:
-            left = _LOOK_SECONDS if deadline is None else min(_LOOK_SECONDS, deadline - time.monotonic())
+            stands_still, began = standing.look(), time.monotonic()
+            left = _LOOK_SECONDS if deadline is None or stands_still else min(_LOOK_SECONDS, deadline - began)
             if poll.poll(max(0.0, left) * 1000):
                 return None
             if stopping():
                 return "stopped"
+            if deadline is not None and stands_still:
+                deadline += time.monotonic() - began
             if deadline is not None and time.monotonic() >= deadline:
                 return "timeout"
             _reap_orphans(lone)

@@ -20,7 +20,7 @@ import jamaint
 from jamaint import wire
 from jamaint.errors import Problem
 from jamaint.host.accounts import SAFE_PATH
-from jamaint.host.dialogue import FINAL, LINE_LIMIT, line, parse
+from jamaint.host.dialogue import FINAL, HEARD, LINE_LIMIT, line, parse
 from jamaint.host.output import Lines
 from jamaint.host.processes import MARK, end_all, signal_name
 
@@ -44,7 +44,7 @@ _HOME = str(Path(jamaint.__file__).parent.parent)
 
 Message = dict[str, Any]
 OnLine = Callable[[Message], Awaitable[None] | None]
-"""Gets each progress and log line in order. While an async one is awaited, nothing more is taken from the worker."""
+"""Gets each line of dialogue.HEARD in order. While an async one is awaited, nothing more is taken from the worker."""
 
 
 class WorkerLost(Exception):  # noqa: N818 - it says what happened
@@ -150,6 +150,10 @@ class Worker:
         await self._end_all(0.0)
         await answered.wait()
 
+    async def steer(self, message: Message) -> None:
+        """Sends pause, resume or throttle, which have no answer; a line `held` tells when a pause is in force."""
+        await self._send(message)
+
     async def _send(self, message: Message) -> None:
         data = memoryview(line(message))
         async with self._sending:
@@ -168,7 +172,7 @@ class Worker:
                 kind = message.get("is")
                 if kind in FINAL:
                     return message
-                if kind not in ("progress", "log"):
+                if kind not in HEARD:
                     raise self._nonsense(f"a line that is {kind!r:.40}")
                 waiting = self._on_line(message)
                 if waiting is not None:

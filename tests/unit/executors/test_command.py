@@ -45,6 +45,13 @@ class Listener:
         if self._stopped.is_set():
             raise Stopped
 
+    def paused(self) -> int:
+        self.checkpoint()
+        return 0
+
+    def held(self, number: int) -> None:
+        raise AssertionError("nothing is paused")
+
 
 @pytest.fixture
 def work() -> Iterator[Work]:

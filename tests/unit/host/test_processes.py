@@ -21,6 +21,7 @@ from jamaint.host.processes import (
     run,
     signal_name,
 )
+from jamaint.host.standing import Pausing
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes in /proc")
 
@@ -221,3 +222,14 @@ def test_no_descriptor_left_to_start_with_is_an_error_like_any_other(
 
 def test_signals_have_names() -> None:
     assert (signal_name(9), signal_name(33)) == ("SIGKILL", "signal 33")
+
+
+def test_its_time_stands_while_a_command_stands_still(execution: str) -> None:
+    looks = iter([0, *[1] * 5])
+    told: list[tuple[int, int, int]] = []
+    call = Call(execution, ("tail", "-f", "/dev/null"), timeout_seconds=0.5, grace_seconds=0.2)
+    pausing = Pausing(lambda: next(looks, 0), lambda *figures: told.append(figures))
+    ended = run(call, print, lambda: False, pausing)
+    assert ended.cut_short == "timeout"
+    assert next(looks, None) is None  # a second of looks had passed before half a second of its time
+    assert told == [(1, 1, 0)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from jamaint.daemon.commands import executions, overview, service, tasks, windows
+from jamaint.daemon.commands import executions, overview, service, steering, tasks, windows
 from jamaint.daemon.commands.command import Command
 
 COMMANDS: Mapping[str, Command] = {
@@ -30,6 +30,9 @@ COMMANDS: Mapping[str, Command] = {
     "execution.logs": Command("operator", False, executions.logs),
     "execution.wait": Command("viewer", False, executions.wait),
     "execution.cancel": Command("operator", True, executions.cancel),
+    "execution.pause": Command("operator", True, steering.pause),
+    "execution.resume": Command("operator", True, steering.resume),
+    "execution.throttle": Command("operator", True, steering.throttle),
     "execution.rollback": Command("operator", True, executions.roll_back),
     "event.subscribe": Command("viewer", False, overview.subscribe),
     "alert.list": Command("viewer", False, overview.alerts),
