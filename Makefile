@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := dev,embedded,fast
+EXTRAS := cache,dev,embedded,fast
 
 .PHONY: run test lint setup bench clean
 

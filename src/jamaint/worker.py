@@ -18,7 +18,7 @@ from jamaint.core.pacing import Limits
 from jamaint.core.plans import MassDeletion, Plan, step_from_json, step_to_json
 from jamaint.errors import Problem
 from jamaint.executors import EXECUTORS, executor_of
-from jamaint.executors.executor import Executor, StepFailed, Stopped, Work
+from jamaint.executors.executor import NOWHERE, Executor, StepFailed, Stopped, Work
 from jamaint.host.accounts import become, find_account
 from jamaint.host.dialogue import LINE_LIMIT, line, parse
 from jamaint.host.kernel import lower_priority
@@ -252,6 +252,7 @@ def _work(opening: Order) -> Work:
         timeout_seconds=task["timeout_seconds"],
         now=datetime.fromisoformat(opening["now"]),
         low_space=opening["limits"]["low_space"],
+        kept_directory=opening["limits"].get("kept_directory", NOWHERE),
     )
 
 

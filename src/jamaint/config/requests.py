@@ -124,11 +124,17 @@ def _environment_rule(name: str, grants: Grants) -> str | None:
     )
 
 
+def _server_rule(_address: str, grants: Grants) -> str | None:
+    # Not even the address is repeated: it may hold a password.
+    return f"a server can only be named in a file: define this task in {grants.file} or beside it"
+
+
 _RULES: Mapping[str, Callable[[str, Grants], str | None]] = {
     "path": _path_rule,
     "command": _command_rule,
     "user": _user_rule,
     "environment": _environment_rule,
+    "server": _server_rule,
 }
 
 

@@ -359,6 +359,7 @@ class Runner:
                 "low_space": self._config().rollback.low_space,
                 "operations_per_second": task.limits.operations_per_second,
                 "bytes_per_second": task.limits.bytes_per_second,
+                "kept_directory": f"{self._config().state_dir}/kept",
             },
         }
 

@@ -5,6 +5,8 @@ from importlib import import_module
 from jamaint.executors.executor import Executor
 
 EXECUTORS: dict[str, str] = {
+    "cache.cleanup": "cache:CacheCleanup",
+    "cache.warmup": "warmup:CacheWarmup",
     "command": "command:Command",
     "logs.cleanup": "logs:LogsCleanup",
     "noop": "noop:Noop",

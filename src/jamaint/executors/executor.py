@@ -7,6 +7,9 @@ from typing import Any, Protocol
 
 from jamaint.core.plans import MassDeletion, Plan, Step
 
+NOWHERE = "/nonexistent"
+"""What a rollback point made before there was such a directory has for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -21,6 +24,8 @@ class Work:
     now: datetime
     low_space: float
     """Share of a file system (0..1); with less than that free, files are unlinked and not kept in the trash."""
+    kept_directory: str = NOWHERE
+    """Where what has no place of its own to be kept in (values of a cache) is kept, a directory for each execution."""
 
 
 class Host(Protocol):

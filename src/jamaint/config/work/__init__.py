@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 
+from jamaint.config.work.cache import CacheCleanup
 from jamaint.config.work.command import RunCommand
 from jamaint.config.work.logs import LogsCleanup
 from jamaint.config.work.noop import Nothing
+from jamaint.config.work.warmup import CacheWarmup
 from jamaint.config.work.work import Work
 
 CONFIG_OF: Mapping[str, type[Work]] = {
+    "cache.cleanup": CacheCleanup,
+    "cache.warmup": CacheWarmup,
     "command": RunCommand,
     "logs.cleanup": LogsCleanup,
     "noop": Nothing,

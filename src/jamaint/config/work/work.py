@@ -20,7 +20,7 @@ class Setting:
 
 
 class Named(NamedTuple):
-    """Something that grants rule: `kind` is path, user, command or environment, `value` what the task names."""
+    """Something that grants rule: `kind` is path, user, command, environment or server, `value` what the task names."""
 
     kind: str
     path: Path

@@ -1,0 +1,233 @@
+"""cache.cleanup: removes keys of a Redis or Valkey server that nobody has used for long, in batches nobody notices."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from jamaint.core.caches import LEAST_BATCH, CacheRules, IdleTimes, Memory, next_batch, to_free
+from jamaint.core.plans import Plan, Step
+from jamaint.executors.executor import Host, StepFailed, Stopped, Work
+from jamaint.host.kept_keys import KeptKeys
+from jamaint.host.redis_cache import CacheRefused, RedisCache, Seen
+
+ANALYSIS, CLEANUP = "analysis", "cleanup"
+SAMPLE = 20
+SHOWN_CHARACTERS = 200
+MEMORY_EVERY = 20
+"""Batches between two looks at the memory, where it decides when enough has gone."""
+
+
+class CacheCleanup:
+    """The executor of cache.cleanup; executors/executor.py says what each method promises."""
+
+    def __init__(self, work: Work, host: Host) -> None:
+        self._work, self._host = work, host
+        self._rules = CacheRules.of(work.config["redis"])
+        self._keeps = bool(work.config["redis"]["keep_for_rollback"]) and work.keeps_way_back
+        self._cache: RedisCache | None = None
+        self._facts: dict[str, Any] = {}
+
+    def plan(self) -> Plan:
+        """See Executor. Looks at every key that matches; none looks used for that."""
+        try:
+            cache = self._connected()
+            return self._plan(cache)
+        except CacheRefused as refusal:
+            raise StepFailed(str(refusal)) from None
+
+    def run(self, step: Step) -> dict[str, Any]:
+        """See Executor. A key that has been used, changed or given an expiry since the plan stays."""
+        try:
+            if step.name == ANALYSIS:
+                return self._analysis()
+            return self._remove(step)
+        except CacheRefused as refusal:
+            raise StepFailed(str(refusal)) from None
+
+    def undo(self, step: Step, dry_run: bool) -> dict[str, Any]:
+        """See Executor. A key that has come again since is not overwritten; one that has expired since stays away."""
+        outcome: dict[str, Any] = {"restored": 0, "removed": 0, "kept": [], "problems": []}
+        if step.undo is None:
+            return outcome
+        try:
+            cache = self._connected()
+            expired = 0
+            now_ms = time.time_ns() // 10**6
+            for number, kept in enumerate(self._kept_keys().read()):
+                self._host.checkpoint()
+                if kept.expires_at_ms and kept.expires_at_ms <= now_ms:
+                    expired += 1
+                elif not cache.is_there(kept.key) if dry_run else cache.restore(kept):
+                    outcome["restored"] += 1
+                else:
+                    outcome["kept"].append({"path": _name(kept.key), "why": "a key of that name is there again"})
+                self._host.progress(number + 1, step.items or None, "items")
+        except (CacheRefused, OSError) as error:
+            raise StepFailed(str(error), details=outcome) from None
+        if expired:
+            self._host.log("info", f"{expired} keys have expired since, and stay away")
+        return outcome
+
+    def purge(self, step: Step) -> dict[str, Any]:
+        """See Executor."""
+        if step.undo is None:
+            return {"freed_space": 0, "items": 0, "problems": []}
+        try:
+            return {"freed_space": self._kept_keys().remove(), "items": step.items, "problems": []}
+        except OSError as error:
+            raise StepFailed(f"what was kept cannot be removed: {error}") from None
+
+    def _connected(self) -> RedisCache:
+        if self._cache is None:
+            self._cache = RedisCache(self._work.config["redis"]["url"])
+            self._cache.check()
+            if self._rules.idle_seconds is not None and self._cache.counts_uses:
+                raise CacheRefused(
+                    f"{self._cache.name} counts how often a key is used and not when (its policy is one of lfu): "
+                    "leave `idle_for` out, or set maxmemory-policy to one of lru"
+                )
+        return self._cache
+
+    def _kept_keys(self) -> KeptKeys:
+        return KeptKeys(self._work.kept_directory, self._work.execution, f"{CLEANUP}.keys")
+
+    def _plan(self, cache: RedisCache) -> Plan:
+        before = self._facts = cache.facts()
+        memory = Memory(before["used_memory"], before["max_memory"])
+        need = to_free(memory, self._rules.max_memory_share)
+        if need is not None and not memory.maximum:
+            raise CacheRefused(
+                f"{cache.name} does not say how much memory it may use: set maxmemory, or leave out the share"
+            )
+        idle, sample, seen = self._survey(cache)
+        cutoff = 0 if need is None else idle.cutoff(need)
+        keys, size = (0, 0) if need == 0 else idle.since(cutoff)
+        analysis = Step(
+            ANALYSIS, f"Look at {seen} keys of {cache.name}; change nothing.", items=seen, bytes=memory.used
+        )
+        says = [self._says(memory, need, keys)]
+        undo = None
+        if self._keeps:
+            says.append("Their values are kept in a file and can be put back until they are purged.")
+            undo = {"execution": self._work.execution}
+        else:
+            says.append(
+                "They cannot be put back (`keep_for_rollback: true` keeps them): a cache fills again by itself."
+            )
+        args = {"cutoff": cutoff, "need": need}
+        return Plan((analysis, Step(CLEANUP, " ".join(says), args, undo, keys, size, tuple(sample))))
+
+    def _says(self, memory: Memory, need: int | None, keys: int) -> str:
+        share = self._rules.max_memory_share
+        if need == 0:
+            return f"Remove nothing: {memory.share:.1%} of its memory is used, and {share:.1%} may be."
+        limit = "" if need is None else f", the longest idle first, until {share:.1%} of its memory is used"
+        return f"Remove about {keys} keys {self._rules.says()}{limit}."
+
+    def _survey(self, cache: RedisCache) -> tuple[IdleTimes, list[dict[str, Any]], int]:
+        idle, sample, seen = IdleTimes(), list[dict[str, Any]](), 0
+        for batch in cache.look(self._rules.pattern):
+            self._host.checkpoint()
+            seen += len(batch)
+            for one in batch:
+                if self._goes(one, 0):
+                    idle.add(one.idle_seconds or 0, one.size)
+                    if len(sample) < SAMPLE:
+                        sample.append({"path": _name(one.key), "bytes": one.size, "age_seconds": one.idle_seconds})
+        return idle, sample, seen
+
+    def _goes(self, one: Seen, cutoff: int) -> bool:
+        rules = self._rules
+        if rules.missing_expiry and one.expires_ms >= 0:
+            return False
+        return one.idle_seconds is None or one.idle_seconds >= max(rules.idle_seconds or 0, cutoff)
+
+    def _analysis(self) -> dict[str, Any]:
+        facts = self._connected().facts()
+        return {**facts, "files": facts["keys"], "bytes": facts["used_memory"], "freed_space": 0, "freed_on_purge": 0}
+
+    def _remove(self, step: Step) -> dict[str, Any]:
+        cache = self._connected()
+        removing = _Removing(cache, self._rules, self._kept_keys() if step.undo is not None else None, step)
+        try:
+            if step.args["need"] != 0:
+                self._go_through(cache, removing, step)
+        except Stopped:
+            raise Stopped(removing.details()) from None
+        except (CacheRefused, OSError) as error:
+            raise StepFailed(str(error), details=removing.details()) from None
+        return removing.details()
+
+    def _go_through(self, cache: RedisCache, removing: "_Removing", step: Step) -> None:
+        cutoff = int(step.args["cutoff"])
+        for found in cache.look(self._rules.pattern):
+            for batch in removing.batches([one for one in found if self._goes(one, cutoff)]):
+                self._host.checkpoint()
+                removing.remove(batch, cutoff)
+                self._host.progress(removing.keys, max(step.items, removing.keys) or None, "items")
+                if removing.is_enough():
+                    return
+
+
+class _Removing:
+    """The removal under way: its batches size themselves, and it knows when enough has gone."""
+
+    def __init__(self, cache: RedisCache, rules: CacheRules, kept: KeptKeys | None, step: Step) -> None:
+        self._cache, self._rules, self._kept = cache, rules, kept
+        self._before = cache.memory()
+        self._size = LEAST_BATCH * 5
+        self._batches = 0
+        self._has_goal = step.args["need"] is not None
+        self.keys = self.bytes = self.stayed = 0
+
+    def batches(self, found: list[Seen]) -> Iterator[list[Seen]]:
+        """`found` in pieces of the size that is right when each is taken."""
+        while found:
+            batch, found = found[: self._size], found[self._size :]
+            yield batch
+
+    def remove(self, batch: list[Seen], cutoff: int) -> None:
+        """Removes what of the batch still may go; its values are on the disk first where they are kept."""
+        self._batches += 1
+        idle = (
+            None if self._rules.idle_seconds is None and not cutoff else max(int(self._rules.idle_seconds or 0), cutoff)
+        )
+        if self._kept is None:
+            began = time.monotonic()
+            keys, size = self._cache.remove([one.key for one in batch], idle, self._rules.missing_expiry)
+        else:
+            kept = self._cache.keep(batch, time.time_ns() // 10**6)
+            first = self._kept.add(kept)
+            began = time.monotonic()
+            size, stays = self._cache.remove_kept(kept)
+            self._kept.take_back([first + place for place in stays])
+            keys = len(kept) - len(stays)
+        self._size = next_batch(self._size, time.monotonic() - began)
+        self.keys += keys
+        self.bytes += size
+        self.stayed += len(batch) - keys
+
+    def is_enough(self) -> bool:
+        """Whether the memory is where it should be; not asked after every batch."""
+        if not self._has_goal or self._batches % MEMORY_EVERY:
+            return False
+        return to_free(self._cache.memory(), self._rules.max_memory_share) == 0
+
+    def details(self) -> dict[str, Any]:
+        """The step's figures. freed_space is the memory of the keys that went; beside it what the server said of its
+        whole memory before and after, in which others' keys are too."""
+        after = self._cache.memory()
+        return {
+            "files": self.keys,
+            "bytes": self.bytes,
+            "freed_space": self.bytes,
+            "freed_on_purge": 0 if self._kept is None else self._kept.size(),
+            "used_since": self.stayed,
+            "memory_before": self._before.used,
+            "memory_after": after.used,
+        }
+
+
+def _name(key: bytes) -> str:
+    """A key for a person: any bytes, shortened."""
+    return key.decode("utf-8", "backslashreplace")[:SHOWN_CHARACTERS]
