@@ -9,6 +9,7 @@ EXECUTORS: dict[str, str] = {
     "cache.warmup": "warmup:CacheWarmup",
     "command": "command:Command",
     "logs.cleanup": "logs:LogsCleanup",
+    "logs.rotate": "rotate:LogsRotate",
     "noop": "noop:Noop",
 }
 

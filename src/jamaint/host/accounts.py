@@ -1,5 +1,6 @@
 """The users of this machine: who one is, and becoming another wholly and for good."""
 
+import grp
 import os
 import pwd
 from dataclasses import dataclass
@@ -32,6 +33,14 @@ def find_account(name: str) -> Account:
         raise LookupError(f"there is no user {name} on this machine") from None
     groups = tuple(os.getgrouplist(entry.pw_name, entry.pw_gid))
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, groups, entry.pw_dir, entry.pw_shell)
+
+
+def group_id(name: str) -> int:
+    """Raises LookupError when this machine has no such group."""
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise LookupError(f"there is no group {name} on this machine") from None
 
 
 def own_account() -> Account:

@@ -12,6 +12,8 @@ from jamaint.host.copies import CHUNK, Sum, write_all
 _UNPACKED_CHUNK = 1 << 20
 _ZSTD_CHUNK = 2 << 10
 """Four bytes of zstd can stand for 128 KiB, and its reader gives all that it gets at once."""
+_XZ_PRESET = 6
+"""What xz itself takes. It needs 94 MiB of memory, says its manual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +31,7 @@ class Codec:
 
     def pack(self, source: int, target: int, size: int, tick: Callable[[int], None]) -> Sum:
         """Compresses from one open file into another and returns the sum of what was read. Raises OSError."""
-        if self.suffix == ".zst":
-            packer = self._module.ZstdCompressor(level=3, write_checksum=True).compressobj(size=size)
-        else:
-            packer = self._module.compressobj(2 if self.library == "isal" else 6, zlib.DEFLATED, 31)
+        packer = self._packer(size)
         total, crc32 = Sum(), self._crc32
         while chunk := os.read(source, CHUNK):
             total = total.add(chunk, crc32)
@@ -44,13 +43,21 @@ class Codec:
             write_all(target, packer.flush())
         return total
 
+    def _packer(self, size: int) -> Any:
+        if self.suffix == ".zst":
+            return self._module.ZstdCompressor(level=3, write_checksum=True).compressobj(size=size)
+        if self.suffix == ".xz":
+            return self._module.LZMACompressor(preset=_XZ_PRESET)
+        return self._module.compressobj(2 if self.library == "isal" else 6, zlib.DEFLATED, 31)
+
     def unpack(self, packed: int, tick: Callable[[int], None]) -> Sum | None:
         """The sum of what an open compressed file holds; None when it is damaged. Raises OSError."""
         os.lseek(packed, 0, os.SEEK_SET)
-        damaged = self._module.ZstdError if self.suffix == ".zst" else self._module.error
+        damaged = {".zst": "ZstdError", ".xz": "LZMAError"}.get(self.suffix, "error")
+        unpack = {".zst": self._unpack_zstd, ".xz": self._unpack_xz}.get(self.suffix, self._unpack_gzip)
         try:
-            return self._unpack_zstd(packed, tick) if self.suffix == ".zst" else self._unpack_gzip(packed, tick)
-        except damaged:
+            return unpack(packed, tick)
+        except getattr(self._module, damaged):
             return None
 
     def _unpack_zstd(self, packed: int, tick: Callable[[int], None]) -> Sum | None:
@@ -60,6 +67,16 @@ class Codec:
                 total = total.add(reader.decompress(chunk[at : at + _ZSTD_CHUNK]), crc32)
                 tick(0)
         return total if reader.eof and not reader.unused_data else None
+
+    def _unpack_xz(self, packed: int, tick: Callable[[int], None]) -> Sum | None:
+        total, crc32, reader = Sum(), self._crc32, self._module.LZMADecompressor()
+        while not reader.eof:
+            chunk = os.read(packed, CHUNK) if reader.needs_input else b""
+            if reader.needs_input and not chunk:
+                return None
+            total = total.add(reader.decompress(chunk, _UNPACKED_CHUNK), crc32)
+            tick(0)
+        return total if not reader.unused_data and not os.read(packed, 1) else None
 
     def _unpack_gzip(self, packed: int, tick: Callable[[int], None]) -> Sum | None:
         total, crc32, reader = Sum(), self._crc32, self._module.decompressobj(31)
@@ -73,17 +90,20 @@ class Codec:
 
 
 def codec(algorithm: str) -> tuple[Codec, str | None]:
-    """The codec for zstd or gzip, and a warning where another one has to stand in for it."""
+    """The codec for zstd, xz or gzip, and a warning where another one has to stand in for it."""
     # The libraries are optional, and each costs a worker that compresses nothing milliseconds: so not at the top.
     if algorithm == "zstd":
         zstandard = _library("zstandard")
         if zstandard is not None:
             return Codec(".zst", "zstandard", zstandard), None
+    if algorithm == "xz":
+        lzma = _library("lzma")
+        if lzma is not None:  # a Python that was built without it
+            return Codec(".xz", "lzma", lzma), None
     isal = _library("isal.isal_zlib")
     found = Codec(".gz", "zlib", zlib) if isal is None else Codec(".gz", "isal", isal)
-    if algorithm == "zstd":
-        return found, "zstandard is not installed: compressing with gzip instead"
-    return found, None
+    missing = {"zstd": "zstandard is not installed", "xz": "this Python has no lzma"}.get(algorithm)
+    return found, f"{missing}: compressing with gzip instead" if missing else None
 
 
 def _library(name: str) -> Any:

@@ -10,7 +10,7 @@ from jamaint.host.records import MADE, TOUCHED, Record, Records
 from jamaint.host.roots import NotEntered, Root, readable
 from jamaint.host.skipped import words
 from jamaint.host.taking import HALF_DIRECTORY, HALF_FILE, sync
-from jamaint.host.trash import ENDED, FORMED, GONE, MARKS, OPEN, TIMES, lock, open_private
+from jamaint.host.trash import ENDED, FORMED, GONE, MARKS, OPEN, TIMES, TURNS, lock, open_private
 
 _UNDOING = "undoing"
 """What ENDED is called from the moment an undo changes something: later times of directories are its own then."""
@@ -156,7 +156,7 @@ class Leftover:
 
     def _clear_step(self) -> bool:
         """Empties the step's trash; false, and it stays usable, when something in it could not be put back."""
-        for kind in (GONE, FORMED):
+        for kind in (GONE, FORMED, TURNS):
             try:
                 os.rmdir(kind, dir_fd=self.step)
             except FileNotFoundError:

@@ -11,7 +11,7 @@ _EMPTY_PATH = 0x1000
 _NOFOLLOW = 0x100
 _NO_AUTOMOUNT = 0x800
 _DONT_SYNC = 0x4000
-_TYPE, _INO, _MNT_ID = 0x1, 0x100, 0x1000
+_TYPE, _INO, _BORN, _MNT_ID = 0x1, 0x100, 0x800, 0x1000
 _IMMUTABLE, _APPEND = 0x10, 0x20
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -68,6 +68,15 @@ def locked_by_attribute(name: str, dir_fd: int) -> str | None:
     if attributes & _IMMUTABLE:
         return "immutable"
     return "append-only" if attributes & _APPEND else None
+
+
+def born(name: str, dir_fd: int) -> int | None:
+    """When a file was made, in nanoseconds since 1970; None where the file system does not tell. Raises OSError."""
+    mask, found = _status(dir_fd, os.fsencode(name), _NOFOLLOW | _NO_AUTOMOUNT, _BORN)
+    if not mask & _BORN:
+        return None
+    seconds, nanoseconds = struct.unpack_from("=qI", found, 80)
+    return int(seconds) * 10**9 + int(nanoseconds)
 
 
 def identity(path: str) -> tuple[int, int, int]:

@@ -4,6 +4,7 @@
         gone/<path>     what was taken, by rename: it is in its place or here
         made/<path>     a second name for each file that the step made and linked into its place
         marks/<path>    a link whose target says how a made file was (size, time of writing) and from what it was made
+        turns/<figures> each rename and new file of a rotation (turning.py)
         times/<figures> how each directory was before (records.py)
         ended           made when the step is through: what is later than it was done by others
 
@@ -37,7 +38,7 @@ from jamaint.host.taking import (
 )
 
 OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-GONE, FORMED, MARKS, TIMES, ENDED = "gone", "made", "marks", "times", "ended"
+GONE, FORMED, MARKS, TURNS, TIMES, ENDED = "gone", "made", "marks", "turns", "times", "ended"
 
 
 class Busy(Exception):  # noqa: N818 - it is a refusal
@@ -137,6 +138,11 @@ class Trash:
         aside, place = (self._step, HALF_DIRECTORY), (parent.fd, name)
         if not make_whole(aside, place, Likeness.of(like), lambda seen: self._records.note(MADE, rel, seen)):
             self._records.forget(rel)
+
+    def turns(self, place: Place) -> int:
+        """Opens the journal of renames within directories, for one in `place`; good until finish()."""
+        self._touch(place)
+        return self._base(TURNS)
 
     def finish(self) -> None:
         """See WayOut. From now on a directory with a later time was changed by somebody else."""

@@ -41,7 +41,7 @@ def test_as_it_stands_it_says_nothing(loading):
 
 def test_with_every_example_uncommented_it_has_no_mistake(loading):
     config = loading(UNCOMMENTED)
-    assert {"app-logs", "rehearsal", "reindex-search"} <= set(config.tasks)
+    assert {"app-logs", "rehearsal", "reindex-search", "rotate-logs"} <= set(config.tasks)
     assert sorted(config.windows) == ["new-year", "nightly"]
     assert config.state_dir == "/var/lib/jamaint"
     here = ("there is no user", "there is no group")

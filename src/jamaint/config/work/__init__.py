@@ -6,6 +6,7 @@ from jamaint.config.work.cache import CacheCleanup
 from jamaint.config.work.command import RunCommand
 from jamaint.config.work.logs import LogsCleanup
 from jamaint.config.work.noop import Nothing
+from jamaint.config.work.rotate import LogsRotate
 from jamaint.config.work.warmup import CacheWarmup
 from jamaint.config.work.work import Work
 
@@ -14,5 +15,6 @@ CONFIG_OF: Mapping[str, type[Work]] = {
     "cache.warmup": CacheWarmup,
     "command": RunCommand,
     "logs.cleanup": LogsCleanup,
+    "logs.rotate": LogsRotate,
     "noop": Nothing,
 }

@@ -21,7 +21,7 @@ class Command(NamedTuple):
     name: str | None = None
 
 
-def _command(value: Any, info: ValidationInfo) -> Command:
+def command_line(value: Any, info: ValidationInfo) -> Command:
     """A list of arguments, or the name of one in grants.commands. No shell reads it."""
     if isinstance(value, str):
         return _granted_command(text(value), setting_of(info).commands)
@@ -58,10 +58,10 @@ def _granted_command(name: str, commands: Mapping[str, tuple[str, ...]] | None) 
 class RunCommand(Work):
     """command: runs a program; `rollback_command` puts back what it did."""
 
-    command: Annotated[Command, PlainValidator(_command)] = Field(
+    command: Annotated[Command, PlainValidator(command_line)] = Field(
         description="the program and its arguments, such as [/usr/bin/app, reindex]"
     )
-    rollback_command: Annotated[Command, PlainValidator(_command)] | None = None
+    rollback_command: Annotated[Command, PlainValidator(command_line)] | None = None
     user: Account | None = None
     environment: Environment = Field(default_factory=dict)
     working_directory: Annotated[str, PlainValidator(paths.absolute)] | None = None

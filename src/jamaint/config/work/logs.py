@@ -1,7 +1,7 @@
 """logs.cleanup: what the config of its tasks may hold."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo
 
@@ -11,8 +11,11 @@ from jamaint.config.mistakes import Flaw
 from jamaint.config.units import DAY
 from jamaint.config.work.work import Named, Work, setting_of
 
+ALGORITHMS = ("gzip", "zstd", "xz")
 
-def _log_pattern(value: Any, info: ValidationInfo) -> str:
+
+def log_pattern(value: Any, info: ValidationInfo) -> str:
+    """A file or pattern of files that a task on logs may change."""
     return paths.log_pattern(value, setting_of(info).state_dir)
 
 
@@ -20,7 +23,7 @@ def _directory(value: Any, info: ValidationInfo) -> str:
     return paths.allowed_root(paths.plain_directory(value), setting_of(info).state_dir, "this moves files to ")
 
 
-def _switch(value: Any) -> Any:
+def switch(value: Any) -> Any:
     """`compress_logs: true` is the mapping with nothing said, and `false` is none."""
     if isinstance(value, bool):
         return {} if value else None
@@ -30,7 +33,7 @@ def _switch(value: Any) -> Any:
 class CompressLogs(Section):
     """Logs older than `older_than` are compressed."""
 
-    algorithm: Annotated[Literal["gzip", "zstd"], PlainValidator(one_of(("gzip", "zstd")))] = "gzip"
+    algorithm: Annotated[str, PlainValidator(one_of(ALGORITHMS))] = "gzip"
     older_than: Seconds = DAY
 
 
@@ -46,13 +49,13 @@ class ArchiveLogs(Section):
 class LogsCleanup(Work):
     """logs.cleanup: files are removed after `retention_days`, compressed and archived before that if asked."""
 
-    log_paths: Annotated[tuple[Annotated[str, PlainValidator(_log_pattern)], ...], AfterValidator(some)] = Field(
+    log_paths: Annotated[tuple[Annotated[str, PlainValidator(log_pattern)], ...], AfterValidator(some)] = Field(
         description='the files to look after, such as ["/var/log/app/*.log*"]'
     )
     retention_days: Annotated[int, PlainValidator(between(1, 36525))] = Field(
         description="how many days a log is kept, such as 30"
     )
-    compress_logs: Annotated[CompressLogs | None, BeforeValidator(_switch)] = None
+    compress_logs: Annotated[CompressLogs | None, BeforeValidator(switch)] = None
     archive_logs: ArchiveLogs | None = None
     exclude: tuple[Annotated[str, PlainValidator(paths.exclusion)], ...] = ()
     user: Account | None = None

@@ -1,0 +1,181 @@
+"""logs.rotate: what the config of its tasks may hold."""
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, field_validator
+
+from jamaint.config import paths
+from jamaint.config.fields import Account, Bytes, Flag, Seconds, Section, Zone, between, one_of, some
+from jamaint.config.mistakes import Flaw, closest
+from jamaint.config.units import duration_seconds, shown, text
+from jamaint.config.work.command import Command, command_line
+from jamaint.config.work.logs import ALGORITHMS, log_pattern, switch
+from jamaint.config.work.work import Named, Work
+from jamaint.core.rotation import DATE, NUMBER, PERIODS
+from jamaint.core.stamps import Dates
+
+SIGNALS = ("HUP", "USR1", "USR2")
+MODE = re.compile(r"0?[0-7]{3}")
+MOST = 10_000
+
+_BY_DAY, _BY_HOUR, _BY_SECOND = "-%Y%m%d", "-%Y%m%d%H", "-%Y%m%d-%H%M%S"
+_NEEDED = {"hourly": "%H", "monthly": "%m"}
+
+
+def _every(value: Any) -> str | float:
+    if isinstance(value, str) and value in PERIODS:
+        return value
+    try:
+        return duration_seconds(value)
+    except ValueError as error:
+        meant = closest(value, PERIODS) if isinstance(value, str) else None
+        if meant:
+            raise ValueError(
+                f"must be one of {', '.join(PERIODS)}, or a length of time: did you mean {meant}?"
+            ) from None
+        raise ValueError(f"must be one of {', '.join(PERIODS)}, or a length of time: {error}") from None
+
+
+def _mode(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not MODE.fullmatch(value):
+        raise ValueError(f'must be a mode in octal digits, such as "0640", not {shown(value)}')
+    return int(value, 8)
+
+
+class CompressRotated(Section):
+    """Rotated logs are compressed; with `delay` the newest one waits until the next rotation."""
+
+    algorithm: Annotated[str, PlainValidator(one_of(ALGORITHMS))] = "gzip"
+    delay: Flag = True
+
+
+class CreateLog(Section):
+    """What the new log is like, where that is not like the old one."""
+
+    mode: Annotated[int, PlainValidator(_mode)] | None = None
+    owner: Account | None = None
+    group: Account | None = None
+
+
+class SignalWriter(Section):
+    """Whom to tell that the log was rotated."""
+
+    pid_file: Annotated[str, PlainValidator(paths.plain_directory)] = Field(
+        description="the file with the process's number, such as /run/app.pid"
+    )
+    signal: Annotated[str, PlainValidator(lambda value: one_of(SIGNALS)(_bare(value)))] = "HUP"
+
+
+def _bare(value: Any) -> Any:
+    return value.removeprefix("SIG") if isinstance(value, str) else value
+
+
+class LogsRotate(Work):
+    """logs.rotate: logs get another name and new ones are made; of the rotated, `keep` are kept."""
+
+    log_paths: Annotated[tuple[Annotated[str, PlainValidator(log_pattern)], ...], AfterValidator(some)] = Field(
+        description='the logs to rotate, such as ["/var/log/app/*.log"]'
+    )
+    keep: Annotated[int, PlainValidator(between(1, MOST))] = Field(
+        description="how many rotated files of each log are kept, such as 14"
+    )
+    every: Annotated[str | float, PlainValidator(_every)] | None = None
+    max_size: Bytes | None = None
+    min_size: Bytes | None = None
+    max_age: Seconds | None = None
+    timezone: Zone = "UTC"
+    copy_truncate: Flag = False
+    names: Annotated[str, PlainValidator(one_of((DATE, NUMBER)))] = DATE
+    date_format: Annotated[str, PlainValidator(text)] | None = None
+    compress: Annotated[CompressRotated | None, BeforeValidator(switch)] = None
+    create: Annotated[CreateLog | None, BeforeValidator(switch)] = CreateLog()
+    prerotate: Annotated[Command, PlainValidator(command_line)] | None = None
+    postrotate: Annotated[Command, PlainValidator(command_line)] | None = None
+    signal: SignalWriter | None = None
+    exclude: tuple[Annotated[str, PlainValidator(paths.exclusion)], ...] = ()
+    user: Account | None = None
+
+    @field_validator("min_size")
+    @classmethod
+    def _below_the_limit(cls, value: int | None, info: ValidationInfo) -> int | None:
+        limit = info.data.get("max_size")
+        if value is not None and limit is not None and value > limit:
+            raise ValueError(
+                f"is {value} bytes, and from max_size ({limit}) on a log is rotated anyway: make it smaller"
+            )
+        return value
+
+    @field_validator("names")
+    @classmethod
+    def _tells_when(cls, value: str, info: ValidationInfo) -> str:
+        if value == NUMBER and info.data.get("every") is not None and info.data.get("copy_truncate"):
+            raise ValueError("do not tell when a log was copied and truncated: write names: date")
+        return value
+
+    @field_validator("date_format")
+    @classmethod
+    def _tells_the_period(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None:
+            return None
+        if info.data.get("names") == NUMBER:
+            raise ValueError("is for names: date, and the names are numbers: leave it out")
+        every = info.data.get("every")
+        Dates(value, ZoneInfo("UTC"))
+        needed = "%S" if isinstance(every, float) else _NEEDED.get(every or "daily", "%d")
+        if needed not in value:
+            raise ValueError(f"must hold {needed}, so that a name tells when a log was last rotated")
+        return value
+
+    def normalised(self) -> dict[str, Any]:
+        every, create, signal = self.every, self.create, self.signal
+        form = _BY_SECOND if isinstance(every, float) else _BY_HOUR if every == "hourly" else _BY_DAY
+        return {
+            "log_paths": list(self.log_paths),
+            "exclude": list(self.exclude),
+            "keep": self.keep,
+            "every": every if isinstance(every, str) else None,
+            "every_seconds": every if isinstance(every, float) else None,
+            "max_size": self.max_size,
+            "min_size": self.min_size,
+            "max_age_seconds": self.max_age,
+            "timezone": self.timezone,
+            "names": self.names,
+            "date_format": self.date_format or form,
+            "compress": self.compress and {"algorithm": self.compress.algorithm, "delay": self.compress.delay},
+            "copy_truncate": self.copy_truncate,
+            "create": create and {"mode": create.mode, "owner": create.owner, "group": create.group},
+            "prerotate": list(self.prerotate.arguments) if self.prerotate else None,
+            "postrotate": list(self.postrotate.arguments) if self.postrotate else None,
+            "signal": signal and {"pid_file": signal.pid_file, "signal": signal.signal},
+            "user": self.user,
+        }
+
+    def named(self) -> Iterator[Named]:
+        for index, pattern in enumerate(self.log_paths):
+            yield Named("path", ("log_paths", index), pattern)
+        for key, called in (("prerotate", self.prerotate), ("postrotate", self.postrotate)):
+            if called:
+                yield Named("command", (key,), called.name or "")
+        if self.signal:
+            yield Named("path", ("signal", "pid_file"), self.signal.pid_file)
+        owner = self.create and self.create.owner
+        if owner:
+            yield Named("user", ("create", "owner"), owner)
+        if self.user:
+            yield Named("user", ("user",), self.user)
+
+    def doubts(self) -> Iterator[Flaw]:
+        if not (self.copy_truncate or self.postrotate or self.signal):
+            problem = (
+                "nothing tells the writers that a log was rotated: they go on in the rotated one until they reopen it"
+            )
+            yield Flaw(("log_paths",), f"{problem}; set signal or postrotate, unless they open it anew for each line")
+        if self.copy_truncate and (self.postrotate or self.signal):
+            yield Flaw(
+                ("copy_truncate",), "loses what is written meanwhile, and is not needed with signal or postrotate"
+            )

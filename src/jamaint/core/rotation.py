@@ -1,0 +1,208 @@
+"""Rotation: from a log, the rotated ones beside it and the rules to what is renamed, compressed and removed.
+
+Nothing is remembered between two executions: when a log was last rotated is read from the disk, which is believed. It
+is the newest date among the names beside it, or the moment the log's own file was made, whichever is later: a rotation
+makes a new file, and so does an application that starts a log of its own. A disk that was put back to last week tells
+of last week.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from jamaint.core.logs import span
+from jamaint.core.stamps import Dates, Stamp, read_number
+
+ROTATION, COMPRESSION, EXPIRY = "rotation", "compression", "expiry"
+PERIODS = ("hourly", "daily", "weekly", "monthly")
+DATE, NUMBER = "date", "number"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SLACK = timedelta(hours=25)
+"""How far in the future the last rotation may lie: a clock that was right again after that is believed, it is not."""
+_EARLY = 0.1
+"""Of an interval: what comes every six hours is not put off to twelve because it came a second early."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogSeen:
+    """A log as it was looked at. `born_ns` is None where the file system does not tell when a file was made."""
+
+    name: str
+    size: int
+    links: int = 1
+    born_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """A rotated log as it was looked at, with what its name says."""
+
+    name: str
+    stamp: Stamp
+    size: int
+    mtime_ns: int
+    links: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What becomes of one log and those rotated before. Names in `compress` and `expire` are those after the `moves`.
+
+    `moves` are renames in their order; the last of them is the log's own, for which `other_names` has more names.
+    """
+
+    log: str
+    due: bool
+    why: str
+    moves: tuple[tuple[str, str], ...] = ()
+    compress: tuple[str, ...] = ()
+    compress_fresh: bool = False
+    expire: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RotationRules:
+    """When and how logs are rotated: sizes in bytes, ages in seconds, None where that is not asked for."""
+
+    now: datetime
+    keep: int
+    zone: ZoneInfo
+    every: str | None = None
+    every_seconds: float | None = None
+    min_size: int | None = None
+    max_size: int | None = None
+    max_age_seconds: float | None = None
+    dates: Dates | None = None
+    """None: numbers."""
+    compress: bool = False
+    delay: bool = False
+    copy_truncate: bool = False
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any], now: datetime) -> "RotationRules":
+        """The rules of a normalised logs.rotate config."""
+        zone, compress = ZoneInfo(config["timezone"]), config["compress"] or {}
+        return cls(
+            now,
+            config["keep"],
+            zone,
+            config["every"],
+            config["every_seconds"],
+            config["min_size"],
+            config["max_size"],
+            config["max_age_seconds"],
+            Dates(config["date_format"], zone) if config["names"] == DATE else None,
+            bool(compress),
+            compress.get("delay", False),
+            config["copy_truncate"],
+        )
+
+    def read(self, name: str) -> Stamp | None:
+        """What a name says of a rotated log; None for any other name."""
+        return self.dates.read(name) if self.dates is not None else read_number(name)
+
+    def names(self, base: str) -> Iterator[str]:
+        """Names for a log that is rotated now, the best first."""
+        if self.dates is not None:
+            yield from self.dates.names(base, self.now)
+        else:
+            yield f"{base}.1"
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The steps, in their order: what is older goes only when the newer is in its place."""
+        return (ROTATION, COMPRESSION, EXPIRY) if self.compress else (ROTATION, EXPIRY)
+
+
+def decide(log: LogSeen, rotated: Iterable[Rotated], taken: Callable[[str], bool], rules: RotationRules) -> Turn:
+    """What becomes of a log and of those rotated before; `taken` says whether a name stands in its directory."""
+    others = sorted(rotated, key=lambda one: one.stamp.order, reverse=True)  # the newest first
+    due, why = _due(log, others, rules)
+    moves = _moves(log, others, taken, rules) if due else ()
+    after = dict(moves)
+    order = [(after.get(one.name, one.name), one) for one in others]
+    kept = rules.keep - due
+    expire = [name for at, (name, one) in enumerate(order) if at >= kept or _too_old(one, rules)]
+    compress: list[str] = []
+    if rules.compress:
+        waits = 1 if rules.delay and not due else 0
+        compress = [
+            name
+            for name, one in order[waits:]
+            if not one.stamp.packed and one.size > 0 and one.links == 1 and name not in expire
+        ]
+    return Turn(log.name, due, why, moves, tuple(compress), due and rules.compress and not rules.delay, tuple(expire))
+
+
+def last_rotation(log: LogSeen, rotated: Sequence[Rotated], rules: RotationRules) -> datetime | None:
+    """When a log was last rotated as far as the disk tells; moments that lie in the future are not believed."""
+    found = [one.stamp.moment for one in rotated if one.stamp.moment is not None]
+    if log.born_ns is not None and not (rules.copy_truncate and found):
+        found.append(_EPOCH + timedelta(microseconds=log.born_ns // 1000))
+    return max((moment for moment in found if moment <= rules.now + _SLACK), default=None)
+
+
+def _due(log: LogSeen, rotated: Sequence[Rotated], rules: RotationRules) -> tuple[bool, str]:
+    if log.size == 0:
+        return False, "it is empty"
+    if log.links != 1:
+        return False, f"it has {log.links} names (hard links)"
+    if rules.max_size is not None and log.size >= rules.max_size:
+        return True, f"it has {log.size} bytes, and {rules.max_size} are the limit"
+    if rules.min_size is not None and log.size < rules.min_size:
+        return False, f"it has {log.size} bytes, and is rotated from {rules.min_size} on"
+    return _due_by_time(log, last_rotation(log, rotated, rules), rules)
+
+
+def _due_by_time(log: LogSeen, last: datetime | None, rules: RotationRules) -> tuple[bool, str]:
+    if rules.every is None and rules.every_seconds is None:
+        if rules.max_size is not None:
+            return False, f"it has {log.size} bytes, and is rotated from {rules.max_size} on"
+        return True, "it is rotated at each execution"
+    if last is None:
+        return True, "nothing tells of an earlier rotation"
+    if rules.every_seconds is not None:
+        due = (rules.now - last).total_seconds() >= rules.every_seconds * (1 - _EARLY)
+        often = f"every {span(rules.every_seconds)}"
+    else:
+        assert rules.every is not None
+        due = _period(last, rules.every, rules.zone) < _period(rules.now, rules.every, rules.zone)
+        often = rules.every
+    told = last.astimezone(rules.zone).strftime("%Y-%m-%d %H:%M")
+    return due, f"it was last rotated or made at {told}, and is rotated {often}"
+
+
+def _period(moment: datetime, every: str, zone: ZoneInfo) -> tuple[int, ...]:
+    local = moment.astimezone(zone)
+    if every == "weekly":
+        return tuple(local.isocalendar()[:2])
+    parts = (local.year, local.month, local.day, local.hour)
+    return parts[: {"hourly": 4, "daily": 3, "monthly": 2}[every]]
+
+
+def _moves(
+    log: LogSeen, rotated: Sequence[Rotated], taken: Callable[[str], bool], rules: RotationRules
+) -> tuple[tuple[str, str], ...]:
+    if rules.dates is not None:
+        stands = {one.name.removesuffix(one.stamp.packed) for one in rotated}
+        name = next(name for name in rules.names(log.name) if name not in stands and not taken(name))
+        return ((log.name, name),)
+    shifts: list[tuple[str, str]] = []
+    number = 0
+    for one in rotated:  # from 1 up, as far as there is no gap
+        mine = -one.stamp.order[0]
+        if mine > number + 1:
+            break
+        number = mine
+        shifts.append((one.name, f"{log.name}.{number + 1}{one.stamp.packed}"))
+    return (*reversed(shifts), (log.name, f"{log.name}.1"))
+
+
+def _too_old(one: Rotated, rules: RotationRules) -> bool:
+    if rules.max_age_seconds is None:
+        return False
+    oldest = rules.now - timedelta(seconds=rules.max_age_seconds)
+    return one.mtime_ns < (oldest - _EPOCH) // timedelta(microseconds=1) * 1000

@@ -1,0 +1,215 @@
+"""Turning: gives a log another name in its directory and makes a new one, each act written down before it is done.
+
+The journal is `turns/` in the trash of the step: one symbolic link an act, whose name has the figures and whose target
+the names, so that it is there whole or not at all. turning_back.py reads it.
+
+    <number>.moved.<inode>                  rel//from//to       a file gets another name
+    <number>.made.<inode>.<mtime>           rel//name           an empty file is linked into its place
+    <number>.cut.<inode>.<inode of copy>    rel//name//copy     a log is copied and then truncated
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from jamaint.host import syscalls
+from jamaint.host.copies import NotTheSame, copy_attributes, copy_bytes, open_source, read_back, write_all
+from jamaint.host.globs import OURS
+from jamaint.host.roots import Place, Root
+from jamaint.host.taking import HALF_FILE, Half
+from jamaint.host.trash import Trash
+
+MOVED, MADE, CUT = "moved", "made", "cut"
+_CHUNK = 1 << 20
+
+
+class NotTurned(Exception):  # noqa: N818 - it is a finding
+    """A log that was left as it is, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class New:
+    """What a new log is like; None: like the one before it."""
+
+    mode: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One line of the journal."""
+
+    number: int
+    kind: str
+    figures: tuple[int, ...]
+    names: tuple[str, ...]
+    """The directory, then the names in it."""
+
+    @property
+    def link(self) -> str:
+        return ".".join((f"{self.number:06}", self.kind, *map(str, self.figures)))
+
+    @property
+    def truncated(self) -> str:
+        """The link that is there once the log has been truncated; a kill may come right before it."""
+        return f"{self.number:06}.truncated"
+
+    @property
+    def refilled(self) -> str:
+        """The link that is there once an undo has begun to write a copy back."""
+        return f"{self.number:06}.refilled"
+
+
+class Turning:
+    """Rotates logs below one root; without a trash it leaves no way back. The trash's finish() makes it durable."""
+
+    def __init__(self, root: Root, trash: Trash | None) -> None:
+        self._root, self._trash = root, trash
+        self._next = -1
+
+    def move(self, place: Place, name: str, to: Iterator[str], seen: os.stat_result) -> str:
+        """Renames a file that still is the one that was looked at, to the first name that is free, and returns that.
+
+        It may have grown since. Raises NotTurned, OSError.
+        """
+        for new in to:
+            act = self._note(place, MOVED, (seen.st_ino,), name, new)
+            try:
+                _check(os.lstat(name, dir_fd=place.fd), seen, seen.st_nlink)
+                syscalls.rename_noreplace(name, new, src_dir_fd=place.fd, dst_dir_fd=place.fd)
+            except FileExistsError:
+                self._forget(place, act)
+                continue
+            except BaseException:
+                self._forget(place, act)
+                raise
+            if os.lstat(new, dir_fd=place.fd).st_ino != seen.st_ino:  # swapped between the look and the rename
+                syscalls.rename_noreplace(new, name, src_dir_fd=place.fd, dst_dir_fd=place.fd)
+                self._forget(place, act)
+                raise NotTurned("it was replaced while it was rotated, and was put back")
+            return new
+        raise NotTurned("the name that it would get is taken")
+
+    def make(self, place: Place, name: str, like: str, new: New) -> bool:
+        """Makes a new, empty log, whole at once: owner and mode are right when it appears. False if one is there.
+
+        `like` is the rotated one beside it. Raises OSError, NotTheSame.
+        """
+        half = self._half(place)
+        try:
+            old = open_source(like, place.fd)
+            try:
+                seen = os.fstat(old)
+                copy_attributes(old, half.fd, seen)
+            finally:
+                os.close(old)
+            _dress(half.fd, seen, new)
+            os.utime(half.fd)
+            made = os.fstat(half.fd)
+            act = self._note(place, MADE, (made.st_ino, made.st_mtime_ns), name)
+            try:
+                half.link(place.fd, name)
+            except FileExistsError:
+                self._forget(place, act)
+                return False
+            return True
+        finally:
+            half.close()
+
+    def cut(self, place: Place, name: str, to: Iterator[str], seen: os.stat_result) -> tuple[str, int]:
+        """Copies a log to the first name that is free and truncates it; returns the name and the bytes copied.
+
+        What is written between the last look and the truncation is lost. Raises NotTurned, NotTheSame, OSError.
+        """
+        log = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=place.fd)
+        half = self._half(place)
+        try:
+            before = os.fstat(log)
+            _check(before, seen, 1)
+            if copy_bytes(log, half.fd, before.st_size, _unheard) != read_back(half.fd, before.st_size, _unheard):
+                raise NotTheSame("its copy, read back, is not the same")
+            copy_attributes(log, half.fd, before)
+            os.fsync(half.fd)
+            inode = os.fstat(half.fd).st_ino
+            for new in to:
+                act = self._note(place, CUT, (seen.st_ino, inode), name, new)
+                try:
+                    half.link(place.fd, new)
+                except FileExistsError:
+                    self._forget(place, act)
+                    continue
+                size = _catch_up(log, half.fd, before.st_size)
+                if act is not None and self._trash is not None:
+                    os.symlink("truncated", act.truncated, dir_fd=self._trash.turns(place))
+                return new, size
+            raise NotTurned("the name that its copy would get is taken")
+        finally:
+            half.close()
+            os.close(log)
+
+    def _half(self, place: Place) -> Half:
+        return self._trash.half(place) if self._trash is not None else Half(place.fd, OURS + HALF_FILE)
+
+    def _note(self, place: Place, kind: str, figures: tuple[int, ...], *names: str) -> Act | None:
+        if self._trash is None:
+            return None
+        turns = self._trash.turns(place)
+        if self._next < 0:
+            self._next = 1 + max((act.number for act in read_acts(turns)), default=0)
+        act = Act(self._next, kind, figures, (place.rel, *names))
+        os.symlink("//".join(act.names), act.link, dir_fd=turns)
+        self._next += 1
+        return act
+
+    def _forget(self, place: Place, act: Act | None) -> None:
+        if act is not None and self._trash is not None:
+            os.unlink(act.link, dir_fd=self._trash.turns(place))
+
+
+def read_acts(turns: int) -> list[Act]:
+    """The journal of a step, open as a directory, in the order of the acts."""
+    found = []
+    for link in os.listdir(turns):
+        number, kind, *figures = link.split(".")
+        if kind in (MOVED, MADE, CUT):  # the others are marks of those
+            names = os.readlink(link, dir_fd=turns).split("//")
+            found.append(Act(int(number), kind, tuple(map(int, figures)), tuple(names)))
+    return sorted(found, key=lambda act: act.number)
+
+
+def _check(now: os.stat_result, seen: os.stat_result, links: int) -> None:
+    """Whether a name still means what was judged: a log may have grown since, and nothing else."""
+    if not os.path.samestat(now, seen) or not stat.S_ISREG(now.st_mode):
+        raise NotTurned("another file has its name by now")
+    if now.st_nlink > links:
+        raise NotTurned(f"it has {now.st_nlink} names (hard links)")
+
+
+def _dress(fd: int, old: os.stat_result, new: New) -> None:
+    uid, gid = old.st_uid if new.uid is None else new.uid, old.st_gid if new.gid is None else new.gid
+    if (uid, gid) != (old.st_uid, old.st_gid):
+        os.fchown(fd, uid, gid)
+    if new.mode is not None or (uid, gid) != (old.st_uid, old.st_gid):
+        os.fchmod(fd, stat.S_IMODE(old.st_mode) if new.mode is None else new.mode)
+
+
+def _catch_up(log: int, copy: int, size: int) -> int:
+    """Copies what was written meanwhile, and truncates when there is no more, at once. Returns the bytes copied."""
+    os.lseek(log, size, os.SEEK_SET)
+    os.lseek(copy, size, os.SEEK_SET)
+    for last in (False, False, True):  # each time there is less to read, for the sync before it took less long
+        while chunk := os.read(log, _CHUNK):
+            write_all(copy, chunk)
+            size += len(chunk)
+        if last:
+            break
+        os.fsync(copy)
+    os.ftruncate(log, 0)
+    os.fsync(copy)
+    return size
+
+
+def _unheard(_count: int) -> None:
+    pass

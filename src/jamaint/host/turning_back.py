@@ -1,0 +1,239 @@
+"""Turning back: reads from the trash what a rotation did, and gives the logs their names back.
+
+What has been written to a new log since is never lost: it is kept beside, under the log's name with `.written-since`,
+and told. Right also when the rotation or an earlier undo was killed at any call, and when it is called again.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from jamaint.host import syscalls
+from jamaint.host.copies import open_source, write_all
+from jamaint.host.leftover import Leftover
+from jamaint.host.roots import NotEntered, Place, RootRefused, open_root
+from jamaint.host.skipped import Few, words
+from jamaint.host.trash import FORMED, GONE, TURNS
+from jamaint.host.turning import CUT, MADE, MOVED, Act, read_acts
+
+SINCE = ".written-since"
+_CHUNK = 1 << 20
+
+
+@dataclass(slots=True)
+class TurnedBack:
+    """What an undo did or would do."""
+
+    restored: int = 0
+    removed: int = 0
+    kept: Few = field(default_factory=Few)
+    problems: Few = field(default_factory=Few)
+
+    def details(self) -> dict[str, Any]:
+        """{restored, removed, kept, problems}."""
+        return {
+            "restored": self.restored,
+            "removed": self.removed,
+            "kept": self.kept.items,
+            "problems": self.problems.items,
+        }
+
+
+def turn_back(way_back: Mapping[str, Any], dry_run: bool, checkpoint: Callable[[], None]) -> dict[str, Any]:
+    """Takes back a rotation: {restored, removed, kept, problems}. `way_back` is Step.undo: {trash, step, roots}.
+
+    A dry run changes nothing and gives the same figures. Raises trash.Busy when the step's trash is in use.
+    """
+    outcome = TurnedBack()
+    with ExitStack() as stack:
+        for entry in way_back["roots"]:
+            try:
+                root = stack.enter_context(open_root(entry["path"]))
+                times = (int(entry["times"][0]), int(entry["times"][1]))
+                left = Leftover(root, times, way_back["trash"], way_back["step"], dry_run)
+            except RootRefused as refusal:
+                outcome.problems.add(entry["path"], refusal.why)
+                continue
+            stack.callback(left.close)
+            _Back(left, dry_run, outcome).run(checkpoint)
+            if not dry_run:
+                left.end(outcome.problems.add)
+    return outcome.details()
+
+
+class _Back:
+    """The undo of a rotation below one root. What a dry run would have moved is kept in mind, by name."""
+
+    def __init__(self, left: Leftover, dry_run: bool, outcome: TurnedBack) -> None:
+        self._left, self._dry_run, self._outcome = left, dry_run, outcome
+        self._free: set[tuple[str, str]] = set()
+        self._turns = -1
+
+    def run(self, checkpoint: Callable[[], None]) -> None:
+        """Takes back each act, the last first; one that could not be stays in the journal."""
+        turns = self._left.part(TURNS)
+        if turns is None:
+            return
+        self._turns = turns
+        try:
+            for act in reversed(read_acts(turns)):
+                checkpoint()
+                if self._take_back(act) and not self._dry_run:
+                    for link in (act.link, act.truncated, act.refilled):
+                        with suppress(FileNotFoundError):
+                            os.unlink(link, dir_fd=turns)
+        finally:
+            os.close(turns)
+
+    def _take_back(self, act: Act) -> bool:
+        rel, *names = act.names
+        path = self._left.root.name(rel, names[0])
+        ways: dict[str, Callable[..., bool]] = {MOVED: self._move_back, MADE: self._remove, CUT: self._refill}
+        try:
+            with self._left.root.descend(rel) as place:
+                return ways[act.kind](act, place, *names)
+        except NotEntered as refusal:
+            self._outcome.kept.add(path, f"its directory cannot be used: {refusal.why}")
+        except OSError as error:
+            self._outcome.problems.add(path, words(error))
+        return False
+
+    def _remove(self, act: Act, place: Place, name: str) -> bool:
+        """Removes a log that the rotation made, as long as it is as it was made; else it is in the way and moves."""
+        seen = _look(place, name)
+        if seen is None or seen.st_ino != act.figures[0] or seen.st_size or seen.st_mtime_ns != act.figures[1]:
+            return True
+        if not self._dry_run:
+            os.unlink(name, dir_fd=place.fd)
+        self._free.add((place.rel, name))
+        self._outcome.removed += 1
+        return True
+
+    def _move_back(self, act: Act, place: Place, name: str, new: str) -> bool:
+        path = self._left.root.name(place.rel, name)
+        rotated, here = self._rotated(place, new), self._look(place, name)
+        if rotated is None or rotated.st_ino != act.figures[0]:
+            if here is not None and here.st_ino == act.figures[0]:  # killed before the rename, or after the one back
+                return True
+            self._outcome.kept.add(path, f"{new} is not the file it was rotated to any more; nothing is put back")
+            return False
+        if here is not None and not stat.S_ISREG(here.st_mode):
+            self._outcome.kept.add(path, f"something else is in its place; the log stays as {new}")
+            return False
+        if here is not None:
+            self._set_aside(place, name)
+        if not self._dry_run:
+            syscalls.rename_noreplace(new, name, src_dir_fd=place.fd, dst_dir_fd=place.fd)
+        self._free.add((place.rel, new))
+        self._outcome.restored += 1
+        return True
+
+    def _set_aside(self, place: Place, name: str) -> None:
+        number, beside = 0, name + SINCE
+        while _look(place, beside) is not None:
+            number += 1
+            beside = f"{name}{SINCE}.{number}"
+        if not self._dry_run:
+            syscalls.rename_noreplace(name, beside, src_dir_fd=place.fd, dst_dir_fd=place.fd)
+        path = self._left.root.name(place.rel, name)
+        self._outcome.kept.add(path, f"it has been written since the rotation: that is kept beside, as {beside}")
+
+    def _refill(self, act: Act, place: Place, name: str, copy: str) -> bool:
+        """Writes the copy back into a log that was truncated, if nothing has been written to it since."""
+        path = self._left.root.name(place.rel, name)
+        seen, copied = _look(place, name), self._rotated(place, copy)
+        if copied is None or copied.st_ino != act.figures[1]:
+            if seen is not None and seen.st_ino == act.figures[0] and seen.st_size:
+                return True
+            self._outcome.kept.add(path, f"{copy} is not the copy that was made of it any more; nothing is put back")
+            return False
+        if seen is None or seen.st_ino != act.figures[0]:
+            self._outcome.kept.add(path, f"another file is in its place; what was in it stays as {copy}")
+            return False
+        if seen.st_size == 0 and not self._dry_run:
+            self._note_refill(act)
+        # Lines that are always the same could begin both: so what has been written down goes before what they hold.
+        untouched = not self._is_marked(act.truncated) and seen.st_size >= copied.st_size
+        ours = untouched or self._is_marked(act.refilled)
+        if seen.st_size and not (ours and self._is_beginning(place, name, copy)):
+            self._outcome.kept.add(path, f"it has been written to since the rotation; what was in it stays as {copy}")
+            return False
+        if not self._dry_run:
+            if seen.st_size < copied.st_size:
+                self._append(place, name, copy, seen.st_size)
+            os.unlink(copy, dir_fd=place.fd)
+        self._outcome.restored += 1
+        return True
+
+    def _note_refill(self, act: Act) -> None:
+        """From now on what is in the log may be the half of an undo that was killed."""
+        with suppress(FileExistsError):
+            os.symlink("refilled", act.refilled, dir_fd=self._turns)
+
+    def _is_marked(self, link: str) -> bool:
+        try:
+            os.lstat(link, dir_fd=self._turns)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _is_beginning(self, place: Place, name: str, copy: str) -> bool:
+        """Whether the shorter of the two is how the longer one begins: so it was not truncated, or is refilled."""
+        first = open_source(name, place.fd)
+        try:
+            second = open_source(copy, place.fd)
+            try:
+                left = min(os.fstat(first).st_size, os.fstat(second).st_size)
+                while left > 0:
+                    count = min(_CHUNK, left)
+                    if os.read(first, count) != os.read(second, count):
+                        return False
+                    left -= count
+                return True
+            finally:
+                os.close(second)
+        finally:
+            os.close(first)
+
+    def _append(self, place: Place, name: str, copy: str, at: int) -> None:
+        source = open_source(copy, place.fd)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        log = os.open(name, flags, dir_fd=place.fd)
+        try:
+            os.lseek(source, at, os.SEEK_SET)
+            while chunk := os.read(source, _CHUNK):
+                write_all(log, chunk)
+            seen = os.fstat(source)
+            os.utime(log, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+            os.fsync(log)
+        finally:
+            os.close(log)
+            os.close(source)
+
+    def _rotated(self, place: Place, name: str) -> os.stat_result | None:
+        """A rotated log; in a dry run also one that the undo of a later step would put back before this."""
+        return self._of_later(GONE, place, name) or self._look(place, name)
+
+    def _look(self, place: Place, name: str) -> os.stat_result | None:
+        """What stands there; in a dry run without what would be gone by now."""
+        seen = None if (place.rel, name) in self._free else _look(place, name)
+        made = self._of_later(FORMED, place, name) if seen is not None else None
+        return None if seen is not None and made is not None and os.path.samestat(seen, made) else seen
+
+    def _of_later(self, kind: str, place: Place, name: str) -> os.stat_result | None:
+        """In a dry run: what a later step of this execution has taken from there, or made there."""
+        if self._dry_run and self._left.step >= 0:
+            for step in os.listdir(f"/proc/self/fd/{self._left.step}/.."):
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    return os.lstat(f"../{step}/{kind}/{place.rel}/{name}", dir_fd=self._left.step)
+        return None
+
+
+def _look(place: Place, name: str) -> os.stat_result | None:
+    try:
+        return os.lstat(name, dir_fd=place.fd)
+    except FileNotFoundError:
+        return None
