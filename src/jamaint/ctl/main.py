@@ -151,6 +151,14 @@ VERBS = (
     Verb("drain", (), (), "administration:drain", "start nothing new; what runs goes on to its end"),
     Verb("reload", (), (), "administration:reload", "read the configuration again", configures=True),
     Verb("version", (), (), "administration:version", "the client's and the daemon's version"),
+    Verb(
+        "completion",
+        ("SHELL", "[WORDS]"),
+        (),
+        "completion:completion",
+        "a script that lets the shell complete commands, flags and names",
+        says="SHELL is bash, zsh or fish: `. <(jamaintctl completion bash)`. The scripts themselves ask for `words`.",
+    ),
 )  # fmt: skip
 
 
