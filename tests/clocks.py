@@ -6,7 +6,7 @@ from typing import Self
 
 import trio
 
-from jamaint.host.clock import Woken
+from jamaint.host.clock import Reading, Woken
 
 
 class Hand:
@@ -14,6 +14,7 @@ class Hand:
 
     def __init__(self, start: datetime) -> None:
         self.moment = start
+        self.elapsed = 0.0
         self.clocks: list[FakeClock] = []
 
     def clock(self) -> "FakeClock":
@@ -28,6 +29,7 @@ class Hand:
     def move_to(self, moment: datetime) -> None:
         """Lets time pass until that moment."""
         assert moment >= self.moment, "time passes forwards; set() is for setting the clock"
+        self.elapsed += (moment - self.moment).total_seconds()
         self.moment = moment
         for clock in self.clocks:
             clock.look()
@@ -60,6 +62,9 @@ class FakeClock:
 
     def now(self) -> datetime:
         return self._hand.moment
+
+    def read(self) -> Reading:
+        return Reading(self._hand.moment, self._hand.elapsed, self._hand.elapsed)
 
     async def wait(self, until: datetime | None) -> Woken:
         await trio.lowlevel.checkpoint()

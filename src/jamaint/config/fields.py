@@ -30,7 +30,13 @@ class Section(BaseModel):
     def _without_nothing(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        return {key: item for key, item in value.items() if item is not None or key not in cls.model_fields}
+        names = cls.keywords()
+        return {key: item for key, item in value.items() if item is not None or key not in names}
+
+    @classmethod
+    def keywords(cls) -> list[str]:
+        """Its keys as they stand in the file."""
+        return [described.alias or name for name, described in cls.model_fields.items()]
 
 
 def one_of(choices: Collection[str]) -> Callable[[Any], str]:

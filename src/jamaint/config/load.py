@@ -11,7 +11,7 @@ from jamaint.config.doubts import doubts
 from jamaint.config.fields import object_name
 from jamaint.config.merging import Given, Merged, merge
 from jamaint.config.mistakes import ConfigInvalid, Flaw, Mistake
-from jamaint.config.names import wrong_names, wrong_rings
+from jamaint.config.names import wrong_circles, wrong_names, wrong_rings
 from jamaint.config.reading import Read, read_task, read_window
 from jamaint.config.settings import read_settings
 from jamaint.config.units import shown
@@ -31,8 +31,7 @@ def load(path: str | None, *, environ: Mapping[str, str], euid: int, loaded_at: 
     documents = list(files.documents(found, euid))
     merged = merge(documents)
     settings = read_settings(merged, environ, euid, found.main if found else "the configuration")
-    grants = None if "grants" in merged.unsure else settings.grants
-    setting = Setting(settings.state_dir, *((None, None) if grants is None else (grants.commands, grants.databases)))
+    setting = Setting(settings.state_dir, None if "grants" in merged.unsure else settings.grants.commands)
     windows = _read_all(merged, "windows", lambda given: read_window(given, "file"))
     tasks = _read_all(merged, "tasks", lambda given: read_task(given, "file", setting))
     _check_names(merged)
@@ -90,6 +89,7 @@ def _check_names(merged: Merged) -> None:
         flaws = wrong_names(name, task, sure_tasks, sure_windows)
         merged.mistakes += [merged.objects["tasks"][name].mistake(flaw) for flaw in flaws]
     merged.mistakes += [merged.objects["tasks"][name].mistake(flaw) for name, flaw in wrong_rings(tasks, tasks)]
+    merged.mistakes += [merged.objects["tasks"][name].mistake(flaw) for name, flaw in wrong_circles(tasks, tasks)]
 
 
 def _in_order(mistakes: Iterable[Mistake], documents: Iterable[Document]) -> list[Mistake]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from jamaint.config.mistakes import Flaw, did_you_mean
-from jamaint.config.objects import tasks_waited_for, window_asked_for
+from jamaint.config.objects import task_followed, tasks_waited_for, window_asked_for
 from jamaint.config.units import shown
 from jamaint.core.tasks import Task
 from jamaint.core.windows import Window
@@ -20,6 +20,12 @@ def wrong_names(
     window = window_asked_for(given)
     if window is not None and windows is not None and window not in windows:
         yield Flaw(("schedule", "window"), f"there is no window {shown(window)}: {did_you_mean(window, windows)}")
+    followed = task_followed(given)
+    if followed is not None and followed == name:
+        yield Flaw(("schedule", "after"), f"{shown(name)} cannot come after itself: name another task")
+    elif followed is not None and tasks is not None and followed not in tasks:
+        known = did_you_mean(followed, tasks.keys() - {name})
+        yield Flaw(("schedule", "after"), f"there is no task {shown(followed)}: {known}")
     for index, task in tasks_waited_for(given):
         path = ("dependencies", index, "task")
         if task == name:
@@ -43,6 +49,23 @@ def wrong_rings(tasks: Mapping[str, Given], starts: Iterable[str]) -> Iterator[t
             way = " -> ".join(shown(name) for name in ring)
             problem = f"these tasks wait for one another, so none would start: {way}"
             yield ring[0], Flaw(("dependencies", index, "task"), problem)
+
+
+def wrong_circles(tasks: Mapping[str, Given], starts: Iterable[str]) -> Iterator[tuple[str, Flaw]]:
+    """Each circle of tasks that come `after` one another, met from `starts`, once: they would run for ever."""
+    done: set[str] = set()
+    for start in starts:
+        way: list[str] = []
+        here: str | None = start
+        while here is not None and here in tasks and here not in done and here not in way:
+            way.append(here)
+            here = task_followed(tasks[here])
+        if (
+            here is not None and here in way and len(way) > way.index(here) + 1
+        ):  # what comes after itself is told of already
+            names = " -> ".join(shown(name) for name in [*way[way.index(here) :], here])
+            yield here, Flaw(("schedule", "after"), f"each comes after the other, so they would run for ever: {names}")
+        done.update(way)
 
 
 def _rings(start: str, tasks: Mapping[str, Given], done: set[str]) -> Iterator[list[str]]:

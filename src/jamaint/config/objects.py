@@ -205,6 +205,14 @@ def window_asked_for(given: Mapping[str, Any]) -> str | None:
     return window if isinstance(window, str) else None
 
 
+def task_followed(given: Mapping[str, Any]) -> str | None:
+    """The task whose end makes this one due, however wrong the rest of the task may be."""
+    schedule = given.get("schedule")
+    after = schedule.get("after") if isinstance(schedule, Mapping) else None
+    task = after.get("task") if isinstance(after, Mapping) else after
+    return task if isinstance(task, str) else None
+
+
 def tasks_waited_for(given: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
     """The tasks that a task depends on, each with its position, however wrong the rest of the task may be."""
     dependencies = given.get("dependencies")

@@ -1,6 +1,6 @@
 """Reading one task or window: from the mapping that was given to the core's value, with every flaw and doubt."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -8,7 +8,7 @@ from jamaint.config.explain import exactly_one, misspelled, read
 from jamaint.config.kinds import KEYS, executor_of, kind_of
 from jamaint.config.mistakes import Flaw, closest
 from jamaint.config.objects import TaskGiven, WindowGiven, object_id
-from jamaint.config.schedules import TASK_CHOICES, WINDOW_CHOICES, doubt_of_days, doubt_of_zone
+from jamaint.config.schedules import TASK_CHOICES, WINDOW_CHOICES, doubt_of_days, doubt_of_hours, doubt_of_zone
 from jamaint.config.work import CONFIG_OF
 from jamaint.config.work.command import RunCommand
 from jamaint.config.work.work import Named, Setting, Work
@@ -36,6 +36,7 @@ def read_task(given: Mapping[str, Any], origin: Origin, setting: Setting) -> Rea
     """Reads a task, which has its `name` in it. Other objects that it names are not looked at here."""
     model, flaws = read(TaskGiven, given)
     flaws += exactly_one(given.get("schedule"), TASK_CHOICES, flaws, ("schedule",))
+    flaws += _schedule_flaws(model.schedule.problems() if model and model.schedule and not flaws else ())
     flaws += _conditions(given, flaws)
     executor, problems = _executor(given, flaws)
     flaws += problems
@@ -51,6 +52,7 @@ def read_window(given: Mapping[str, Any], origin: Origin) -> Read[Window]:
     """Reads a window, which has its `name` in it."""
     model, flaws = read(WindowGiven, given)
     flaws += exactly_one(given.get("schedule"), WINDOW_CHOICES, flaws, ("schedule",))
+    flaws += _schedule_flaws(model.schedule.problems(model.timezone) if model and not flaws else ())
     flaws += _conditions(given, flaws)
     if model is None or flaws:
         return Read(None, tuple(flaws))
@@ -59,7 +61,7 @@ def read_window(given: Mapping[str, Any], origin: Origin) -> Read[Window]:
         name=model.name,
         schedule=model.schedule.schedule(model.timezone or "UTC"),
         duration_minutes=model.duration,
-        timezone=model.timezone or "UTC",
+        timezone=model.schedule.zone_said() or model.timezone or "UTC",
         allowed_tasks=model.allowed_tasks or (),
         description=model.description,
         cutoff_minutes=model.cutoff,
@@ -72,7 +74,14 @@ def read_window(given: Mapping[str, Any], origin: Origin) -> Read[Window]:
         definition=dict(given),
     )
     named = (Named("path", path, value) for path, value in _paths_of_conditions(model))
-    return Read(window, (), tuple(_schedule_doubts(window.schedule, model.timezone)), tuple(named))
+    return Read(
+        window, (), tuple(_schedule_doubts(window.schedule, model.schedule.zone_said() or model.timezone)), tuple(named)
+    )
+
+
+def _schedule_flaws(problems: Iterable[tuple[str, str]]) -> list[Flaw]:
+    """What is wrong with the keys of a schedule taken together."""
+    return [Flaw(("schedule", key), problem) for key, problem in problems]
 
 
 def _executor(given: Mapping[str, Any], flaws: Sequence[Flaw]) -> tuple[str | None, list[Flaw]]:
@@ -161,7 +170,7 @@ def _named(model: TaskGiven, work: Work) -> list[Named]:
 def _task_doubts(model: TaskGiven, work: Work, task: Task) -> list[Flaw]:
     doubts = [flaw._replace(path=("config", *flaw.path)) for flaw in work.doubts()]
     if task.schedule and model.schedule:
-        doubts += _schedule_doubts(task.schedule, model.schedule.timezone)
+        doubts += _schedule_doubts(task.schedule, model.schedule.zone_said() or model.schedule.timezone)
     if task.on_window_end == "pause":
         doubts.append(
             Flaw(("on_window_end",), "this version cannot pause an execution: it will finish, or say `cancel`")
@@ -174,4 +183,8 @@ def _task_doubts(model: TaskGiven, work: Work, task: Task) -> list[Flaw]:
 
 def _schedule_doubts(schedule: Schedule, zone: str | None) -> list[Flaw]:
     doubts = (doubt_of_days(schedule.cron), doubt_of_zone(schedule.cron, zone))
-    return [Flaw(("schedule", "cron"), doubt) for doubt in doubts if doubt]
+    hours = doubt_of_hours(schedule, zone)
+    return [
+        *(Flaw(("schedule", "cron"), doubt) for doubt in doubts if doubt),
+        *([] if hours is None else [Flaw(("schedule", hours[0]), hours[1])]),
+    ]

@@ -125,6 +125,7 @@ class SchedulerSection(Section):
     enabled: Flag = True
     max_concurrent_tasks: Annotated[int, PlainValidator(between(1, 1000))] = 4
     misfire_grace: LongSeconds = 3600.0
+    catch_ups_per_minute: Annotated[int, PlainValidator(between(1, 10_000))] = 30
 
 
 class RollbackSection(Section):

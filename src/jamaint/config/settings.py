@@ -45,7 +45,12 @@ def read_settings(merged: Merged, environ: Mapping[str, str], euid: int, main: s
         roles=values.Roles(roles.viewer, roles.operator, roles.admin),
         state_dir=state_dir,
         grants=_grants(merged, main),
-        scheduler=values.SchedulerRules(scheduler.enabled, scheduler.max_concurrent_tasks, scheduler.misfire_grace),
+        scheduler=values.SchedulerRules(
+            scheduler.enabled,
+            scheduler.max_concurrent_tasks,
+            scheduler.misfire_grace,
+            scheduler.catch_ups_per_minute,
+        ),
         rollback=values.RollbackRules(rollback.retention, rollback.low_space),
         log=values.LogRules(log.format, log.level),
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from jamaint.core.executions import Execution
-from jamaint.core.guards import concurrency, verdicts
+from jamaint.core.guards import catch_up, concurrency, verdicts
 from jamaint.core.guards.guard import Occupied, Snapshot, Verdict, View, Waiting, clock
 
 CONDITION_RETRY_SECONDS = 60.0
@@ -100,6 +100,7 @@ def _replaced(snapshot: Snapshot, held: Mapping[str, Sequence[Verdict]]) -> tupl
 
 def _view(snapshot: Snapshot, now: datetime) -> View:
     view = View(snapshot, now, len(snapshot.running), {}, set())
+    view.caught_up = len(catch_up.recent(snapshot.caught_up, now))
     for occupied in snapshot.running.values():
         view.tasks.add(occupied.task.name)
         if occupied.task.touches:
@@ -111,6 +112,7 @@ def _view(snapshot: Snapshot, now: datetime) -> View:
 
 def _occupy(view: View, waiting: Waiting) -> None:
     view.total += 1
+    view.caught_up += waiting.catches_up
     view.tasks.add(waiting.task.name)
     if waiting.task.touches:
         view.touched.append((waiting.task.name, waiting.task.touches))
@@ -146,4 +148,6 @@ def _wake_at(
         moments += [one.starts_until for one in snapshot.openings.values() if one.starts_until > now]
     if any(verdict.guard in ("condition", "dependency") for against in held.values() for verdict in against):
         moments.append(now + timedelta(seconds=CONDITION_RETRY_SECONDS))
+    if any(verdict.guard == "catch_up" for against in held.values() for verdict in against):
+        moments.append(min(catch_up.recent(snapshot.caught_up, now), default=now) + catch_up.SPREAD)
     return min(moments, default=None)

@@ -1,21 +1,34 @@
 """The timetable: which tasks are due by a moment, at a cost of what is due and not of what is defined."""
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from jamaint.core.executions import Execution
 from jamaint.core.recurrence import next_after
+from jamaint.core.recurrence.jitter import delay
+from jamaint.core.recurrence.schedule import Schedule
 from jamaint.core.tasks import Task
 from jamaint.core.windows import Window, next_opening
 
 MISSED_LIMIT = 1_000
 """How many missed occurrences are counted: `missed` says `at least` from there on. It bounds the work after a pause."""
+CATCH_UP_LIMIT = 100
+"""How many occurrences one task that catches up on all of them is given at once: the newest."""
+LATE = timedelta(seconds=60)
+"""An occurrence that is taken later than this has been missed, by an outage or a clock that was set; what is taken
+sooner was only held up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """One time a task is due; it may start until `deadline`. `missed` earlier ones are told of in its row."""
+    """One time a task is due; it may start until `deadline`. `missed` earlier ones are told of in its row.
+
+    `scheduled_for` is when its schedule has it, before any jitter. `late`: it was missed, and is caught up on.
+    `given_up`: it is not, for this reason.
+    """
 
     task: Task
     scheduled_for: datetime
@@ -23,40 +36,93 @@ class Occurrence:
     window: Window | None = None
     missed: int = 0
     missed_since: datetime | None = None
+    late: bool = False
+    given_up: str | None = None
 
 
 class Timetable:
-    """The next due instant of each enabled task, in a heap. `since` is the instant after which a task's next counts."""
+    """The next due instant of each enabled task, in a heap. `since` is the instant after which a task's next counts.
 
-    def __init__(self, windows: Mapping[str, Window], misfire_grace_seconds: float) -> None:
+    `machine` is what sets this machine's jitter apart from that of others.
+    """
+
+    def __init__(self, windows: Mapping[str, Window], misfire_grace_seconds: float, machine: str = "") -> None:
         self._windows = windows
         self._grace = timedelta(seconds=misfire_grace_seconds)
+        self._machine = machine
         self._heap: list[tuple[datetime, str]] = []
         self._next: dict[str, datetime] = {}
+        """When each is due: what its schedule says, and its jitter."""
+        self._nominal: dict[str, datetime] = {}
         self._tasks: dict[str, Task] = {}
+        self._followers: dict[str, set[str]] = {}
+        self._ends: dict[str, deque[datetime]] = {}
+        """Of tasks that follow another: its ends that have had no occurrence yet."""
 
     def put(self, task: Task, since: datetime) -> None:
-        """Adds a task, or replaces it: its first occurrence is the first one after `since`."""
+        """Adds a task, or replaces it: its first occurrence is the first one after `since`.
+
+        For an interval that counts from an end, `since` is that end.
+        """
         self.remove(task.name)
+        self._add(task)
         due = self._after(task, since, since) if task.enabled else None
-        self._tasks[task.name] = task
         if due is not None:
-            self._push(task.name, due)
+            self._push(task, due)
 
-    def put_due(self, task: Task, due: datetime) -> None:
-        """Adds a task whose next occurrence is known: one that was due then before something else was changed."""
+    def keep(self, task: Task, old: "Timetable") -> bool:
+        """Adds a task with the next occurrence that it has in `old`, if it is there with the same schedule."""
+        before = old._tasks.get(task.name)
+        if before is None or before.schedule != task.schedule or before.enabled != task.enabled:
+            return False
+        due, ends = old._nominal.get(task.name), old._ends.get(task.name)
         self.remove(task.name)
-        self._tasks[task.name] = task
-        self._push(task.name, due)
+        self._add(task)
+        if ends is not None:
+            self._ends[task.name] = ends
+        if due is not None:
+            self._push(task, due)
+        return True
 
-    def task(self, name: str) -> Task | None:
-        """The task of that name as it is here."""
-        return self._tasks.get(name)
+    def suspend(self, task: Task) -> None:
+        """Adds a task whose next occurrence is not known before what waits or runs of it has ended."""
+        self.remove(task.name)
+        self._add(task)
 
     def remove(self, name: str) -> None:
         """Forgets a task; one that is not there is no mistake."""
-        self._tasks.pop(name, None)
-        self._next.pop(name, None)
+        task = self._tasks.pop(name, None)
+        if task is not None and task.schedule is not None and task.schedule.after is not None:
+            self._followers.get(task.schedule.after.task, set()).discard(name)
+        for kept in (self._next, self._nominal, self._ends):
+            kept.pop(name, None)
+
+    def end(self, execution: Execution) -> None:
+        """An execution has ended: its task's interval may count from there, and others may come after it."""
+        moment, task = execution.completed_at, self._tasks.get(execution.task_name)
+        if moment is None:
+            return
+        if task is not None and task.enabled and task.schedule is not None and task.schedule.since_end:
+            due = self._after(task, moment, moment)
+            if due is not None:
+                self._push(task, due)
+        if execution.started_at is None:  # it never ran: nothing comes after it
+            return
+        for name in sorted(self._followers.get(execution.task_name, ())):
+            self.follow(name, execution.status.value, moment)
+
+    def follow(self, name: str, state: str, moment: datetime) -> None:
+        """The task that `name` comes after has ended in that state: it is due, if that is the state it waits for."""
+        task = self._tasks[name]
+        after = None if task.schedule is None else task.schedule.after
+        if after is None or not task.enabled or after.state not in (state, "any"):
+            return
+        if task.schedule is None or not _within(task.schedule, moment):
+            return
+        if name in self._next:
+            self._ends.setdefault(name, deque(maxlen=MISSED_LIMIT)).append(moment)
+        else:
+            self._push(task, moment)
 
     def next_of(self, name: str) -> datetime | None:
         """When the task is due next, or None."""
@@ -69,35 +135,90 @@ class Timetable:
         return self._heap[0][0] if self._heap else None
 
     def take_due(self, now: datetime) -> Iterable[Occurrence]:
-        """Takes what is due at `now`, one occurrence a task: of several missed ones the newest, with their number."""
-        found = []
+        """Takes what is due at `now`: of several missed ones of a task the newest, with their number, unless it
+        catches up on all."""
+        found: list[Occurrence] = []
         while (due := self.wake_at()) is not None and due <= now:
             _, name = heapq.heappop(self._heap)
-            found.append(self._take(self._tasks[name], due, now))
+            found += self._take(self._tasks[name], self._nominal[name], now)
         return found
 
-    def _take(self, task: Task, due: datetime, now: datetime) -> Occurrence:
+    def occurrences(self, task: Task, start: datetime, end: datetime) -> Iterator[datetime]:
+        """When the task would be due after `start` and until `end`, with its jitter; nothing is taken."""
+        due = self._after(task, start, start) if task.enabled else None
+        while due is not None and due <= end:
+            yield self._wake(task, due)
+            due = None if _waits(task) else self._after(task, due, due)
+
+    def _add(self, task: Task) -> None:
+        self._tasks[task.name] = task
+        if task.schedule is not None and task.schedule.after is not None:
+            self._followers.setdefault(task.schedule.after.task, set()).add(task.name)
+
+    def _take(self, task: Task, due: datetime, now: datetime) -> Iterable[Occurrence]:
         newest, missed = self._newest(task, due, now)
-        following = self._after(task, newest, newest)
+        following = self._following(task, newest)
         if following is None:
             self._next.pop(task.name, None)
+            self._nominal.pop(task.name, None)
         else:
-            self._push(task.name, following)
-        return self._occurrence(task, newest, missed, due if missed else None)
+            self._push(task, following)
+        if missed and task.schedule is not None and task.schedule.catch_up == "all":
+            return self._each(task, due, newest, now)
+        return (self._occurrence(task, newest, now, missed, due if missed else None),)
 
-    def _push(self, name: str, due: datetime) -> None:
-        self._next[name] = due
+    def _following(self, task: Task, due: datetime) -> datetime | None:
+        if not _waits(task):
+            return self._after(task, due, due)
+        ends = self._ends.get(task.name)
+        return ends.popleft() if ends else None
+
+    def _each(self, task: Task, due: datetime, newest: datetime, now: datetime) -> list[Occurrence]:
+        """All that were missed, as far as they may still start, and at most so many; the rest is told by the first."""
+        kept: deque[datetime] = deque(maxlen=CATCH_UP_LIMIT)
+        moment: datetime | None = due
+        for _ in range(MISSED_LIMIT):
+            if moment is None or moment > newest:
+                break
+            if moment == newest or now < self._occurrence(task, moment, now).deadline:
+                kept.append(moment)
+            moment = self._after(task, moment, moment)
+        if not kept or kept[-1] != newest:
+            kept.append(newest)
+        found = [self._occurrence(task, one, now) for one in kept]
+        if kept[0] != due:
+            missed = sum(1 for _ in self._between(task, due, kept[0]))
+            found[0] = self._occurrence(task, kept[0], now, missed, due)
+        return found
+
+    def _between(self, task: Task, due: datetime, end: datetime) -> Iterator[datetime]:
+        moment: datetime | None = due
+        for _ in range(MISSED_LIMIT):
+            if moment is None or moment >= end:
+                return
+            yield moment
+            moment = self._after(task, moment, moment)
+
+    def _push(self, task: Task, due: datetime) -> None:
+        wake, name = self._wake(task, due), task.name
+        self._next[name], self._nominal[name] = wake, due
         if len(self._heap) > 2 * len(self._next) + 16:  # most of it is of tasks since replaced or removed
             self._heap = [(moment, known) for known, moment in self._next.items()]
             heapq.heapify(self._heap)
         else:
-            heapq.heappush(self._heap, (due, name))
+            heapq.heappush(self._heap, (wake, name))
+
+    def _wake(self, task: Task, due: datetime) -> datetime:
+        jitter = None if task.schedule is None else task.schedule.jitter
+        return due if jitter is None else due + delay(jitter, self._machine, task.name, due)
 
     def _newest(self, task: Task, due: datetime, now: datetime) -> tuple[datetime, int]:
         """The newest occurrence up to `now`, and how many there were before it from `due` on."""
+        if _waits(task):
+            return due, 0
         for missed in range(MISSED_LIMIT):
             following = self._after(task, due, due)
-            if following is None or following > now:
+            if following is None or self._wake(task, following) > now:
                 return due, missed
             due = following
         return self._latest(task, due, now), MISSED_LIMIT
@@ -105,21 +226,29 @@ class Timetable:
     def _latest(self, task: Task, due: datetime, now: datetime) -> datetime:
         """The last occurrence up to `now`, by halving the time in which it lies and not going through all."""
         none_after = now
-        while (following := self._after(task, due, due)) is not None and following <= now:
+        while (following := self._after(task, due, due)) is not None and self._wake(task, following) <= now:
             middle = following + (none_after - following) / 2
             found = self._after(task, middle, following)
-            if found is not None and found <= now:
+            if found is not None and self._wake(task, found) <= now:
                 due = found
             else:
                 due, none_after = following, middle
         return due
 
-    def _occurrence(self, task: Task, due: datetime, missed: int, since: datetime | None) -> Occurrence:
-        window = self._window(task)
-        deadline = due + self._grace
+    def _occurrence(
+        self, task: Task, due: datetime, now: datetime, missed: int = 0, since: datetime | None = None
+    ) -> Occurrence:
+        window, schedule, wake = self._window(task), task.schedule, self._wake(task, due)
+        own = None if schedule is None else schedule.misfire_grace_seconds
+        deadline = wake + (self._grace if own is None else timedelta(seconds=own))
+        late = now - wake > LATE
         if window is not None:
             deadline = due + timedelta(minutes=window.duration_minutes - window.cutoff_minutes)
-        return Occurrence(task, due, deadline, window, missed, since)
+        given_up = None
+        # In a window that is still open, nothing has been missed.
+        if late and schedule is not None and schedule.catch_up == "none" and (window is None or now >= deadline):
+            given_up = "it was missed, and its task does not catch up (catch_up: none)"
+        return Occurrence(task, due, deadline, window, missed, since, late, given_up)
 
     def _after(self, task: Task, moment: datetime, last: datetime) -> datetime | None:
         schedule = task.schedule
@@ -128,9 +257,20 @@ class Timetable:
         if schedule.window is None:
             return next_after(schedule, moment, last)
         window = self._window(task)
+        if schedule.start is not None and moment < schedule.start:
+            moment = schedule.start - timedelta(microseconds=1)
         opening = None if window is None else next_opening(window, moment)
-        return None if opening is None else opening.start
+        return opening.start if opening is not None and _within(schedule, opening.start) else None
 
     def _window(self, task: Task) -> Window | None:
         name = None if task.schedule is None else task.schedule.window
         return None if name is None else self._windows.get(name)
+
+
+def _waits(task: Task) -> bool:
+    return task.schedule is not None and task.schedule.waits_for_an_end
+
+
+def _within(schedule: Schedule, moment: datetime) -> bool:
+    """Whether the moment lies between the schedule's start and its end."""
+    return (schedule.start is None or moment >= schedule.start) and (schedule.until is None or moment <= schedule.until)

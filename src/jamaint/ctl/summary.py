@@ -195,11 +195,7 @@ def _step(step: Mapping[str, Any], told: str) -> tuple[Cell, ...]:
         str(step.get("name")),
         status_cell(step.get("status")),
         duration(step.get("duration")),
-        count(found["rows"], "row")
-        if files is None and "rows" in found
-        else ""
-        if files is None
-        else count(files, "file"),
+        "" if files is None else count(files, "file"),
         "" if found.get("bytes") is None else size(found["bytes"]),
         ", ".join(notes),
     )

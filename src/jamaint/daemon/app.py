@@ -31,7 +31,7 @@ from jamaint.daemon.scheduler import Scheduler
 from jamaint.daemon.server import Server
 from jamaint.daemon.waiting import Waiting
 from jamaint.errors import Problem
-from jamaint.host import systemd
+from jamaint.host import machine, systemd
 from jamaint.host.clock import Clock, WallClock
 from jamaint.host.cluster import Cluster
 from jamaint.host.journal import MESSAGE_IDS
@@ -201,16 +201,16 @@ class App:
             log=self._log,
         )
         rollbacks = Rollbacks(
-            postgres=postgres,
-            recorder=recorder,
-            current=current,
-            clock=purge_clock,
-            seals=seals,
-            addresses=definitions.addresses,
-            log=self._log,
+            postgres=postgres, recorder=recorder, current=current, clock=purge_clock, seals=seals, log=self._log
         )
         scheduler = self._scheduler = Scheduler(
-            definitions=definitions, recorder=recorder, current=current, runner=runner, clock=clock, log=self._log
+            definitions=definitions,
+            recorder=recorder,
+            current=current,
+            runner=runner,
+            clock=clock,
+            log=self._log,
+            machine=machine.identity(),
         )
         recorder.on_change = self._take_database_change
         recorder.more_to_come = scheduler.has_waiting

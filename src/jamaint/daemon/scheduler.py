@@ -16,7 +16,7 @@ from structlog.typing import FilteringBoundLogger
 from jamaint.core import scheduling
 from jamaint.core.conditions import Facts
 from jamaint.core.executions import Execution, State, advance
-from jamaint.core.guards import concurrency
+from jamaint.core.guards import catch_up, concurrency
 from jamaint.core.guards.condition import conditions_of
 from jamaint.core.guards.guard import Occupied, Snapshot, Verdict, Waiting
 from jamaint.core.scheduling import Agenda, decide, explain
@@ -30,7 +30,7 @@ from jamaint.daemon.recorder import Recorder
 from jamaint.daemon.runner import Runner
 from jamaint.errors import Problem, refused
 from jamaint.host import facts
-from jamaint.host.clock import Clock
+from jamaint.host.clock import Clock, Reading, jump_seconds, slept_seconds
 from jamaint.host.journal import MESSAGE_IDS
 from jamaint.host.postgres import OccurrenceTakenError
 
@@ -60,12 +60,14 @@ class Scheduler:
         runner: Runner,
         clock: Clock,
         log: FilteringBoundLogger,
+        machine: str = "",
     ) -> None:
         self._definitions = definitions
         self._recorder = recorder
         self._current = current
         self._runner = runner
         self._clock = clock
+        self._machine = machine
         self._log = log
         self._waiting: list[Waiting] = []  # in the order of starting
         self._by_id: dict[str, Waiting] = {}
@@ -76,6 +78,7 @@ class Scheduler:
         self._ended: dict[str, Execution] = {}
         self._skipped: dict[str, Execution] = {}
         self._timetable = Timetable({}, 0)
+        self._caught_up: tuple[datetime, ...] = ()
         self._openings: dict[str, Opening] = {}
         self._turn_of_windows: datetime | None = None
         self._unwritten = 0
@@ -133,29 +136,58 @@ class Scheduler:
                 task = self._definitions.task(execution.task_name)
             except Problem:
                 continue  # the task is gone: `settle_orphans` tells it
-            self._queue(execution, task)
+            # What has waited over a restart is late, and no better than what became due meanwhile.
+            self._queue(execution, task, catches_up=execution.trigger == "schedule")
         self.take_definitions(last)
 
     def take_definitions(self, last: Mapping[str, datetime] | None = None) -> None:
         """Reckons the timetable anew from what is defined now; `last` tells of occurrences that have had their row."""
         now = self._clock.now()
         grace = self._definitions.config.scheduler.misfire_grace_seconds
-        old, self._timetable = self._timetable, Timetable(self._definitions.windows, grace)
+        old, self._timetable = self._timetable, Timetable(self._definitions.windows, grace, self._machine)
         for task in self._definitions.effective():
-            due = old.next_of(task.name) if last is None and task.enabled and _is_unchanged(task, old) else None
-            if due is not None:
-                self._timetable.put_due(task, due)
-            else:
-                # Never from the future: a clock that was wrong for a while must not silence a task until then.
-                self._timetable.put(task, min(self._since(task, last, now), now))
+            if last is not None or not self._timetable.keep(task, old):
+                self._put(task, self._since(task, last, now), now)
         for waiting in tuple(self._waiting):
             self._remove(waiting)
             self._insert(self._as_defined_now(waiting))
-        self._any_conditions = any(task.conditions for task in self._definitions.tasks.values()) or any(
-            window.conditions for window in self._definitions.windows.values()
-        )
+        self._note_conditions()
         self._turn_of_windows = None
         self._clock.wake()
+
+    def take_task(self, name: str) -> None:
+        """Takes over one task that was made, changed, switched or deleted; the others stay as they are."""
+        if name not in self._definitions.tasks:
+            self._timetable.remove(name)
+        else:
+            task, now = self._definitions.task(name), self._clock.now()
+            if not self._timetable.keep(task, self._timetable):
+                self._put(task, now, now)
+        for waiting in [one for one in self._waiting if one.task.name == name]:
+            self._remove(waiting)
+            self._insert(self._as_defined_now(waiting))
+        self._note_conditions()
+        self._clock.wake()
+
+    def _put(self, task: Task, since: datetime, now: datetime) -> None:
+        """From `since` on, but never from the future: a clock that was wrong for a while must not silence a task until
+        then. One that counts from an end, which what waits or runs of it has not reached, comes due with that."""
+        schedule, since = task.schedule, min(since, now)
+        if schedule is None or not schedule.waits_for_an_end:
+            self._timetable.put(task, since)
+        elif schedule.since_end:
+            ended = [one for one in (self._ended.get(task.name), self._skipped.get(task.name)) if one is not None]
+            ends = [one.completed_at for one in ended if one.completed_at is not None and one.completed_at <= now]
+            busy = {one.task.name for one in self._waiting} | {one.task.name for one in self._running.values()}
+            if task.name in busy:
+                self._timetable.suspend(task)
+            else:
+                self._timetable.put(task, max([since, *ends]))
+        else:
+            self._timetable.put(task, since)
+            last = None if schedule.after is None else self._ended.get(schedule.after.task)
+            if last is not None and last.completed_at is not None and since < last.completed_at <= now:
+                self._timetable.follow(task.name, last.status.value, last.completed_at)
 
     def _since(self, task: Task, last: Mapping[str, datetime] | None, now: datetime) -> datetime:
         stored = self._definitions.stored.get(task.name)
@@ -219,9 +251,9 @@ class Scheduler:
             nursery.start_soon(self._write_asked)
             while True:
                 self.wake_at = await self._turn(nursery)
-                before = self._clock.now(), trio.current_time()
+                before = self._clock.read()
                 if await self._clock.wait(self.wake_at) == "clock_set":
-                    self._take_clock_change(_jump_seconds(before, (self._clock.now(), trio.current_time())))
+                    self._take_clock_change(before, self._clock.read())
 
     async def _turn(self, nursery: trio.Nursery) -> datetime | None:
         now = self._clock.now()
@@ -244,6 +276,9 @@ class Scheduler:
         for ident in agenda.start:
             waiting = self._remove(self._by_id[ident])
             self._running[ident] = self._occupied(waiting)
+            if waiting.catches_up:
+                now = self._clock.now()
+                self._caught_up = (*catch_up.recent(self._caught_up, now), now)
             nursery.start_soon(self._run, waiting)
         for ident, against in agenda.skip:
             nursery.start_soon(self._give_up, self._remove(self._by_id[ident]), against)
@@ -275,6 +310,11 @@ class Scheduler:
     def _insert(self, waiting: Waiting) -> None:
         insort(self._waiting, waiting, key=scheduling.order)
         self._by_id[waiting.execution.id] = waiting
+
+    def _note_conditions(self) -> None:
+        self._any_conditions = any(task.conditions for task in self._definitions.tasks.values()) or any(
+            window.conditions for window in self._definitions.windows.values()
+        )
 
     def _remove(self, waiting: Waiting) -> Waiting:
         del self._waiting[bisect_left(self._waiting, scheduling.order(waiting), key=scheduling.order)]
@@ -311,17 +351,15 @@ class Scheduler:
     async def _run(self, waiting: Waiting) -> None:
         execution = waiting.execution
         asked = self._asked.pop(execution.id, None)
-        occupied = self._running.get(execution.id)
-        ends_at = None if occupied is None else occupied.opening_end
         self._unwritten += 1
         try:
-            self._ended[waiting.task.name] = await self._runner.run(
+            ended = self._ended[waiting.task.name] = await self._runner.run(
                 execution,
                 waiting.task,
                 started=lambda: None if asked is None else asked.settled.set(),
                 done=lambda: self._free(execution.id),
-                ends_at=ends_at,
             )
+            self._note_end(ended)
         finally:
             self._free(execution.id)
             self._unwritten -= 1
@@ -343,6 +381,7 @@ class Scheduler:
             return
         ended = advance(execution, State.CANCELLED, completed_at=self._clock.now(), reasons=reasons)
         self._skipped[waiting.task.name] = ended
+        self._note_end(ended)
         await self._recorder.put(ended)
         self._current.put(ended, "ended")
         self._log.warning(
@@ -373,6 +412,10 @@ class Scheduler:
             deadline=occurrence.deadline,
             reasons=_missed(occurrence),
         )
+        if occurrence.given_up is not None:
+            reason = Verdict("misfire", "refuse", occurrence.given_up).to_json()
+            now = self._clock.now()
+            execution = advance(execution, State.CANCELLED, completed_at=now, reasons=(reason, *execution.reasons))
         try:
             await self._recorder.put(execution)
         except OccurrenceTakenError:
@@ -381,11 +424,31 @@ class Scheduler:
                 task=occurrence.task.name,
             )
             return
-        self._queue(execution, occurrence.task)
+        if occurrence.given_up is not None:
+            self._say_given_up(execution, occurrence.given_up)
+            return
+        self._queue(execution, occurrence.task, occurrence.late)
         self._current.put(execution, "scheduled")
 
-    def _queue(self, execution: Execution, task: Task) -> None:
-        waiting = Waiting(execution, task, self._definitions.paused_until(task.name))
+    def _say_given_up(self, ended: Execution, why: str) -> None:
+        self._skipped[ended.task_name] = ended
+        self._note_end(ended)
+        self._current.put(ended, "ended")
+        self._log.warning(
+            f"{ended.task_name} was skipped: {why}",
+            execution=ended.id,
+            task=ended.task_name,
+            guard="misfire",
+            message_id=MESSAGE_IDS["execution_skipped"],
+        )
+
+    def _note_end(self, execution: Execution) -> None:
+        """What counts from an end, or comes after one, may be due now."""
+        self._timetable.end(execution)
+        self._clock.wake()
+
+    def _queue(self, execution: Execution, task: Task, catches_up: bool = False) -> None:
+        waiting = Waiting(execution, task, self._definitions.paused_until(task.name), catches_up)
         self._insert(waiting)
         if self._current.get(execution.id) is None:
             self._current.put(execution, "scheduled")
@@ -400,6 +463,8 @@ class Scheduler:
             skipped=self._skipped,
             unable=self._unable(waiting),
             facts=found,
+            caught_up=self._caught_up,
+            catch_ups_per_minute=settings.catch_ups_per_minute,
             max_concurrent=settings.max_concurrent_tasks,
             enabled=settings.enabled,
             draining=self._draining,
@@ -447,32 +512,31 @@ class Scheduler:
         moments += [found.start for window in self._definitions.windows.values() if (found := _next(window, now))]
         return min(moments, default=None)
 
-    def _take_clock_change(self, jump_seconds: float) -> None:
+    def _take_clock_change(self, before: Reading, after: Reading) -> None:
         """Set back, a task is due again from the new now on; what has had its row is not written twice."""
-        if abs(jump_seconds) < JUMP_SECONDS:
+        slept, jump = slept_seconds(before, after), jump_seconds(before, after)
+        if slept > JUMP_SECONDS:
+            self._log.info(f"the machine was suspended for {slept:.0f} s", slept_seconds=round(slept, 1))
+        if abs(jump) < JUMP_SECONDS:
             return  # a correction of the kind that keeps clocks right
         self._log.warning(
-            f"the wall clock was set by {jump_seconds:+.1f} s: what is due next is reckoned anew",
-            jump_seconds=round(jump_seconds, 1),
+            f"the wall clock was set by {jump:+.1f} s: what is due next is reckoned anew",
+            jump_seconds=round(jump, 1),
         )
-        now = self._clock.now()
-        for task in self._definitions.effective():
-            after, self_due = Timetable(self._definitions.windows, 0), self._timetable.next_of(task.name)
-            after.put(task, now)
-            earlier = after.next_of(task.name)
-            if earlier is not None and self_due is not None and earlier < self_due:
-                self._timetable.put(task, now)
         self._turn_of_windows = None
+        if jump < 0:
+            self._go_back(after.wall)
 
-
-def _is_unchanged(task: Task, old: Timetable) -> bool:
-    before = old.task(task.name)
-    return before is not None and before.schedule == task.schedule
-
-
-def _jump_seconds(before: tuple[datetime, float], after: tuple[datetime, float]) -> float:
-    """By how much the wall clock has gone further than the monotonic one."""
-    return (after[0] - before[0]).total_seconds() - (after[1] - before[1])
+    def _go_back(self, now: datetime) -> None:
+        anew = Timetable(self._definitions.windows, 0, self._machine)
+        for task in self._definitions.effective():
+            due = self._timetable.next_of(task.name)
+            if due is None:
+                continue
+            anew.put(task, now)
+            earlier = anew.next_of(task.name)
+            if earlier is not None and earlier < due:
+                self._timetable.put(task, now)
 
 
 def new_execution(task: Task, window: Window | None, requested_by: str, now: datetime) -> Execution:

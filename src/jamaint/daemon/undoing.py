@@ -32,8 +32,6 @@ class Undone:
     removed: int = 0
     kept: list[Mapping[str, Any]] = field(default_factory=list)
     problems: list[Mapping[str, Any]] = field(default_factory=list)
-    unit: str = "file"
-    """What is counted."""
 
     @property
     def is_whole(self) -> bool:
@@ -42,7 +40,6 @@ class Undone:
 
     def add(self, details: Mapping[str, Any]) -> None:
         """Adds one step's figures."""
-        self.unit = str(details.get("unit", self.unit))
         self.restored += int(details.get("restored", 0))
         self.removed += int(details.get("removed", 0))
         self.kept += details.get("kept", ())
@@ -50,13 +47,7 @@ class Undone:
 
     def to_json(self) -> dict[str, Any]:
         """As it is stored and sent."""
-        return {
-            "restored": self.restored,
-            "removed": self.removed,
-            "kept": self.kept,
-            "problems": self.problems,
-            "unit": self.unit,
-        }
+        return {"restored": self.restored, "removed": self.removed, "kept": self.kept, "problems": self.problems}
 
     def says(self) -> str:
         """In a sentence."""

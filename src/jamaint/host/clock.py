@@ -7,9 +7,10 @@ clock that is set.
 import ctypes
 import errno
 import os
+import time
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Literal, NamedTuple, Protocol, Self
 
 import trio
 
@@ -40,11 +41,32 @@ _timerfd_settime = _libc.timerfd_settime
 _timerfd_settime.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.POINTER(_Itimerspec), ctypes.c_void_p)
 
 
+class Reading(NamedTuple):
+    """What the clocks say at one moment: the wall's, real time with suspends, and real time without (seconds)."""
+
+    wall: datetime
+    elapsed: float
+    awake: float
+
+
+def jump_seconds(before: Reading, after: Reading) -> float:
+    """By how much the wall clock went further than real time: it was set."""
+    return (after.wall - before.wall).total_seconds() - (after.elapsed - before.elapsed)
+
+
+def slept_seconds(before: Reading, after: Reading) -> float:
+    """For how long the machine was suspended."""
+    return (after.elapsed - before.elapsed) - (after.awake - before.awake)
+
+
 class Clock(Protocol):
     """What tells the time and waits for it. A context; one task at a time waits."""
 
     def now(self) -> datetime:
         """The moment, aware, in UTC."""
+
+    def read(self) -> Reading:
+        """All clocks at once: two readings tell a clock that was set from a machine that slept."""
 
     async def wait(self, until: datetime | None) -> Woken:
         """Waits until that moment (None: for ever), until the clock is set, or until `wake` was called."""
@@ -97,6 +119,10 @@ class WallClock:
     def now(self) -> datetime:
         """The moment, aware, in UTC."""
         return now()
+
+    def read(self) -> Reading:
+        """All clocks at once."""
+        return Reading(now(), time.clock_gettime(time.CLOCK_BOOTTIME), time.monotonic())
 
     async def wait(self, until: datetime | None) -> Woken:
         """See Clock. Raises trio.BusyResourceError while another task waits, and OSError for a timer that fails."""

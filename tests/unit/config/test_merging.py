@@ -43,6 +43,7 @@ def test_a_section_in_two_files(mistakes):
 def test_mistakes_of_all_files_are_told_in_their_order(mistakes):
     assert mistakes("scheduler: 4\n", {"b.yaml": "logs: {}\n", "a.yaml": "a: [\n"}) == [
         "jamaintd.yaml:1:12: scheduler: must be a mapping with the keys enabled, max_concurrent_tasks, misfire_grace, "
+        "catch_ups_per_minute, "
         "not 4",
         "conf.d/a.yaml:2:1: not YAML: did not find expected node content",
         "conf.d/b.yaml:1:1: logs: unknown section: did you mean log?",

@@ -20,7 +20,7 @@ UNCOMMENTED = re.sub(r"^#(?! \S)", "", SHIPPED, flags=re.MULTILINE)
 
 def keys_of(model: type[Section]) -> set[str]:
     inner = [section_in(field.annotation) for field in model.model_fields.values()]
-    return {*model.model_fields}.union(*(keys_of(section) for section in inner if section))
+    return {*model.keywords()}.union(*(keys_of(section) for section in inner if section))
 
 
 def all_keys() -> set[str]:
@@ -41,7 +41,9 @@ def test_as_it_stands_it_says_nothing(loading):
 
 def test_with_every_example_uncommented_it_has_no_mistake(loading):
     config = loading(UNCOMMENTED)
-    assert {"app-logs", "rehearsal", "reindex-search", "rotate-logs"} <= set(config.tasks)
+    assert {"after-the-logs", "app-logs", "patch-day", "rehearsal", "reindex-search", "rotate-logs"} <= set(
+        config.tasks
+    )
     assert sorted(config.windows) == ["new-year", "nightly"]
     assert config.state_dir == "/var/lib/jamaint"
     here = ("there is no user", "there is no group")

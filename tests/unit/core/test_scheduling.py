@@ -339,6 +339,7 @@ def test_every_guard_is_told_in_the_same_order_also_when_all_pass() -> None:
         "window",
         "dependency",
         "condition",
+        "catch_up",
         "previous_running",
         "touches",
         "window_concurrency",

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from jamaint.core.guards import (
+    catch_up,
     concurrency,
     condition,
     dependency,
@@ -21,6 +22,7 @@ GUARDS: tuple[Callable[[Waiting, View], Verdict], ...] = (
     window.judge,
     dependency.judge,
     condition.judge,
+    catch_up.judge,
     previous_running.judge,
     touches.judge,
     window_concurrency.judge,

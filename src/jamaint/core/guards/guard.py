@@ -34,6 +34,8 @@ class Waiting:
     execution: Execution
     task: Task
     paused_until: datetime | None = None
+    catches_up: bool = False
+    """It was missed, by an outage or a clock that was set."""
 
     @property
     def by_request(self) -> bool:
@@ -56,6 +58,9 @@ class Snapshot:
     unable: Mapping[str, str] = field(default_factory=dict)
     """Of the tasks that something depends on, those that cannot run, each with what keeps it: `is disabled`."""
     facts: Facts = field(default_factory=Facts)
+    caught_up: tuple[datetime, ...] = ()
+    """When those were started that had been missed, within the last minute."""
+    catch_ups_per_minute: int = 30
     max_concurrent: int = 4
     enabled: bool = True
     draining: bool = False
@@ -78,6 +83,7 @@ class View:
     total: int
     by_window: dict[str, int]
     tasks: set[str]
+    caught_up: int = 0
     due_since: dict[str, datetime] | None = None
     """Since when each task has had an occurrence that waits; reckoned once somebody depends on another task."""
     newest_due: dict[str, datetime] | None = None

@@ -79,13 +79,15 @@ async def delete(daemon: Daemon, call: Call) -> dict[str, Any]:
     task = daemon.definitions.task(name)
     refuse_file("task", task.name, task.origin, daemon.definitions.config.path)
     needed_by = [
-        one.name for one in daemon.definitions.tasks.values() if any(d.task == task.name for d in one.dependencies)
+        one.name
+        for one in daemon.definitions.tasks.values()
+        if any(d.task == task.name for d in one.dependencies) or _follows(one, task.name)
     ]
     if needed_by:
         raise Problem(CONFLICT, f"cannot delete {task.name}: {', '.join(needed_by)} depends on it")
     writable(daemon)
     await daemon.definitions.delete_task(task.name)
-    daemon.scheduler.take_definitions()
+    daemon.scheduler.take_task(task.name)
     return {"deleted": task.name}
 
 
@@ -95,7 +97,7 @@ async def enable(daemon: Daemon, call: Call) -> dict[str, Any]:
     if shown["paused_until"] is None:
         return shown
     await daemon.definitions.pause_task(shown["name"], None)
-    daemon.scheduler.take_definitions()
+    daemon.scheduler.take_task(shown["name"])
     return _view(daemon, call, daemon.definitions.task(shown["name"]))
 
 
@@ -113,7 +115,7 @@ async def pause(daemon: Daemon, call: Call) -> dict[str, Any]:
         raise invalid("until", f"{until} lies in the past; to end a pause, enable the task")
     writable(daemon)
     await daemon.definitions.pause_task(task.name, moment)
-    daemon.scheduler.take_definitions()
+    daemon.scheduler.take_task(task.name)
     return _view(daemon, call, task)
 
 
@@ -125,8 +127,12 @@ async def _switch(daemon: Daemon, call: Call, off: bool) -> dict[str, Any]:
         raise Problem(CONFLICT, f"{task.name} is disabled by its definition: update it with enabled: true")
     writable(daemon)
     await daemon.definitions.switch_task(task.name, off, daemon.now())
-    daemon.scheduler.take_definitions()
+    daemon.scheduler.take_task(task.name)
     return _view(daemon, call, daemon.definitions.task(task.name))
+
+
+def _follows(task: Task, name: str) -> bool:
+    return task.schedule is not None and task.schedule.after is not None and task.schedule.after.task == name
 
 
 def _parse(daemon: Daemon, call: Call, value: dict[str, Any]) -> Task:
@@ -137,7 +143,7 @@ def _parse(daemon: Daemon, call: Call, value: dict[str, Any]) -> Task:
 async def _put(daemon: Daemon, call: Call, task: Task) -> dict[str, Any]:
     writable(daemon)
     await daemon.definitions.put_task(task, daemon.now(), call.user, by_root=call.peer.uid == 0)
-    daemon.scheduler.take_definitions()
+    daemon.scheduler.take_task(task.name)
     return _view(daemon, call, daemon.definitions.task(task.name))
 
 

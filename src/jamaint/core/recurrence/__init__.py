@@ -1,0 +1,38 @@
+"""Recurrence: from a schedule and a moment to the next instant, in UTC. One file a kind, and here their list."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+from jamaint.core.recurrence import calendar, cron, elsewhere, interval, once, rrule
+from jamaint.core.recurrence.schedule import After, Jitter, Schedule
+
+__all__ = ["KINDS", "After", "Jitter", "Schedule", "next_after"]
+
+Next = Callable[[Schedule, datetime, datetime | None], datetime | None]
+
+KINDS: Mapping[str, Next] = {
+    "cron": cron.next_after,
+    "every_seconds": interval.next_after,
+    "at": once.next_after,
+    "window": elsewhere.next_after,
+    "after": elsewhere.next_after,
+    "rrule": rrule.next_after,
+    "calendar": calendar.next_after,
+}
+"""By the field of a Schedule that says it."""
+
+_TICK = timedelta(microseconds=1)
+
+
+def next_after(schedule: Schedule, moment: datetime, last: datetime | None = None) -> datetime | None:
+    """The first instant after `moment` at which `schedule` is due, or None if there is none any more.
+
+    `last` is when an interval was due last, or ended; without it, it counts from its start or from `moment`.
+    """
+    if schedule.start is not None and moment < schedule.start:
+        moment = schedule.start - _TICK
+    for field, following in KINDS.items():
+        if getattr(schedule, field) is not None:
+            found = following(schedule, moment, last)
+            return None if found is None or (schedule.until is not None and found > schedule.until) else found
+    return None

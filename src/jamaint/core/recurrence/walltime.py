@@ -1,0 +1,116 @@
+"""From wall times to instants: the one place in which a change of the clocks is decided.
+
+A wall time that does not exist that day runs at the first instant after the gap, or not at all where the schedule says
+so; one that comes twice runs the first time. What comes in every hour follows elapsed time: each match in a repeated
+hour runs, and in a gap there is nothing to run. (The rule of cronie, made explicit; Debian's cron(8), "daylight
+saving". What comes often but in some hours only, `*/10 2 * * *`, is a fixed time here: it is not lost.)
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from jamaint.core.recurrence.schedule import Gap
+
+MOVED, REPEATED = "moved", "repeated"
+
+
+class Pattern(NamedTuple):
+    """Wall times, without a zone: `after` gives those after one of them, in order; whether they come in every hour."""
+
+    after: Callable[[datetime], Iterable[datetime]]
+    every_hour: bool
+
+
+def next_instant(pattern: Pattern, zone: ZoneInfo, moment: datetime, gap: Gap) -> datetime | None:
+    """The first instant after `moment` that the pattern means, in UTC, or None if there is none any more."""
+    try:
+        found = _first(pattern.after(wall_of(moment, zone)), zone, moment, pattern.every_hour, gap)
+        repeated = _repeated_hour(moment, zone) if pattern.every_hour else None
+        if found is None or repeated is None:
+            return found
+        # In what the clocks show again, an earlier wall time can be a later instant.
+        again = pattern.after(wall_of(repeated, zone) - timedelta(seconds=1))
+        earlier = _first(again, zone, repeated - timedelta(microseconds=1), True, gap)
+        return min(found, earlier or found)
+    except OverflowError:  # the calendar ends
+        return None
+
+
+def wall_of(moment: datetime, zone: ZoneInfo) -> datetime:
+    """What a clock in `zone` shows at that moment, without the zone."""
+    return moment.astimezone(zone).replace(tzinfo=None)
+
+
+def change_near(moment: datetime, zone: ZoneInfo) -> str | None:
+    """Whether `moment` is where a gap ends, so that what falls into it is moved there (MOVED), or is shown by the
+    clocks twice (REPEATED)."""
+    before = moment - timedelta(microseconds=1)
+    if _offset(moment, zone) > _offset(before, zone):
+        return MOVED
+    wall = wall_of(moment, zone)
+    first = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
+    second = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
+    return REPEATED if first < second else None
+
+
+def clock_changes(start: datetime, end: datetime, zone: ZoneInfo) -> list[tuple[datetime, timedelta]]:
+    """Each instant from `start` to `end` at which the clocks of the zone change, and by how much."""
+    found, moment = [], start
+    while moment < end:
+        later = min(moment + timedelta(days=1), end)
+        shift = _offset(later, zone) - _offset(moment, zone)
+        if shift:
+            found.append((_change(moment, later, zone), shift))
+        moment = later
+    return found
+
+
+def _first(
+    matches: Iterable[datetime], zone: ZoneInfo, moment: datetime, every_hour: bool, gap: Gap
+) -> datetime | None:
+    """The first match's first instant after `moment`."""
+    for match in matches:
+        for instant in _instants(match, zone, every_hour, gap):
+            if instant > moment:
+                return instant
+    return None
+
+
+def _instants(wall: datetime, zone: ZoneInfo, every_hour: bool, gap: Gap) -> tuple[datetime, ...]:
+    """The instants at which `wall` is due: at its second coming only what comes in every hour, in a gap only what
+    does not."""
+    first = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
+    second = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
+    if first == second:
+        return (first,)
+    if first < second:
+        return (first, second) if every_hour else (first,)
+    # fold=0 reads the gap with the offset before it, fold=1 with the one after: the gap's end lies between.
+    return () if every_hour or gap == "skip" else (_change(second, first, zone),)
+
+
+def _repeated_hour(moment: datetime, zone: ZoneInfo) -> datetime | None:
+    """The instant within a day at which the clocks go back, or None."""
+    later = moment + timedelta(days=1)
+    if _offset(later, zone) >= _offset(moment, zone):
+        return None
+    return _change(moment, later, zone)
+
+
+def _change(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
+    """The first instant with the new offset: `before` and `after` are instants on its two sides."""
+    old = _offset(before, zone)
+    low, high = int(before.timestamp()), int(after.timestamp())
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _offset(datetime.fromtimestamp(middle, UTC), zone) == old:
+            low = middle
+        else:
+            high = middle
+    return datetime.fromtimestamp(high, UTC)
+
+
+def _offset(moment: datetime, zone: ZoneInfo) -> timedelta:
+    return moment.astimezone(zone).utcoffset() or timedelta(0)
