@@ -253,6 +253,7 @@ def _work(opening: Order) -> Work:
         now=datetime.fromisoformat(opening["now"]),
         low_space=opening["limits"]["low_space"],
         kept_directory=opening["limits"].get("kept_directory", NOWHERE),
+        ends_at=None if opening.get("ends_at") is None else datetime.fromisoformat(opening["ends_at"]),
     )
 
 

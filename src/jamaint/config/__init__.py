@@ -11,6 +11,8 @@ from jamaint.config.configuration import (
     SchedulerRules,
     Socket,
     shown_config,
+    without_password,
+    without_passwords,
 )
 from jamaint.config.load import load
 from jamaint.config.mistakes import ConfigInvalid, Mistake, mistakes_text
@@ -34,4 +36,6 @@ __all__ = [
     "parse_task",
     "parse_window",
     "shown_config",
+    "without_password",
+    "without_passwords",
 ]

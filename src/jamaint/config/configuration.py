@@ -136,8 +136,19 @@ def shown_config(config: Config) -> dict[str, Any]:
         "rollback": {"retention_seconds": rollback.retention_seconds, "low_space": rollback.low_space},
         "log": {"format": config.log.format, "level": config.log.level},
         "windows": {name: dict(window.definition) for name, window in config.windows.items()},
-        "tasks": {name: dict(task.definition) for name, task in config.tasks.items()},
+        "tasks": {name: without_passwords(task.definition) for name, task in config.tasks.items()},
     }
+
+
+def without_passwords(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A mapping with no password in what stands below `dsn`, however deep."""
+    return {key: _hidden(key, item) for key, item in value.items()}
+
+
+def _hidden(key: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return without_passwords(value)
+    return without_password(value) if key == "dsn" and isinstance(value, str) else value
 
 
 def without_password(dsn: str) -> str:

@@ -31,7 +31,8 @@ def load(path: str | None, *, environ: Mapping[str, str], euid: int, loaded_at: 
     documents = list(files.documents(found, euid))
     merged = merge(documents)
     settings = read_settings(merged, environ, euid, found.main if found else "the configuration")
-    setting = Setting(settings.state_dir, None if "grants" in merged.unsure else settings.grants.commands)
+    grants = None if "grants" in merged.unsure else settings.grants
+    setting = Setting(settings.state_dir, *((None, None) if grants is None else (grants.commands, grants.databases)))
     windows = _read_all(merged, "windows", lambda given: read_window(given, "file"))
     tasks = _read_all(merged, "tasks", lambda given: read_task(given, "file", setting))
     _check_names(merged)

@@ -47,12 +47,14 @@ class Known:
     tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     windows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    databases: Mapping[str, str] = field(default_factory=dict)
     state_dir: str = "/"
 
     @classmethod
     def of(cls, config: Config, tasks: Mapping[str, Defined], windows: Mapping[str, Defined]) -> "Known":
         """What there is when `tasks` and `windows` are all that are known by name, from files and from the socket."""
-        return cls(_Definitions(tasks), _Definitions(windows), config.grants.commands, config.state_dir)
+        grants = config.grants
+        return cls(_Definitions(tasks), _Definitions(windows), grants.commands, grants.databases, config.state_dir)
 
 
 def parse_task(
@@ -63,7 +65,7 @@ def parse_task(
     One that was `taken_before` stays when a task that it depends on has gone since: the dependency then says so.
     Raises Problem(INVALID_PARAMS) with data {path, problem, mistakes: [{path, problem}]}, every mistake at once.
     """
-    found = read_task(value, origin, Setting(known.state_dir, known.commands))
+    found = read_task(value, origin, Setting(known.state_dir, known.commands, known.databases))
     name = str(value.get("name"))
     others = cast("dict[str, Mapping[str, Any]]", known.tasks)  # a ChainMap writes into its first mapping alone
     tasks = ChainMap({name: value}, others)
@@ -111,6 +113,19 @@ def _command_rule(name: str, grants: Grants) -> str | None:
     )
 
 
+def _database_rule(name: str, grants: Grants) -> str | None:
+    if name in grants.databases:
+        return None
+    there = ", ".join(sorted(grants.databases)) or "there are none yet"
+    return f"must be a name in grants.databases ({there}): add the database there, in {grants.file}"
+
+
+def _dsn_rule(_address: str, grants: Grants) -> str | None:
+    return (
+        f"an address can only stand in a file: add it to grants.databases in {grants.file}, and name it with `database`"
+    )
+
+
 def _user_rule(user: str, grants: Grants) -> str | None:
     if user in grants.users:
         return None
@@ -136,6 +151,8 @@ _RULES: Mapping[str, Callable[[str, Grants], str | None]] = {
     "user": _user_rule,
     "environment": _environment_rule,
     "server": _server_rule,
+    "database": _database_rule,
+    "dsn": _dsn_rule,
 }
 
 

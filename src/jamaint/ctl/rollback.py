@@ -53,7 +53,8 @@ def draw(result: Mapping[str, Any], look: Look) -> list[str]:
     """The result of `execution.rollback` as lines."""
     execution = result["execution"]
     name, ident = execution["task_name"], short(execution["id"])
-    restored, removed = count(result["restored"], "file"), count(result["removed"], "file")
+    unit = str(result.get("unit") or "file")
+    restored, removed = count(result["restored"], unit), count(result["removed"], unit)
     if result.get("dry_run"):
         lines = [f"{name} {ident}: this is a dry run, nothing has been changed"]
         lines.append(f"  {restored} would be put back, {removed} that it made would be removed")

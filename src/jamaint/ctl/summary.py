@@ -195,7 +195,11 @@ def _step(step: Mapping[str, Any], told: str) -> tuple[Cell, ...]:
         str(step.get("name")),
         status_cell(step.get("status")),
         duration(step.get("duration")),
-        "" if files is None else count(files, "file"),
+        count(found["rows"], "row")
+        if files is None and "rows" in found
+        else ""
+        if files is None
+        else count(files, "file"),
         "" if found.get("bytes") is None else size(found["bytes"]),
         ", ".join(notes),
     )

@@ -201,7 +201,13 @@ class App:
             log=self._log,
         )
         rollbacks = Rollbacks(
-            postgres=postgres, recorder=recorder, current=current, clock=purge_clock, seals=seals, log=self._log
+            postgres=postgres,
+            recorder=recorder,
+            current=current,
+            clock=purge_clock,
+            seals=seals,
+            addresses=definitions.addresses,
+            log=self._log,
         )
         scheduler = self._scheduler = Scheduler(
             definitions=definitions,

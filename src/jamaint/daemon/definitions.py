@@ -76,6 +76,11 @@ class Definitions:
         """What an object made through the socket may refer to."""
         return Known.of(self.config, self.tasks, self.windows)
 
+    def addresses(self) -> list[str]:
+        """Every address of a database that tasks work on, or may; with the passwords that are in them."""
+        in_tasks = [task.config["dsn"] for task in self.tasks.values() if task.config.get("dsn")]
+        return [*in_tasks, *self.config.grants.databases.values()]
+
     def effective(self) -> list[Task]:
         """Every task, with those that an operator switched off disabled."""
         return [self.task(name) for name in self.tasks]

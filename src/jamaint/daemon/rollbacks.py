@@ -1,6 +1,6 @@
 """Rollback points: undone when an operator asks, settled after a crash, purged when they expire."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from structlog.typing import FilteringBoundLogger
 from jamaint.core.executions import Execution, Progress, State, StepRecord, advance
 from jamaint.core.leaps import held_until
 from jamaint.daemon import undoing
+from jamaint.daemon.addresses import revealed
 from jamaint.daemon.current import Current
 from jamaint.daemon.recorder import Recorder
 from jamaint.daemon.runner import metrics_of
@@ -40,7 +41,9 @@ class Rollbacks:
         clock: Clock,
         seals: Seals,
         log: FilteringBoundLogger,
+        addresses: Callable[[], Iterable[str]] = tuple,
     ) -> None:
+        self._addresses = addresses
         self._postgres = postgres
         self._seals = seals
         self._recorder = recorder
@@ -77,7 +80,7 @@ class Rollbacks:
     async def would_undo(self, execution: Execution) -> undoing.Undone:
         """What `undo` would do now; changes nothing."""
         point = await self.point_of(execution)
-        return await undoing.undo(point, _unheard, self._say_stderr, begin=None)
+        return await undoing.undo(self._usable(point), _unheard, self._say_stderr, begin=None)
 
     async def undo(self, execution: Execution) -> tuple[Execution, undoing.Undone]:
         """Undoes an ended execution. What cannot be put back is told, and the point stays for another try."""
@@ -175,6 +178,10 @@ class Rollbacks:
             message_id=MESSAGE_IDS["execution_failed"],
         )
 
+    def _usable(self, point: RollbackPoint) -> RollbackPoint:
+        """The point with the password that its database has in the configuration now."""
+        return replace(point, opening=revealed(point.opening, self._addresses()))
+
     def _is_ours(self, point: RollbackPoint) -> bool:
         return self._seals.is_whole(rollback_points.sealed(point.opening, point.steps), point.seal)
 
@@ -194,7 +201,7 @@ class Rollbacks:
         self, execution: Execution, point: RollbackPoint, again: bool = False
     ) -> tuple[Execution, undoing.Undone]:
         result = await undoing.undo(
-            point,
+            self._usable(point),
             lambda line: self._hear(execution, line),
             self._say_stderr,
             begin=lambda step: self._recorder.run(rollback_points.begin_undo, point.id, step),
@@ -234,7 +241,7 @@ class Rollbacks:
             await self._purge_claimed(claimed)
 
     async def _purge_claimed(self, point: RollbackPoint) -> None:
-        freed, problems = await undoing.purge(point, _unheard, self._say_stderr)
+        freed, problems = await undoing.purge(self._usable(point), _unheard, self._say_stderr)
         result = {"freed_space": freed, "kept": [], "problems": problems}
         # The figures first: if we die between the two, the purge is done again and finds nothing more to count.
         for execution in await self._recorder.run(executions.by_reference, point.execution_id):

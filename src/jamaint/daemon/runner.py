@@ -19,7 +19,7 @@ from jamaint.core.estimates import ends_at, fraction_of
 from jamaint.core.executions import Execution, Progress, State, StepRecord, advance
 from jamaint.core.plans import Plan, Step, step_from_json, step_to_json
 from jamaint.core.tasks import Task
-from jamaint.daemon import undoing, views
+from jamaint.daemon import addresses, undoing, views
 from jamaint.daemon.current import Current
 from jamaint.daemon.recorder import Recorder
 from jamaint.daemon.steering import Steering
@@ -68,6 +68,7 @@ class _Run:
     task: Task
     stop: Stop
     steering: Steering
+    ends_at: datetime | None = None
     plan: Plan = field(default_factory=lambda: Plan(()))
     planned: bool = False
     point: RollbackPoint | None = None
@@ -154,14 +155,22 @@ class Runner:
             await run.steering.reached()
 
     async def run(
-        self, execution: Execution, task: Task, started: Callable[[], None], done: Callable[[], None]
+        self,
+        execution: Execution,
+        task: Task,
+        started: Callable[[], None],
+        done: Callable[[], None],
+        ends_at: datetime | None = None,
     ) -> Execution:
         """Runs `execution` and returns it as it ended, which is durable then.
 
-        `started` is called when its start is durable, `done` when nothing of it acts any more.
+        `started` is called when its start is durable, `done` when nothing of it acts any more. `ends_at`: the end of
+        its window, for what can leave the rest for the next one.
         """
         steering = Steering(task.timeout_seconds, self._now)
-        run = _Run(advance(execution, State.RUNNING, started_at=self._now(), reasons=()), task, Stop(), steering)
+        run = _Run(
+            advance(execution, State.RUNNING, started_at=self._now(), reasons=()), task, Stop(), steering, ends_at
+        )
         self._stops[execution.id], self._runs[execution.id] = run.stop, run
         try:
             await self._recorder.put(run.execution)
@@ -204,7 +213,7 @@ class Runner:
             await self._roll_back(run, run.point)
 
     async def _perform_in_worker(self, run: _Run) -> None:
-        opening = self._opening(run.execution.id, run.task)
+        opening = {**self._opening(run.execution.id, run.task), "ends_at": views.time(run.ends_at)}
         on_stderr = self._say_stderr(run.execution.id)
         async with (
             open_worker(opening, on_line=lambda line: self._hear(run, line), on_stderr=on_stderr) as worker,
@@ -251,7 +260,7 @@ class Runner:
             self._write_line(run, "warning", None, warning)
         records = tuple(StepRecord(step.name) for step in run.plan.steps)
         if any(step.undo is not None for step in run.plan.steps):
-            opening = {**opening, "auto_rollback": run.task.rollback.auto_rollback}
+            opening = addresses.hidden({**opening, "auto_rollback": run.task.rollback.auto_rollback})
             steps = tuple(replace(step, sample=()) for step in run.plan.steps)
             run.point = RollbackPoint(
                 id=str(uuid4()),
@@ -307,8 +316,10 @@ class Runner:
         if await self._recorder.run(rollback_points.move, point.id, ["open", "undoing"], "undoing") is None:
             self._log.error("the rollback point of a failed execution is gone", execution=run.execution.id)
             return
+        address = run.task.config.get("dsn")
+        opening = addresses.revealed(point.opening, () if address is None else (address,))
         result = await undoing.undo(
-            point,
+            replace(point, opening=opening),
             lambda line: self._hear(run, line),
             self._say_stderr(run.execution.id),
             begin=lambda step: self._recorder.run(rollback_points.begin_undo, point.id, step),
@@ -452,7 +463,7 @@ class Runner:
 
 
 def metrics_of(steps: tuple[StepRecord, ...]) -> dict[str, Any]:
-    """An execution's figures: the sums of its steps', as far as they have any (bytes; files as processed_items).
+    """An execution's figures: the sums of its steps', as far as they have any (bytes; files, rows as processed_items).
 
     What was undone has freed nothing.
     """
@@ -462,8 +473,8 @@ def metrics_of(steps: tuple[StepRecord, ...]) -> dict[str, Any]:
         for metric, key in (("freed_space", "freed_space"), ("freed_on_purge", "freed_on_purge"))
         if any(key in one for one in details)
     }
-    if any("files" in one for one in details):
-        sums["processed_items"] = sum(int(one.get("files", 0)) for one in details)
+    if any("files" in one or "rows" in one for one in details):
+        sums["processed_items"] = sum(int(one.get("files", one.get("rows", 0))) for one in details)
     return sums
 
 

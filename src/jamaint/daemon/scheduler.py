@@ -351,6 +351,8 @@ class Scheduler:
     async def _run(self, waiting: Waiting) -> None:
         execution = waiting.execution
         asked = self._asked.pop(execution.id, None)
+        occupied = self._running.get(execution.id)
+        ends_at = None if occupied is None else occupied.opening_end
         self._unwritten += 1
         try:
             ended = self._ended[waiting.task.name] = await self._runner.run(
@@ -358,6 +360,7 @@ class Scheduler:
                 waiting.task,
                 started=lambda: None if asked is None else asked.settled.set(),
                 done=lambda: self._free(execution.id),
+                ends_at=ends_at,
             )
             self._note_end(ended)
         finally:

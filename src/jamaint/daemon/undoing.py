@@ -32,6 +32,8 @@ class Undone:
     removed: int = 0
     kept: list[Mapping[str, Any]] = field(default_factory=list)
     problems: list[Mapping[str, Any]] = field(default_factory=list)
+    unit: str = "file"
+    """What is counted."""
 
     @property
     def is_whole(self) -> bool:
@@ -40,6 +42,7 @@ class Undone:
 
     def add(self, details: Mapping[str, Any]) -> None:
         """Adds one step's figures."""
+        self.unit = str(details.get("unit", self.unit))
         self.restored += int(details.get("restored", 0))
         self.removed += int(details.get("removed", 0))
         self.kept += details.get("kept", ())
@@ -47,7 +50,13 @@ class Undone:
 
     def to_json(self) -> dict[str, Any]:
         """As it is stored and sent."""
-        return {"restored": self.restored, "removed": self.removed, "kept": self.kept, "problems": self.problems}
+        return {
+            "restored": self.restored,
+            "removed": self.removed,
+            "kept": self.kept,
+            "problems": self.problems,
+            "unit": self.unit,
+        }
 
     def says(self) -> str:
         """In a sentence."""

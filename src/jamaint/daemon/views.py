@@ -5,6 +5,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from jamaint.config import without_passwords
 from jamaint.core.executions import Execution, Paused, Progress, StepRecord
 from jamaint.core.plans import Plan
 from jamaint.core.tasks import Task
@@ -131,7 +132,7 @@ def task(value: Task, *, enabled: bool, paused_until: datetime | None, next_due:
         "executor": value.executor,
         "timeout": None if value.timeout_seconds is None else round(value.timeout_seconds * 1000),
         "on_window_end": value.on_window_end,
-        "config": dict(given.get("config", {})),
+        "config": without_passwords(given.get("config") or {}),
         "dependencies": list(given.get("dependencies", ())),
         "conditions": list(given.get("conditions", ())),
         "rollback": {"enabled": value.rollback.enabled, "auto_rollback": value.rollback.auto_rollback},

@@ -8,6 +8,7 @@ EXECUTORS: dict[str, str] = {
     "cache.cleanup": "cache:CacheCleanup",
     "cache.warmup": "warmup:CacheWarmup",
     "command": "command:Command",
+    "database.cleanup": "database_cleanup:DatabaseCleanup",
     "logs.cleanup": "logs:LogsCleanup",
     "logs.rotate": "rotate:LogsRotate",
     "noop": "noop:Noop",

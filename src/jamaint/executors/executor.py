@@ -26,6 +26,8 @@ class Work:
     """Share of a file system (0..1); with less than that free, files are unlinked and not kept in the trash."""
     kept_directory: str = NOWHERE
     """Where what has no place of its own to be kept in (values of a cache) is kept, a directory for each execution."""
+    ends_at: datetime | None = None
+    """When its window ends: what is done bit by bit leaves the rest for the next one."""
 
 
 class Host(Protocol):

@@ -1,4 +1,4 @@
-"""The only file that knows asyncpg: PostgreSQL under trio, by an asyncio loop in one thread.
+"""Our own database: the only file of the daemon that knows asyncpg. PostgreSQL under trio, by a loop in one thread.
 
 One hop from trio per *repository function*: a whole transaction lives on the asyncio side, where asyncpg's own context
 managers end it rightly when it is cancelled. (Awaiting them one by one from trio leaks: an exit that is awaited in a

@@ -1,16 +1,10 @@
 """The SQL of the store, by name: `queries/NOUN.sql` holds statements under `-- name:` lines."""
 
-import re
 from collections.abc import Mapping
-from importlib import resources
+
+from jamaint.host import statements as sql
 
 
 def statements(noun: str) -> Mapping[str, str]:
     """The statements of `queries/NOUN.sql` by name, without their comments."""
-    text = resources.files("jamaint.store").joinpath("queries", f"{noun}.sql").read_text("utf-8")
-    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
-    return {name: _without_comments(body) for name, body in zip(parts[::2], parts[1::2], strict=True)}
-
-
-def _without_comments(body: str) -> str:
-    return "\n".join(line for line in body.splitlines() if not line.startswith("--")).strip()
+    return sql.statements("jamaint.store", noun)

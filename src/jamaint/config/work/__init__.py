@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from jamaint.config.work.cache import CacheCleanup
 from jamaint.config.work.command import RunCommand
+from jamaint.config.work.database import DatabaseCleanup
 from jamaint.config.work.logs import LogsCleanup
 from jamaint.config.work.noop import Nothing
 from jamaint.config.work.rotate import LogsRotate
@@ -14,6 +15,7 @@ CONFIG_OF: Mapping[str, type[Work]] = {
     "cache.cleanup": CacheCleanup,
     "cache.warmup": CacheWarmup,
     "command": RunCommand,
+    "database.cleanup": DatabaseCleanup,
     "logs.cleanup": LogsCleanup,
     "logs.rotate": LogsRotate,
     "noop": Nothing,

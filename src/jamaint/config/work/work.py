@@ -13,14 +13,16 @@ from jamaint.config.mistakes import Flaw, Path
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a task's config is judged against. `commands` is None while `grants` itself cannot be read."""
+    """What a task's config is judged against. What grants name is None while `grants` itself cannot be read."""
 
     state_dir: str = "/"
     commands: Mapping[str, tuple[str, ...]] | None = field(default_factory=dict)
+    databases: Mapping[str, str] | None = field(default_factory=dict)
 
 
 class Named(NamedTuple):
-    """Something that grants rule: `kind` is path, user, command, environment or server, `value` what the task names."""
+    """Something that grants rule: `kind` is path, user, command, environment, server, database or
+    dsn (an address, which is not told), `value` what the task names."""
 
     kind: str
     path: Path

@@ -1,0 +1,45 @@
+"""database.cleanup: deletes old rows of a live PostgreSQL in small batches, and keeps them for a rollback."""
+
+from typing import Any
+
+from jamaint.core.plans import Plan, Step
+from jamaint.executors.executor import Host, Work
+from jamaint.executors.on_target import on_target
+from jamaint.host.targets import cleanup
+
+
+class DatabaseCleanup:
+    """One step, `data_cleanup`: all rules, in the order of the task's config."""
+
+    def __init__(self, work: Work, host: Host) -> None:
+        self._work = work
+        self._host = host
+        self._job = cleanup.Job(
+            execution=work.execution,
+            task=work.task_name,
+            rules=work.config["cleanup_old_data"],
+            keeps_way_back=work.keeps_way_back,
+            mass_deletion=work.mass_deletion,
+            now=work.now,
+        )
+
+    def plan(self) -> Plan:
+        """Raises StepFailed for what cannot be understood, and for what the guard of mass deletion refuses."""
+        step, warnings = on_target(self._work, self._host, lambda target, _: cleanup.plan(target, self._job))
+        return Plan((step,), tuple(warnings))
+
+    def run(self, step: Step) -> dict[str, Any]:
+        """Deletes. Raises StepFailed and Stopped, both with the figures of what was done all the same."""
+        tally: dict[str, Any] = {}
+        on_target(
+            self._work, self._host, lambda target, reins: cleanup.run(target, self._job, step, reins, tally), tally
+        )
+        return tally
+
+    def undo(self, step: Step, dry_run: bool) -> dict[str, Any]:
+        """Puts the rows back that are kept; what is in their place now is not overwritten."""
+        return on_target(self._work, self._host, lambda target, reins: cleanup.undo(target, step, reins, dry_run))
+
+    def purge(self, step: Step) -> dict[str, Any]:
+        """Drops what is kept, which frees its space."""
+        return on_target(self._work, self._host, lambda target, reins: cleanup.purge(target, step, reins))

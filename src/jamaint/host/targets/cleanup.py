@@ -1,0 +1,166 @@
+"""The cleanup of old rows as a step: planned with its way back, done rule by rule, put back, and let go."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from jamaint.core.plans import MassDeletion, Step
+from jamaint.host.targets.connection import Target, TargetFailed
+from jamaint.host.targets.deleting import Deleted, Deletion, kept_table, summed
+from jamaint.host.targets.notebook import check_notebook, open_notebook
+from jamaint.host.targets.reins import Reins
+from jamaint.host.targets.restoring import Kept, let_go, put_back
+from jamaint.host.targets.selection import Count, Selection, count, sample, select
+from jamaint.host.targets.tables import Table
+
+NAME = "data_cleanup"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What an execution is to clean up: `rules` as in the task's config, normalised."""
+
+    execution: str
+    task: str
+    rules: Sequence[Mapping[str, Any]]
+    keeps_way_back: bool
+    mass_deletion: MassDeletion
+    now: datetime
+
+
+async def plan(target: Target, job: Job) -> tuple[Step, list[str]]:
+    """The step and what to warn of; changes nothing. Raises TargetFailed when a rule, or the guard, refuses."""
+    await check_notebook(target)
+    says, warnings, samples, entries = list[str](), list[str](), list[Mapping[str, Any]](), list[dict[str, Any]]()
+    items = size = 0
+    for number, rule in enumerate(job.rules, start=1):
+        selection = await select(target, rule, job.now)
+        found = await count(target, selection)
+        _guard(selection, found, job.mass_deletion)
+        samples += await sample(target, selection)
+        table = selection.table
+        items += found.rows
+        size += _bytes(table, found.rows)
+        says.append(f"Delete {_about(found)} of {table.quoted} {selection.says}.")
+        warnings += _warnings(table)
+        entries.append(
+            {"table": table.oid, "name": table.quoted, "kept": kept_table(job.execution, number), "rows": found.rows}
+        )
+    if job.keeps_way_back:
+        says.append("What goes is kept in the schema jamaint beside it and can be put back until it is purged.")
+    else:
+        says.append("The task keeps no way back: what goes cannot be put back.")
+    undo = {"tables": [{key: one[key] for key in ("table", "name", "kept")} for one in entries]}
+    return (
+        Step(
+            name=NAME,
+            says=" ".join(says),
+            args={"tables": [{"name": one["name"], "rows": one["rows"]} for one in entries]},
+            undo=undo if job.keeps_way_back else None,
+            items=items,
+            bytes=size,
+            sample=tuple(samples[:10]),
+        ),
+        warnings,
+    )
+
+
+async def run(target: Target, job: Job, step: Step, reins: Reins, tally: dict[str, Any]) -> None:
+    """Deletes, rule by rule; what has been done stands in `tally`, also when this raises."""
+    await open_notebook(target)
+    total, done = max(1, step.items), list[tuple[str, Deleted]]()
+    for number, (rule, planned) in enumerate(zip(job.rules, step.args["tables"], strict=True), start=1):
+        selection = await select(target, rule, job.now)
+        deletion = Deletion(
+            target=target,
+            selection=selection,
+            task=job.task,
+            kept=kept_table(job.execution, number) if job.keeps_way_back else None,
+            most=_most(selection.table, planned["rows"], job.mass_deletion),
+            reins=reins,
+            done_before=sum(one.rows for _, one in done),
+            done_total=total,
+        )
+        done.append((selection.table.quoted, deletion.found))
+        try:
+            await deletion.run()
+        finally:
+            tally.update(summed(done), waited_seconds=round(reins.waited_seconds, 1))
+        for note in (deletion.found.why_left, *deletion.found.notes):
+            if note is not None:
+                reins.host.log("info", f"{selection.table.quoted}: {note}")
+        if deletion.found.referred:
+            reins.host.log("info", f"{selection.table.quoted}: {_left(deletion.found.referred, selection.table)}")
+
+
+async def undo(target: Target, step: Step, reins: Reins, dry_run: bool) -> dict[str, Any]:
+    """Puts back what is kept, the last rule first: what refers to something comes after it in a task's list."""
+    answer: dict[str, Any] = {"restored": 0, "removed": 0, "kept": [], "problems": [], "unit": "row"}
+    for entry in reversed(_entries(step)):
+        found = await put_back(target, entry, reins, dry_run)
+        answer["restored"] += found.restored
+        answer["kept"] += found.kept
+        answer["problems"] += found.problems
+    return answer
+
+
+async def purge(target: Target, step: Step, reins: Reins) -> dict[str, Any]:
+    """Drops what is kept."""
+    freed = [await let_go(target, entry, reins) for entry in _entries(step)]
+    return {"freed_space": sum(freed), "items": sum(size > 0 for size in freed)}
+
+
+def _entries(step: Step) -> list[Kept]:
+    return [Kept(one["table"], one["name"], one["kept"]) for one in (step.undo or {}).get("tables", ())]
+
+
+def _guard(selection: Selection, found: Count, limit: MassDeletion) -> None:
+    """Raises TargetFailed when so many rows go that it needs a second look, or it is not known how many."""
+    table = selection.table.quoted
+    if found.of is None:
+        raise TargetFailed(
+            f"{table}: how many of its rows would go cannot be told, because it was never analysed and counting takes "
+            f"too long: run ANALYZE {table}",
+            "refused",
+        )
+    if found.rows > limit.items and found.rows > limit.share * found.of:
+        raise TargetFailed(
+            f"{table}: {_about(found)} of {found.of:,} would be deleted ({found.rows / found.of:.0%}); more than "
+            f"{limit.items} rows that are more than {limit.share:.0%} need a second look. If it is meant, raise "
+            "mass_deletion on the task",
+            "refused",
+        )
+
+
+def _most(table: Table, planned: int, limit: MassDeletion) -> int:
+    """How many rows may go: what the guard allows, though never less than was planned under it."""
+    return max(limit.items, planned, round(limit.share * (table.rows or 0)))
+
+
+def _bytes(table: Table, rows: int) -> int:
+    return round(table.table_bytes * min(1.0, rows / table.rows)) if table.rows else 0
+
+
+def _about(found: Count) -> str:
+    return f"{'' if found.exact else 'about '}{found.rows:,} row{'' if found.rows == 1 else 's'}"
+
+
+def _left(rows: int, table: Table) -> str:
+    names = ", ".join(reference.says for reference in table.references)
+    return f"{rows} old rows are left, because others refer to them ({names}): clean those up first"
+
+
+def _warnings(table: Table) -> list[str]:
+    found = []
+    if table.delete_triggers:
+        found.append(f"{table.quoted}: triggers fire for each row that goes: {', '.join(table.delete_triggers)}")
+    if table.insert_triggers:
+        names = ", ".join(table.insert_triggers)
+        found.append(f"{table.quoted}: triggers would fire for each row that is put back: {names}")
+    if table.references:
+        names = ", ".join(reference.says for reference in table.references)
+        found.append(f"{table.quoted}: rows that others refer to are left ({names})")
+    if not table.is_owner:
+        found.append(f"{table.quoted} cannot be vacuumed afterwards: it is {table.owner}'s")
+    return found

@@ -1,0 +1,76 @@
+"""What we write down in the database itself: a schema `jamaint` with cursors, what is under way, and what is kept."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from jamaint.host.statements import statements
+from jamaint.host.targets.connection import Connection, Target, TargetFailed
+
+SCHEMA = "jamaint"
+LOCK_TRIES, LOCK_PAUSE_SECONDS = 20, 0.5
+_SQL = statements("jamaint.host.targets", "notebook")
+
+
+async def check_notebook(target: Target) -> None:
+    """Raises TargetFailed when the schema is somebody else's, who could have us run anything, or cannot be made."""
+    row = await target.watch.fetchrow(_SQL["schema_owner"])
+    role, database = target.identity.role, target.identity.database
+    if row is None:
+        if not await target.watch.fetchval(_SQL["may_create"]):
+            raise TargetFailed(
+                f"role {role} may not make the schema {SCHEMA} in database {database}, in which it writes down how far "
+                f'it is and keeps what it removes: CREATE SCHEMA {SCHEMA} AUTHORIZATION "{role}"',
+                "refused",
+            )
+    elif not row["is_ours"]:
+        raise TargetFailed(
+            f"the schema {SCHEMA} in database {database} belongs to {row['owner']}, and role {role} is not one of his: "
+            f'ALTER SCHEMA {SCHEMA} OWNER TO "{role}" if it is meant for this',
+            "refused",
+        )
+
+
+async def open_notebook(target: Target) -> None:
+    """Makes the schema and the cursors where they are missing. Raises as `check_notebook`."""
+    await check_notebook(target)
+    if await target.work.fetchval(_SQL["has_cursors"]):
+        return
+    await target.work.execute(_SQL["create_schema"])
+    await target.work.execute(_SQL["create_cursors"])
+
+
+async def cursor_of(connection: Connection, task: str, oid: int, rule: str) -> list[str] | None:
+    """Where the rule stopped last time; None at the beginning."""
+    if not await connection.fetchval(_SQL["has_cursors"]):
+        return None
+    position: list[str] | None = await connection.fetchval(_SQL["cursor"], task, oid, rule)
+    return position
+
+
+async def move_cursor(connection: Connection, task: str, oid: int, rule: str, position: Sequence[str]) -> None:
+    """To be called in the transaction that did what it tells."""
+    await connection.execute(_SQL["move_cursor"], task, oid, rule, list(position))
+
+
+async def clear_cursor(connection: Connection, task: str, oid: int, rule: str) -> None:
+    """The rule has come to the end of its table."""
+    await connection.execute(_SQL["clear_cursor"], task, oid, rule)
+
+
+@asynccontextmanager
+async def alone_on(target: Target, oid: int, name: str) -> AsyncIterator[None]:
+    """Raises TargetFailed when another of us is at work on the table, and stays so for longer than a session takes to
+    end whose client was killed."""
+    number = oid if oid < 1 << 31 else oid - (1 << 32)
+    for _ in range(LOCK_TRIES):
+        if await target.work.fetchval(_SQL["lock"], number):
+            break
+        await asyncio.sleep(LOCK_PAUSE_SECONDS)
+    else:
+        raise TargetFailed(f"another execution is at work on {name}", "refused")
+    try:
+        yield
+    finally:
+        if not target.work.is_closed():
+            await target.work.fetchval(_SQL["unlock"], number)

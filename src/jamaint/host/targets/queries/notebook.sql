@@ -1,0 +1,38 @@
+-- name: schema_owner
+-- A superuser has every role: for one, only another superuser is no stranger.
+SELECT o.rolname::text AS owner,
+    o.rolname = current_user OR CASE WHEN u.rolsuper THEN o.rolsuper ELSE pg_has_role(o.oid, 'USAGE') END AS is_ours
+FROM pg_namespace n JOIN pg_roles o ON o.oid = n.nspowner JOIN pg_roles u ON u.rolname = current_user
+WHERE n.nspname = 'jamaint'
+
+-- name: may_create
+SELECT has_database_privilege(current_database(), 'CREATE')
+
+-- name: create_schema
+CREATE SCHEMA IF NOT EXISTS jamaint
+
+-- name: create_cursors
+-- How far a rule has gone through its table: in the very transaction of each batch.
+CREATE TABLE IF NOT EXISTS jamaint.cursors (
+    task text NOT NULL, relation oid NOT NULL, rule text NOT NULL, position text[] NOT NULL,
+    moved_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (task, relation, rule))
+
+-- name: has_cursors
+SELECT to_regclass('jamaint.cursors') IS NOT NULL
+
+-- name: cursor
+SELECT position FROM jamaint.cursors WHERE task = $1 AND relation = $2 AND rule = $3
+
+-- name: move_cursor
+INSERT INTO jamaint.cursors AS kept (task, relation, rule, position) VALUES ($1, $2, $3, $4)
+ON CONFLICT (task, relation, rule) DO UPDATE SET position = excluded.position, moved_at = now()
+
+-- name: clear_cursor
+DELETE FROM jamaint.cursors WHERE task = $1 AND relation = $2 AND rule = $3
+
+-- name: lock
+-- One of us at a time on a table, whichever daemon it is of.
+SELECT pg_try_advisory_lock(1784769633, $1::int)
+
+-- name: unlock
+SELECT pg_advisory_unlock(1784769633, $1::int)

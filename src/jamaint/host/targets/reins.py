@@ -1,0 +1,126 @@
+"""Reins: how statements that take long are stopped, paused and held back, and what they wait for."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol, TypeVar
+
+from jamaint.core.batches import Limits, Vitals, why_wait
+from jamaint.host.statements import statements
+from jamaint.host.targets.connection import Target, failures_named
+
+T = TypeVar("T")
+LOOK_SECONDS = 0.25
+"""How often is looked whether to stop or to stand still, while a statement runs."""
+VITALS_SECONDS = 1.0
+PATIENCE_SECONDS = 1800.0
+"""How long to wait for others without a single batch in between, before the rest is left for another time."""
+LIMITS = Limits()
+
+SQL = statements("jamaint.host.targets", "vitals")
+
+
+class Speaks(Protocol):
+    """What an executor's host does for what runs here; see executors.executor.Host."""
+
+    def progress(self, done: int, total: int | None, unit: str) -> None: ...
+    def log(self, level: str, message: str) -> None: ...
+    def checkpoint(self) -> None: ...
+    def paused(self) -> int: ...
+    def held(self, number: int) -> None: ...
+
+
+@dataclass(slots=True)
+class Reins:
+    """One execution's: it stops by the exception that its host raises, and counts how long it stood aside."""
+
+    host: Speaks
+    target: Target
+    ends_at: datetime | None = None
+    waited_seconds: float = 0.0
+    waits: dict[str, float] = field(default_factory=dict)
+    _before: Vitals | None = None
+    _before_last: Vitals | None = None
+    _looked_at: float = float("-inf")
+
+    def left_seconds(self) -> float:
+        """Until the window's end; infinite where there is none."""
+        return float("inf") if self.ends_at is None else (self.ends_at - datetime.now(UTC)).total_seconds()
+
+    async def checkpoint(self) -> None:
+        """A safe point between two statements: waits here while the execution is paused or throttled."""
+        await asyncio.get_running_loop().run_in_executor(None, self.host.checkpoint)
+
+    async def drive(self, start: Callable[[], Awaitable[T]], look: Callable[[], Awaitable[None]] | None = None) -> T:
+        """Runs `start()`, and cancels it when the execution is to stop or to pause; after a pause it starts again.
+
+        So it must leave nothing behind when it is cancelled, or clear it away when it starts. `look` is called now
+        and then meanwhile.
+        """
+        while True:
+            running = asyncio.ensure_future(start())
+            try:
+                while not running.done() and not (number := self.host.paused()):
+                    await asyncio.wait({running}, timeout=LOOK_SECONDS)
+                    if look is not None and not running.done():
+                        await look()
+            except BaseException:
+                await _end(running)
+                raise
+            if running.done():
+                return running.result()
+            if await _end(running):  # it had ended all the same
+                return running.result()
+            self.host.held(number)
+            await self.checkpoint()
+
+    async def rest(self, seconds: float) -> None:
+        """Sleeps, and wakes up to stop or to stand still."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, LOOK_SECONDS))
+            if self.host.paused():
+                await self.checkpoint()
+
+    async def wait_for_others(self, oid: int, at_once: bool = False) -> str | None:
+        """Waits while the server is not well enough for more; returns why when it does not become so in time."""
+        if not at_once and time.monotonic() - self._looked_at < VITALS_SECONDS:
+            return None
+        began, told = time.monotonic(), None
+        while (why := why_wait(await self._vitals(oid), self._before_last, LIMITS)) is not None:
+            kind = _kind(why)
+            if kind != told:
+                self.host.log("info", f"waiting: {why}")
+                told = kind
+            await self.rest(VITALS_SECONDS)
+            self.waits[kind] = self.waits.get(kind, 0.0) + VITALS_SECONDS
+            if self.left_seconds() <= 0 or time.monotonic() - began > PATIENCE_SECONDS:
+                self.waited_seconds += time.monotonic() - began
+                return why
+        if told is not None:
+            self.waited_seconds += time.monotonic() - began
+        return None
+
+    async def _vitals(self, oid: int) -> Vitals:
+        with failures_named(self.target.identity.database):
+            row = await self.target.watch.fetchrow(SQL["vitals"], oid, list(self.target.pids))
+        assert row is not None  # it is one row of functions
+        self._looked_at = time.monotonic()
+        self._before_last, self._before = self._before, Vitals(at_seconds=self._looked_at, **dict(row))
+        return self._before
+
+
+async def _end(running: "asyncio.Future[T]") -> bool:
+    """Cancels it and waits for its end; True if it had a result before."""
+    running.cancel()
+    await asyncio.wait({running})
+    if running.cancelled():
+        return False
+    return running.exception() is None
+
+
+def _kind(why: str) -> str:
+    """A reason without its figures, which change with every look."""
+    return " ".join(word for word in why.split() if not any(character.isdigit() for character in word))

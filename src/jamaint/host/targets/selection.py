@@ -1,0 +1,189 @@
+"""Which rows a rule means: its condition as SQL, the order it goes through them in, and how many there are."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+
+from jamaint.core.predicates import wrong_condition
+from jamaint.host.statements import statements
+from jamaint.host.targets.connection import Target, TargetFailed, TooSlowError, failures_named
+from jamaint.host.targets.tables import AGE_TYPES, Column, Table, find_table, leads_an_index
+
+COUNT_SECONDS = 10.0
+"""How long counting may take before the server's estimate has to do."""
+CLOCK_SECONDS = 300.0
+"""How far our clock and the server's may be apart where a cutoff depends on it."""
+
+SQL = statements("jamaint.host.targets", "rows")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A rule on its table. `condition` is SQL of one truth value, `walk` the columns it is gone through by."""
+
+    table: Table
+    condition: str
+    says: str
+    walk: tuple[Column, ...]
+    rule: str
+    """A mark that is the same for the same rule, whenever it runs."""
+    most_rows: int
+
+    @property
+    def order(self) -> str:
+        """The columns of the walk as SQL."""
+        return ", ".join(column.quoted for column in self.walk)
+
+    def after(self, position: Sequence[str] | None, number: int) -> str:
+        """SQL for what comes after a position, whose parts are parameters from `number` on."""
+        return "true" if position is None else f"({self.order}) > ({self._parts(number)})"
+
+    def up_to(self, number: int) -> str:
+        """SQL for what comes up to a position, whose parts are parameters from `number` on."""
+        return f"({self.order}) <= ({self._parts(number)})"
+
+    def as_text(self) -> str:
+        """SQL for a row's position as a list of texts."""
+        return f"ARRAY[{', '.join(f'{column.quoted}::text' for column in self.walk)}]"
+
+    def _parts(self, number: int) -> str:
+        return ", ".join(f"${number + index}::text::{column.type}" for index, column in enumerate(self.walk))
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many rows a rule means, of how many. `exact` is false where the server estimates. `of` None: not known."""
+
+    rows: int
+    of: int | None
+    exact: bool
+
+
+async def select(target: Target, rule: Mapping[str, Any], now: datetime) -> Selection:
+    """What a rule of the configuration means on this database. Raises TargetFailed for one that cannot be understood,
+    or whose cutoff is not in the past."""
+    table = await find_table(target, rule["table"])
+    if rule.get("where") is not None:
+        condition, says, walk = f"(\n{rule['where']}\n)", f"where {rule['where']}", table.key
+        await _check_condition(target, table, rule["where"])
+        mark = {"where": rule["where"]}
+    else:
+        column = _age_column(table, rule)
+        condition, says = _older_than(target, column, rule["older_than_seconds"], now)
+        by_age = await leads_an_index(target.watch, table.oid, column.name)
+        others = tuple(each for each in table.key if each.name != column.name)
+        walk = (column, *others) if by_age else table.key
+        mark = {"age_column": column.name, "older_than": rule["older_than_seconds"], "by_age": by_age}
+    digest = hashlib.sha256(json.dumps([mark, [each.name for each in walk]], sort_keys=True).encode()).hexdigest()
+    return Selection(table, condition, says, walk, digest[:16], rule["batch_size"])
+
+
+async def count(target: Target, selection: Selection) -> Count:
+    """Counts what is meant, within bounds: first the server's estimate, then the rows, if that is quick enough."""
+    table = selection.table
+    estimate = await _estimate(target, selection)
+    of = table.rows
+    try:
+        rows, exact = await _count(target, table, selection.condition), True
+        if of is None:
+            of = await _count(target, table, "true")
+    except TooSlowError:
+        rows, exact = estimate, False
+    return Count(rows, None if of is None else max(of, rows), exact)
+
+
+async def sample(target: Target, selection: Selection) -> tuple[Mapping[str, Any], ...]:
+    """The first rows that are meant, for a person to look at: by their key, and how large they are."""
+    table = selection.table
+    key = ", ".join(f"{column.quoted}::text" for column in table.key)
+    sql = SQL["sample"].format(key=key, table=table.quoted, condition=selection.condition)
+    try:
+        async with _reading(target, COUNT_SECONDS):
+            rows = await target.work.fetch(sql)
+    except TooSlowError:
+        return ()
+    names = [column.name for column in table.key]
+    return tuple(
+        {"path": f"{table.quoted} {_named(names, row['key'])}", "bytes": int(row["bytes"] or 0)} for row in rows
+    )
+
+
+def _named(names: Sequence[str], values: Sequence[str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in zip(names, values, strict=True))
+
+
+async def _check_condition(target: Target, table: Table, where: str) -> None:
+    wrong = wrong_condition(where)
+    if wrong is None:
+        try:
+            async with _reading(target, COUNT_SECONDS):
+                await target.work.fetch(SQL["explain"].format(table=table.quoted, condition=f"(\n{where}\n)"))
+        except TargetFailed as error:
+            cause = error.__cause__
+            if not isinstance(
+                cause, asyncpg.SyntaxOrAccessError | asyncpg.DataError | asyncpg.FeatureNotSupportedError
+            ):
+                raise
+            wrong = str(cause).splitlines()[0]
+    if wrong is not None:
+        raise TargetFailed(
+            f"the condition for {table.quoted} is not one ({wrong}): it stands after WHERE, and names of types and "
+            "functions of your own need their schema before them"
+        )
+
+
+def _age_column(table: Table, rule: Mapping[str, Any]) -> Column:
+    column = table.column(rule["age_column"])
+    if column is None:
+        there = ", ".join(each.name for each in table.columns if each.base in AGE_TYPES) or "none"
+        raise TargetFailed(f"{table.quoted} has no column {rule['age_column']} (of dates and times it has: {there})")
+    if column.base not in AGE_TYPES:
+        raise TargetFailed(
+            f"{table.quoted}.{column.name} is {column.type}, which is no date or time: say what is old with `where`"
+        )
+    return column
+
+
+def _older_than(target: Target, column: Column, seconds: float, now: datetime) -> tuple[str, str]:
+    """The condition and how it is told. Raises TargetFailed when the cutoff cannot be trusted."""
+    apart = abs((target.identity.now - now).total_seconds())
+    if apart > CLOCK_SECONDS:
+        raise TargetFailed(
+            f"the clock of the database's server is {apart:.0f} s away from ours: which rows are old is not certain",
+            "refused",
+        )
+    cutoff = min(now, target.identity.now) - timedelta(seconds=seconds)
+    if seconds <= 0 or cutoff >= target.identity.now:
+        raise TargetFailed("the cutoff is not in the past, so all rows would be old", "refused")
+    literal = AGE_TYPES[column.base].format(cutoff=f"'{cutoff.isoformat()}'")
+    zone = "" if column.base == "timestamp with time zone" else f", in the zone {target.identity.timezone}"
+    # -infinity means "always", not "old".
+    condition = f"({column.quoted} < {literal} AND isfinite({column.quoted}))"
+    return condition, f"whose {column.name} is before {cutoff:%Y-%m-%d %H:%M:%S} UTC{zone}"
+
+
+async def _estimate(target: Target, selection: Selection) -> int:
+    sql = SQL["estimate"].format(table=selection.table.quoted, condition=selection.condition)
+    async with _reading(target, COUNT_SECONDS):
+        plan = await target.work.fetchval(sql)
+    return int(json.loads(plan)[0]["Plan"]["Plan Rows"])
+
+
+async def _count(target: Target, table: Table, condition: str) -> int:
+    async with _reading(target, COUNT_SECONDS):
+        return int(await target.work.fetchval(SQL["count"].format(table=table.quoted, condition=condition)))
+
+
+@asynccontextmanager
+async def _reading(target: Target, seconds: float) -> AsyncIterator[None]:
+    """A transaction of `work` that can write nothing, and whose statements take no longer than that."""
+    with failures_named(target.identity.database):
+        async with target.work.transaction(readonly=True):
+            await target.work.execute(SQL["within"].format(milliseconds=round(seconds * 1000)))
+            yield

@@ -1,0 +1,97 @@
+"""Runs executors of databases as a worker does, in this process, on a database of the test's own."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from jamaint.core.plans import MassDeletion, Step, step_from_json, step_to_json
+from jamaint.executors.database_cleanup import DatabaseCleanup
+from jamaint.executors.executor import Stopped, Work
+from postgres import on_connection
+
+EXECUTION = "0f0e0d0c-0b0a-4908-8706-050403020100"
+DAY = 86400.0
+
+
+class Talk:
+    """A host that remembers what it was told, asks to stop after so many looks, and pauses at those in `pauses`."""
+
+    def __init__(self, stop_after: int | None = None, pauses: tuple[int, ...] = ()) -> None:
+        self.progressed: list[tuple[int, int | None, str]] = []
+        self.logged: list[str] = []
+        self.held_in: list[int] = []
+        self.looks = 0
+        self._stop_after = stop_after
+        self._pauses = pauses
+
+    def progress(self, done: int, total: int | None, unit: str) -> None:
+        """See Host."""
+        self.progressed.append((done, total, unit))
+
+    def log(self, level: str, message: str) -> None:
+        """See Host."""
+        self.logged.append(message)
+
+    def checkpoint(self) -> None:
+        """See Host."""
+        self.looks += 1
+        if self._stop_after is not None and self.looks > self._stop_after:
+            raise Stopped
+
+    def paused(self) -> int:
+        """See Host."""
+        self.checkpoint()
+        return 1 if self.looks in self._pauses else 0
+
+    def held(self, number: int) -> None:
+        """See Host."""
+        self.held_in.append(number)
+
+
+def work(dsn: str, **changes: Any) -> Work:
+    """Work on that database; fields of Work by name, and all else is config."""
+    fields: dict[str, Any] = {
+        "execution": EXECUTION,
+        "task_name": "tidy",
+        "keeps_way_back": True,
+        "mass_deletion": MassDeletion(share=1.0, items=0),
+        "timeout_seconds": None,
+        "now": datetime.now(UTC),
+        "low_space": 0.0,
+        "ends_at": None,
+    }
+    fields |= {key: changes.pop(key) for key in list(changes) if key in fields}
+    config = {"dsn": dsn, "lock_timeout_seconds": 0.2, "user": None, **changes}
+    return Work(config=config, **fields)
+
+
+def rule(table: str, **changes: Any) -> dict[str, Any]:
+    """A rule of cleanup_old_data, normalised: rows whose `created_at` is over thirty days old."""
+    aged = {"age_column": "created_at", "older_than_seconds": 30 * DAY, "where": None}
+    return {"table": table, "batch_size": 1000, **({} if "where" in changes else aged), **changes}
+
+
+def cleanup(dsn: str, *rules: dict[str, Any], host: Talk | None = None, **changes: Any) -> DatabaseCleanup:
+    """The executor for these rules."""
+    return DatabaseCleanup(work(dsn, cleanup_old_data=list(rules), **changes), host or Talk())
+
+
+def planned(executor: Any) -> Step:
+    """The only step of its plan, as it comes over the pipe."""
+    (step,) = executor.plan().steps
+    return step_from_json(step_to_json(step))
+
+
+def run_script(dsn: str, sql: str) -> None:
+    """Several statements at once."""
+    on_connection(dsn, lambda connection: connection.execute(sql))
+
+
+def look(dsn: str, table: str) -> list[str]:
+    """All rows as texts, in order."""
+    rows = on_connection(dsn, lambda connection: connection.fetch(f"SELECT t::text AS row FROM {table} t ORDER BY 1"))
+    return [row["row"] for row in rows]
+
+
+def value(dsn: str, sql: str) -> Any:
+    """The first value of the answer."""
+    return on_connection(dsn, lambda connection: connection.fetchval(sql))

@@ -1,0 +1,64 @@
+"""How large batches become, and what they wait for."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jamaint.core.batches import GROWTH, LEAST_ROWS, TARGET_SECONDS, Limits, Vitals, next_size, smaller, why_wait
+
+LIMITS = Limits()
+WELL = {"at_seconds": 10.0, "wal_bytes": 0, "max_wal_bytes": 1 << 30}
+SIZES = st.integers(1, 1_000_000)
+
+
+@given(SIZES, st.floats(0, 1000), SIZES)
+def test_a_size_stays_in_bounds_and_grows_slowly(size: int, seconds: float, most: int) -> None:
+    following = next_size(size, seconds, most)
+    assert min(LEAST_ROWS, most) <= following <= most
+    assert following <= max(round(size * GROWTH), LEAST_ROWS)
+    assert min(LEAST_ROWS, most) <= smaller(size, most) <= max(size // 2, LEAST_ROWS)
+
+
+def test_a_slow_batch_makes_the_next_one_as_much_smaller() -> None:
+    assert next_size(1000, TARGET_SECONDS * 4) == 250
+
+
+def test_it_settles_at_the_target() -> None:
+    size = 500
+    for _ in range(30):
+        size = next_size(size, size * 0.0001)  # a tenth of a millisecond a row
+    assert size == pytest.approx(TARGET_SECONDS / 0.0001, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"replicas": 1, "lag_bytes": None}, "not known"),
+        ({"replicas": 1, "lag_bytes": 64 << 20}, "64 MiB behind"),
+        ({"replicas": 1, "lag_bytes": 100, "lag_seconds": 11.0}, "11 s behind"),
+        ({"vacuum": "autovacuum (process 4)"}, "autovacuum"),
+        ({"blocked": 2}, "sessions wait for a lock of ours: 2"),
+        ({"transaction_seconds": 1200.0, "transaction_pid": 7}, "process 7 has had a transaction open for 20 minutes"),
+    ],
+)
+def test_what_it_waits_for(changes: dict[str, object], words: str) -> None:
+    assert words in (why_wait(Vitals(**{**WELL, **changes}), None, LIMITS) or "")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"replicas": 2, "lag_bytes": 1 << 20, "lag_seconds": 0.5},
+        {"replicas": 1, "lag_bytes": 0, "lag_seconds": 900.0},  # nothing has been written since
+        {"transaction_seconds": 100.0},
+    ],
+)
+def test_what_it_does_not_wait_for(changes: dict[str, object]) -> None:
+    assert why_wait(Vitals(**{**WELL, **changes}), None, LIMITS) is None
+
+
+def test_the_log_may_not_fill_faster_than_checkpoints_come() -> None:
+    before = Vitals(at_seconds=8.0, wal_bytes=0, max_wal_bytes=1 << 30)
+    assert why_wait(Vitals(at_seconds=10.0, wal_bytes=200 << 20, max_wal_bytes=1 << 30), before, LIMITS) is not None
+    assert why_wait(Vitals(at_seconds=10.0, wal_bytes=50 << 20, max_wal_bytes=1 << 30), before, LIMITS) is None
