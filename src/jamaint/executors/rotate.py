@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from itertools import islice
+from itertools import dropwhile, islice
 from typing import Any
 
 from jamaint.core.logs import span, too_many
@@ -351,10 +351,10 @@ class LogsRotate:
                     details["rotated"].append({"path": path, "to": log.fresh, "why": log.turn.why})
 
     def _turn(self, turning: Turning, place: Place, log: _Log) -> None:
-        *shifts, (name, _) = log.turn.moves
+        *shifts, (name, planned) = log.turn.moves
         for old, new in shifts:
             turning.move(place, old, iter((new,)), log.rotated[old])
-        names = islice(self._rules.names(name), _NAMES_TRIED)
+        names = islice(dropwhile(lambda new: new != planned, self._rules.names(name)), _NAMES_TRIED)
         if self._rules.copy_truncate:
             log.fresh, _ = turning.cut(place, name, names, log.seen)
             return

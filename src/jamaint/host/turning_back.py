@@ -82,7 +82,7 @@ class _Back:
             for act in reversed(read_acts(turns)):
                 checkpoint()
                 if self._take_back(act) and not self._dry_run:
-                    for link in (act.link, act.truncated, act.refilled):
+                    for link in (act.truncated, act.refilled, act.link):
                         with suppress(FileNotFoundError):
                             os.unlink(link, dir_fd=turns)
         finally:
@@ -123,20 +123,27 @@ class _Back:
         if here is not None and not stat.S_ISREG(here.st_mode):
             self._outcome.kept.add(path, f"something else is in its place; the log stays as {new}")
             return False
-        if here is not None:
-            self._set_aside(place, name)
-        if not self._dry_run:
-            syscalls.rename_noreplace(new, name, src_dir_fd=place.fd, dst_dir_fd=place.fd)
+        if here is not None and os.path.samestat(here, rotated):
+            # On some file systems a link and an unlink stand for a rename, and a kill may have come between.
+            if not self._dry_run:
+                os.unlink(new, dir_fd=place.fd)
+        else:
+            if here is not None:
+                self._set_aside(place, name, here)
+            if not self._dry_run:
+                syscalls.rename_noreplace(new, name, src_dir_fd=place.fd, dst_dir_fd=place.fd)
         self._free.add((place.rel, new))
         self._outcome.restored += 1
         return True
 
-    def _set_aside(self, place: Place, name: str) -> None:
+    def _set_aside(self, place: Place, name: str, seen: os.stat_result) -> None:
         number, beside = 0, name + SINCE
-        while _look(place, beside) is not None:
+        while (there := _look(place, beside)) is not None and not os.path.samestat(there, seen):
             number += 1
             beside = f"{name}{SINCE}.{number}"
-        if not self._dry_run:
+        if there is not None and not self._dry_run:
+            os.unlink(name, dir_fd=place.fd)  # killed between a link and an unlink
+        elif not self._dry_run:
             syscalls.rename_noreplace(name, beside, src_dir_fd=place.fd, dst_dir_fd=place.fd)
         path = self._left.root.name(place.rel, name)
         self._outcome.kept.add(path, f"it has been written since the rotation: that is kept beside, as {beside}")
@@ -162,7 +169,7 @@ class _Back:
             self._outcome.kept.add(path, f"it has been written to since the rotation; what was in it stays as {copy}")
             return False
         if not self._dry_run:
-            if seen.st_size < copied.st_size:
+            if not untouched:
                 self._append(place, name, copy, seen.st_size)
             os.unlink(copy, dir_fd=place.fd)
         self._outcome.restored += 1
@@ -205,7 +212,7 @@ class _Back:
         try:
             os.lseek(source, at, os.SEEK_SET)
             while chunk := os.read(source, _CHUNK):
-                write_all(log, chunk)
+                write_all(log, chunk)  # where a writer comes in between, its line stays too
             seen = os.fstat(source)
             os.utime(log, ns=(seen.st_atime_ns, seen.st_mtime_ns))
             os.fsync(log)

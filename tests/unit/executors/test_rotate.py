@@ -176,9 +176,10 @@ def test_a_second_one_of_a_day_by_size(root: Path) -> None:
 def test_what_stands_in_the_place_is_never_overwritten(root: Path) -> None:
     (root / "a.log-20261124").symlink_to("/etc/passwd")
     (root / "b.log-20261124").mkdir()
+    put(root / "a.log-20261124.1.gz", 1)
     rotate(rotator(config(root)))
     assert (root / "a.log-20261124").is_symlink()
-    assert {"a.log-20261124.1", "b.log-20261124.1"} <= set(names(root))
+    assert {"a.log-20261124.2", "b.log-20261124.1"} <= set(names(root))
 
 
 def test_links_fifos_and_hard_links_are_left(root: Path, tmp_path: Path) -> None:
