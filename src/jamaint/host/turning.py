@@ -10,6 +10,7 @@ the names, so that it is there whole or not at all. turning_back.py reads it.
 
 import os
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ from jamaint.host.trash import Trash
 
 MOVED, MADE, CUT = "moved", "made", "cut"
 _CHUNK = 1 << 20
+_HALF_LINES, _AT_ONCE, _WAIT_SECONDS = 1000, 100, 0.001
+"""How often it is looked for the end of a line before a log is truncated that does not end with one."""
 
 
 class NotTurned(Exception):  # noqa: N818 - it is a finding
@@ -200,12 +203,17 @@ def _catch_up(log: int, copy: int, size: int) -> int:
     os.lseek(log, size, os.SEEK_SET)
     os.lseek(copy, size, os.SEEK_SET)
     for last in (False, False, True):  # each time there is less to read, for the sync before it took less long
-        while chunk := os.read(log, _CHUNK):
-            write_all(copy, chunk)
-            size += len(chunk)
-        if last:
-            break
-        os.fsync(copy)
+        ends = b""
+        for look in range(_HALF_LINES):
+            while chunk := os.read(log, _CHUNK):
+                write_all(copy, chunk)
+                size, ends = size + len(chunk), chunk[-1:]
+            if ends in (b"", b"\n"):
+                break
+            if look > _AT_ONCE:  # a line is just being written, by a process that does not get on
+                time.sleep(_WAIT_SECONDS)
+        if not last:
+            os.fsync(copy)
     os.ftruncate(log, 0)
     os.fsync(copy)
     return size
