@@ -33,7 +33,7 @@ def load(path: str | None, *, environ: Mapping[str, str], euid: int, loaded_at: 
     settings = read_settings(merged, environ, euid, found.main if found else "the configuration")
     grants = None if "grants" in merged.unsure else settings.grants
     setting = Setting(settings.state_dir, *((None, None) if grants is None else (grants.commands, grants.databases)))
-    windows = _read_all(merged, "windows", lambda given: read_window(given, "file"))
+    windows = _read_all(merged, "windows", lambda given: read_window(given, "file", setting))
     tasks = _read_all(merged, "tasks", lambda given: read_task(given, "file", setting))
     _check_names(merged)
     if merged.mistakes:

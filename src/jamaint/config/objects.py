@@ -2,11 +2,12 @@
 
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, field_validator
 
 from jamaint.config import paths
+from jamaint.config.conditions import ConditionGiven
 from jamaint.config.fields import (
     Bytes,
     Flag,
@@ -24,9 +25,9 @@ from jamaint.config.fields import (
     some,
 )
 from jamaint.config.schedules import TaskSchedule, WindowSchedule
-from jamaint.config.units import share, size_bytes, whole_minutes
+from jamaint.config.units import whole_minutes
 from jamaint.core.executions import ENDED
-from jamaint.core.tasks import CATEGORIES, PRIORITIES, TYPES, Condition
+from jamaint.core.tasks import CATEGORIES, PRIORITIES, TYPES
 
 NAMESPACE = uuid.UUID("20076e9c-a44e-4d01-a609-880c04f19a63")
 LONGEST_WINDOW_MINUTES = 7 * 24 * 60
@@ -38,46 +39,6 @@ STATES = tuple(sorted(state.value for state in ENDED))
 AbsolutePath = Annotated[str, PlainValidator(paths.absolute)]
 Name = Annotated[str, PlainValidator(object_name)]
 Type = Annotated[str, PlainValidator(one_of(TYPES))]
-
-
-class LoadAverage(Section):
-    max: Positive = Field(description="the load average that may not be exceeded, such as 8")
-
-
-class MemoryAvailable(Section):
-    min: Bytes = Field(description="how much memory must be available, such as 512MiB")
-
-
-def _least_free(value: Any) -> dict[str, float]:
-    if isinstance(value, str) and value.rstrip().endswith("%"):
-        return {"min_share": share(value)}
-    return {"min_bytes": size_bytes(value)}
-
-
-class DiskFree(Section):
-    path: AbsolutePath = Field(description="a path on the file system, such as /var")
-    min: Annotated[dict[str, float], PlainValidator(_least_free)] = Field(
-        description="how much must be free, such as 5% or 2GiB"
-    )
-
-
-class ConditionGiven(Section):
-    """A fact of the machine that must hold: exactly one key, which names it."""
-
-    WORD: ClassVar[str] = "condition"
-
-    load_average: LoadAverage | None = None
-    disk_free: DiskFree | None = None
-    memory_available: MemoryAvailable | None = None
-
-    def condition(self) -> Condition:
-        """The condition as the core takes it."""
-        if self.load_average:
-            return Condition("load_average", {"max": self.load_average.max})
-        if self.disk_free:
-            return Condition("disk_free", {"path": self.disk_free.path, **self.disk_free.min})
-        assert self.memory_available  # exactly one is there: see `explain.exactly_one`
-        return Condition("memory_available", {"min": self.memory_available.min})
 
 
 class NotificationsGiven(Section):

@@ -1,9 +1,10 @@
 """Reading one task or window: from the mapping that was given to the core's value, with every flaw and doubt."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
+from jamaint.config.conditions import CONDITION_CHOICES
 from jamaint.config.explain import exactly_one, misspelled, read
 from jamaint.config.kinds import KEYS, executor_of, kind_of
 from jamaint.config.mistakes import Flaw, closest
@@ -34,7 +35,7 @@ class Read(Generic[T]):
 
 def read_task(given: Mapping[str, Any], origin: Origin, setting: Setting) -> Read[Task]:
     """Reads a task, which has its `name` in it. Other objects that it names are not looked at here."""
-    model, flaws = read(TaskGiven, given)
+    model, flaws = read(TaskGiven, given, setting)
     flaws += exactly_one(given.get("schedule"), TASK_CHOICES, flaws, ("schedule",))
     flaws += _schedule_flaws(model.schedule.problems() if model and model.schedule and not flaws else ())
     flaws += _conditions(given, flaws)
@@ -44,13 +45,17 @@ def read_task(given: Mapping[str, Any], origin: Origin, setting: Setting) -> Rea
     flaws = [_deeper(flaw, executor) for flaw in flaws] + problems
     if model is None or work is None or executor is None or flaws:
         return Read(None, tuple(flaws))
-    task = _task(model, executor, work, given, origin)
+    declared = model.touches
+    task = replace(
+        _task(model, executor, work, given, origin),
+        touches=touched(executor, work.normalised(), declared.paths, _addresses(declared.databases, setting)),
+    )
     return Read(task, (), tuple(_task_doubts(model, work, task)), tuple(_named(model, work)))
 
 
-def read_window(given: Mapping[str, Any], origin: Origin) -> Read[Window]:
+def read_window(given: Mapping[str, Any], origin: Origin, setting: Setting) -> Read[Window]:
     """Reads a window, which has its `name` in it."""
-    model, flaws = read(WindowGiven, given)
+    model, flaws = read(WindowGiven, given, setting)
     flaws += exactly_one(given.get("schedule"), WINDOW_CHOICES, flaws, ("schedule",))
     flaws += _schedule_flaws(model.schedule.problems(model.timezone) if model and not flaws else ())
     flaws += _conditions(given, flaws)
@@ -73,10 +78,8 @@ def read_window(given: Mapping[str, Any], origin: Origin) -> Read[Window]:
         origin=origin,
         definition=dict(given),
     )
-    named = (Named("path", path, value) for path, value in _paths_of_conditions(model))
-    return Read(
-        window, (), tuple(_schedule_doubts(window.schedule, model.schedule.zone_said() or model.timezone)), tuple(named)
-    )
+    doubts = _schedule_doubts(window.schedule, model.schedule.zone_said() or model.timezone)
+    return Read(window, (), tuple(doubts), tuple(_named_by_conditions(model)))
 
 
 def _schedule_flaws(problems: Iterable[tuple[str, str]]) -> list[Flaw]:
@@ -115,16 +118,13 @@ def _conditions(given: Mapping[str, Any], flaws: list[Flaw]) -> list[Flaw]:
     return [
         flaw
         for index, condition in enumerate(conditions if isinstance(conditions, list) else ())
-        for flaw in exactly_one(
-            condition, ("load_average", "disk_free", "memory_available"), flaws, ("conditions", index)
-        )
+        for flaw in exactly_one(condition, CONDITION_CHOICES, flaws, ("conditions", index))
     ]
 
 
 def _task(model: TaskGiven, executor: str, work: Work, given: Mapping[str, Any], origin: Origin) -> Task:
     kind, category = kind_of(executor)
     deletion = model.mass_deletion
-    config = work.normalised()
     return Task(
         id=object_id("task", model.name),
         name=model.name,
@@ -132,7 +132,7 @@ def _task(model: TaskGiven, executor: str, work: Work, given: Mapping[str, Any],
         category=model.category or category,
         executor=executor,
         schedule=model.schedule.schedule() if model.schedule else None,
-        config=config,
+        config=work.normalised(),
         description=model.description,
         priority=model.priority,
         enabled=model.enabled,
@@ -143,7 +143,6 @@ def _task(model: TaskGiven, executor: str, work: Work, given: Mapping[str, Any],
         ),
         conditions=tuple(condition.condition() for condition in model.conditions),
         overlap=model.overlap,
-        touches=touched(executor, config, model.touches.paths, model.touches.databases),
         rollback=RollbackRule(model.rollback.enabled, model.rollback.auto_rollback),
         mass_deletion=MassDeletion(deletion.share, deletion.items),
         limits=Limits(model.limits.operations_per_second, model.limits.bytes_per_second),
@@ -153,18 +152,21 @@ def _task(model: TaskGiven, executor: str, work: Work, given: Mapping[str, Any],
     )
 
 
-def _paths_of_conditions(model: TaskGiven | WindowGiven) -> list[tuple[tuple[str | int, ...], str]]:
-    return [
-        (("conditions", index, "disk_free", "path"), condition.disk_free.path)
-        for index, condition in enumerate(model.conditions)
-        if condition.disk_free
-    ]
+def _addresses(databases: Iterable[str], setting: Setting) -> Iterator[str]:
+    """Of a name in grants.databases the address, as it stands in the config of other tasks."""
+    return ((setting.databases or {}).get(name, name) for name in databases)
+
+
+def _named_by_conditions(model: TaskGiven | WindowGiven) -> Iterator[Named]:
+    for index, condition in enumerate(model.conditions):
+        for kind, path, value in condition.named():
+            yield Named(kind, ("conditions", index, *path), value)
 
 
 def _named(model: TaskGiven, work: Work) -> list[Named]:
     inside = [Named(kind, ("config", *path), value) for kind, path, value in work.named()]
     inside += [Named("path", ("touches", "paths", index), path) for index, path in enumerate(model.touches.paths)]
-    return inside + [Named("path", path, value) for path, value in _paths_of_conditions(model)]
+    return [*inside, *_named_by_conditions(model)]
 
 
 def _task_doubts(model: TaskGiven, work: Work, task: Task) -> list[Flaw]:

@@ -50,6 +50,11 @@ class Known:
     databases: Mapping[str, str] = field(default_factory=dict)
     state_dir: str = "/"
 
+    @property
+    def setting(self) -> Setting:
+        """What the configuration says."""
+        return Setting(self.state_dir, self.commands, self.databases)
+
     @classmethod
     def of(cls, config: Config, tasks: Mapping[str, Defined], windows: Mapping[str, Defined]) -> "Known":
         """What there is when `tasks` and `windows` are all that are known by name, from files and from the socket."""
@@ -65,7 +70,7 @@ def parse_task(
     One that was `taken_before` stays when a task that it depends on has gone since: the dependency then says so.
     Raises Problem(INVALID_PARAMS) with data {path, problem, mistakes: [{path, problem}]}, every mistake at once.
     """
-    found = read_task(value, origin, Setting(known.state_dir, known.commands, known.databases))
+    found = read_task(value, origin, known.setting)
     name = str(value.get("name"))
     others = cast("dict[str, Mapping[str, Any]]", known.tasks)  # a ChainMap writes into its first mapping alone
     tasks = ChainMap({name: value}, others)
@@ -79,9 +84,9 @@ def parse_task(
     return found.value
 
 
-def parse_window(value: Mapping[str, Any], *, origin: Origin, grants: Grants | None) -> Window:
-    """The window that `value` (with its `name`) defines; the same rules as `parse_task`, and it refers to nothing."""
-    found = read_window(value, origin)
+def parse_window(value: Mapping[str, Any], *, origin: Origin, grants: Grants | None, known: Known) -> Window:
+    """The window that `value` (with its `name`) defines; the same rules as `parse_task`."""
+    found = read_window(value, origin, known.setting)
     flaws = [*found.flaws, *_not_granted(found.named, grants)]
     if found.value is None or flaws:
         raise _refusal(flaws)

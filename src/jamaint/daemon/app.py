@@ -23,6 +23,7 @@ from jamaint.daemon.commands.command import Daemon
 from jamaint.daemon.current import Current
 from jamaint.daemon.definitions import Definitions
 from jamaint.daemon.history import History
+from jamaint.daemon.looking import Looking
 from jamaint.daemon.observer import Observer
 from jamaint.daemon.recorder import RETRY_SECONDS, Recorder
 from jamaint.daemon.rollbacks import Rollbacks
@@ -30,10 +31,12 @@ from jamaint.daemon.runner import Runner
 from jamaint.daemon.scheduler import Scheduler
 from jamaint.daemon.server import Server
 from jamaint.daemon.waiting import Waiting
+from jamaint.daemon.watching import Watching
 from jamaint.errors import Problem
 from jamaint.host import machine, systemd
 from jamaint.host.clock import Clock, WallClock
 from jamaint.host.cluster import Cluster
+from jamaint.host.facts import Outside
 from jamaint.host.journal import MESSAGE_IDS
 from jamaint.host.peers import Peer, gid_of, uid_of
 from jamaint.host.postgres import DatabaseAwayError, Postgres, open_postgres
@@ -209,11 +212,14 @@ class App:
             addresses=definitions.addresses,
             log=self._log,
         )
+        looking = Looking(Outside(postgres), clock.wake)
         scheduler = self._scheduler = Scheduler(
             definitions=definitions,
             recorder=recorder,
             current=current,
             runner=runner,
+            looking=looking,
+            watching=Watching(looking, runner, self._log),
             clock=clock,
             log=self._log,
             machine=machine.identity(),

@@ -197,7 +197,8 @@ class Definitions:
     def _parse_window(self, row: StoredWindow) -> Window | None:
         try:
             _check_name(row)
-            return parse_window(row.definition, origin="api", grants=self.config.grants)
+            known = Known.of(self.config, {}, {})
+            return parse_window(row.definition, origin="api", grants=self.config.grants, known=known)
         except Problem as problem:
             self._say_left_out("window", row.name, problem)
             return None

@@ -5,7 +5,7 @@ moment is reckoned; a request is answered when it is durable, as a row that wait
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import uuid4
@@ -22,14 +22,16 @@ from jamaint.core.guards.guard import Occupied, Snapshot, Verdict, Waiting
 from jamaint.core.scheduling import Agenda, decide, explain
 from jamaint.core.tasks import Condition, Task
 from jamaint.core.timetable import MISSED_LIMIT, Occurrence, Timetable
+from jamaint.core.watching import watched
 from jamaint.core.windows import Opening, Window, next_opening, opening_at
 from jamaint.daemon import views
 from jamaint.daemon.current import Current
 from jamaint.daemon.definitions import Definitions
+from jamaint.daemon.looking import Looking
 from jamaint.daemon.recorder import Recorder
 from jamaint.daemon.runner import Runner
+from jamaint.daemon.watching import Watching
 from jamaint.errors import Problem, refused
-from jamaint.host import facts
 from jamaint.host.clock import Clock, Reading, jump_seconds, slept_seconds
 from jamaint.host.journal import MESSAGE_IDS
 from jamaint.host.postgres import OccurrenceTakenError
@@ -58,6 +60,8 @@ class Scheduler:
         recorder: Recorder,
         current: Current,
         runner: Runner,
+        looking: Looking,
+        watching: Watching,
         clock: Clock,
         log: FilteringBoundLogger,
         machine: str = "",
@@ -66,6 +70,8 @@ class Scheduler:
         self._recorder = recorder
         self._current = current
         self._runner = runner
+        self._looking = looking
+        self._watching = watching
         self._clock = clock
         self._machine = machine
         self._log = log
@@ -83,8 +89,6 @@ class Scheduler:
         self._turn_of_windows: datetime | None = None
         self._unwritten = 0
         self._draining = False
-        # Its own: looks that hang and are left behind must not keep workers from being started.
-        self._looking = trio.CapacityLimiter(2)
         self._idle = trio.Event()
         self.wake_at: datetime | None = None
 
@@ -232,7 +236,7 @@ class Scheduler:
         """What each guard says of `execution` if it were to start at `moment`; facts are those of now."""
         waiting = Waiting(execution, task, self._definitions.paused_until(task.name))
         openings = self._openings_at(moment)
-        found = await self._look(list(conditions_of(waiting, openings)))
+        found = await self._looking.facts(conditions_of(waiting, openings), patience=float("inf"))
         others = tuple(one for one in self._waiting if one.execution.id != execution.id)
         snapshot = self._snapshot(found, others, openings)
         return explain(replace(snapshot, unable=self._unable([waiting])), waiting, moment)
@@ -248,6 +252,7 @@ class Scheduler:
     async def serve(self) -> None:
         """Runs until it is cancelled; what runs is asked to stop first by whoever cancels."""
         async with trio.open_nursery() as nursery:
+            await nursery.start(self._looking.serve)
             nursery.start_soon(self._write_asked)
             while True:
                 self.wake_at = await self._turn(nursery)
@@ -260,7 +265,7 @@ class Scheduler:
         due = list(self._timetable.take_due(now))
         if due:
             await self._write_due(due)
-        found = await self._look(self._conditions())
+        found = await self._looking.facts(self._conditions())
         now = self._clock.now()  # those two may have taken their time
         self._turn_windows(now)
         if self._recorder.away is not None:
@@ -321,8 +326,9 @@ class Scheduler:
         return self._by_id.pop(waiting.execution.id)
 
     def _conditions(self) -> list[Condition]:
-        """What must be looked at for those that wait; nothing in the common case that no task has conditions."""
-        if not self._any_conditions:
+        """What must be looked at for those that wait; nothing in the common case that no task has conditions, and
+        nothing while nothing could start anyway."""
+        if not self._any_conditions or len(self._running) >= self._definitions.config.scheduler.max_concurrent_tasks:
             return []
         return [condition for waiting in self._waiting for condition in conditions_of(waiting, self._openings)]
 
@@ -355,12 +361,8 @@ class Scheduler:
         ends_at = None if occupied is None else occupied.opening_end
         self._unwritten += 1
         try:
-            ended = self._ended[waiting.task.name] = await self._runner.run(
-                execution,
-                waiting.task,
-                started=lambda: None if asked is None else asked.settled.set(),
-                done=lambda: self._free(execution.id),
-                ends_at=ends_at,
+            ended = self._ended[waiting.task.name] = await self._run_watched(
+                waiting, ends_at, started=lambda: None if asked is None else asked.settled.set()
             )
             self._note_end(ended)
         finally:
@@ -368,6 +370,18 @@ class Scheduler:
             self._unwritten -= 1
             if not self._unwritten:
                 self._idle.set()
+
+    async def _run_watched(self, waiting: Waiting, ends_at: datetime | None, started: Callable[[], None]) -> Execution:
+        """Runs it; meanwhile its conditions are looked at, where it says so."""
+        execution, conditions = waiting.execution, watched(conditions_of(waiting, self._openings))
+        async with trio.open_nursery() as nursery:
+            if conditions:
+                nursery.start_soon(self._watching.watch, execution, conditions)
+            ended = await self._runner.run(
+                execution, waiting.task, started=started, done=lambda: self._free(execution.id), ends_at=ends_at
+            )
+            nursery.cancel_scope.cancel()
+        return ended
 
     def _free(self, execution_id: str) -> None:
         """Its work has ended: another one may start, whose start is then written together with this one's end."""
@@ -482,14 +496,6 @@ class Scheduler:
         name = waiting.execution.window_name
         opening = None if name is None else self._openings.get(name)
         return Occupied(waiting.task, name, None if opening is None else opening.end)
-
-    async def _look(self, conditions: list[Condition]) -> Facts:
-        if not conditions:
-            return Facts()
-        # A file system that hangs must not hang the loop: it is left behind, and what it would have told is unknown.
-        with trio.move_on_after(2):
-            return await trio.to_thread.run_sync(facts.look, conditions, abandon_on_cancel=True, limiter=self._looking)
-        return Facts()
 
     def _openings_at(self, moment: datetime) -> dict[str, Opening]:
         found = ((name, opening_at(window, moment)) for name, window in self._definitions.windows.items())

@@ -89,7 +89,7 @@ def test_the_contracts_example(loading):
     assert window.schedule == Schedule(cron="0 2 * * *", timezone="Asia/Jakarta")
     assert (window.duration_minutes, window.cutoff_minutes, window.max_concurrent_tasks) == (120, 15, 3)
     assert window.allowed_tasks == ("cleanup", "optimization", "backup")
-    assert window.conditions == (Condition("load_average", {"max": 8.0}),)
+    assert window.conditions == (Condition("load_average", {"max": 8.0, "minutes": 1, "per_cpu": False}),)
     assert window.emergency_override
     assert window.enabled
 

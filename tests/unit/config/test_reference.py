@@ -13,6 +13,7 @@ from jamaint.config.sections import SECTIONS, Top
 from jamaint.config.work import CONFIG_OF
 
 ROOT = Path(__file__).parents[3]
+PAGES = ("configuration.md", "conditions.md")
 SHIPPED = (ROOT / "etc/jamaint/jamaintd.yaml").read_text()
 # A # before a word or an indented line is an example; before a space and a word, it explains.
 UNCOMMENTED = re.sub(r"^#(?! \S)", "", SHIPPED, flags=re.MULTILINE)
@@ -57,5 +58,5 @@ def test_every_key_stands_in_it():
 
 @pytest.mark.parametrize("key", sorted(all_keys() | {"policies", "cleanup"}))
 def test_every_key_is_told_of_in_the_reference(key):
-    told = (ROOT / "docs/reference/configuration.md").read_text()
+    told = "".join((ROOT / "docs/reference" / page).read_text() for page in PAGES)
     assert re.search(rf"\b{key}\b", told)

@@ -208,13 +208,18 @@ def test_a_dependency_that_is_disabled():
 
 def test_a_window():
     given = {"name": "w", "schedule": {"cron": "0 2 * * *"}, "duration": 60, "timezone": "Asia/Jakarta"}
-    window = parse_window(given, origin="api", grants=NONE)
+    window = parse_window(given, origin="api", grants=NONE, known=KNOWN)
     assert (window.name, window.origin, window.definition) == ("w", "api", given)
     with pytest.raises(Problem) as caught:
-        parse_window({**given, "conditions": [{"disk_free": {"path": "/srv", "min": "1%"}}]}, origin="api", grants=NONE)
+        parse_window(
+            {**given, "conditions": [{"disk_free": {"path": "/srv", "min": "1%"}}]},
+            origin="api",
+            grants=NONE,
+            known=KNOWN,
+        )
     assert caught.value.data["path"] == "conditions[0].disk_free.path"
     with pytest.raises(Problem) as caught:
-        parse_window({**given, "cutoff": 60, "durations": 1}, origin="api", grants=NONE)
+        parse_window({**given, "cutoff": 60, "durations": 1}, origin="api", grants=NONE, known=KNOWN)
     assert [mistake["path"] for mistake in caught.value.data["mistakes"]] == ["durations", "cutoff"]
 
 
@@ -356,3 +361,39 @@ def test_what_a_configuration_knows(loading):
     (mistake,) = refusal(None, known, name="second", executor="noop", dependencies=[{"task": "first"}]).data["mistakes"]
     assert mistake["problem"].endswith("second -> first -> second")
     assert "there are first, second" in refusal(None, known, executor="noop", dependencies=[{"task": "z"}]).message
+
+
+@pytest.mark.parametrize(
+    ("condition", "path", "problem"),
+    [
+        ({"command": {"command": ["/bin/true"]}}, "command.command", NO_NAME),
+        ({"file": {"path": "/srv/x"}}, "file.path", "/srv/x is not granted: add /srv/x to grants.paths"),
+        ({"command": {"command": "reindex", "user": "root"}}, "command.user", "user root is not granted"),
+        (
+            {"http": {"url": "http://h/"}},
+            "http.url",
+            f"a server can only be named in a file: define this task in {FILE} or",
+        ),
+        ({"tcp": {"host": "h", "port": 1}}, "tcp.host", "a server can only be named in a file"),
+        (
+            {"postgresql": {"dsn": "postgresql://me:secret@/x", "primary": True}},
+            "postgresql.dsn",
+            f"an address can only stand in a file: add it to grants.databases in {FILE}, and name it with `database`",
+        ),
+    ],
+)
+def test_what_a_condition_made_through_the_socket_may_name(condition, path, problem):
+    refused = refusal(**command(), conditions=[condition])
+    assert refused.data["path"] == f"conditions[0].{path}"
+    assert refused.data["problem"].startswith(problem)
+    assert "secret" not in refused.message
+    assert task(None, **command(), conditions=[condition]).conditions
+
+
+def test_a_condition_names_commands_and_databases_by_their_names():
+    known = Known(commands=GRANTS.commands, databases={"cms": "postgresql:///cms"}, state_dir="/s")
+    wanted = [{"command": {"command": "reindex"}}, {"postgresql": {"database": "cms", "primary": False}}]
+    grants = Grants(commands=GRANTS.commands, databases=known.databases)
+    made = task(grants, known, **command(), conditions=wanted).conditions
+    assert made[0].params["command"] == ("/usr/bin/ja-cms", "reindex")
+    assert (made[1].params["dsn"], made[1].params["name"]) == ("postgresql:///cms", "cms")

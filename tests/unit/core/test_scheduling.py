@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.examples import HOUR, MINUTE, NOON, SECOND, execution, task, window
-from jamaint.core.conditions import Facts
+from jamaint.core.conditions import Facts, Unknown
+from jamaint.core.conditions.load_average import Load
 from jamaint.core.executions import Execution, State
 from jamaint.core.guards.guard import Occupied, Snapshot, Verdict, Waiting
 from jamaint.core.scheduling import CONDITION_RETRY_SECONDS, Agenda, decide, explain, order
@@ -21,7 +22,11 @@ from jamaint.core.windows import Opening
 
 BY_HAND = {"trigger": "request"}
 IN_NIGHT = {"window_name": "night"}
-CALM = Condition("load_average", {"max": 2.0})
+CALM = Condition("load_average", {"max": 2.0, "minutes": 1, "per_cpu": False})
+
+
+def loaded(load: float) -> Facts:
+    return Facts({CALM.question: Load({1: load}, 1)})
 
 
 def waiting(name: str = "cleanup", ident: str = "e1", *, paused_until: Any = None, **changes: Any) -> Waiting:
@@ -72,6 +77,7 @@ DEPENDS_WITHIN = {"task": task(dependencies=(Dependency("backup", within_seconds
 AFTER_FAILURE = {"task": task(dependencies=(Dependency("backup", state="failed"),))}
 DEPENDS_ON_TWO = {"task": task(dependencies=(Dependency("backup"), Dependency("check")))}
 CONDITIONAL: dict[str, Any] = {"task": task(conditions=(CALM,))}
+BEING_LOOKED_AT = Facts({CALM.question: Unknown("being looked at", is_pending=True)})
 HOLDS: dict[str, Any] = {}
 
 
@@ -177,9 +183,17 @@ HOLDS: dict[str, Any] = {}
             "check has not run yet",
         ),
         (HOLDS, {}, "condition", "pass", "pass", "there are none"),
-        (HOLDS, CONDITIONAL, "condition", "wait", "refuse", "load average is unknown"),
-        ({"facts": Facts(load_average=2.5)}, CONDITIONAL, "condition", "wait", "refuse", "load average 2.50 is over 2"),
-        ({"facts": Facts(load_average=2.0)}, CONDITIONAL, "condition", "pass", "pass", "1 met"),
+        (HOLDS, CONDITIONAL, "condition", "wait", "refuse", "the load average over 1 min is unknown"),
+        (
+            {"facts": loaded(2.5)},
+            CONDITIONAL,
+            "condition",
+            "wait",
+            "refuse",
+            "the load average over 1 min is 2.50, over 2",
+        ),
+        ({"facts": loaded(2.0)}, CONDITIONAL, "condition", "pass", "pass", "is 2.00, at most 2"),
+        ({"facts": BEING_LOOKED_AT}, CONDITIONAL, "condition", "wait", "wait", "is being looked at"),
         (HOLDS, {}, "previous_running", "pass", "pass", "cleanup is not running"),
         (
             {"running": running(task())},
@@ -554,7 +568,7 @@ def some_snapshot(
             for name, places in rooms.items()
         },
         ended={name: ended(name, status, HOUR)[name] for name, status in endings.items()},
-        facts=Facts(load_average=load),
+        facts=loaded(load),
         max_concurrent=room,
         enabled=enabled,
         draining=draining,

@@ -2,19 +2,21 @@
 
 from collections.abc import Mapping
 
-from jamaint.core.conditions import unmet
+from jamaint.core.conditions import judge as judge_fact
 from jamaint.core.guards.guard import Verdict, View, Waiting
 from jamaint.core.tasks import Condition
 from jamaint.core.windows import Opening
 
 
 def judge(waiting: Waiting, view: View) -> Verdict:
+    """What does not hold is told, all of it; where all holds, the figures that were found."""
     conditions = conditions_of(waiting, view.snapshot.openings)
-    for condition in conditions:
-        against = unmet(condition, view.snapshot.facts)
-        if against is not None:
-            return Verdict("condition", "refuse" if waiting.by_request else "wait", against)
-    return Verdict("condition", "pass", f"{len(conditions)} met" if conditions else "there are none")
+    found = [judge_fact(condition, view.snapshot.facts) for condition in conditions]
+    against = [finding for finding in found if not finding.holds]
+    if against:
+        is_over = waiting.by_request and not all(finding.is_pending for finding in against)
+        return Verdict("condition", "refuse" if is_over else "wait", "; ".join(one.says for one in against))
+    return Verdict("condition", "pass", "; ".join(finding.says for finding in found) or "there are none")
 
 
 def conditions_of(waiting: Waiting, openings: Mapping[str, Opening]) -> tuple[Condition, ...]:

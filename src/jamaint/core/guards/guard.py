@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from jamaint.core.conditions import Facts
+from jamaint.core.conditions.condition import Facts
 from jamaint.core.executions import Execution
 from jamaint.core.tasks import Task
 from jamaint.core.touching import Touch

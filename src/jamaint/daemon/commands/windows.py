@@ -80,7 +80,7 @@ async def delete(daemon: Daemon, call: Call) -> dict[str, Any]:
 
 def _parse(daemon: Daemon, call: Call, value: dict[str, Any]) -> Window:
     grants = None if call.peer.uid == 0 else daemon.definitions.config.grants
-    return parse_window(value, origin="api", grants=grants)
+    return parse_window(value, origin="api", grants=grants, known=daemon.definitions.known())
 
 
 async def _put(daemon: Daemon, call: Call, window: Window) -> dict[str, Any]:

@@ -1,0 +1,24 @@
+"""http: with which status a web server answers; a redirection is an answer like any other, and is not followed."""
+
+from urllib.parse import urlsplit
+
+from jamaint.core.conditions.condition import Finding, Kind, Params
+
+
+def _subject(params: Params) -> str:
+    return f"the answer of {_address(params)}"
+
+
+def _judge(params: Params, found: int) -> Finding:
+    expected = params["status"]
+    asked = "" if found in expected else f", {' or '.join(map(str, expected))} is asked for"
+    return Finding(found in expected, f"{_address(params)} answers {found}{asked}")
+
+
+def _address(params: Params) -> str:
+    """Without what may be a secret: who, and the query."""
+    parts = urlsplit(params["url"])
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+KIND = Kind(_subject, _judge)
