@@ -18,6 +18,9 @@ OWN_DATABASE = "postgres"
 """The embedded one's, below the daemon's own state directory."""
 LOGS = ("log", "pg_log")
 
+TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - named, not used
+"""Made to be cleaned: they are no application's own, and a task for temporary files may name them."""
+
 LENGTH_LIMIT = 4096
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 WILDCARD = re.compile(r"[*?\[]")
@@ -90,6 +93,12 @@ def allowed_root(directory: str, state_dir: str, says: str = "") -> str:
     if contains(directory, state_dir):
         raise ValueError(f"{says}{directory}, which is or holds the daemon's own state ({state_dir}): name another one")
     return directory
+
+
+def temporary_root(value: Any, state_dir: str) -> str:
+    """A directory whose old files a task may remove, /tmp and /var/tmp too. Raises ValueError."""
+    path = plain_directory(value)
+    return path if path in TEMPORARY else allowed_root(path, state_dir)
 
 
 def contains(directory: str, path: str) -> bool:

@@ -110,12 +110,12 @@ class Sorting:
         )
 
 
-def too_many(root: str, count: int, files: int, limit: MassDeletion) -> str | None:
+def too_many(root: str, count: int, files: int, limit: MassDeletion, what: str = "logs") -> str | None:
     """Why deleting `count` of the `files` that are meant in a root needs a second look, or None."""
     if count <= limit.items or count <= limit.share * files:
         return None
     return (
-        f"{root}: {count} of {files} logs would be deleted ({count / files:.0%}); more than {limit.items} files that "
+        f"{root}: {count} of {files} {what} would be deleted ({count / files:.0%}); more than {limit.items} files that "
         f"are more than {limit.share:.0%} need a second look. If it is meant, raise mass_deletion on the task"
     )
 

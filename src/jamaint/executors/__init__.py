@@ -12,6 +12,7 @@ EXECUTORS: dict[str, str] = {
     "logs.cleanup": "logs:LogsCleanup",
     "logs.rotate": "rotate:LogsRotate",
     "noop": "noop:Noop",
+    "temp.cleanup": "temp:TempCleanup",
 }
 
 

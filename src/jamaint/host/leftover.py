@@ -11,6 +11,7 @@ from jamaint.host.roots import NotEntered, Root, readable
 from jamaint.host.skipped import words
 from jamaint.host.taking import HALF_DIRECTORY, HALF_FILE, sync
 from jamaint.host.trash import ENDED, FORMED, GONE, MARKS, OPEN, TIMES, TURNS, lock, open_private
+from jamaint.host.wholes import WHOLES
 
 _UNDOING = "undoing"
 """What ENDED is called from the moment an undo changes something: later times of directories are its own then."""
@@ -167,6 +168,10 @@ class Leftover:
         if marks is not None:
             _empty(marks)
             os.rmdir(MARKS, dir_fd=self.step)
+        whole = self.part(WHOLES)
+        if whole is not None:
+            _empty(whole)
+            os.rmdir(WHOLES, dir_fd=self.step)
         for rel in [rel for rel in self.records.of if rel != "."]:
             self.records.forget(rel)
         if self._root_times is not None:

@@ -9,11 +9,15 @@ from jamaint.host import syscalls
 
 @dataclass(slots=True)
 class OpenFiles:
-    """`writers` and `readers` are pids by (device, inode); `hidden` counts processes that we may not look into."""
+    """Pids by (device, inode); `others` are directories (open, or somebody's working directory), FIFOs and devices.
+
+    `hidden` counts processes that we may not look into.
+    """
 
     writers: dict[tuple[int, int], int] = field(default_factory=dict)
     readers: dict[tuple[int, int], int] = field(default_factory=dict)
     hidden: int = 0
+    others: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def writers_on(self, device: int) -> dict[int, int]:
         """pid by inode, of the files of one file system that are open for writing."""
@@ -22,6 +26,11 @@ class OpenFiles:
     def any_on(self, device: int) -> frozenset[int]:
         """Inodes of the files of one file system that are open at all: their space stays taken when they go."""
         return frozenset(inode for files in (self.writers, self.readers) for dev, inode in files if dev == device)
+
+    def all_on(self, device: int) -> dict[int, int]:
+        """pid by inode of all that is held on one file system, directories too."""
+        held = (self.others, self.readers, self.writers)
+        return {inode: pid for files in held for (dev, inode), pid in files.items() if dev == device}
 
 
 def open_files() -> OpenFiles:
@@ -42,8 +51,7 @@ def _look_at(pid: int, found: OpenFiles) -> None:
         return
     except OSError:  # it has ended
         return
-    for number in numbers:
-        path = f"/proc/{pid}/fd/{number}"
+    for path in (f"/proc/{pid}/cwd", *(f"/proc/{pid}/fd/{number}" for number in numbers)):
         try:
             if not os.readlink(path).startswith("/"):  # pipes and sockets
                 continue
@@ -51,5 +59,7 @@ def _look_at(pid: int, found: OpenFiles) -> None:
             if stat.S_ISREG(mode):
                 writes = os.lstat(path).st_mode & stat.S_IWUSR
                 (found.writers if writes else found.readers)[device, inode] = pid
+            else:
+                found.others[device, inode] = pid
         except OSError:  # closed meanwhile
             continue

@@ -3,17 +3,22 @@
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from jamaint.host import wholes
+from jamaint.host.descent import Descent
 from jamaint.host.globs import TRASH
 from jamaint.host.openfiles import open_files
 from jamaint.host.records import Records
-from jamaint.host.roots import Root, RootRefused, open_root
-from jamaint.host.skipped import Skipped, words
+from jamaint.host.roots import NotEntered, Root, RootRefused, open_root
+from jamaint.host.skipped import Skipped, why_not, words
 from jamaint.host.spread import Spread
-from jamaint.host.trash import FORMED, GONE, OPEN, TIMES, lock, open_private
+from jamaint.host.trash import FORMED, GONE, TIMES, lock, open_private
 from jamaint.host.trees import BATCH
+
+PASSES = 100
+"""Times that one directory is listed: as often as new files turn up in it, but not for ever."""
 
 
 def purge(
@@ -26,7 +31,7 @@ def purge(
     found = _Purging(checkpoint, progress)
     for entry in way_back["roots"]:
         try:
-            with open_root(entry["path"]) as root:
+            with open_root(entry["path"], bool(entry.get("shared"))) as root:
                 found.purge(root, way_back["trash"], way_back["step"])
         except RootRefused as refusal:  # a missing one too: its disk may be away, with the trash on it
             found.skipped.add(entry["path"], refusal.why, problem=True)
@@ -68,59 +73,99 @@ class _Purging:
 
     def _empty_step(self, root: Root, step: int) -> None:
         lock(step)
+        mirrored, taken = frozenset[str](), frozenset[str]()
         times = open_private(step, TIMES, root)
-        mirrored = frozenset[str]()
         if times is not None:
             mirrored = frozenset(Records.read(times).of)
             os.close(times)
+        whole = open_private(step, wholes.WHOLES, root)
+        if whole is not None:
+            taken = frozenset(wholes.read(whole))
+            os.close(whole)
         held = self._open.any_on(root.stat.st_dev)
         for kind in (GONE, FORMED):  # the journal of what is in them goes last
             inner = open_private(step, kind, root)
             if inner is not None:
-                self._empty(inner, ".", _Contents(root, mirrored, held))
+                self._empty(root, inner, _Contents(root, mirrored, taken if kind == GONE else frozenset(), held))
         if not self.skipped.count:
-            self._empty(os.dup(step), ".", None)
+            self._empty(root, os.dup(step), None)
 
-    def _empty(self, fd: int, rel: str, contents: "_Contents | None") -> None:
-        """Removes all that is in an open directory, and closes it; counts when it is what was taken or made."""
-        stuck: set[str] = set()
-        remove: Spread[str, tuple[str, os.stat_result | OSError]] = Spread(lambda names: _remove_files(fd, names))
+    def _empty(self, root: Root, fd: int, contents: "_Contents | None") -> None:
+        """Removes all that is in an open directory, and closes it; counts when it is what was taken or made.
+
+        In a directory that was taken whole, somebody may still stand and write: each one is listed so many times only.
+        """
+        descent = Descent(replace(root, shared=True), fd)
+        frames = [_Emptying()]
         try:
-            removed = 1
-            while removed:  # a directory may hide entries from a listing while others leave it
-                removed = 0
-                for files, directories in _listed(fd, stuck):
-                    before = len(stuck)
-                    for name, result in remove(files):
-                        if isinstance(result, OSError):
-                            self._skip(name, rel, words(result), contents, stuck)
-                        elif contents is not None:
-                            self._count(result, contents.held)
-                    for name in directories:
-                        why = self._remove_directory(fd, name, _join(rel, name), contents)
-                        if why is not None:
-                            self._skip(name, rel, why, contents, stuck)
-                    removed += len(files) + len(directories) - (len(stuck) - before)
-                    self._progress(self.items)
-                    self._checkpoint()
+            while True:
+                frame = frames[-1]
+                if frame.todo:
+                    self._enter(descent, frames, frame.todo.pop(), contents)
+                elif frame.again and frame.passes < PASSES:
+                    self._empty_listed(descent, frame, contents)
+                elif len(frames) == 1:
+                    return
+                else:
+                    self._leave(descent, frames, contents)
         finally:
-            os.close(fd)
+            descent.close()
 
-    def _skip(self, name: str, rel: str, why: str, contents: "_Contents | None", stuck: set[str]) -> None:
-        stuck.add(name)
-        path = _join(rel, name)
-        self.skipped.add(path if contents is None else contents.root.name(path), why, problem=True)
-
-    def _remove_directory(self, fd: int, name: str, path: str, contents: "_Contents | None") -> str | None:
-        """Removes a directory of the trash; else why not."""
-        if contents is not None and path not in contents.mirrored:
-            return "it is a directory that was not taken on purpose; it stays in the trash"
+    def _enter(self, descent: Descent, frames: list["_Emptying"], name: str, contents: "_Contents | None") -> None:
+        frame = frames[-1]
+        path = _join(descent.rel, name) if contents is not None and not frame.whole else ""
+        whole = frame.whole or contents is None or path in contents.taken
+        if contents is not None and not whole and path not in contents.mirrored:
+            why = "it is a directory that was not taken on purpose; it stays in the trash"
+            self._skip(descent, name, why, contents, frame)
+            return
         try:
-            self._empty(os.open(name, OPEN, dir_fd=fd), path, contents)
-            os.rmdir(name, dir_fd=fd)
+            descent.enter(name)
+            frames.append(_Emptying(whole))
+        except NotEntered as refusal:
+            self._skip(descent, name, refusal.why, contents, frame)
         except OSError as error:
-            return words(error)
-        return None
+            self._skip(descent, name, words(error), contents, frame)
+
+    def _leave(self, descent: Descent, frames: list["_Emptying"], contents: "_Contents | None") -> None:
+        name = descent.here.name
+        try:
+            descent.leave()
+        except NotEntered as refusal:  # somebody moves what he still has open of it
+            del frames[len(descent.levels) :]
+            self._skip(descent, name, refusal.why, contents, frames[-1])
+            return
+        frames.pop()
+        self._remove_directory(descent, frames[-1], name, contents)
+
+    def _empty_listed(self, descent: Descent, frame: "_Emptying", contents: "_Contents | None") -> None:
+        fd = descent.here.fd
+        remove: Spread[str, tuple[str, os.stat_result | OSError]] = Spread(lambda names: _remove_files(fd, names))
+        frame.again = False
+        frame.passes += 1
+        for files, directories in _listed(fd, frame.stuck):
+            before = len(frame.stuck)
+            for name, result in remove(files):
+                if isinstance(result, OSError):
+                    self._skip(descent, name, why_not(result, name, fd), contents, frame)
+                elif contents is not None:
+                    self._count(result, contents.held)
+            frame.todo += directories
+            # a directory may hide entries from a listing while others leave it
+            frame.again = frame.again or len(files) + len(directories) > len(frame.stuck) - before
+            self._progress(self.items)
+            self._checkpoint()
+
+    def _remove_directory(self, descent: Descent, frame: "_Emptying", name: str, contents: "_Contents | None") -> None:
+        try:
+            os.rmdir(name, dir_fd=descent.here.fd)
+        except OSError as error:
+            self._skip(descent, name, words(error), contents, frame)
+
+    def _skip(self, descent: Descent, name: str, why: str, contents: "_Contents | None", frame: "_Emptying") -> None:
+        frame.stuck.add(name)
+        path = _join(descent.rel, name)
+        self.skipped.add(path if contents is None else contents.root.name(path), why, problem=True)
 
     def _count(self, seen: os.stat_result, held: frozenset[int]) -> None:
         self.items += 1
@@ -128,12 +173,27 @@ class _Purging:
             self.freed += seen.st_blocks * 512
 
 
+@dataclass(slots=True)
+class _Emptying:
+    """A directory that is being emptied; `whole` if it was taken whole, or lies in one that was."""
+
+    whole: bool = False
+    todo: list[str] = field(default_factory=list)
+    stuck: set[str] = field(default_factory=set)
+    again: bool = True
+    passes: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class _Contents:
-    """What a part of the trash may hold: directories that we made for `mirrored` ones; inodes open somewhere."""
+    """What a part of the trash may hold: directories that we made for `mirrored` ones, and those taken whole.
+
+    `held` are inodes that are open somewhere.
+    """
 
     root: Root
     mirrored: frozenset[str]
+    taken: frozenset[str]
     held: frozenset[int]
 
 

@@ -19,6 +19,7 @@ from jamaint.host.skipped import Few, why_not, words
 from jamaint.host.taking import HALF_DIRECTORY, Likeness, make_whole
 from jamaint.host.trash import FORMED, GONE, MARKS, OPEN
 from jamaint.host.trees import BATCH
+from jamaint.host.wholes import WHOLES, read
 
 
 @dataclass(slots=True)
@@ -45,7 +46,7 @@ def undo(
         roots: list[_Undoing | None] = []
         for entry in way_back["roots"]:
             try:
-                root = stack.enter_context(open_root(entry["path"]))
+                root = stack.enter_context(open_root(entry["path"], bool(entry.get("shared"))))
                 times = (int(entry["times"][0]), int(entry["times"][1]))
                 left = Leftover(root, times, way_back["trash"], way_back["step"], dry_run)
                 stack.callback(left.close)
@@ -89,6 +90,10 @@ class _Undoing:
         self._left, self._root = left, left.root
         self._dry_run, self._outcome, self._tick = dry_run, outcome, tick
         self._kept: set[str] = set()
+        whole = left.part(WHOLES)
+        self._wholes = {} if whole is None else read(whole)
+        if whole is not None:
+            os.close(whole)
 
     def restore_gone(self) -> None:
         """Puts back what was taken."""
@@ -158,7 +163,7 @@ class _Undoing:
             if place:
                 self._outcome.kept.add(path, f"its directory cannot be used: {place}; it stays in the trash")
                 return False
-            self._outcome.restored += 1  # a dry run; the directory would be made
+            self._outcome.restored += self._items(rel, name)  # a dry run; the directory would be made
             return True
         try:
             if not self._dry_run:
@@ -175,8 +180,13 @@ class _Undoing:
         except OSError as error:
             self._outcome.problems.add(path, why_not(error, name, place.fd))
             return False
-        self._outcome.restored += 1
+        self._outcome.restored += self._items(rel, name)
         return True
+
+    def _items(self, rel: str, name: str) -> int:
+        """How many files come back with a name: all that are in a directory that was taken whole."""
+        whole = self._wholes.get(_join(rel, name))
+        return 1 if whole is None else max(1, whole.items)
 
     def _open_place(self, rel: str) -> Place | str:
         """The directory that something goes back to; else why not, which is empty when a dry run would make it."""

@@ -3,6 +3,9 @@
 A path string is resolved once, component by component from /, and never followed through a link. Everything below is
 then reached by file descriptor. Who may write in a directory may swap what is in it: so each one that we pass must
 belong to root or to us, and be writable by nobody else.
+
+A shared root (/tmp) is one in which others have directories of their own: it may be written by everyone, if it is
+sticky, and what lies below may belong to anybody. Whoever acts there acts by descriptor, and trusts nothing he sees.
 """
 
 import errno
@@ -69,6 +72,7 @@ class Root:
     fd: int
     stat: os.stat_result
     mount: int
+    shared: bool = False
 
     def __enter__(self) -> Self:
         return self
@@ -93,7 +97,7 @@ class Root:
                 raise NotEntered("it is a link or no directory any more")
             if seen.st_dev != self.stat.st_dev or syscalls.mount_id(fd) != self.mount:
                 raise NotEntered("another file system is mounted there")
-            risk = _risk(fd, seen, above=False)
+            risk = None if self.shared else _risk(fd, seen, above=False)
             if risk is not None:
                 raise NotEntered(f"it {risk[0]}, so what is in it could be swapped under us", failed=True)
         except BaseException:
@@ -118,11 +122,11 @@ class Root:
 
     def risk(self) -> str | None:
         """What is unsafe about the root itself now, or None: an open root may be given away meanwhile."""
-        found = _risk(self.fd, os.fstat(self.fd), above=False)
+        found = _risk(self.fd, os.fstat(self.fd), above=self.shared)
         return None if found is None else found[0]
 
 
-def open_root(path: str) -> Root:
+def open_root(path: str, shared: bool = False) -> Root:
     """Opens a directory by its whole path; leaves its access time. Raises RootRefused: missing, unsafe, failed."""
     names = path.split("/")[1:]
     if not path.startswith("/") or {"", ".", ".."} & set(names) or "\0" in path:
@@ -136,9 +140,9 @@ def open_root(path: str) -> Root:
             inner = _step(fd, name, here, path)
             os.close(fd)
             fd = inner
-            seen = _check(fd, here, path, above=depth < len(names))
+            seen = _check(fd, here, path, above=shared or depth < len(names))
         try:
-            return Root(path, readable(fd), seen, syscalls.mount_id(fd))
+            return Root(path, readable(fd), seen, syscalls.mount_id(fd), shared)
         except OSError as error:
             raise RootRefused(path, f"{path} cannot be read: {words(error)}", "failed") from None
     finally:

@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from jamaint.host.globs import OURS
 from jamaint.host.roots import NotEntered, Place, Root, readable
 from jamaint.host.skipped import STOPS_EVERYTHING, Skipped, why_not, words
 from jamaint.host.spread import Spread
+from jamaint.host.syscalls import Status
 
 HALF_FILE, HALF_DIRECTORY = "half", "half-directory"
 """What is not yet linked or renamed to where it belongs; only a kill leaves one behind."""
@@ -29,20 +30,34 @@ class Taken:
     files: int = 0
     bytes: int = 0
     alone: int = 0
-    _links: dict[tuple[int, int], int] = field(default_factory=dict)
+    _links: dict[tuple[int, int], tuple[int, int, int]] = field(default_factory=dict)
+    """Of a file with several names: the names taken, all its names, and its bytes on disk."""
 
-    def add(self, seen: os.stat_result, open_inodes: frozenset[int]) -> None:
+    def add(self, seen: os.stat_result | Status, open_inodes: Container[int]) -> None:
         """Counts one file by how it was right before; of one with several names the last name counts."""
         self.files += 1
         self.bytes += seen.st_size
         if seen.st_ino in open_inodes:
             return
         if seen.st_nlink > 1:
-            key = (seen.st_dev, seen.st_ino)
-            self._links[key] = self._links.get(key, 0) + 1
-            if self._links[key] < seen.st_nlink:
-                return
-        self.alone += seen.st_blocks * 512
+            self._add_link((seen.st_dev, seen.st_ino), 1, seen.st_nlink, seen.st_blocks * 512)
+        else:
+            self.alone += seen.st_blocks * 512
+
+    def merge(self, other: "Taken") -> None:
+        """Adds what was counted apart."""
+        self.files += other.files
+        self.bytes += other.bytes
+        self.alone += other.alone
+        for key, link in other._links.items():
+            self._add_link(key, *link)
+
+    def _add_link(self, key: tuple[int, int], count: int, names: int, size: int) -> None:
+        before = self._links.pop(key, (0, 0, 0))
+        if before[0] + count >= names:
+            self.alone += size
+        else:
+            self._links[key] = (before[0] + count, names, size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +158,9 @@ class WayOut(Protocol):
 class Direct:
     """The way out without a way back: names are removed, and their space is free at once."""
 
-    def __init__(self, root: Root) -> None:
+    def __init__(self, root: Root, durable: bool = True) -> None:
         self.root = root
+        self._durable = durable
         self._changed: set[str] = set()
         self._remove: Spread[tuple[str, int], tuple[str, os.stat_result | str | OSError]] = Spread(self._remove_some)
         self._here: Place | None = None
@@ -152,7 +168,7 @@ class Direct:
 
     def take(self, place: Place, names: Sequence[str], prints: Sequence[int], ledger: Ledger) -> list[str]:
         """See WayOut."""
-        self._changed.add(place.rel)
+        self._note_change(place)
         self._here, self._writers = place, ledger.held.writers
         left: list[str] = []
         for name, result in self._remove(list(zip(names, prints, strict=True))):
@@ -191,7 +207,7 @@ class Direct:
 
     def publish(self, place: Place, file: Half | Second, names: Iterator[str], source: str) -> str:  # noqa: ARG002
         """See WayOut; there is no trash to note the source in."""
-        self._changed.add(place.rel)
+        self._note_change(place)
         for name in names:
             with contextlib.suppress(FileExistsError):
                 file.link(place.fd, name)
@@ -202,6 +218,10 @@ class Direct:
         """See WayOut."""
         if os.lstat(name, dir_fd=place.fd).st_ino == inode:
             os.unlink(name, dir_fd=place.fd)
+
+    def remove_directory(self, place: Place, name: str) -> None:
+        """Removes an empty directory. Raises OSError."""
+        os.rmdir(name, dir_fd=place.fd)
 
     def make_directory(self, parent: Place, name: str, like: os.stat_result) -> None:
         """See WayOut."""
@@ -214,6 +234,10 @@ class Direct:
 
     def close(self) -> None:
         """See WayOut."""
+
+    def _note_change(self, place: Place) -> None:
+        if self._durable:  # what is only removed need not be: after a crash it is there again, and found again
+            self._changed.add(place.rel)
 
 
 CHANGED = "it has changed since it was looked at"

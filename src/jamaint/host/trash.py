@@ -6,6 +6,7 @@
         marks/<path>    a link whose target says how a made file was (size, time of writing) and from what it was made
         turns/<figures> each rename and new file of a rotation (turning.py)
         times/<figures> how each directory was before (records.py)
+        wholes/<figures> directories that were taken in one rename, with all in them (wholes.py)
         ended           made when the step is through: what is later than it was done by others
 
 So the trash is its own journal: each act is one call, and what has been done can be read from the trash alone.
@@ -17,7 +18,7 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
 
-from jamaint.host import syscalls
+from jamaint.host import syscalls, wholes
 from jamaint.host.globs import TRASH
 from jamaint.host.records import MADE, PASSED, TOUCHED, Records
 from jamaint.host.roots import Place, Root, RootRefused
@@ -41,8 +42,16 @@ OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 GONE, FORMED, MARKS, TURNS, TIMES, ENDED = "gone", "made", "marks", "turns", "times", "ended"
 
 
+class Displaced(Exception):  # noqa: N818 - it says what happened
+    """What was taken by mistake could not be put back, for something else is in its place; it is in the trash."""
+
+
 class Busy(Exception):  # noqa: N818 - it is a refusal
     """Another process works with this step's trash."""
+
+
+Look = Callable[[int], str | int]
+"""Looks through a directory, open as this descriptor: how many files are in it, or why it may not go."""
 
 
 class Trash:
@@ -55,6 +64,7 @@ class Trash:
         self._bases: dict[str, int] = {}
         self._fresh: set[tuple[str, str]] = set()
         self._records = Records(-1)
+        self._whole_number = -1
 
     def take(self, place: Place, names: Sequence[str], prints: Sequence[int], ledger: Ledger) -> list[str]:
         """See WayOut. Each file is in its place or in the trash at any moment."""
@@ -87,6 +97,33 @@ class Trash:
         finally:
             os.close(gone)
         return left
+
+    def take_directory(self, place: Place, name: str, expected: os.stat_result, look: Look) -> str | None:
+        """Takes a directory with all in it, in one rename, if `look` then finds that all of it may go; else why not.
+
+        What may not stay taken is put back at once.
+        """
+        self._touch(place)
+        rel = name if place.rel == "." else f"{place.rel}/{name}"
+        gone, _ = self._mirror(GONE, place.rel)
+        try:
+            syscalls.rename_noreplace(name, name, src_dir_fd=place.fd, dst_dir_fd=gone)
+            fd = os.open(name, OPEN | os.O_NOATIME, dir_fd=gone)
+            try:
+                same = os.path.samestat(os.fstat(fd), expected)
+                found = look(fd) if same else CHANGED
+            except BaseException:  # asked to stop in the midst of it
+                self._put_directory_back(place, gone, name)
+                raise
+            finally:
+                os.close(fd)
+            if isinstance(found, int):
+                self._note_whole(rel, expected.st_ino, found)
+                return None
+            self._put_directory_back(place, gone, name)
+            return found
+        finally:
+            os.close(gone)
 
     def half(self, place: Place) -> Half:
         """See WayOut."""
@@ -226,6 +263,20 @@ class Trash:
                     os.symlink(mark, name, dir_fd=marks)
                     return name
         raise AssertionError("names never end")
+
+    def _note_whole(self, rel: str, inode: int, items: int) -> None:
+        fd = self._base(wholes.WHOLES)
+        if self._whole_number < 0:
+            self._whole_number = wholes.next_number(fd)
+        wholes.note(fd, wholes.Whole(rel, self._whole_number, inode, items))
+        self._whole_number += 1
+
+    def _put_directory_back(self, place: Place, gone: int, name: str) -> None:
+        try:
+            syscalls.rename_noreplace(name, name, src_dir_fd=gone, dst_dir_fd=place.fd)
+        except FileExistsError:
+            why = f"{self.root.name(place.rel, name)} changed while it was taken, and has been made again since"
+            raise Displaced(f"{why}: the first of them stays in the trash") from None
 
     def _put_back(self, place: Place, gone: int, name: str, skipped: Skipped) -> None:
         path = self.root.name(place.rel, name)

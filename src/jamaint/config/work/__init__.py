@@ -8,6 +8,7 @@ from jamaint.config.work.database import DatabaseCleanup
 from jamaint.config.work.logs import LogsCleanup
 from jamaint.config.work.noop import Nothing
 from jamaint.config.work.rotate import LogsRotate
+from jamaint.config.work.temp import TempCleanup
 from jamaint.config.work.warmup import CacheWarmup
 from jamaint.config.work.work import Work
 
@@ -19,4 +20,5 @@ CONFIG_OF: Mapping[str, type[Work]] = {
     "logs.cleanup": LogsCleanup,
     "logs.rotate": LogsRotate,
     "noop": Nothing,
+    "temp.cleanup": TempCleanup,
 }

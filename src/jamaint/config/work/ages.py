@@ -1,0 +1,36 @@
+"""By which of its times a file is old: `age_by`, as the executors that clean by age have it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from jamaint.config.units import shown
+from jamaint.core.ages import DIRECTORIES_BY, FILES_BY, TIMES
+
+KINDS = ("files", "directories")
+
+
+def age_by(value: Any) -> dict[str, list[str]]:
+    """A time, a list of times, or {files: …, directories: …}; {files, directories} with both filled in.
+
+    What is said for both means directories too, but for the time of change: it moves whenever we take something out of
+    one. Raises ValueError.
+    """
+    if isinstance(value, dict):
+        unknown = [key for key in value if key not in KINDS]
+        if unknown or not value:
+            raise ValueError(f"has files and directories as its keys, not {shown(unknown[0] if unknown else value)}")
+        files = _times(value.get("files", list(FILES_BY)))
+        return {"files": files, "directories": _times(value.get("directories", list(DIRECTORIES_BY)))}
+    files = _times(value)
+    directories = [name for name in files if name in DIRECTORIES_BY]
+    return {"files": files, "directories": directories or ["modification"]}
+
+
+def _times(value: Any) -> list[str]:
+    names: Sequence[Any] = [value] if isinstance(value, str) else value
+    if not isinstance(names, (list, tuple)) or not names:
+        raise ValueError(f"must be one or several of {', '.join(TIMES)}, not {shown(value)}")
+    for name in names:
+        if name not in TIMES:
+            raise ValueError(f"must be one or several of {', '.join(TIMES)}, not {shown(name)}")
+    return [name for name in TIMES if name in names]

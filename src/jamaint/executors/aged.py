@@ -1,0 +1,161 @@
+"""What the executors that clean by age have in common: the plan of a step by rules, the step, and its way back."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jamaint.core.ages import nanoseconds
+from jamaint.core.clearing import KEPT, older
+from jamaint.core.logs import too_many
+from jamaint.core.plans import Step
+from jamaint.executors.executor import Host, StepFailed, Stopped, Work
+from jamaint.host.clearing import Area, Clearing, look
+from jamaint.host.judging import Rule
+from jamaint.host.leaving import Telling
+from jamaint.host.openfiles import open_files
+from jamaint.host.purge import purge
+from jamaint.host.restore import undo
+from jamaint.host.roots import RootRefused
+from jamaint.host.skipped import Skipped, words
+from jamaint.host.taking import DiskStopped
+from jamaint.host.trash import Busy
+
+CLEANUP = "cleanup"
+_HIDDEN = (
+    "the open files of other users' processes cannot be seen with these rights: whether one of them still uses a file "
+    "is told by its age and its locks alone"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One path of a task with its rule; `seconds` is the age, for people."""
+
+    path: str
+    rule: Rule
+    seconds: float
+
+
+class Aged:
+    """One step that removes what is old below some paths."""
+
+    def __init__(self, work: Work, host: Host) -> None:
+        self._work, self._host = work, host
+        self._areas: Sequence[Area] | None = None
+
+    def plan(self, places: Sequence[Place]) -> tuple[Step, list[str]]:
+        """The step, and warnings. StepFailed is unsafe when every root is, refused when too much would go."""
+        held, skipped = open_files(), Skipped()
+        areas: list[Area] = []
+        refused: list[RootRefused] = []
+        now_ns = nanoseconds(self._work.now)
+        for place in places:
+            try:
+                areas.append(
+                    look(
+                        place.path,
+                        place.rule,
+                        held=held,
+                        skipped=skipped,
+                        checkpoint=self._host.checkpoint,
+                        now_ns=now_ns,
+                    )
+                )
+            except RootRefused as refusal:
+                refused.append(refusal)
+        self._areas = areas
+        warnings = [refusal.why for refusal in refused]
+        if refused and not areas and all(refusal.kind == "unsafe" for refusal in refused):
+            raise StepFailed("; ".join(warnings), kind="unsafe")
+        for area in areas:
+            why = too_many(area.path, area.tally.files, area.met.files, self._work.mass_deletion, "files")
+            if why is not None:
+                raise StepFailed(why, kind="refused", details={"root": area.path, "files": area.tally.files})
+        if held.hidden:
+            warnings.append(_HIDDEN)
+        warnings += [f"{item['path']} is left alone: {item['why']}" for item in skipped.problems]
+        return self._step(areas, {place.path: place.seconds for place in places}), warnings
+
+    def run(self, step: Step, places: Sequence[Place]) -> dict[str, Any]:
+        """Does it; its details. Raises StepFailed, Stopped."""
+        if self._areas is None:  # another worker has planned
+            self.plan(places)
+        telling = Telling(self._host.checkpoint, self._host.progress)
+        clearing = Clearing(self._areas or (), step.undo, step.items, telling)
+        try:
+            with clearing:
+                clearing.clear()
+        except Stopped:
+            raise Stopped(clearing.details()) from None
+        except (DiskStopped, Busy) as reason:
+            raise StepFailed(str(reason), details=clearing.details()) from None
+        except OSError as error:
+            raise StepFailed(words(error), details=clearing.details()) from error
+        details = clearing.details()
+        for item in details["problems"]:
+            self._host.log("warning", f"{item['path']} is left alone: {item['why']}")
+        if details["problems"] and not details["files"] and not details["directories"]:
+            first = details["problems"][0]
+            raise StepFailed(f"nothing could be done: {first['path']}: {first['why']}", details=details)
+        return details
+
+    def undo(self, step: Step, dry_run: bool) -> dict[str, Any]:
+        """See Executor. `kept` is what others have put in a place or changed; `problems` what went wrong."""
+        if step.undo is None:
+            return {"restored": 0, "removed": 0, "kept": [], "problems": []}
+        return self._in_trash(lambda way, told: undo(way, dry_run, self._host.checkpoint, told), step)
+
+    def purge(self, step: Step) -> dict[str, Any]:
+        """See Executor. freed_space is what the disk got back, in bytes."""
+        if step.undo is None:
+            return {"freed_space": 0, "items": 0, "problems": []}
+        return self._in_trash(lambda way, told: purge(way, self._host.checkpoint, told), step)
+
+    def _step(self, areas: Sequence[Area], ages: Mapping[str, float]) -> Step:
+        direct = self._direct(areas)
+        roots = {
+            area.path: {"path": area.path, "times": area.times, "shared": True}
+            for area in areas
+            if area.path not in direct
+        }
+        parts = [older(area.tally.files, area.tally.directories, area.path, ages[area.path]) for area in areas]
+        says = [f"Remove {', '.join(parts)}." if parts else "There is nothing to look through."]
+        says += [KEPT] if roots else []
+        says += [f"{why}: there it goes at once, and cannot be put back." for why in sorted(set(direct.values()))]
+        undoing = {"trash": self._work.execution, "step": CLEANUP, "roots": list(roots.values())} if roots else None
+        return Step(
+            CLEANUP,
+            " ".join(says),
+            {"direct": direct},
+            undoing,
+            sum(area.tally.files for area in areas),
+            sum(area.tally.bytes for area in areas),
+            tuple(item for area in areas for item in area.sample)[:20],
+        )
+
+    def _direct(self, areas: Sequence[Area]) -> dict[str, str]:
+        """Roots in which nothing goes to the trash, and why."""
+        if not self._work.keeps_way_back:
+            return {area.path: "The task keeps no way back" for area in areas}
+        floor = self._work.low_space
+        return {
+            area.path: f"Only {area.free_share:.1%} of the disk of {area.path} is free (the limit is {floor:.1%})"
+            for area in areas
+            if area.free_share < floor
+        }
+
+    def _in_trash(
+        self, act: Callable[[Mapping[str, Any], Callable[[int], None]], dict[str, Any]], step: Step
+    ) -> dict[str, Any]:
+        try:
+            return act(step.undo or {}, lambda done: self._host.progress(done, step.items, "items"))
+        except Busy as busy:
+            raise StepFailed(str(busy), kind="refused") from None
+        except OSError as error:
+            raise StepFailed(words(error)) from error
+
+
+def nested(path: str, paths: Sequence[str]) -> frozenset[str]:
+    """Which of these paths lie below one, from there on: they have rules of their own."""
+    return frozenset(other[len(path) + 1 :] for other in paths if other.startswith(path + os.sep))

@@ -1,0 +1,55 @@
+"""temp.cleanup: removes files that have not been used for long, and the directories in which all is like that."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jamaint.core.ages import Ages, limit
+from jamaint.core.plans import Plan, Step
+from jamaint.executors.aged import Aged, Place, nested
+from jamaint.executors.executor import Host, Work
+from jamaint.host.globs import Globs, exclusion
+from jamaint.host.judging import Rule, alone_and_below
+from jamaint.host.tmpfiles import Spared, spared
+
+
+class TempCleanup:
+    """The executor of temp.cleanup; executors/executor.py says what each method promises."""
+
+    def __init__(self, work: Work, host: Host) -> None:
+        self._work, self._aged = work, Aged(work, host)
+
+    def plan(self) -> Plan:
+        """See Executor. StepFailed is unsafe when every root is, refused when too much would go."""
+        step, warnings = self._aged.plan(self._places())
+        return Plan((step,), tuple(warnings))
+
+    def run(self, step: Step) -> dict[str, Any]:
+        """See Executor. A step in which some files could not be dealt with is done; `problems` has them."""
+        return self._aged.run(step, self._places())
+
+    def undo(self, step: Step, dry_run: bool) -> dict[str, Any]:
+        """See Executor. `kept` is what others have put in a place or changed; `problems` what went wrong."""
+        return self._aged.undo(step, dry_run)
+
+    def purge(self, step: Step) -> dict[str, Any]:
+        """See Executor. freed_space is what the disk got back, in bytes."""
+        return self._aged.purge(step)
+
+    def _places(self) -> list[Place]:
+        paths = self._work.config["paths"]
+        others, all_paths = spared(), [one["path"] for one in paths]
+        return [Place(one["path"], self._rule(one, others, all_paths), one["age_seconds"]) for one in paths]
+
+    def _rule(self, one: Mapping[str, Any], others: Spared, paths: list[str]) -> Rule:
+        below, alone = alone_and_below(one["exclude"], one["path"], others.whole, others.alone)
+        pattern = one["pattern"]
+        return Rule(
+            ages=Ages.of(one),
+            before=limit(self._work.now, one["age_seconds"]),
+            pattern=None if pattern is None else Globs([exclusion(pattern).lstrip("/")], hidden=True),
+            spared=below,
+            alone=alone,
+            nested=nested(one["path"], paths),
+            directories=pattern is None,
+            unit=one["unit"] == "directory",
+        )

@@ -1,0 +1,311 @@
+"""Clearing: what is old below the roots of a task is counted for a plan, and taken by the step that was planned."""
+
+import errno
+import os
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import groupby
+from types import TracebackType
+from typing import Any, Self
+
+from jamaint.host import syscalls
+from jamaint.host.inuse import in_use
+from jamaint.host.judging import Judge, Rule
+from jamaint.host.leaving import Telling
+from jamaint.host.openfiles import OpenFiles, open_files
+from jamaint.host.roots import NotEntered, Place, Root, RootRefused, open_root, readable
+from jamaint.host.skipped import STOPS_EVERYTHING, Skipped, why_not, words
+from jamaint.host.survey import SAMPLE
+from jamaint.host.sweep import Met, Sweep, Tally
+from jamaint.host.taking import Direct, DiskStopped, Held, Ledger
+from jamaint.host.trash import Displaced, Trash
+from jamaint.host.whole import Whole
+
+UNITS = 100_000
+"""Directories of a plan that are remembered by name; more are found again when it is carried out."""
+
+
+@dataclass(slots=True)
+class Area:
+    """What one rule found below its root. `units` are the topmost directories that go whole, by their paths.
+
+    `times` are the root's times of access and modification in nanoseconds, as it was looked at.
+    """
+
+    path: str
+    rule: Rule
+    stat: os.stat_result
+    free_share: float
+    met: Met = field(default_factory=Met)
+    tally: Tally = field(default_factory=Tally)
+    units: list[str] = field(default_factory=list)
+    sample: list[Mapping[str, Any]] = field(default_factory=list)
+
+    @property
+    def times(self) -> list[int]:
+        return [self.stat.st_atime_ns, self.stat.st_mtime_ns]
+
+    def reopen(self) -> Root:
+        """Opens the root again, checked anew. Raises RootRefused, also when it is another directory by now."""
+        root = open_root(self.path, shared=True)
+        if not os.path.samestat(root.stat, self.stat):
+            os.close(root.fd)
+            raise RootRefused(self.path, f"{self.path} was replaced since it was looked at", "unsafe")
+        return root
+
+
+class Counting:
+    """The taking of a plan: it counts, keeps a sample, and remembers which directories go whole."""
+
+    direct = False
+
+    def __init__(self, area: Area, root: Root, now_ns: int) -> None:
+        self._area, self._root, self._now_ns = area, root, now_ns
+
+    def files(self, place: Place, names: Sequence[str], prints: Sequence[int], tally: Tally) -> bool:  # noqa: ARG002
+        """See sweep.Taking."""
+        self._area.tally.add(tally)
+        for name in names[: SAMPLE - len(self._area.sample)]:
+            try:
+                seen = os.lstat(name, dir_fd=place.fd)
+            except OSError:
+                continue
+            self._note(place.rel, name, seen.st_blocks * 512, seen.st_mtime_ns)
+        return True
+
+    def directory(self, place: Place, name: str, expected: os.stat_result, tally: Tally) -> bool:
+        """See sweep.Taking."""
+        self._area.tally.add(tally)
+        if len(self._area.units) < UNITS:
+            self._area.units.append(name if place.rel == "." else f"{place.rel}/{name}")
+        if len(self._area.sample) < SAMPLE:
+            self._note(place.rel, f"{name}/", tally.bytes, expected.st_mtime_ns)
+        return True
+
+    def _note(self, rel: str, name: str, size: int, written_ns: int) -> None:
+        age = (self._now_ns - written_ns) / 10**9
+        self._area.sample.append({"path": self._root.name(rel, name), "bytes": size, "age_seconds": age})
+
+
+def look(
+    path: str,
+    rule: Rule,
+    *,
+    held: OpenFiles,
+    skipped: Skipped,
+    checkpoint: Callable[[], None],
+    now_ns: int,
+) -> Area:
+    """What that rule finds below its path; changes nothing, access times included. Raises RootRefused."""
+    with open_root(path, shared=True) as root:
+        refuse_mount(root)
+        area = Area(path, rule, root.stat, _free_share(root))
+        judge = Judge(root, rule, in_use(root.stat.st_dev, held))
+        area.met = Sweep(judge, Counting(area, root, now_ns), skipped, checkpoint).go()
+        return area
+
+
+def refuse_mount(root: Root) -> None:
+    """Raises RootRefused for a place where a file system is mounted, but for those that are made to be cleaned."""
+    if root.path not in TEMPORARY and syscalls.is_mount_root(root.fd):
+        why = f"{root.path} is where a file system is mounted: name a directory below it"
+        raise RootRefused(root.path, why, "unsafe")
+
+
+TEMPORARY = frozenset({"/tmp", "/var/tmp"})  # noqa: S108 - named, not used
+
+
+class Clearing:
+    """One step while it is carried out. `way_back` is Step.undo: roots that are not in it leave no way back.
+
+    A context: its end makes durable what was done. `clear` raises DiskStopped when nothing more can be done, Busy, and
+    what `telling.checkpoint` raises.
+    """
+
+    def __init__(self, areas: Sequence[Area], way_back: Mapping[str, Any] | None, total: int, telling: Telling) -> None:
+        self._areas, self._telling, self._total = areas, telling, total
+        self._way_back = way_back or {"roots": []}
+        self._kept_roots = {entry["path"] for entry in self._way_back["roots"]}
+        self._stack = ExitStack()
+        self._ways: dict[str, tuple[Trash | Direct, Ledger]] = {}
+        self._open_files = open_files()
+        self._free_before = free_bytes(areas)
+        self.skipped = Skipped()
+        self.kept: Counter[str] = Counter()
+        self.directories = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stack.__exit__(kind, error, at)
+
+    def clear(self) -> None:
+        """Takes what is old: what the plan found whole at first, then what a second look finds."""
+        for area in self._areas:
+            if not (area.tally.files or area.tally.directories):
+                self.kept += area.met.kept
+                continue
+            try:
+                way, ledger = self._way(area)
+                use = in_use(way.root.stat.st_dev, self._open_files)
+                taking = Taker(way, Judge(way.root, area.rule, use), ledger, self)
+                take_units(area.units, taking)
+                met = Sweep(Judge(way.root, area.rule, use), taking, self.skipped, self._telling.checkpoint).go()
+                self.kept += met.kept
+            except RootRefused as refusal:
+                self.skipped.add(area.path, refusal.why, problem=True)
+
+    def tell(self) -> None:
+        """Says how far it is, and lets itself be stopped."""
+        done = sum(ledger.taken.files for _, ledger in self._ways.values())
+        self._telling.progress(min(done, self._total), self._total, "items")
+        self._telling.checkpoint()
+
+    def details(self) -> dict[str, Any]:
+        """The figures so far: files, directories, bytes, freed_space now and freed_on_purge, why what was kept was."""
+        figures = dict.fromkeys(("files", "bytes", "freed_space", "freed_on_purge"), 0)
+        for path, (_, ledger) in self._ways.items():
+            figures["files"] += ledger.taken.files
+            figures["bytes"] += ledger.taken.bytes
+            figures["freed_on_purge" if path in self._kept_roots else "freed_space"] += ledger.taken.alone
+        free = {"free_bytes_before": self._free_before, "free_bytes_after": free_bytes(self._areas)}
+        return {
+            **figures,
+            "directories": self.directories,
+            "kept_by": dict(sorted(self.kept.items())),
+            **free,
+            **self.skipped.details(),
+        }
+
+    def _way(self, area: Area) -> tuple[Trash | Direct, Ledger]:
+        """One way out for each root, which is ended with the step."""
+        if area.path not in self._ways:
+            root = self._stack.enter_context(area.reopen())
+            refuse_mount(root)
+            way: Trash | Direct = Direct(root, durable=False)
+            if area.path in self._kept_roots:
+                way = Trash(root, self._way_back["trash"], self._way_back["step"])
+            self._stack.callback(way.finish)
+            device = root.stat.st_dev
+            held = Held(self._open_files.writers_on(device), self._open_files.any_on(device))
+            self._ways[area.path] = way, Ledger(held, self.skipped)
+        return self._ways[area.path]
+
+
+class Taker:
+    """The taking of a step: through the trash, or at once."""
+
+    def __init__(self, way: Trash | Direct, judge: Judge, ledger: Ledger, clearing: Clearing) -> None:
+        self.way, self.judge, self._ledger, self._clearing = way, judge, ledger, clearing
+        self.direct = isinstance(way, Direct)
+
+    def files(self, place: Place, names: Sequence[str], prints: Sequence[int], tally: Tally) -> bool:  # noqa: ARG002
+        """See sweep.Taking."""
+        left = self.way.take(place, names, prints, self._ledger)
+        self._clearing.tell()
+        return not left
+
+    def directory(self, place: Place, name: str, expected: os.stat_result, tally: Tally) -> bool:
+        """See sweep.Taking."""
+        rel = name if place.rel == "." else f"{place.rel}/{name}"
+        try:
+            if isinstance(self.way, Trash):
+                return self._take_whole(self.way, place, name, expected, rel)
+            return not tally.files and self._remove(self.way, place, name)
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except FileExistsError:  # something of it is in the trash already
+            return False
+        except Displaced as displaced:
+            self._clearing.skipped.add(self.way.root.name(rel), str(displaced), problem=True)
+            return True
+        except OSError as error:
+            self._note(error, self.way.root.name(rel), name, place.fd)
+            return False
+
+    def _remove(self, way: Direct, place: Place, name: str) -> bool:
+        try:
+            way.remove_directory(place, name)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            return False  # somebody has put something into it
+        self._clearing.directories += 1
+        return True
+
+    def _take_whole(self, way: Trash, place: Place, name: str, expected: os.stat_result, rel: str) -> bool:
+        whole = Whole(self.judge, rel, self._clearing.tell)
+        why = way.take_directory(place, name, expected, whole.look)
+        if why is None:
+            self._ledger.taken.merge(whole.taken)
+            self._clearing.directories += whole.directories
+            self._clearing.tell()
+            return True
+        if self.judge.rule.unit:
+            self._clearing.skipped.add(way.root.name(rel), f"it goes whole or not at all, and {why}")
+        return False
+
+    def _note(self, error: OSError, path: str, name: str, fd: int) -> None:
+        self._clearing.skipped.add(path, why_not(error, name, fd), problem=True)
+        if error.errno in STOPS_EVERYTHING:
+            raise DiskStopped(f"{path}: {words(error)}") from None
+
+
+def take_units(units: Iterable[str], taking: Taker) -> None:
+    """Takes directories that a plan found whole; each is judged again."""
+    root, judge = taking.way.root, taking.judge
+    if taking.direct:
+        return
+    for above, rels in groupby(units, key=lambda rel: rel.rpartition("/")[0]):
+        try:
+            place = root.descend(above or ".")
+        except NotEntered:
+            continue  # the second look tells what there is
+        with place:
+            before = os.fstat(place.fd)
+            for rel in rels:
+                name = rel.rpartition("/")[2]
+                try:
+                    seen = os.lstat(name, dir_fd=place.fd)
+                except OSError:
+                    continue
+                stays = judge.directory_stays(name, seen, above == "")
+                if stat.S_ISDIR(seen.st_mode) and not stays and judge.directory_is_old(seen):
+                    taking.directory(place, name, seen, Tally())
+            _restore_times(place, before)
+
+
+def free_bytes(areas: Iterable[Area]) -> int:
+    """What is free for us now on the file systems of these roots, each counted once."""
+    free = {}
+    for area in areas:
+        try:
+            status = os.statvfs(area.path)
+        except OSError:
+            continue
+        free[area.stat.st_dev] = status.f_bavail * status.f_frsize
+    return sum(free.values())
+
+
+def _restore_times(place: Place, before: os.stat_result) -> None:
+    try:
+        fd = readable(place.fd)
+        try:
+            os.utime(fd, ns=(before.st_atime_ns, before.st_mtime_ns))
+        finally:
+            os.close(fd)
+    except OSError:  # where we may not, it keeps the new ones
+        return
+
+
+def _free_share(root: Root) -> float:
+    """The share that is free for us, of the space or of the inodes, whichever is less."""
+    status = os.fstatvfs(root.fd)
+    shares = [status.f_bavail / status.f_blocks] if status.f_blocks else []
+    if status.f_files:
+        shares.append(status.f_favail / status.f_files)
+    return min(shares, default=1.0)

@@ -1,0 +1,175 @@
+"""Judging: what is old below one path, and why something there is left alone whatever its age."""
+
+import os
+import stat
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from jamaint.core.ages import Ages, Old, asks_for_birth, old
+from jamaint.host import syscalls
+from jamaint.host.globs import OURS, Globs, States, exclusion
+from jamaint.host.inuse import InUse
+from jamaint.host.roots import Root
+
+Name = Callable[[str], object]
+"""A test of a name: true for those that are meant."""
+Three = tuple[States, States, States]
+"""Where we are in the globs of `pattern`, `spared` and `alone`."""
+
+EXCLUDED, HELD, NEWEST, BIRTH = "it is to be left alone", "it was put back by an undo, and is held", "newest", "birth"
+OWN_RULE = "it has a rule of its own"
+_OF_FILE_SYSTEM = frozenset({"lost+found", ".journal", "aquota.user", "aquota.group"})
+_DEVICES = frozenset({stat.S_IFCHR, stat.S_IFBLK})
+
+
+def _none() -> Globs:
+    return Globs((), hidden=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What is old below one path. `before` is the moment in nanoseconds that ages end at; None: everything is old.
+
+    `pattern` are the files that are meant. `spared` stay with all that is below them, `alone` without. `nested` are
+    paths below the root that have a rule of their own. `directories`: one in which all goes, goes too. `unit`: a
+    directory right below the root goes whole or not at all. `also` is one more test that a file has to pass. `held`
+    tells by a time of change whether something was put back by an undo and is to stay.
+    """
+
+    ages: Ages
+    before: int | None
+    pattern: Globs | None = None
+    spared: Globs = field(default_factory=_none)
+    alone: Globs = field(default_factory=_none)
+    nested: frozenset[str] = frozenset()
+    least_bytes: int = 0
+    directories: bool = True
+    unit: bool = False
+    also: Callable[[Any], bool] | None = None
+    held: Callable[[int], bool] | None = None
+
+
+class Judge:
+    """One rule below one open root, with what is in use on its file system."""
+
+    def __init__(self, root: Root, rule: Rule, use: InUse) -> None:
+        self.root, self.rule, self.use = root, rule, use
+        self.file_is_old: Old = old(rule.ages.files_by, rule.before)
+        self.directory_is_old: Old = old(rule.ages.directories_by, rule.before)
+        self._of_mount = syscalls.is_mount_root(root.fd)
+
+    def start(self) -> Three:
+        """Where the globs are at the root. Those of what stays begin at /, the pattern's at the root."""
+        rule, path = self.rule, self.root.path.lstrip("/")
+        start = frozenset() if rule.pattern is None else rule.pattern.start
+        spared, alone = (globs.below(path)[0] if globs.start else globs.start for globs in (rule.spared, rule.alone))
+        return start, spared, alone
+
+    def into(self, states: Three, name: str) -> Three:
+        """Where they are in a directory."""
+        rule = self.rule
+        return (
+            rule.pattern.into(states[0], name) if rule.pattern is not None and states[0] else states[0],
+            rule.spared.into(states[1], name) if states[1] else states[1],
+            rule.alone.into(states[2], name) if states[2] else states[2],
+        )
+
+    def at(self, rel: str) -> Three:
+        """Where they are in a directory given by its path."""
+        states = self.start()
+        for name in rel.split("/") if rel != "." else ():
+            states = self.into(states, name)
+        return states
+
+    def meant(self, states: Three) -> Name | None:
+        """A test of files' names; None when all are meant."""
+        return None if self.rule.pattern is None else self.rule.pattern.files(states[0])
+
+    def stays(self, states: Three) -> tuple[Name, Name] | None:
+        """Tests of names that stay with, and without, what is below; None when there are none here."""
+        if not states[1] and not states[2]:
+            return None
+        return self.rule.spared.files(states[1]), self.rule.alone.files(states[2])
+
+    def file_stays(  # noqa: PLR0911 - a list of reasons
+        self, path: Callable[[], str], name: str, fd: int, seen: Any, at_root: bool
+    ) -> str:
+        """Why an old file stays all the same, or the empty text. `path` gives its whole path."""
+        mode = seen.st_mode
+        kind = stat.S_IFMT(mode)
+        if seen.st_ino in self.use.why:
+            return self.use.why[seen.st_ino]
+        if kind in _DEVICES:
+            return "it is a device"
+        if kind == stat.S_IFSOCK and path() in self.use.sockets:
+            return "it is a socket that somebody listens on"
+        if mode & stat.S_ISVTX:
+            return "it has the sticky bit, which asks to be left alone"
+        if name.startswith(OURS):
+            return "it belongs to jamaint"
+        if at_root and self._is_of_file_system(name, seen):
+            return "it belongs to the file system"
+        rule = self.rule
+        if rule.held is not None and rule.held(seen.st_ctime_ns):
+            return HELD
+        if asks_for_birth(rule.ages.files_by, seen, rule.before) and self._is_newborn(name, fd):
+            return BIRTH
+        if rule.also is not None and not rule.also(seen):
+            return NEWEST
+        return ""
+
+    def directory_stays(self, name: str, seen: os.stat_result, at_root: bool) -> str:
+        """Why a directory stays with all that is in it, or the empty text."""
+        if seen.st_ino in self.use.why:
+            return self.use.why[seen.st_ino]
+        if at_root and self._is_of_file_system(name, seen):
+            return "it belongs to the file system"
+        if self.rule.held is not None and self.rule.held(seen.st_ctime_ns):
+            return HELD
+        return ""
+
+    def directory_may_go(self, seen: os.stat_result, fd: int, open_to_all: bool) -> bool:
+        """Whether a directory itself may go, once all in it does. `open_to_all`: everybody may write above it.
+
+        There, one that belongs to root stays: somebody else would make it again, and its users would trust it.
+        """
+        if open_to_all and seen.st_uid == 0 and os.geteuid() == 0:
+            return False
+        if not self.directory_is_old(seen):
+            return False
+        newborn = asks_for_birth(self.rule.ages.directories_by, seen, self.rule.before) and self._is_newborn(".", fd)
+        return not newborn
+
+    def _is_of_file_system(self, name: str, seen: Any) -> bool:
+        return self._of_mount and seen.st_uid == 0 and name in _OF_FILE_SYSTEM
+
+    def _is_newborn(self, name: str, fd: int) -> bool:
+        born = syscalls.born(name, fd)
+        return born is not None and self.rule.before is not None and born >= self.rule.before
+
+
+def in_trash(root: Root) -> Root:
+    """The same root for what lies in its trash: that may belong to anybody, for nobody else reaches it."""
+    return replace(root, shared=True)
+
+
+ALONE = "/."
+"""What an exclusion ends in that means a directory itself, and not what is in it."""
+
+
+def alone_and_below(
+    exclude: Sequence[str], path: str, below: Sequence[str] = (), alone: Sequence[str] = ()
+) -> tuple[Globs, Globs]:
+    """Exclusions as globs from /, with those of others added: (with all that is below, alone).
+
+    Those without a leading slash are meant below `path`; without any, at any depth.
+    """
+    own_alone = [one.removesuffix(ALONE) for one in exclude if one.endswith(ALONE)]
+    own_below = [one for one in exclude if not one.endswith(ALONE)]
+    return _globs(own_below, path, below), _globs(own_alone, path, alone)
+
+
+def _globs(patterns: Sequence[str], path: str, others: Sequence[str]) -> Globs:
+    full = [one if one.startswith("/") else f"{path}/{exclusion(one)}" for one in patterns]
+    return Globs([one.lstrip("/") for one in (*full, *others)], hidden=True)

@@ -1,0 +1,348 @@
+"""Sweep: looks through one root for what is old, and has it taken: single files, and directories in which all goes.
+
+Looking and taking are one pass of the same code: in a plan, what takes it only counts. Nothing is remembered of a file
+beyond its directory, and no more than HOPE files of that, so that a million of them need no more room than a thousand.
+"""
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from jamaint.core.ages import youngest
+from jamaint.host.descent import Descent, Level
+from jamaint.host.globs import OURS
+from jamaint.host.judging import BIRTH, EXCLUDED, NEWEST, OWN_RULE, Judge, Three
+from jamaint.host.roots import NotEntered, Place
+from jamaint.host.skipped import Skipped, why_not
+from jamaint.host.taking import Taken
+from jamaint.host.trees import BATCH, PATH_LIMIT
+
+HOPE = 1024
+"""Files of one directory that are held while all in it may go; one with more is listed again if something stays."""
+_PLAIN = stat.S_IFMT(0o177777) | stat.S_ISVTX
+_QUIET = frozenset({NEWEST, BIRTH})
+_NO_INODES: frozenset[int] = frozenset()
+
+
+@dataclass(slots=True)
+class Tally:
+    """What goes together: files, the bytes that they alone take on disk, directories."""
+
+    files: int = 0
+    bytes: int = 0
+    directories: int = 0
+
+    def add(self, other: "Tally") -> None:
+        """Adds another one's figures."""
+        self.files += other.files
+        self.bytes += other.bytes
+        self.directories += other.directories
+
+
+class Taking(Protocol):
+    """What becomes of what is old; a plan's only counts. Both methods raise what ends the step."""
+
+    direct: bool
+    """Whether files are removed at once; a directory is then removed when it is empty."""
+
+    def files(self, place: Place, names: Sequence[str], prints: Sequence[int], tally: Tally) -> bool:
+        """Takes single files; false when some of them stay."""
+
+    def directory(self, place: Place, name: str, expected: os.stat_result, tally: Tally) -> bool:
+        """Takes a directory in which all may go; false when it stays, and has to be looked through for single files."""
+
+
+@dataclass(slots=True)
+class Met:
+    """What a pass has met: files that are meant, their bytes on disk, and what stayed, by what kept it."""
+
+    files: int = 0
+    bytes: int = 0
+    kept: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A directory on the way. `whole`: as far as seen, all in it goes and it may go itself. `eager`: what goes of it
+    goes at once. The rest is what waits until it is known which of the two it is."""
+
+    level: Level
+    states: Three
+    whole: bool
+    eager: bool
+    free: bool
+    open_to_all: bool
+    todo: list[str] = field(default_factory=list)
+    denied: set[str] = field(default_factory=set)
+    files: list[tuple[str, os.stat_result]] = field(default_factory=list)
+    wholes: list[tuple[str, os.stat_result, Tally]] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+    again: bool = False
+    changed: bool = False
+
+
+class Sweep:
+    """One pass. `told` is called now and then, and may raise to stop: what is done then stands and can be undone."""
+
+    def __init__(self, judge: Judge, taking: Taking, skipped: Skipped, told: Callable[[], None]) -> None:
+        self._judge, self._taking, self._skipped, self._told = judge, taking, skipped, told
+        self._root, self._rule = judge.root, judge.rule
+        self._links = Taken()
+        self._frames: list[_Frame] = []
+        self._descent = Descent(self._root, os.dup(self._root.fd))
+        self.met = Met()
+
+    def go(self) -> Met:
+        """Looks through all of it. To be called once."""
+        frames, descent = self._frames, self._descent
+        try:
+            self._push(descent.here, self._judge.start(), whole=False, free=not self._rule.unit)
+            while True:
+                frame = frames[-1]
+                if frame.todo:
+                    self._enter(frame.todo.pop())
+                    continue
+                self._settle(frame)
+                if frame.todo:
+                    continue
+                if len(frames) == 1:
+                    return self.met
+                self._leave()
+        finally:
+            descent.close()
+
+    def _push(self, level: Level, states: Three, whole: bool, free: bool) -> None:
+        frame = _Frame(
+            level,
+            states,
+            whole=whole,
+            eager=self._taking.direct and free,
+            free=free,
+            open_to_all=bool(level.seen.st_mode & stat.S_IWOTH),
+        )
+        self._frames.append(frame)
+        self._list(frame, again=False)
+
+    def _list(self, frame: _Frame, again: bool) -> None:  # noqa: PLR0912, PLR0915 - each file goes through this loop
+        """Goes through the files of a directory, and notes the directories in it."""
+        judge, rule, fd = self._judge, self._rule, frame.level.fd
+        is_old, everything, least = judge.file_is_old, rule.before is None, rule.least_bytes
+        meant, stays = judge.meant(frame.states), judge.stays(frame.states)
+        in_use, by, kept = judge.use.why, rule.ages.files_by, Counter[str]() if again else self.met.kept
+        always, births = rule.held is not None or rule.also is not None or stays is not None, BIRTH in by
+        before, at_root = rule.before or 0, len(self._frames) == 1
+        files, size, until = 0, 0, BATCH
+        self._told()
+        with os.scandir(fd) as entries:
+            for entry in entries:
+                name = entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    if not again:
+                        self._note_directory(frame, name, stays)
+                    continue
+                until -= 1
+                if not until:
+                    until = BATCH
+                    self._told()
+                if meant is not None and not meant(name):
+                    frame.whole = False
+                    continue
+                try:
+                    seen = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    frame.whole = False
+                    self._skipped.add(self._path(name), why_not(error, name, fd), problem=True)
+                    continue
+                blocks = seen.st_blocks * 512
+                files += 1
+                size += blocks
+                if not (everything or is_old(seen)):
+                    kept[youngest(by, seen)] += 1
+                    frame.whole = False
+                    continue
+                if seen.st_size < least:
+                    frame.whole = False
+                    continue
+                if (
+                    seen.st_ino in in_use
+                    or seen.st_mode & _PLAIN != stat.S_IFREG
+                    or name[0] == "."
+                    or always
+                    or at_root
+                    or (births and seen.st_ctime_ns >= before)
+                ):
+                    why = judge.file_stays(lambda name=name: self._path(name), name, fd, seen, at_root)  # type: ignore[misc]
+                    if not why and stays is not None and (stays[0](name) or stays[1](name)):
+                        why = EXCLUDED
+                    if why:
+                        frame.whole = False
+                        self._keep(name, why, kept, again)
+                        continue
+                if seen.st_nlink > 1:
+                    alone = self._links.alone
+                    self._links.add(seen, _NO_INODES)
+                    blocks = self._links.alone - alone
+                frame.tally.files += 1
+                frame.tally.bytes += blocks
+                if not frame.again:
+                    frame.files.append((name, seen))
+                    if len(frame.files) >= BATCH:
+                        self._relieve(frame)
+        if not again:
+            self.met.files += files
+            self.met.bytes += size
+
+    def _relieve(self, frame: _Frame) -> None:
+        """Makes room for more names: has them taken, or hopes that the directory goes whole."""
+        if not frame.whole or frame.eager:
+            self._flush(frame)
+        elif len(frame.files) >= HOPE:
+            frame.again, frame.files = True, []
+
+    def _note_directory(self, frame: _Frame, name: str, stays: tuple[Callable[[str], object], ...] | None) -> None:
+        if name.startswith(OURS):
+            frame.whole = False
+            return
+        if self._rule.nested and self._rel(name) in self._rule.nested:
+            frame.whole = False
+            self._keep(name, OWN_RULE, self.met.kept, again=False)
+            return
+        if stays is not None and stays[0](name):
+            frame.whole = False
+            self._keep(name, EXCLUDED, self.met.kept, again=False)
+            return
+        if stays is not None and stays[1](name):
+            frame.whole = False
+            frame.denied.add(name)
+        frame.todo.append(name)
+
+    def _keep(self, name: str, why: str, kept: Counter[str], again: bool) -> None:
+        kept[why if why in _QUIET else "left alone"] += 1
+        if not again and why not in _QUIET:
+            self._skipped.add(self._path(name), why)
+
+    def _enter(self, name: str) -> None:
+        above, judge = self._frames[-1], self._judge
+        inner = judge.into(above.states, name)
+        if self._rule.pattern is not None and not inner[0] and not self._rule.directories:
+            return  # nothing in it can be meant
+        try:
+            level = self._descent.enter(name)
+        except NotEntered as refusal:
+            if not refusal.missing:
+                above.whole = False
+                self._skipped.add(self._path(name), refusal.why, problem=refusal.failed)
+            return
+        except OSError as error:
+            above.whole = False
+            self._skipped.add(self._path(name), why_not(error, name, above.level.fd), problem=True)
+            return
+        why = judge.directory_stays(name, level.seen, len(self._frames) == 1)
+        if why:
+            above.whole = False
+            self._descent.leave()
+            self._keep(name, why, self.met.kept, again=False)
+            return
+        may_go = self._rule.directories and judge.directory_may_go(level.seen, level.fd, above.open_to_all)
+        # A directory that could not be taken whole, though all in it is old, is looked through for single files.
+        free = above.free or name in above.denied
+        self._push(level, inner, whole=may_go and (name not in above.denied or self._taking.direct), free=free)
+
+    def _settle(self, frame: _Frame) -> None:
+        """All in a directory is known: has taken what goes of it, where it does not go itself."""
+        if frame.whole and not frame.eager:
+            return
+        if not frame.free and len(self._frames) > 1:  # a unit of which something stays: all of it does
+            frame.files, frame.wholes, frame.tally, frame.again = [], [], Tally(), False
+            return
+        if frame.again:
+            frame.again, frame.tally = False, Tally()
+            self._list(frame, again=True)
+        self._flush(frame)
+        wholes, frame.wholes = frame.wholes, []
+        for name, seen, tally in wholes:
+            self._take_directory(frame, name, seen, tally, eager=False)
+        if frame.changed:
+            _set_times(frame.level)
+
+    def _flush(self, frame: _Frame) -> None:
+        if not frame.files:
+            return
+        place = self._place()
+        if place is None:
+            frame.whole = False
+            self._skipped.add(self._path(), "its path is too long for what is in it to be taken", problem=True)
+        else:
+            frame.changed = True
+            prints = [hash((seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)) for _, seen in frame.files]
+            names = [name for name, _ in frame.files]
+            frame.whole = self._taking.files(place, names, prints, frame.tally) and frame.whole
+        frame.files, frame.tally = [], Tally()
+
+    def _leave(self) -> None:
+        frame = self._frames.pop()
+        name = frame.level.name
+        try:
+            self._descent.leave()
+        except NotEntered as refusal:
+            del self._frames[len(self._descent.levels) :]
+            for one in self._frames:
+                one.whole = False
+            self._skipped.add(self._path(name), refusal.why)
+            return
+        above = self._frames[-1]
+        if not frame.whole:
+            above.whole = False
+            return
+        frame.tally.directories += 1
+        for _, _, tally in frame.wholes:
+            frame.tally.add(tally)
+        if above.whole and not above.eager:
+            above.wholes.append((name, frame.level.seen, frame.tally))
+            if len(above.wholes) > HOPE:
+                above.whole = False
+        elif not above.free and len(self._frames) > 1:
+            return
+        else:
+            self._take_directory(above, name, frame.level.seen, frame.tally, eager=frame.eager)
+
+    def _take_directory(self, above: _Frame, name: str, seen: os.stat_result, tally: Tally, eager: bool) -> None:
+        place = self._place()
+        if place is None:
+            above.whole = False
+            self._skipped.add(self._path(name), "its path is too long for it to be taken", problem=True)
+            return
+        above.changed = True
+        if self._taking.directory(place, name, seen, tally):
+            return
+        above.whole = False
+        if not eager and name not in above.denied and (self._taking.direct or not self._rule.unit):
+            above.denied.add(name)
+            above.todo.append(name)
+
+    def _place(self) -> Place | None:
+        rel = self._descent.rel
+        if len(os.fsencode(rel)) > PATH_LIMIT:
+            return None
+        levels = self._descent.levels[1:] or self._descent.levels
+        return Place(rel, self._descent.here.fd, [level.seen for level in levels])
+
+    def _rel(self, name: str) -> str:
+        rel = self._descent.rel
+        return name if rel == "." else f"{rel}/{name}"
+
+    def _path(self, name: str = "") -> str:
+        return self._root.name(self._descent.rel, name)
+
+
+def _set_times(level: Level) -> None:
+    """Gives a directory the times back that it had before we changed it; where we may not, it keeps the new ones."""
+    try:
+        os.utime(level.fd, ns=(level.seen.st_atime_ns, level.seen.st_mtime_ns))
+    except OSError:
+        return
