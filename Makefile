@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := cache,dev,embedded,fast
+EXTRAS := cache,dev,embedded,fast,ics
 
 .PHONY: run test lint setup bench deb acceptance clean
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
+from jamaint.core.freezes import Freeze
 from jamaint.core.tasks import Task
 from jamaint.core.windows import Window
 
@@ -106,6 +107,7 @@ class Config:
     log: LogRules
     tasks: Mapping[str, Task]
     windows: Mapping[str, Window]
+    freezes: Mapping[str, Freeze] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 
@@ -136,6 +138,7 @@ def shown_config(config: Config) -> dict[str, Any]:
         "rollback": {"retention_seconds": rollback.retention_seconds, "low_space": rollback.low_space},
         "log": {"format": config.log.format, "level": config.log.level},
         "windows": {name: dict(window.definition) for name, window in config.windows.items()},
+        "freezes": {name: dict(freeze.definition) for name, freeze in config.freezes.items()},
         "tasks": {name: without_passwords(task.definition) for name, task in config.tasks.items()},
     }
 

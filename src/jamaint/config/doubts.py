@@ -11,7 +11,7 @@ from jamaint.config.configuration import without_password
 from jamaint.config.documents import Document
 from jamaint.config.merging import Given, Merged
 from jamaint.config.mistakes import Flaw, Mistake
-from jamaint.config.names import idle_tasks
+from jamaint.config.names import SCOPED, idle_tasks, strangers_in_scope
 from jamaint.config.reading import Read
 from jamaint.config.settings import Settings
 from jamaint.core.tasks import Task
@@ -49,6 +49,9 @@ def _of_objects(
     openings = {name: read.value for name, read in windows.items() if read.value}
     for name, flaw in idle_tasks(ready, openings):
         yield merged.objects["tasks"][name].mistake(flaw)
+    for kind in SCOPED:
+        for given in merged.objects[kind].values():
+            yield from (given.mistake(flaw) for flaw in strangers_in_scope(given.value, tasks, windows))
 
 
 def _unheard(merged: Merged) -> Iterator[Mistake]:

@@ -9,6 +9,7 @@ from jamaint.config.configuration import Config
 from jamaint.config.documents import Document
 from jamaint.config.doubts import doubts
 from jamaint.config.fields import object_name
+from jamaint.config.freezes import read_freeze
 from jamaint.config.merging import Given, Merged, merge
 from jamaint.config.mistakes import ConfigInvalid, Flaw, Mistake
 from jamaint.config.names import wrong_circles, wrong_names, wrong_rings
@@ -16,10 +17,13 @@ from jamaint.config.reading import Read, read_task, read_window
 from jamaint.config.settings import read_settings
 from jamaint.config.units import shown
 from jamaint.config.work.work import Setting
+from jamaint.core.freezes import Freeze
 from jamaint.core.tasks import Task
 from jamaint.core.windows import Window
 
-T = TypeVar("T", Task, Window)
+T = TypeVar("T", Task, Window, Freeze)
+
+SINGULAR: Mapping[str, str] = {"windows": "window", "tasks": "task", "freezes": "freeze", "policies": "policy"}
 
 
 def load(path: str | None, *, environ: Mapping[str, str], euid: int, loaded_at: datetime | None = None) -> Config:
@@ -35,6 +39,7 @@ def load(path: str | None, *, environ: Mapping[str, str], euid: int, loaded_at: 
     setting = Setting(settings.state_dir, *((None, None) if grants is None else (grants.commands, grants.databases)))
     windows = _read_all(merged, "windows", lambda given: read_window(given, "file", setting))
     tasks = _read_all(merged, "tasks", lambda given: read_task(given, "file", setting))
+    freezes = _read_all(merged, "freezes", _as_read)
     _check_names(merged)
     if merged.mistakes:
         raise ConfigInvalid(_in_order(merged.mistakes, documents))
@@ -45,9 +50,15 @@ def load(path: str | None, *, environ: Mapping[str, str], euid: int, loaded_at: 
         loaded_at=loaded_at or datetime.now(UTC),
         windows={name: read.value for name, read in windows.items() if read.value},
         tasks={name: read.value for name, read in tasks.items() if read.value},
+        freezes={name: read.value for name, read in freezes.items() if read.value},
         warnings=tuple(str(warning) for warning in warnings),
         **settings._asdict(),
     )
+
+
+def _as_read(given: Mapping[str, Any]) -> Read[Freeze]:
+    value, flaws = read_freeze(given)
+    return Read(value, tuple(flaws))
 
 
 def _read_all(merged: Merged, kind: str, reader: Callable[[Mapping[str, Any]], Read[T]]) -> dict[str, Read[T]]:
@@ -71,7 +82,7 @@ def _shape(name: str, given: Given, kind: str) -> Flaw | None:
     except ValueError as error:
         return Flaw((), str(error), at_key=True)
     if not isinstance(given.value, Mapping):
-        return Flaw((), f"must be a mapping that describes the {kind[:-1]}, not {shown(given.value)}")
+        return Flaw((), f"must be a mapping that describes the {SINGULAR[kind]}, not {shown(given.value)}")
     if given.value.get("name", name) != name:
         return Flaw(("name",), f"the name is the key above it, {name}: remove this line")
     return None

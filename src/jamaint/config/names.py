@@ -11,6 +11,9 @@ from jamaint.core.windows import Window
 
 Given = Mapping[str, Any]
 
+SCOPED = ("freezes",)
+"""Sections whose objects have a scope."""
+
 
 def wrong_names(
     name: str, given: Given, tasks: Mapping[str, Given] | None, windows: Mapping[str, Given] | None
@@ -98,3 +101,15 @@ def idle_tasks(tasks: Mapping[str, Task], windows: Mapping[str, Window]) -> Iter
             allowed = ", ".join(window.allowed_tasks)
             problem = f"window {window.name} allows {allowed}, so {name}, which is {task.type}, will never start in it"
             yield name, Flaw(("schedule", "window"), problem)
+
+
+def strangers_in_scope(given: Given, tasks: Iterable[str], windows: Iterable[str]) -> Iterator[Flaw]:
+    """Tasks and windows in the scope of a freeze or policy that no file defines: one made through the socket may be
+    meant, and a name that is not right as well."""
+    scope = given.get("scope")
+    for key, there in (("tasks", set(tasks)), ("windows", set(windows))):
+        names = scope.get(key) if isinstance(scope, Mapping) else None
+        for index, name in enumerate(names if isinstance(names, list) else ()):
+            if isinstance(name, str) and name not in there:
+                problem = f"no file has a {key[:-1]} {shown(name)}: {did_you_mean(name, there)}"
+                yield Flaw(("scope", key, index), problem)

@@ -24,6 +24,7 @@ from jamaint.config.fields import (
     one_of,
     some,
 )
+from jamaint.config.periods import PeriodGiven
 from jamaint.config.schedules import TaskSchedule, WindowSchedule
 from jamaint.config.units import whole_minutes
 from jamaint.core.executions import ENDED
@@ -107,6 +108,7 @@ class TaskGiven(Section):
     enabled: Flag = True
     schedule: TaskSchedule | None = None
     timeout: Seconds | None = None
+    expected_duration: Seconds | None = None
     on_window_end: Annotated[Literal["finish", "pause", "cancel"], PlainValidator(one_of(ENDS))] = "finish"
     config: Any = None
     dependencies: tuple[DependencyGiven, ...] = ()
@@ -134,6 +136,7 @@ class WindowGiven(Section):
     max_concurrent_tasks: Annotated[int, PlainValidator(between(1, 1000))] = 3
     emergency_override: Flag = False
     enabled: Flag = True
+    exclusions: tuple[PeriodGiven, ...] = ()
     conditions: tuple[ConditionGiven, ...] = ()
     notifications: NotificationsGiven | None = None
 

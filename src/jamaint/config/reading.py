@@ -9,18 +9,20 @@ from jamaint.config.explain import exactly_one, misspelled, read
 from jamaint.config.kinds import KEYS, executor_of, kind_of
 from jamaint.config.mistakes import Flaw, closest
 from jamaint.config.objects import TaskGiven, WindowGiven, object_id
+from jamaint.config.periods import read_periods, schedule_flaws
 from jamaint.config.schedules import TASK_CHOICES, WINDOW_CHOICES, doubt_of_days, doubt_of_hours, doubt_of_zone
 from jamaint.config.work import CONFIG_OF
 from jamaint.config.work.command import RunCommand
 from jamaint.config.work.work import Named, Setting, Work
 from jamaint.core.pacing import Limits
+from jamaint.core.periods import Periods
 from jamaint.core.plans import MassDeletion
 from jamaint.core.recurrence import Schedule
 from jamaint.core.tasks import Dependency, Origin, RollbackRule, Task
 from jamaint.core.touching import touched
 from jamaint.core.windows import Window
 
-T = TypeVar("T", Task, Window)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ def read_window(given: Mapping[str, Any], origin: Origin, setting: Setting) -> R
     flaws += exactly_one(given.get("schedule"), WINDOW_CHOICES, flaws, ("schedule",))
     flaws += _schedule_flaws(model.schedule.problems(model.timezone) if model and not flaws else ())
     flaws += _conditions(given, flaws)
+    exclusions, problems = _exclusions(given, model, flaws)
+    flaws += problems
     if model is None or flaws:
         return Read(None, tuple(flaws))
     window = Window(
@@ -73,18 +77,43 @@ def read_window(given: Mapping[str, Any], origin: Origin, setting: Setting) -> R
         max_concurrent_tasks=model.max_concurrent_tasks,
         emergency_override=model.emergency_override,
         conditions=tuple(condition.condition() for condition in model.conditions),
+        exclusions=exclusions,
         notifications=dict(given.get("notifications") or {}),
         enabled=model.enabled,
         origin=origin,
         definition=dict(given),
     )
     doubts = _schedule_doubts(window.schedule, model.schedule.zone_said() or model.timezone)
-    return Read(window, (), tuple(doubts), tuple(_named_by_conditions(model)))
+    files = [
+        Named("path", ("exclusions", index, "ics"), each.ics)
+        for index, each in enumerate(model.exclusions)
+        if each.ics is not None
+    ]
+    return Read(window, (), tuple(doubts), (*_named_by_conditions(model), *files))
 
 
 def _schedule_flaws(problems: Iterable[tuple[str, str]]) -> list[Flaw]:
     """What is wrong with the keys of a schedule taken together."""
     return [Flaw(("schedule", key), problem) for key, problem in problems]
+
+
+def _exclusions(
+    given: Mapping[str, Any], model: WindowGiven | None, flaws: Sequence[Flaw]
+) -> tuple[tuple[Periods, ...], list[Flaw]]:
+    values = given.get("exclusions")
+    problems = [
+        flaw
+        for index, value in enumerate(values if isinstance(values, list) else ())
+        for flaw in schedule_flaws(value, flaws, ("exclusions", index))
+    ]
+    if model is None or problems:
+        return (), problems
+    read_ones = [
+        read_periods(value, each, flaws, ("exclusions", index), model.timezone)
+        for index, (value, each) in enumerate(zip(values or (), model.exclusions, strict=True))
+    ]
+    found = tuple(one.value for one in read_ones if one.value is not None)
+    return found, [flaw for one in read_ones for flaw in one.flaws]
 
 
 def _executor(given: Mapping[str, Any], flaws: Sequence[Flaw]) -> tuple[str | None, list[Flaw]]:
@@ -137,6 +166,7 @@ def _task(model: TaskGiven, executor: str, work: Work, given: Mapping[str, Any],
         priority=model.priority,
         enabled=model.enabled,
         timeout_seconds=model.timeout,
+        expected_duration_seconds=model.expected_duration,
         on_window_end=model.on_window_end,
         dependencies=tuple(
             Dependency(each.task, each.state, each.within, each.on_failure) for each in model.dependencies

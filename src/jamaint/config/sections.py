@@ -168,7 +168,7 @@ SECTIONS: Mapping[str, type[Section]] = {
 }
 """The sections that may be set once, by name. Beside them stand `state_dir` and those of OBJECTS and REFUSED."""
 
-OBJECTS = ("windows", "tasks")
+OBJECTS = ("windows", "tasks", "freezes")
 """Sections of named objects: they may stand in several files, each name once."""
 
 REFUSED: Mapping[str, str] = {
@@ -194,6 +194,7 @@ class Top(Section):
     log: Any = None
     windows: Any = None
     tasks: Any = None
+    freezes: Any = None
     notifications: Any = None
     policies: Any = None
     cleanup: Any = None

@@ -1,10 +1,42 @@
-"""Estimates: how far an execution is, and when it will end."""
+"""Estimates: how long an execution will take, how far it is, and when it will end."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from math import ceil
+from typing import NamedTuple
+
+from jamaint.core.tasks import Task
 
 SHOWN_FROM = 0.01
 """Below one percent no time left is told: it would be a guess (as gh-ost does)."""
+
+HISTORY = 20
+"""So many of a task's newest completed executions are looked at."""
+HISTORY_LEAST = 3
+"""With fewer, they say too little."""
+
+
+class Estimate(NamedTuple):
+    """How long an execution may take, in seconds, and where that is known from."""
+
+    seconds: float
+    source: str
+
+
+def expected(task: Task, durations_ms: Sequence[int]) -> Estimate | None:
+    """How long `task` may take: the larger of what it declares and the 90th percentile of its newest completed
+    executions, and never longer than its timeout, at which it is stopped; None where nothing is known."""
+    known = []
+    if task.expected_duration_seconds is not None:
+        known.append(Estimate(task.expected_duration_seconds, "declared"))
+    if len(durations_ms) >= HISTORY_LEAST:
+        rank = ceil(len(durations_ms) * 0.9) - 1  # nearest rank
+        known.append(Estimate(sorted(durations_ms)[rank] / 1000, f"p90 of {len(durations_ms)} executions"))
+    longest = max(known, default=None)
+    timeout = task.timeout_seconds
+    if timeout is not None and (longest is None or timeout < longest.seconds):
+        return Estimate(timeout, "its timeout")
+    return longest
 
 
 def fraction_of(weights: Sequence[int], step_index: int, done: int, total: int | None) -> float | None:

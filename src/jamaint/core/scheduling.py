@@ -146,6 +146,8 @@ def _wake_at(
     ]
     if held:  # one that was asked for by hand has no deadline: it is refused at its window's cutoff
         moments += [one.starts_until for one in snapshot.openings.values() if one.starts_until > now]
+    if held:  # what waits for a freeze to end starts then
+        moments += [one.changes_at for one in snapshot.freezes if one.changes_at is not None and one.changes_at > now]
     if any(verdict.guard in ("condition", "dependency") for against in held.values() for verdict in against):
         moments.append(now + timedelta(seconds=CONDITION_RETRY_SECONDS))
     if any(verdict.guard == "catch_up" for against in held.values() for verdict in against):

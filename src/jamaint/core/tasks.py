@@ -85,6 +85,7 @@ class Task:
     priority: str = "medium"
     enabled: bool = True
     timeout_seconds: float | None = None
+    expected_duration_seconds: float | None = None
     on_window_end: Literal["finish", "pause", "cancel"] = "finish"
     dependencies: tuple[Dependency, ...] = ()
     conditions: tuple[Condition, ...] = ()

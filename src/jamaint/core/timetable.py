@@ -11,7 +11,7 @@ from jamaint.core.recurrence import next_after
 from jamaint.core.recurrence.jitter import delay
 from jamaint.core.recurrence.schedule import Schedule
 from jamaint.core.tasks import Task
-from jamaint.core.windows import Window, next_opening
+from jamaint.core.windows import Window, next_scheduled
 
 MISSED_LIMIT = 1_000
 """How many missed occurrences are counted: `missed` says `at least` from there on. It bounds the work after a pause."""
@@ -259,7 +259,7 @@ class Timetable:
         window = self._window(task)
         if schedule.start is not None and moment < schedule.start:
             moment = schedule.start - timedelta(microseconds=1)
-        opening = None if window is None else next_opening(window, moment)
+        opening = None if window is None else next_scheduled(window, moment)
         return opening.start if opening is not None and _within(schedule, opening.start) else None
 
     def _window(self, task: Task) -> Window | None:

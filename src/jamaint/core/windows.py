@@ -1,12 +1,18 @@
 """Windows: when maintenance may start, for which tasks, and how many at a time."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from jamaint.core.periods import Periods, end_of, start_after
 from jamaint.core.recurrence import Schedule, next_after
 from jamaint.core.tasks import Condition, Origin
+
+PIECES_LIMIT = 400
+"""Openings that are looked through for one that is neither skipped nor excluded."""
+JOINED_LIMIT = timedelta(days=31)
+"""Openings that adjoin one another are joined up to this length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +30,10 @@ class Window:
     max_concurrent_tasks: int = 3
     emergency_override: bool = False
     conditions: tuple[Condition, ...] = ()
+    exclusions: tuple[Periods, ...] = ()
+    """Time that is taken out of its openings."""
+    skipped: Mapping[datetime, str] = field(default_factory=dict)
+    """Openings that do not happen, by their scheduled start, each with who said so."""
     notifications: Mapping[str, Any] = field(default_factory=dict)
     enabled: bool = True
     origin: Origin = "file"
@@ -37,28 +47,111 @@ class Opening:
     window: Window
     start: datetime
     end: datetime
+    joined_end: datetime | None = None
+    """The end of the openings that adjoin or overlap it and have the same rights; None where there are none."""
 
     @property
     def starts_until(self) -> datetime:
         """End less cutoff (the rule of AWS Systems Manager's maintenance windows)."""
         return self.end - timedelta(minutes=self.window.cutoff_minutes)
 
+    @property
+    def runs_until(self) -> datetime:
+        """By when what starts in it should have ended."""
+        return self.joined_end or self.end
+
 
 def opening_at(window: Window, moment: datetime) -> Opening | None:
-    """The opening that contains `moment`, the latest begun if several do."""
-    if not window.enabled:
-        return None
-    length = timedelta(minutes=window.duration_minutes)
-    found: Opening | None = None
-    # What started exactly `length` ago ends now: `next_after` leaves it out.
-    start = next_after(window.schedule, moment - length)
-    while start is not None and start <= moment:
-        found = Opening(window, start, start + length)
-        start = next_after(window.schedule, start)
-    return found
+    """The opening that contains `moment`, the latest begun if several do; a skipped or excluded one is none."""
+    newest = next((one for one in scheduled_at(window, moment) if one.start not in window.skipped), None)
+    return None if newest is None else _piece_at(newest, moment)
 
 
 def next_opening(window: Window, moment: datetime) -> Opening | None:
-    """The first opening that starts after `moment`."""
+    """The first opening that starts after `moment`; what is skipped or excluded is passed over."""
+    around = [one for one in reversed(scheduled_at(window, moment)) if one.start not in window.skipped]
+    pieces = [piece for one in around for piece in _pieces(one) if piece.start > moment] if window.exclusions else []
+    scheduled = next_scheduled(window, moment)
+    for _ in range(PIECES_LIMIT):
+        if scheduled is None:
+            break
+        if scheduled.start not in window.skipped:
+            pieces += _pieces(scheduled)[:1]
+        if pieces:
+            break
+        scheduled = next_scheduled(window, scheduled.start)
+    return min(pieces, key=lambda piece: piece.start, default=None)
+
+
+def scheduled_at(window: Window, moment: datetime) -> list[Opening]:
+    """The openings that the schedule alone means to contain `moment`, the latest begun first."""
+    if not window.enabled:
+        return []
+    length = timedelta(minutes=window.duration_minutes)
+    found: list[Opening] = []
+    # What started exactly `length` ago ends now: `next_after` leaves it out.
+    start = next_after(window.schedule, moment - length)
+    while start is not None and start <= moment:
+        found.append(Opening(window, start, start + length))
+        start = next_after(window.schedule, start)
+    return found[::-1]
+
+
+def next_scheduled(window: Window, moment: datetime) -> Opening | None:
+    """The first opening after `moment` that the schedule alone means: tasks are due at it, whatever becomes of it."""
     start = next_after(window.schedule, moment) if window.enabled else None
     return None if start is None else Opening(window, start, start + timedelta(minutes=window.duration_minutes))
+
+
+def joined(opening: Opening, windows: Iterable[Window]) -> Opening:
+    """The opening with its `joined_end`: what starts in it may go on in all that adjoins it with the same rights.
+
+    (Two windows that touch are one night to whoever planned them, and an execution as long as both has to fit.)
+    """
+    fellows = [window for window in windows if _same_rights(window, opening.window)]
+    end = opening.end
+    while end - opening.start < JOINED_LIMIT:
+        later = [found.end for window in fellows if (found := opening_at(window, end)) is not None]
+        if not later:
+            break
+        end = max(later)
+    return opening if end == opening.end else replace(opening, joined_end=end)
+
+
+def longest_minutes(window: Window, windows: Iterable[Window], moment: datetime, openings: int = 8) -> float | None:
+    """The longest of the window's openings from `moment` on, of so many as are looked at; None if there are none."""
+    others = tuple(windows)
+    opening = opening_at(window, moment) or next_opening(window, moment)
+    longest: float | None = None
+    for _ in range(openings):
+        if opening is None:
+            break
+        whole = joined(opening, others)
+        longest = max(longest or 0.0, (whole.runs_until - whole.start).total_seconds() / 60)
+        opening = next_opening(window, opening.start)
+    return longest
+
+
+def _same_rights(one: Window, other: Window) -> bool:
+    return set(one.allowed_tasks) == set(other.allowed_tasks) and one.conditions == other.conditions
+
+
+def _pieces(opening: Opening) -> list[Opening]:
+    """What the exclusions leave of an opening."""
+    exclusions = opening.window.exclusions
+    if not exclusions:
+        return [opening]
+    found: list[Opening] = []
+    start = end_of(exclusions, opening.start, opening.end) or opening.start
+    while start < opening.end:
+        cut = start_after(exclusions, start)
+        if cut is None or cut >= opening.end:
+            found.append(replace(opening, start=start))
+            break
+        found.append(replace(opening, start=start, end=cut))
+        start = end_of(exclusions, cut, opening.end) or cut
+    return found
+
+
+def _piece_at(opening: Opening, moment: datetime) -> Opening | None:
+    return next((piece for piece in _pieces(opening) if piece.start <= moment < piece.end), None)

@@ -73,6 +73,17 @@ VERBS = (
     Verb("window create", (), (FILE,), "windows:create", "make a window from a file", configures=True),
     Verb("window update", ("WINDOW",), (FILE,), "windows:update", "change the keys that a file has", configures=True),
     Verb("window delete", ("WINDOW",), (), "windows:delete", "delete a window"),
+    Verb(
+        "window skip",
+        ("WINDOW",),
+        (
+            Flag("--next", "so many of its coming openings (1)", "N", kind="count"),
+            Flag("--undo", "let happen again what was skipped and is still to come"),
+        ),
+        "windows:skip",
+        "let the next openings of a window not happen",
+        says="An opening that has begun goes on. `jamaintctl next` shows what is skipped, and by whom.",
+    ),
     Verb("policy list", (), (), "policies:show_list", "all policies, the first to count first"),
     Verb("policy show", ("POLICY",), (), "policies:show", "one policy"),
     Verb(

@@ -37,6 +37,7 @@ def draw(found: Mapping[str, Any], look: Look) -> list[str]:
     for item in found["items"]:
         zone = str(item.get("timezone") or "UTC")
         ours = opening_rows(item.get("current"), item.get("next") or [], zone, look) or [("", "never opens again")]
+        ours += [_skipped(one, zone, look) for one in item.get("skipped") or ()]
         rows += [(("bold", str(item["window"]) if at == 0 else ""), *row) for at, row in enumerate(ours)]
     lines = columns(rows, look)
     change = found.get("next_transition")
@@ -59,6 +60,17 @@ def zone_time(seconds: float, zone: str) -> str:
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         return "?"
     return there.strftime("%a %Y-%m-%d %H:%M")
+
+
+def _skipped(one: Mapping[str, Any], zone: str, look: Look) -> Sequence[Cell]:
+    starts = epoch(one.get("starts_at")) or 0.0
+    there = f"{zone_time(starts, zone)} {zone}"
+    return (
+        ("yellow", f"skipped by {one.get('by')}"),
+        moment(one.get("starts_at"), look.now),
+        there,
+        utc(one["starts_at"]),
+    )
 
 
 def _row(opening: Opening, zone: str, look: Look) -> Sequence[Cell]:

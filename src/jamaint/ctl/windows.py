@@ -7,7 +7,7 @@ from jamaint.ctl.objects import send
 from jamaint.ctl.openings import opening_rows, zone_time
 from jamaint.ctl.render import columns, fields, outline, table
 from jamaint.ctl.tasks import schedule_text
-from jamaint.ctl.times import moment, span, until
+from jamaint.ctl.times import epoch, moment, span, until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,6 +52,28 @@ def delete(call: Call) -> int:
     return DONE
 
 
+def skip(call: Call) -> int:
+    """`window skip`."""
+    params = call.params(window="window", next="next", undo="undo")
+    call.show(call.ask("window.skip", params), draw_skip)
+    return DONE
+
+
+def draw_skip(found: Mapping[str, Any], look: Look) -> list[str]:
+    """The result of `window.skip` as lines."""
+    name, zone = str(found["window"]), str(found.get("timezone") or "UTC")
+    starts, words = found.get("skipped"), "will not open"
+    if starts is None:
+        starts, words = found.get("taken_back") or [], "will open after all"
+    lines = [f"{name} {words} {moment(start, look.now)} ({_there(start, zone)})" for start in starts]
+    if not starts:
+        lines.append(f"{name}: nothing was skipped")
+    coming = found.get("next")
+    if coming is None:
+        return [*lines, "it does not open again"]
+    return [*lines, f"next opening {moment(coming['starts_at'], look.now)} ({until(coming['starts_at'], look.now)})"]
+
+
 def draw_list(found: Mapping[str, Any], look: Look) -> list[str]:
     """The result of `window.list` as lines."""
     if not found["items"]:
@@ -81,7 +103,7 @@ def draw(window: Window, look: Look) -> list[str]:
     lines = fields(pairs, look)
     rows = opening_rows(window.get("current"), [window["next"]] if window.get("next") else [], zone, look)
     lines += ["", look.paint("bold", "OPENINGS"), *columns(rows, look, "  ")] if rows else []
-    for key in ("conditions", "notifications"):
+    for key in ("exclusions", "conditions", "notifications"):
         if window.get(key):
             lines += ["", look.paint("bold", key.upper()), *outline(window[key], "  ")]
     return lines
@@ -99,6 +121,11 @@ def _row(window: Window, look: Look) -> Sequence[Cell]:
         ", ".join(window.get("allowed_tasks") or ()) or "every type",
         f"{moment(opens, look.now)} ({until(opens, look.now)})" if opens else "never",
     )
+
+
+def _there(start: Any, zone: str) -> str:
+    seconds = epoch(start)
+    return zone if seconds is None else f"{zone_time(seconds, zone)} {zone}"
 
 
 def _now(window: Window, look: Look) -> Cell:

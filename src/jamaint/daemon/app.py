@@ -14,6 +14,7 @@ from structlog.typing import FilteringBoundLogger
 
 from jamaint import VERSION
 from jamaint.config import Config, ConfigInvalid, Principal
+from jamaint.core.estimates import HISTORY
 from jamaint.core.executions import Execution, State, advance
 from jamaint.core.roles import ROLES, Members, role_of
 from jamaint.daemon import views
@@ -287,6 +288,7 @@ class App:
         orphans = [execution for execution in waiting if execution.task_name not in definitions.tasks]
         if orphans:
             await recorder.put(*(_orphaned(execution, now) for execution in orphans))
+        scheduler.experience.load(await recorder.run(executions.durations, HISTORY))
         scheduler.load(
             await recorder.run(executions.last_occurrences),
             await recorder.run(executions.newest_ended_by_task),

@@ -1,6 +1,6 @@
 """What is defined: tasks and windows from files, and those made through the socket, as one set by name."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -9,12 +9,13 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from jamaint.config import Config, Known, parse_task, parse_window
+from jamaint.core.freezes import Freeze
 from jamaint.core.tasks import Task
 from jamaint.core.windows import Window
 from jamaint.daemon.recorder import Recorder
 from jamaint.errors import Problem, invalid, not_found
 from jamaint.host.seals import Seals
-from jamaint.store import objects
+from jamaint.store import objects, skips
 from jamaint.store.objects import StoredTask, StoredWindow
 
 
@@ -38,6 +39,8 @@ class Definitions:
         self.tasks: dict[str, Task] = {}
         self.windows: dict[str, Window] = {}
         self.stored: dict[str, StoredTask] = {}
+        self.freezes: Mapping[str, Freeze] = {}
+        self._skipped: dict[str, dict[datetime, str]] = {}
 
     async def apply(self, config: Config, now: datetime) -> Changes:
         """Takes over a configuration: its objects, and from the store those made through the socket."""
@@ -49,7 +52,10 @@ class Definitions:
         stored_tasks = await self._recorder.run(objects.tasks)
         changes = Changes()
         self.config = config
-        self.windows = await self._apply_windows(config, stored_windows, changes)
+        self.freezes = config.freezes
+        self._skipped = await self._recorder.run(skips.all_of_them)
+        found = await self._apply_windows(config, stored_windows, changes)
+        self.windows = {name: self._with_skips(window) for name, window in found.items()}
         self.tasks, self.stored = await self._apply_tasks(config, stored_tasks, changes, now)
         return changes
 
@@ -131,13 +137,33 @@ class Definitions:
         """Keeps a window made through the socket."""
         async with self._changing:
             await self._recorder.run(objects.put_window, window, created_by)
-            self.windows[window.name] = window
+            self.windows[window.name] = self._with_skips(window)
+
+    async def skip_openings(self, name: str, starts: Sequence[datetime], by: str) -> None:
+        """Lets openings of a window, told by their scheduled starts, not happen."""
+        async with self._changing:
+            await self._recorder.run(skips.add, name, starts, by)
+            self._skipped[name] = {**dict.fromkeys(starts, by), **self._skipped.get(name, {})}
+            self.windows[name] = self._with_skips(self.windows[name])
+
+    async def take_back_skips(self, name: str, now: datetime) -> list[datetime]:
+        """Lets happen what was skipped and is still to come; returns the starts of that."""
+        async with self._changing:
+            skipped = self._skipped.get(name, {})
+            coming = sorted(start for start in skipped if start > now)
+            await self._recorder.run(skips.take_back, name, now)
+            self._skipped[name] = {start: by for start, by in skipped.items() if start <= now}
+            self.windows[name] = self._with_skips(self.windows[name])
+        return coming
 
     async def delete_window(self, name: str) -> None:
         """Forgets a window made through the socket."""
         async with self._changing:
             await self._recorder.run(objects.delete_window, name)
             del self.windows[name]
+
+    def _with_skips(self, window: Window) -> Window:
+        return replace(window, skipped=dict(self._skipped.get(window.name, {})))
 
     def _is_off(self, name: str) -> bool:
         stored = self.stored.get(name)

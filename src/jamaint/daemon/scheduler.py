@@ -23,10 +23,12 @@ from jamaint.core.scheduling import Agenda, decide, explain
 from jamaint.core.tasks import Condition, Task
 from jamaint.core.timetable import MISSED_LIMIT, Occurrence, Timetable
 from jamaint.core.watching import watched
-from jamaint.core.windows import Opening, Window, next_opening, opening_at
+from jamaint.core.windows import Opening, Window
 from jamaint.daemon import views
+from jamaint.daemon.calendar import Calendar
 from jamaint.daemon.current import Current
 from jamaint.daemon.definitions import Definitions
+from jamaint.daemon.experience import Experience
 from jamaint.daemon.looking import Looking
 from jamaint.daemon.recorder import Recorder
 from jamaint.daemon.runner import Runner
@@ -85,8 +87,8 @@ class Scheduler:
         self._skipped: dict[str, Execution] = {}
         self._timetable = Timetable({}, 0)
         self._caught_up: tuple[datetime, ...] = ()
-        self._openings: dict[str, Opening] = {}
-        self._turn_of_windows: datetime | None = None
+        self.experience = Experience()
+        self.calendar = Calendar(definitions, self.experience)
         self._unwritten = 0
         self._draining = False
         self._idle = trio.Event()
@@ -102,7 +104,7 @@ class Scheduler:
     @property
     def openings(self) -> Mapping[str, Opening]:
         """The windows that are open, by name."""
-        return self._openings
+        return self.calendar.openings
 
     def has_waiting(self) -> bool:
         """Whether anything waits to start."""
@@ -156,7 +158,7 @@ class Scheduler:
             self._remove(waiting)
             self._insert(self._as_defined_now(waiting))
         self._note_conditions()
-        self._turn_of_windows = None
+        self.calendar.forget()
         self._clock.wake()
 
     def take_task(self, name: str) -> None:
@@ -235,10 +237,10 @@ class Scheduler:
     async def verdicts(self, execution: Execution, task: Task, moment: datetime) -> tuple[Verdict, ...]:
         """What each guard says of `execution` if it were to start at `moment`; facts are those of now."""
         waiting = Waiting(execution, task, self._definitions.paused_until(task.name))
-        openings = self._openings_at(moment)
+        openings, freezes = self.calendar.openings_at(moment), self.calendar.freezes_at(moment)
         found = await self._looking.facts(conditions_of(waiting, openings), patience=float("inf"))
         others = tuple(one for one in self._waiting if one.execution.id != execution.id)
-        snapshot = self._snapshot(found, others, openings)
+        snapshot = replace(self._snapshot(found, others), openings=openings, freezes=freezes)
         return explain(replace(snapshot, unable=self._unable([waiting])), waiting, moment)
 
     async def cancel(self, execution_id: str, reason: str) -> bool:
@@ -270,11 +272,11 @@ class Scheduler:
         self._turn_windows(now)
         if self._recorder.away is not None:
             self._hold_all(Verdict("database", "wait", "the database is away: no start could be written down"))
-            return self._turn_of_windows  # nothing could be written down: woken when the database is back
-        snapshot = self._snapshot(found, tuple(self._waiting), self._openings)
+            return self.calendar.turns_at  # nothing could be written down: woken when the database is back
+        snapshot = self._snapshot(found, tuple(self._waiting))
         agenda = decide(snapshot, now)
         self._carry_out(agenda, nursery)
-        moments = (agenda.wake_at, self._timetable.wake_at(), self._turn_of_windows)
+        moments = (agenda.wake_at, self._timetable.wake_at(), self.calendar.turns_at)
         return min((moment for moment in moments if moment is not None), default=None)
 
     def _carry_out(self, agenda: Agenda, nursery: trio.Nursery) -> None:
@@ -330,7 +332,7 @@ class Scheduler:
         nothing while nothing could start anyway."""
         if not self._any_conditions or len(self._running) >= self._definitions.config.scheduler.max_concurrent_tasks:
             return []
-        return [condition for waiting in self._waiting for condition in conditions_of(waiting, self._openings)]
+        return [condition for waiting in self._waiting for condition in conditions_of(waiting, self.openings)]
 
     async def _write_asked(self) -> None:
         """Requests that have to wait: they are answered as soon as that is durable."""
@@ -365,6 +367,7 @@ class Scheduler:
                 waiting, ends_at, started=lambda: None if asked is None else asked.settled.set()
             )
             self._note_end(ended)
+            self.experience.note(ended)
         finally:
             self._free(execution.id)
             self._unwritten -= 1
@@ -373,7 +376,7 @@ class Scheduler:
 
     async def _run_watched(self, waiting: Waiting, ends_at: datetime | None, started: Callable[[], None]) -> Execution:
         """Runs it; meanwhile its conditions are looked at, where it says so."""
-        execution, conditions = waiting.execution, watched(conditions_of(waiting, self._openings))
+        execution, conditions = waiting.execution, watched(conditions_of(waiting, self.openings))
         async with trio.open_nursery() as nursery:
             if conditions:
                 nursery.start_soon(self._watching.watch, execution, conditions)
@@ -470,12 +473,15 @@ class Scheduler:
         if self._current.get(execution.id) is None:
             self._current.put(execution, "scheduled")
 
-    def _snapshot(self, found: Facts, waiting: Sequence[Waiting], openings: Mapping[str, Opening]) -> Snapshot:
+    def _snapshot(self, found: Facts, waiting: Sequence[Waiting]) -> Snapshot:
         settings = self._definitions.config.scheduler
         return Snapshot(
             waiting=waiting,
             running=self._running,
-            openings=openings,
+            openings=self.openings,
+            windows=self._definitions.windows,
+            durations=self.experience.durations,
+            freezes=self.calendar.freezes,
             ended=self._ended,
             skipped=self._skipped,
             unable=self._unable(waiting),
@@ -494,32 +500,21 @@ class Scheduler:
 
     def _occupied(self, waiting: Waiting) -> Occupied:
         name = waiting.execution.window_name
-        opening = None if name is None else self._openings.get(name)
-        return Occupied(waiting.task, name, None if opening is None else opening.end)
-
-    def _openings_at(self, moment: datetime) -> dict[str, Opening]:
-        found = ((name, opening_at(window, moment)) for name, window in self._definitions.windows.items())
-        return {name: opening for name, opening in found if opening is not None}
+        opening = None if name is None else self.openings.get(name)
+        return Occupied(waiting.task, name, None if opening is None else opening.runs_until)
 
     def _turn_windows(self, now: datetime) -> None:
         """Opens and closes windows; costs nothing until the next one does."""
-        if self._turn_of_windows is not None and now < self._turn_of_windows:
-            return
-        before, self._openings = self._openings, self._openings_at(now)
-        self._turn_of_windows = self._next_turn(now)
-        for name in self._openings.keys() - before.keys():
-            self._say_window(self._openings[name], "opened")
-        for name in before.keys() - self._openings.keys():
+        before = self.openings
+        self.calendar.turn(now)
+        for name in self.openings.keys() - before.keys():
+            self._say_window(self.openings[name], "opened")
+        for name in before.keys() - self.openings.keys():
             self._say_window(before[name], "closed")
 
     def _say_window(self, opening: Opening, what: str) -> None:
         self._current.publish(f"window.{what}", window=views.opening(opening))
         self._log.info(f"window {opening.window.name} {what}", window=opening.window.name)
-
-    def _next_turn(self, now: datetime) -> datetime | None:
-        moments = [opening.end for opening in self._openings.values()]
-        moments += [found.start for window in self._definitions.windows.values() if (found := _next(window, now))]
-        return min(moments, default=None)
 
     def _take_clock_change(self, before: Reading, after: Reading) -> None:
         """Set back, a task is due again from the new now on; what has had its row is not written twice."""
@@ -532,7 +527,7 @@ class Scheduler:
             f"the wall clock was set by {jump:+.1f} s: what is due next is reckoned anew",
             jump_seconds=round(jump, 1),
         )
-        self._turn_of_windows = None
+        self.calendar.forget()
         if jump < 0:
             self._go_back(after.wall)
 
@@ -561,10 +556,6 @@ def new_execution(task: Task, window: Window | None, requested_by: str, now: dat
         window_name=None if window is None else window.name,
         requested_by=requested_by,
     )
-
-
-def _next(window: Window, now: datetime) -> Opening | None:
-    return next_opening(window, now)
 
 
 def _missed(occurrence: Occurrence) -> tuple[dict[str, str], ...]:

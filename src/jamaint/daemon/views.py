@@ -21,6 +21,11 @@ def time(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def milliseconds(seconds: float | None) -> int | None:
+    """Whole milliseconds."""
+    return None if seconds is None else round(seconds * 1000)
+
+
 def execution(value: Execution, point: RollbackPoint | None = None) -> dict[str, Any]:
     """An execution; its rollback point whole where it is known."""
     return {
@@ -110,6 +115,7 @@ def opening(value: Opening | None, running: int = 0) -> dict[str, Any] | None:
         "starts_at": time(value.start),
         "ends_at": time(value.end),
         "starts_until": time(value.starts_until),
+        "runs_until": time(value.runs_until),
         "timezone": value.window.timezone,
         "duration_minutes": value.window.duration_minutes,
         "max_concurrent_tasks": value.window.max_concurrent_tasks,
@@ -130,7 +136,8 @@ def task(value: Task, *, enabled: bool, paused_until: datetime | None, next_due:
         "schedule": given.get("schedule"),
         "enabled": enabled,
         "executor": value.executor,
-        "timeout": None if value.timeout_seconds is None else round(value.timeout_seconds * 1000),
+        "timeout": milliseconds(value.timeout_seconds),
+        "expected_duration": milliseconds(value.expected_duration_seconds),
         "on_window_end": value.on_window_end,
         "config": without_passwords(given.get("config") or {}),
         "dependencies": list(given.get("dependencies", ())),
@@ -160,6 +167,7 @@ def window(value: Window, current: Opening | None, following: Opening | None, ru
         "max_concurrent_tasks": value.max_concurrent_tasks,
         "emergency_override": value.emergency_override,
         "conditions": list(given.get("conditions", ())),
+        "exclusions": list(given.get("exclusions", ())),
         "notifications": dict(given.get("notifications", {})),
         "enabled": value.enabled,
         "origin": value.origin,

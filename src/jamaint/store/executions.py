@@ -83,6 +83,15 @@ async def newest_skipped_by_task(connection: Connection) -> dict[str, Execution]
     return {row["task_name"]: from_row(row) for row in await connection.fetch(SQL["newest_skipped_by_task"])}
 
 
+async def durations(connection: Connection, most: int) -> dict[str, list[tuple[int, datetime]]]:
+    """By task name, how long its newest completed executions took, in milliseconds, and when each ended: at most so
+    many, the oldest first."""
+    found: dict[str, list[tuple[int, datetime]]] = {}
+    for row in await connection.fetch(SQL["durations"], most):
+        found.setdefault(row["task_name"], []).append((row["duration"], row["completed_at"]))
+    return found
+
+
 async def last_occurrences(connection: Connection) -> dict[str, datetime]:
     """By task id, when its newest occurrence was due."""
     return {str(row["task_id"]): row["scheduled_for"] for row in await connection.fetch(SQL["last_occurrences"])}

@@ -8,6 +8,7 @@ import pytest
 from jamaint.config.documents import read_document
 from jamaint.config.explain import section_in
 from jamaint.config.fields import Section
+from jamaint.config.freezes import FreezeGiven
 from jamaint.config.objects import TaskGiven, WindowGiven
 from jamaint.config.sections import SECTIONS, Top
 from jamaint.config.work import CONFIG_OF
@@ -25,7 +26,7 @@ def keys_of(model: type[Section]) -> set[str]:
 
 
 def all_keys() -> set[str]:
-    models = [*SECTIONS.values(), WindowGiven, TaskGiven, *CONFIG_OF.values()]
+    models = [*SECTIONS.values(), WindowGiven, TaskGiven, FreezeGiven, *CONFIG_OF.values()]
     return set(Top.model_fields).union(*(keys_of(model) for model in models)) - {"name", "policies", "cleanup"}
 
 
@@ -53,7 +54,9 @@ def test_with_every_example_uncommented_it_has_no_mistake(loading):
 
 
 def test_every_key_stands_in_it():
-    assert all_keys() - keys_in(read_document("f", UNCOMMENTED.encode()).value) == set()
+    # The file that an `ics` names would have to be there: it stands among the explanations.
+    assert all_keys() - keys_in(read_document("f", UNCOMMENTED.encode()).value) == {"ics"}
+    assert "ics: /etc/jamaint/holidays.ics" in SHIPPED
 
 
 @pytest.mark.parametrize("key", sorted(all_keys() | {"policies", "cleanup"}))

@@ -351,6 +351,8 @@ def test_every_guard_is_told_in_the_same_order_also_when_all_pass() -> None:
         "scheduler",
         "task",
         "window",
+        "freeze",
+        "fit",
         "dependency",
         "condition",
         "catch_up",

@@ -1,5 +1,6 @@
 """When a window is open: from its start on, up to its end, for as many real minutes as it says."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -7,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.examples import SECOND, utc, window
+from core.examples import NOON, SECOND, utc, window
+from jamaint.core.periods import Periods, end_of
 from jamaint.core.recurrence import Schedule, next_after
-from jamaint.core.windows import Opening, Window, next_opening, opening_at
+from jamaint.core.windows import Opening, Window, longest_minutes, next_opening, next_scheduled, opening_at
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -126,3 +128,71 @@ def test_a_window_is_open_if_and_only_if_it_started_less_than_its_length_ago(nig
     newest = max((start for start in starts if start + length > moment), default=None)
     opening = opening_at(night, moment)
     assert (opening and opening.start) == newest
+
+
+NOON_TO_ONE = Periods(schedule=Schedule(cron="0 3 * * *"), duration_minutes=60)
+
+
+@pytest.mark.parametrize(
+    ("moment", "piece"),
+    [
+        ("2026-11-24T02:30", ("02:00", "03:00")),
+        ("2026-11-24T03:00", None),
+        ("2026-11-24T03:59:59", None),
+        ("2026-11-24T04:00", ("04:00", "06:00")),
+    ],
+)
+def test_an_exclusion_cuts_its_time_out_of_an_opening(moment: str, piece: tuple[str, str] | None) -> None:
+    opening = opening_at(window(exclusions=(NOON_TO_ONE,)), utc(moment))
+    wanted = piece and tuple(utc(f"2026-11-24T{time}") for time in piece)
+    assert (opening and (opening.start, opening.end)) == wanted
+
+
+def test_the_next_opening_is_the_next_piece_that_is_left() -> None:
+    night = window(exclusions=(NOON_TO_ONE,))
+    starts, opening = [], next_opening(night, utc("2026-11-24T01:00"))
+    for _ in range(3):
+        assert opening is not None
+        starts.append(opening.start)
+        opening = next_opening(night, opening.start)
+    assert starts == [utc("2026-11-24T02:00"), utc("2026-11-24T04:00"), utc("2026-11-25T02:00")]
+
+
+def test_a_skipped_opening_does_not_happen_and_the_one_after_it_does() -> None:
+    night = window(skipped={utc("2026-11-25T02:00"): "ana"})
+    following = next_opening(night, NOON)
+    assert following is not None
+    assert following.start == utc("2026-11-26T02:00")
+    assert opening_at(night, utc("2026-11-25T03:00")) is None
+    scheduled = next_scheduled(night, NOON)
+    assert scheduled is not None
+    assert scheduled.start == utc("2026-11-25T02:00")
+
+
+def test_a_window_that_is_excluded_for_good_has_no_next_opening() -> None:
+    always = Periods(spans=((utc("2020-01-01T00:00"), utc("9000-01-01T00:00")),))
+    assert next_opening(window(exclusions=(always,)), NOON) is None
+    assert longest_minutes(window(exclusions=(always,)), (), NOON) is None
+
+
+def test_the_longest_opening_is_what_the_exclusions_leave() -> None:
+    night = window(exclusions=(NOON_TO_ONE,))
+    assert longest_minutes(night, [night], NOON) == 120
+
+
+@given(windows(), moments, st.integers(1, 239))
+@settings(derandomize=True, deadline=None, max_examples=100)
+def test_pieces_are_open_and_never_in_an_exclusion(night: Window, moment: datetime, minutes: int) -> None:
+    exclusion = Periods(schedule=Schedule(cron="15 */5 * * *"), duration_minutes=minutes)
+    cut = replace(night, exclusions=(exclusion,))
+    opening = next_opening(cut, moment)
+    if opening is None:  # then the next times that it should open are all within exclusions
+        scheduled = next_scheduled(night, moment)
+        assert scheduled is not None
+        assert opening_at(cut, scheduled.start) is None
+        return
+    assert opening.start > moment
+    assert end_of([exclusion], opening.start) is None
+    assert end_of([exclusion], opening.end - MICROSECOND) is None
+    assert opening_at(cut, opening.start) is not None
+    assert opening_at(night, opening.start) is not None

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 from jamaint.core.conditions.condition import Facts
 from jamaint.core.executions import Execution
+from jamaint.core.freezes import FreezeState
 from jamaint.core.tasks import Task
 from jamaint.core.touching import Touch
-from jamaint.core.windows import Opening
+from jamaint.core.windows import Opening, Window
 
 
 class Verdict(NamedTuple):
@@ -51,12 +52,17 @@ class Snapshot:
     running: Mapping[str, "Occupied"] = field(default_factory=dict)
     openings: Mapping[str, Opening] = field(default_factory=dict)
     """The windows that are open now, by name."""
+    windows: Mapping[str, Window] = field(default_factory=dict)
+    """All windows, by name: to say why one is closed."""
     ended: Mapping[str, Execution] = field(default_factory=dict)
     """Each task's newest ended execution that ran, by the task's name."""
     skipped: Mapping[str, Execution] = field(default_factory=dict)
     """Each task's newest execution that was given up before it started, by the task's name."""
     unable: Mapping[str, str] = field(default_factory=dict)
     """Of the tasks that something depends on, those that cannot run, each with what keeps it: `is disabled`."""
+    durations: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """How long each task's newest completed executions took, in milliseconds, by the task's name."""
+    freezes: Sequence[FreezeState] = ()
     facts: Facts = field(default_factory=Facts)
     caught_up: tuple[datetime, ...] = ()
     """When those were started that had been missed, within the last minute."""
@@ -95,3 +101,15 @@ class View:
 def clock(moment: datetime | None) -> str:
     """The moment in a verdict's detail."""
     return "ever" if moment is None else moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def span(seconds: float) -> str:
+    """A length of time in a verdict's detail: `2 h 5 min`, `40 min`, `12 s`."""
+    whole = max(round(seconds), 0)
+    if whole < 120:
+        return f"{whole} s"
+    minutes = round(whole / 60)
+    hours, rest = divmod(minutes, 60)
+    return " ".join(
+        part for part in (f"{hours} h" if hours else "", f"{rest} min" if rest or not hours else "") if part
+    )

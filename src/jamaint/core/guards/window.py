@@ -1,6 +1,8 @@
 """window: whether the window that is asked for is open, lets this type of task in, and is not past its cutoff."""
 
 from jamaint.core.guards.guard import Verdict, View, Waiting, clock
+from jamaint.core.periods import end_of
+from jamaint.core.windows import scheduled_at
 
 
 def judge(waiting: Waiting, view: View) -> Verdict:
@@ -9,7 +11,7 @@ def judge(waiting: Waiting, view: View) -> Verdict:
         return Verdict("window", "pass", "no window is asked for")
     opening = view.snapshot.openings.get(name)
     if opening is None:
-        return Verdict("window", "refuse" if waiting.by_request else "wait", f"window {name} is closed")
+        return _closed(waiting, name, view)
     allowed = opening.window.allowed_tasks
     if allowed and waiting.task.type not in allowed:
         detail = f"window {name} allows {', '.join(allowed)}, and {waiting.task.name} is of type {waiting.task.type}"
@@ -18,3 +20,18 @@ def judge(waiting: Waiting, view: View) -> Verdict:
         detail = f"window {name} lets nothing start after {clock(opening.starts_until)} (cutoff before its end)"
         return Verdict("window", "refuse", detail)
     return Verdict("window", "pass", f"window {name} is open until {clock(opening.end)}")
+
+
+def _closed(waiting: Waiting, name: str, view: View) -> Verdict:
+    """Closed now; where an opening was skipped, or an exclusion is cut out of one, that is why."""
+    verdict = "refuse" if waiting.by_request else "wait"
+    window = view.snapshot.windows.get(name)
+    for opening in () if window is None else scheduled_at(window, view.now):
+        by = opening.window.skipped.get(opening.start)
+        if by is not None:
+            detail = f"window {name}: its opening at {clock(opening.start)} was skipped by {by}"
+            return Verdict("window", "refuse", detail)
+        until = end_of(opening.window.exclusions, view.now)
+        if until is not None:
+            return Verdict("window", verdict, f"window {name} is closed by an exclusion until {clock(until)}")
+    return Verdict("window", verdict, f"window {name} is closed")

@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, Command] = {
     "window.create": Command("admin", True, windows.create),
     "window.update": Command("admin", True, windows.update),
     "window.delete": Command("admin", True, windows.delete),
+    "window.skip": Command("admin", True, windows.skip),
     "policy.list": Command("viewer", False, overview.policies),
     "policy.get": Command("viewer", False, overview.policy),
     "execution.start": Command("operator", True, executions.start),

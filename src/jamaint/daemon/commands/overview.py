@@ -119,6 +119,10 @@ def _alerts(daemon: Daemon, past: Past) -> list[dict[str, Any]]:
     if problem is not None:
         message = f"the old configuration stays in force; jamaintctl config check tells what is wrong: {problem}"
         found.append({"kind": "configuration_refused", "severity": "warning", "message": message})
+    found += [
+        {"kind": "fits_no_window", "severity": "warning", "message": message, "task": task}
+        for task, message in daemon.scheduler.calendar.misfits(daemon.now())
+    ]
     newest: set[str] = set()
     since = daemon.now() - timedelta(days=1)
     found += [_incomplete(point) for point in past.incomplete]

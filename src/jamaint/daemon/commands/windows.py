@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from jamaint.config import parse_window
-from jamaint.core.windows import Opening, Window, next_opening
+from jamaint.core.windows import Opening, Window, next_opening, next_scheduled
 from jamaint.daemon import views
 from jamaint.daemon.commands.command import Call, Daemon, refuse_file, take, writable
 from jamaint.daemon.commands.pages import by_name, limit_of
@@ -40,6 +40,26 @@ async def following(daemon: Daemon, call: Call) -> dict[str, Any]:
     items = [_following(daemon, window, number, now) for window in windows]
     changes = [time for item in items for time in _changes(item)]
     return {"now": views.time(now), "items": items, "next_transition": min(changes, default=None)}
+
+
+async def skip(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """Lets the next openings of a window not happen, or takes that back; what is open now stays open."""
+    name, count, undo = take(call, window_=str, next=int, undo=bool)
+    window = daemon.definitions.window(name)
+    writable(daemon)
+    if undo:
+        starts = await daemon.definitions.take_back_skips(window.name, daemon.now())
+    else:
+        starts = _starts_to_skip(window, limit_of(count, 1), daemon.now())
+        await daemon.definitions.skip_openings(window.name, starts, call.user)
+    daemon.scheduler.take_definitions()
+    changed = daemon.definitions.window(window.name)
+    return {
+        "window": window.name,
+        "timezone": window.timezone,
+        ("taken_back" if undo else "skipped"): [views.time(start) for start in starts],
+        "next": views.opening(next_opening(changed, daemon.now())),
+    }
 
 
 async def create(daemon: Daemon, call: Call) -> dict[str, Any]:
@@ -96,6 +116,19 @@ def _view(daemon: Daemon, window: Window) -> dict[str, Any]:
     return views.window(window, current, next_opening(window, daemon.now()), running)
 
 
+def _starts_to_skip(window: Window, count: int, now: datetime) -> list[datetime]:
+    """The next openings that are to happen so far. Raises Problem(CONFLICT) where there are none."""
+    found: list[datetime] = []
+    opening = next_scheduled(window, now)
+    while opening is not None and len(found) < count:
+        if opening.start not in window.skipped:
+            found.append(opening.start)
+        opening = next_scheduled(window, opening.start)
+    if not found:
+        raise Problem(CONFLICT, f"cannot skip {window.name}: it does not open again")
+    return found
+
+
 def _following(daemon: Daemon, window: Window, number: int, now: datetime) -> dict[str, Any]:
     found: list[Opening] = []
     opening = next_opening(window, now)
@@ -103,12 +136,16 @@ def _following(daemon: Daemon, window: Window, number: int, now: datetime) -> di
         found.append(opening)
         opening = next_opening(window, opening.start)
     current = daemon.scheduler.openings.get(window.name)
-    return {
+    item = {
         "window": window.name,
         "timezone": window.timezone,
         "current": views.opening(current, daemon.scheduler.running_in(window.name)),
         "next": [views.opening(one) for one in found],
+        "skipped": [
+            {"starts_at": views.time(start), "by": by} for start, by in sorted(window.skipped.items()) if start > now
+        ],
     }
+    return {**item, "next_transition": min(_changes(item), default=None)}
 
 
 def _changes(item: dict[str, Any]) -> list[str]:

@@ -67,3 +67,12 @@ VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING
 -- name: logs
 SELECT seq, at, level, step, message FROM maintenance_execution_logs
 WHERE execution_id = $1 AND seq > $2 ORDER BY seq LIMIT $3
+
+-- name: durations
+-- How long each task's newest completed executions took, and when the newest ended: by the index on task and time.
+SELECT task.name AS task_name, run.duration, run.completed_at
+FROM maintenance_tasks AS task CROSS JOIN LATERAL (
+    SELECT duration, completed_at, scheduled_for FROM maintenance_executions
+    WHERE task_name = task.name AND status = 'completed' AND duration IS NOT NULL
+    ORDER BY scheduled_for DESC LIMIT $1) AS run
+ORDER BY task.name, run.scheduled_for

@@ -1,0 +1,123 @@
+"""Calendar files (.ics, RFC 5545): when their events are, as stretches of time.
+
+Events that recur are written out from a year back to five years ahead of the moment at which the file is read: a reload
+reads it again. What an event says beside its times is of no matter here.
+"""
+
+import importlib
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from jamaint.core.periods import Span
+
+BACK, AHEAD = timedelta(days=366), timedelta(days=5 * 366)
+SIZE_LIMIT = 4 * 1024 * 1024
+EVENTS_LIMIT = 20_000
+
+
+def read_ics(path: str, timezone: str) -> list[Span]:
+    """The events of a calendar file; `timezone` is that of whole days and of times without a zone.
+
+    Raises ValueError, with what to do, where it cannot be read as a whole: half a calendar would be a freeze half kept.
+    """
+    try:
+        library: Any = importlib.import_module("icalendar")
+        rules: Any = importlib.import_module("dateutil.rrule")
+    except ImportError:
+        raise ValueError("cannot be read without the library icalendar: pip install 'jamaint[ics]'") from None
+    try:
+        calendar = library.Calendar.from_ical(_content(path))
+        now = datetime.now(UTC)
+        found = [span for event in calendar.walk("VEVENT") for span in _spans(event, rules, timezone, now)]
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror or error}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
+        raise ValueError(f"{path} is no calendar that can be read: {error}") from None
+    if len(found) > EVENTS_LIMIT:
+        raise ValueError(f"{path} has {len(found)} events, more than {EVENTS_LIMIT}: export fewer")
+    return found
+
+
+def _content(path: str) -> bytes:
+    with open(path, "rb") as file:
+        content = file.read(SIZE_LIMIT + 1)
+    if len(content) > SIZE_LIMIT:
+        raise ValueError(f"it is larger than {SIZE_LIMIT // 1024**2} MiB")
+    if not content.strip():
+        raise ValueError("it is empty")
+    return content
+
+
+def _spans(event: Any, rules: Any, timezone: str, now: datetime) -> Iterator[Span]:
+    if str(event.get("STATUS", "")).upper() == "CANCELLED":
+        return
+    starts = event.decoded("DTSTART")
+    length = _length(event, starts)
+    excluded = {_instant(one.dt, timezone) for one in _listed(event, "EXDATE")}
+    for wall in _walls(event, rules, starts, now):
+        start = _instant(wall, timezone)
+        if start not in excluded:
+            # A whole day ends at midnight, also on a day that has 23 hours; else what counts is elapsed time.
+            end = _instant(wall + length, timezone) if _is_day(wall) else start + length
+            yield start, end
+
+
+def _walls(event: Any, rules: Any, starts: Any, now: datetime) -> Iterator[Any]:
+    """When it begins, as it is written: days stay days, and wall times recur as wall times."""
+    added = [one.dt for one in _listed(event, "RDATE")]
+    if "RRULE" not in event:
+        yield from (starts, *added)
+        return
+    zone = None if _is_day(starts) else starts.tzinfo
+    first = datetime(starts.year, starts.month, starts.day) if _is_day(starts) else starts.replace(tzinfo=None)
+    rule = event["RRULE"]
+    for text in [one.to_ical().decode() for one in (rule if isinstance(rule, list) else [rule])]:
+        found = rules.rrulestr(_until_as_wall(text, zone), dtstart=first)
+        for wall in found.between((now - BACK).replace(tzinfo=None), (now + AHEAD).replace(tzinfo=None), inc=True):
+            yield wall.date() if _is_day(starts) else wall.replace(tzinfo=zone)
+    yield from added
+
+
+def _until_as_wall(rule: str, zone: Any) -> str:
+    """An UNTIL is in UTC where the start has a zone: as that zone's wall time, to be compared with others."""
+    parts = []
+    for part in rule.split(";"):
+        key, _, value = part.partition("=")
+        if key.upper() == "UNTIL" and value.endswith("Z"):
+            until = datetime.strptime(value, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+            part = f"UNTIL={until.astimezone(zone or UTC):%Y%m%dT%H%M%S}"  # noqa: PLW2901
+        parts.append(part)
+    return ";".join(parts)
+
+
+def _length(event: Any, starts: Any) -> timedelta:
+    if "DTEND" in event:
+        ends = event.decoded("DTEND")
+        if _is_day(starts) != _is_day(ends):
+            raise ValueError("an event begins with a day and ends with a time")
+        found: timedelta = ends - starts
+    elif "DURATION" in event:
+        found = event.decoded("DURATION")
+    else:
+        found = timedelta(days=1) if _is_day(starts) else timedelta(0)
+    if found < timedelta(0):
+        raise ValueError("an event ends before it begins")
+    return found
+
+
+def _listed(event: Any, key: str) -> list[Any]:
+    found = event.get(key, [])
+    return [one for values in (found if isinstance(found, list) else [found]) for one in values.dts]
+
+
+def _instant(value: Any, timezone: str) -> datetime:
+    if _is_day(value):
+        value = datetime(value.year, value.month, value.day)
+    aware: datetime = value if value.tzinfo else value.replace(tzinfo=ZoneInfo(timezone))
+    return aware.astimezone(UTC)
+
+
+def _is_day(value: Any) -> bool:
+    return isinstance(value, date) and not isinstance(value, datetime)
