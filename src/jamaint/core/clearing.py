@@ -1,5 +1,7 @@
 """Clearing: how a plan says what it takes, and what was left."""
 
+from collections.abc import Sequence
+
 from jamaint.core.logs import span
 
 
@@ -13,9 +15,14 @@ def amount(files: int, directories: int) -> str:
     return " and ".join(parts)
 
 
-def older(files: int, directories: int, path: str, seconds: float) -> str:
-    """What one path's part of a step takes."""
-    return f"{amount(files, directories)} older than {span(seconds)} from {path}"
+def going(seconds: float | None, reasons: Sequence[str]) -> str:
+    """What makes a file go: `older than 10 days`, `older than 1 hour or beyond 1,000 files`."""
+    return " or ".join(([f"older than {span(seconds)}"] if seconds else []) + list(reasons))
+
+
+def over(files: int | None, size: int | None) -> list[str]:
+    """What limits make a file go, for `going`; `size` in bytes."""
+    return ([] if files is None else [f"beyond {files:,} files"]) + ([] if size is None else [f"beyond {size:,} bytes"])
 
 
 KEPT = "What goes is kept in the trash: it can be put back until the trash is emptied, and takes its space until then."

@@ -9,6 +9,8 @@ EXECUTORS: dict[str, str] = {
     "cache.warmup": "warmup:CacheWarmup",
     "command": "command:Command",
     "database.cleanup": "database_cleanup:DatabaseCleanup",
+    "filesystem.cleanup": "filesystem:FilesystemCleanup",
+    "filesystem.optimize": "optimize:FilesystemOptimize",
     "logs.cleanup": "logs:LogsCleanup",
     "logs.rotate": "rotate:LogsRotate",
     "noop": "noop:Noop",

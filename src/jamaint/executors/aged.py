@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jamaint.core.ages import nanoseconds
-from jamaint.core.clearing import KEPT, older
+from jamaint.core.clearing import KEPT, amount, going
 from jamaint.core.logs import too_many
 from jamaint.core.plans import Step
 from jamaint.executors.executor import Host, StepFailed, Stopped, Work
@@ -30,18 +30,19 @@ _HIDDEN = (
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One path of a task with its rule; `seconds` is the age, for people."""
+    """One path of a task with its rule; `seconds` is the age, `reasons` what else makes a file go, for people."""
 
     path: str
     rule: Rule
-    seconds: float
+    seconds: float | None
+    reasons: Sequence[str] = ()
 
 
 class Aged:
     """One step that removes what is old below some paths."""
 
-    def __init__(self, work: Work, host: Host) -> None:
-        self._work, self._host = work, host
+    def __init__(self, work: Work, host: Host, name: str = CLEANUP) -> None:
+        self._work, self._host, self._name = work, host, name
         self._areas: Sequence[Area] | None = None
 
     def plan(self, places: Sequence[Place]) -> tuple[Step, list[str]]:
@@ -75,14 +76,14 @@ class Aged:
         if held.hidden:
             warnings.append(_HIDDEN)
         warnings += [f"{item['path']} is left alone: {item['why']}" for item in skipped.problems]
-        return self._step(areas, {place.path: place.seconds for place in places}), warnings
+        return self._step(areas, places), warnings
 
     def run(self, step: Step, places: Sequence[Place]) -> dict[str, Any]:
         """Does it; its details. Raises StepFailed, Stopped."""
         if self._areas is None:  # another worker has planned
             self.plan(places)
         telling = Telling(self._host.checkpoint, self._host.progress)
-        clearing = Clearing(self._areas or (), step.undo, step.items, telling)
+        clearing = Clearing(self._areas or (), step.undo, step.items, telling, self._host.paused)
         try:
             with clearing:
                 clearing.clear()
@@ -112,20 +113,24 @@ class Aged:
             return {"freed_space": 0, "items": 0, "problems": []}
         return self._in_trash(lambda way, told: purge(way, self._host.checkpoint, told), step)
 
-    def _step(self, areas: Sequence[Area], ages: Mapping[str, float]) -> Step:
+    def _step(self, areas: Sequence[Area], places: Sequence[Place]) -> Step:
         direct = self._direct(areas)
         roots = {
             area.path: {"path": area.path, "times": area.times, "shared": True}
             for area in areas
             if area.path not in direct
         }
-        parts = [older(area.tally.files, area.tally.directories, area.path, ages[area.path]) for area in areas]
+        why = {id(place.rule): going(place.seconds, place.reasons) for place in places}
+        parts = [
+            f"{amount(area.tally.files, area.tally.directories)} {why[id(area.rule)]} from {area.path}"
+            for area in areas
+        ]
         says = [f"Remove {', '.join(parts)}." if parts else "There is nothing to look through."]
         says += [KEPT] if roots else []
         says += [f"{why}: there it goes at once, and cannot be put back." for why in sorted(set(direct.values()))]
-        undoing = {"trash": self._work.execution, "step": CLEANUP, "roots": list(roots.values())} if roots else None
+        undoing = {"trash": self._work.execution, "step": self._name, "roots": list(roots.values())} if roots else None
         return Step(
-            CLEANUP,
+            self._name,
             " ".join(says),
             {"direct": direct},
             undoing,

@@ -61,6 +61,7 @@ class Counting:
     """The taking of a plan: it counts, keeps a sample, and remembers which directories go whole."""
 
     direct = False
+    changes = False
 
     def __init__(self, area: Area, root: Root, now_ns: int) -> None:
         self._area, self._root, self._now_ns = area, root, now_ns
@@ -122,11 +123,19 @@ class Clearing:
     """One step while it is carried out. `way_back` is Step.undo: roots that are not in it leave no way back.
 
     A context: its end makes durable what was done. `clear` raises DiskStopped when nothing more can be done, Busy, and
-    what `telling.checkpoint` raises.
+    what `telling.checkpoint` raises. `stopping` raises too, and never waits: for where something is half done.
     """
 
-    def __init__(self, areas: Sequence[Area], way_back: Mapping[str, Any] | None, total: int, telling: Telling) -> None:
+    def __init__(
+        self,
+        areas: Sequence[Area],
+        way_back: Mapping[str, Any] | None,
+        total: int,
+        telling: Telling,
+        stopping: Callable[[], object],
+    ) -> None:
         self._areas, self._telling, self._total = areas, telling, total
+        self.stopping = stopping
         self._way_back = way_back or {"roots": []}
         self._kept_roots = {entry["path"] for entry in self._way_back["roots"]}
         self._stack = ExitStack()
@@ -199,6 +208,8 @@ class Clearing:
 class Taker:
     """The taking of a step: through the trash, or at once."""
 
+    changes = True
+
     def __init__(self, way: Trash | Direct, judge: Judge, ledger: Ledger, clearing: Clearing) -> None:
         self.way, self.judge, self._ledger, self._clearing = way, judge, ledger, clearing
         self.direct = isinstance(way, Direct)
@@ -238,7 +249,7 @@ class Taker:
         return True
 
     def _take_whole(self, way: Trash, place: Place, name: str, expected: os.stat_result, rel: str) -> bool:
-        whole = Whole(self.judge, rel, self._clearing.tell)
+        whole = Whole(self.judge, rel, self._clearing.stopping)
         why = way.take_directory(place, name, expected, whole.look)
         if why is None:
             self._ledger.taken.merge(whole.taken)

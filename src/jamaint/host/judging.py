@@ -33,8 +33,9 @@ class Rule:
 
     `pattern` are the files that are meant. `spared` stay with all that is below them, `alone` without. `nested` are
     paths below the root that have a rule of their own. `directories`: one in which all goes, goes too. `unit`: a
-    directory right below the root goes whole or not at all. `also` is one more test that a file has to pass. `held`
-    tells by a time of change whether something was put back by an undo and is to stay.
+    directory right below the root goes whole or not at all. `also` tells of
+    (status, name, open directory) why a file stays all the same, or the empty text. `held` tells by a time of change
+    whether something was put back by an undo. `old` is asked instead of `ages` whether a file is old.
     """
 
     ages: Ages
@@ -46,7 +47,8 @@ class Rule:
     least_bytes: int = 0
     directories: bool = True
     unit: bool = False
-    also: Callable[[Any], bool] | None = None
+    also: Callable[[Any, str, int], str] | None = None
+    old: Old | None = None
     held: Callable[[int], bool] | None = None
 
 
@@ -55,7 +57,7 @@ class Judge:
 
     def __init__(self, root: Root, rule: Rule, use: InUse) -> None:
         self.root, self.rule, self.use = root, rule, use
-        self.file_is_old: Old = old(rule.ages.files_by, rule.before)
+        self.file_is_old: Old = rule.old or old(rule.ages.files_by, rule.before)
         self.directory_is_old: Old = old(rule.ages.directories_by, rule.before)
         self._of_mount = syscalls.is_mount_root(root.fd)
 
@@ -115,9 +117,7 @@ class Judge:
             return HELD
         if asks_for_birth(rule.ages.files_by, seen, rule.before) and self._is_newborn(name, fd):
             return BIRTH
-        if rule.also is not None and not rule.also(seen):
-            return NEWEST
-        return ""
+        return "" if rule.also is None else rule.also(seen, name, fd)
 
     def directory_stays(self, name: str, seen: os.stat_result, at_root: bool) -> str:
         """Why a directory stays with all that is in it, or the empty text."""

@@ -135,8 +135,10 @@ class _Purging:
             del frames[len(descent.levels) :]
             self._skip(descent, name, refusal.why, contents, frames[-1])
             return
-        frames.pop()
-        self._remove_directory(descent, frames[-1], name, contents)
+        if frames.pop().stuck:
+            frames[-1].stuck.add(name)  # why is told of what is in it
+        else:
+            self._remove_directory(descent, frames[-1], name, contents)
 
     def _empty_listed(self, descent: Descent, frame: "_Emptying", contents: "_Contents | None") -> None:
         fd = descent.here.fd

@@ -47,6 +47,8 @@ class Taking(Protocol):
 
     direct: bool
     """Whether files are removed at once; a directory is then removed when it is empty."""
+    changes: bool
+    """Whether anything is changed at all."""
 
     def files(self, place: Place, names: Sequence[str], prints: Sequence[int], tally: Tally) -> bool:
         """Takes single files; false when some of them stay."""
@@ -129,7 +131,7 @@ class Sweep:
     def _list(self, frame: _Frame, again: bool) -> None:  # noqa: PLR0912, PLR0915 - each file goes through this loop
         """Goes through the files of a directory, and notes the directories in it."""
         judge, rule, fd = self._judge, self._rule, frame.level.fd
-        is_old, everything, least = judge.file_is_old, rule.before is None, rule.least_bytes
+        is_old, everything, least = judge.file_is_old, rule.before is None and rule.old is None, rule.least_bytes
         meant, stays = judge.meant(frame.states), judge.stays(frame.states)
         in_use, by, kept = judge.use.why, rule.ages.files_by, Counter[str]() if again else self.met.kept
         always, births = rule.held is not None or rule.also is not None or stays is not None, BIRTH in by
@@ -267,7 +269,7 @@ class Sweep:
         wholes, frame.wholes = frame.wholes, []
         for name, seen, tally in wholes:
             self._take_directory(frame, name, seen, tally, eager=False)
-        if frame.changed:
+        if frame.changed and self._taking.changes:
             _set_times(frame.level)
 
     def _flush(self, frame: _Frame) -> None:

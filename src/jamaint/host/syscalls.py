@@ -123,6 +123,15 @@ def born(name: str, dir_fd: int) -> int | None:
     return int(seconds) * 10**9 + int(nanoseconds)
 
 
+def leads_somewhere(name: str, dir_fd: int) -> bool:
+    """Whether what a link leads to is there, as far as this machine knows: nothing is mounted for it."""
+    try:
+        _status(dir_fd, os.fsencode(name), _NO_AUTOMOUNT | _DONT_SYNC, _TYPE)
+    except OSError as error:
+        return error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+    return True
+
+
 def identity(path: str) -> tuple[int, int, int]:
     """(st_mode, st_dev, st_ino) of what `path` leads to, as far as this machine knows: no server is asked."""
     found = _status(-100, os.fsencode(path), _NO_AUTOMOUNT | _DONT_SYNC, _TYPE | _INO)[1]

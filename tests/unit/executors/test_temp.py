@@ -63,11 +63,11 @@ def left(top: Path) -> set[str]:
 
 @contextmanager
 def as_it_was(top: Path) -> Iterator[None]:
-    """Whatever is done in it leaves the tree as it is, access times included."""
+    """Whatever is done in it leaves the tree as it is, all times included."""
     paths = [top, *top.rglob("*")]  # looking so changes them
-    before, times = snapshot(top), [os.lstat(path).st_atime_ns for path in paths]
+    before, times = snapshot(top), [(seen.st_atime_ns, seen.st_ctime_ns) for seen in map(os.lstat, paths)]
     yield
-    assert [os.lstat(path).st_atime_ns for path in paths] == times
+    assert [(seen.st_atime_ns, seen.st_ctime_ns) for seen in map(os.lstat, paths)] == times
     assert differences(before, snapshot(top)) == []
 
 

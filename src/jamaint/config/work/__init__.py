@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from jamaint.config.work.cache import CacheCleanup
 from jamaint.config.work.command import RunCommand
 from jamaint.config.work.database import DatabaseCleanup
+from jamaint.config.work.filesystem import FilesystemCleanup
 from jamaint.config.work.logs import LogsCleanup
 from jamaint.config.work.noop import Nothing
+from jamaint.config.work.optimize import FilesystemOptimize
 from jamaint.config.work.rotate import LogsRotate
 from jamaint.config.work.temp import TempCleanup
 from jamaint.config.work.warmup import CacheWarmup
@@ -17,6 +19,8 @@ CONFIG_OF: Mapping[str, type[Work]] = {
     "cache.warmup": CacheWarmup,
     "command": RunCommand,
     "database.cleanup": DatabaseCleanup,
+    "filesystem.cleanup": FilesystemCleanup,
+    "filesystem.optimize": FilesystemOptimize,
     "logs.cleanup": LogsCleanup,
     "logs.rotate": LogsRotate,
     "noop": Nothing,

@@ -1,0 +1,153 @@
+"""filesystem.cleanup: removes old files and those beyond a limit, and empty directories, broken links, duplicates."""
+
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from jamaint.core.ages import Ages, limit
+from jamaint.core.clearing import over
+from jamaint.core.plans import Plan, Step
+from jamaint.executors.aged import Aged, Place, nested
+from jamaint.executors.executor import Host, Work
+from jamaint.host import syscalls
+from jamaint.host.finding import Duplicates, Limits, beyond, duplicates
+from jamaint.host.globs import Globs, exclusion
+from jamaint.host.inuse import in_use
+from jamaint.host.judging import Judge, Rule, alone_and_below
+from jamaint.host.openfiles import OpenFiles, open_files
+from jamaint.host.roots import Root, RootRefused, open_root
+
+CLEANUP, DUPLICATES = "cleanup", "duplicates"
+_BY = ("modification",)
+
+
+class FilesystemCleanup:
+    """The executor of filesystem.cleanup; executors/executor.py says what each method promises."""
+
+    def __init__(self, work: Work, host: Host) -> None:
+        self._work, self._host = work, host
+        self._cleanup, self._duplicates = Aged(work, host, CLEANUP), Aged(work, host, DUPLICATES)
+        self._places: list[Place] | None = None
+        self._twins: list[Place] = []
+
+    def plan(self) -> Plan:
+        """See Executor. StepFailed is unsafe when every root is, refused when too much would go."""
+        held = open_files()
+        self._places = [self._place(one, held) for one in self._work.config["paths"]]
+        step, warnings = self._cleanup.plan(self._places)
+        steps = [step]
+        if self._work.config["duplicates"]:
+            steps.append(self._plan_duplicates(self._places, held, warnings))
+        return Plan(tuple(steps), tuple(dict.fromkeys(warnings)))
+
+    def run(self, step: Step) -> dict[str, Any]:
+        """See Executor. A step in which some files could not be dealt with is done; `problems` has them."""
+        if self._places is None:  # another worker has planned
+            self.plan()
+        if step.name == CLEANUP:
+            return self._cleanup.run(step, self._places or [])
+        if step.args.get("only_report"):
+            return {"files": 0, "freed_space": 0, "found": step.args["found"], "found_bytes": step.args["found_bytes"]}
+        return self._duplicates.run(step, self._twins)
+
+    def undo(self, step: Step, dry_run: bool) -> dict[str, Any]:
+        """See Executor. `kept` is what others have put in a place or changed; `problems` what went wrong."""
+        return self._cleanup.undo(step, dry_run)
+
+    def purge(self, step: Step) -> dict[str, Any]:
+        """See Executor. freed_space is what the disk got back, in bytes."""
+        return self._cleanup.purge(step)
+
+    def _place(self, one: Mapping[str, Any], held: OpenFiles) -> Place:
+        config = self._work.config
+        below, alone = alone_and_below(one["exclude"], one["path"])
+        age, pattern = one["age_seconds"], one["pattern"]
+        rule = Rule(
+            ages=Ages(age or 0, _BY, _BY),
+            before=limit(self._work.now, config["directory_age_seconds"] if age is None else age),
+            pattern=None if pattern is None else Globs([exclusion(pattern).lstrip("/")], hidden=True),
+            spared=below,
+            alone=alone,
+            nested=nested(one["path"], [other["path"] for other in config["paths"]]),
+            least_bytes=one["min_size"],
+            directories=config["remove_empty_directories"],
+        )
+        limits = Limits(one["max_files"], one["max_size"], one["keep_newest"])
+        floor, newest = None, None
+        if limits != Limits():
+            try:
+                with open_root(one["path"], shared=True) as root:
+                    judge = Judge(root, rule, in_use(root.stat.st_dev, held))
+                    floor, newest = beyond(judge, limits, self._host.checkpoint)
+            except RootRefused:
+                pass  # the plan's own look tells it
+        before = None if age is None else rule.before
+        rule = replace(rule, old=_old(before, floor), also=_also(newest, config["broken_links"]))
+        return Place(one["path"], rule, age, over(one["max_files"], one["max_size"]))
+
+    def _plan_duplicates(self, places: list[Place], held: OpenFiles, warnings: list[str]) -> Step:
+        found: list[Duplicates] = []
+        twins: list[Place] = []
+        for place in places:
+            try:
+                with open_root(place.path, shared=True) as root:
+                    one = self._look_for_duplicates(root, place, held)
+            except RootRefused:
+                continue
+            found.append(one)
+            if one.left_out:
+                warnings.append(f"{place.path}: {one.left_out:,} files of equal size were not compared: too many")
+            rule = replace(place.rule, directories=False, old=_among(one.of), also=_regular, before=0)
+            twins.append(Place(place.path, rule, None, ["the same as an older one"]))
+        self._twins = twins
+        if self._work.config["duplicates"] == "remove":
+            step, more = self._duplicates.plan(twins)
+            warnings += more
+            return replace(step, sample=tuple(item for one in found for item in one.sample)[:20])
+        count, size = sum(len(one.of) for one in found), sum(one.bytes for one in found)
+        says = f"Report {count:,} files that hold the same as an older one; remove nothing."
+        args = {"only_report": True, "found": count, "found_bytes": size}
+        return Step(DUPLICATES, says, args, None, 0, 0, tuple(item for one in found for item in one.sample)[:20])
+
+    def _look_for_duplicates(self, root: Root, place: Place, held: OpenFiles) -> Duplicates:
+        """Those that the first step removes count for none: what is left of each content must not go too."""
+        judge = Judge(root, place.rule, in_use(root.stat.st_dev, held))
+        goes = place.rule.old or (lambda _seen: False)
+        least = max(1, place.rule.least_bytes)
+        return duplicates(judge, lambda seen: seen.st_size < least or goes(seen), self._host.checkpoint)
+
+
+def _old(before: int | None, floor: tuple[int, int] | None) -> Callable[[Any], bool]:
+    """Older than the age, or beyond a limit."""
+
+    def test(seen: Any) -> bool:
+        if before is not None and seen.st_mtime_ns < before:
+            return True
+        return floor is not None and (seen.st_mtime_ns, seen.st_ino) < floor
+
+    return test
+
+
+def _among(same: Mapping[int, tuple[int, int]]) -> Callable[[Any], bool]:
+    return lambda seen: same.get(seen.st_ino) == (seen.st_size, seen.st_mtime_ns)
+
+
+def _also(newest: tuple[int, int] | None, broken_links: bool) -> Callable[[Any, str, int], str]:
+    """Why a file that is old stays: it is among the newest, or neither a regular file nor a broken link."""
+
+    def test(seen: Any, name: str, fd: int) -> str:
+        if stat.S_ISLNK(seen.st_mode):
+            if not broken_links:
+                return "it is a symbolic link"
+            return "it is a link that leads somewhere" if syscalls.leads_somewhere(name, fd) else ""
+        why = _regular(seen, name, fd)
+        if not why and newest is not None and (seen.st_mtime_ns, seen.st_ino) >= newest:
+            return "newest"
+        return why
+
+    return test
+
+
+def _regular(seen: Any, name: str, fd: int) -> str:  # noqa: ARG001 - the shape of a rule's test
+    return "" if stat.S_ISREG(seen.st_mode) else "it is no regular file"

@@ -1,0 +1,118 @@
+"""Somebody who swaps directories and files under temp.cleanup gets nothing by it, and loses nothing young."""
+
+import itertools
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from jamaint.core.plans import Step
+from jamaint.executors import aged
+from jamaint.executors.executor import StepFailed, Work
+from jamaint.executors.temp import TempCleanup
+from jamaint.host import clearing
+from jamaint.host.openfiles import OpenFiles
+from logsrun import DAY, EVERYTHING, NOW, Talk, age_directories, fast_directory, put
+from treesnapshot import differences, snapshot
+
+sys.path.insert(0, str(Path(__file__).parent))
+from test_logs_attacker import Attack, attacker, swap
+
+FILES = 12
+
+
+@pytest.fixture(autouse=True)
+def no_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The attacker holds nothing open, and looking takes most of a run's time here."""
+    for module in (aged, clearing):
+        monkeypatch.setattr(module, "open_files", OpenFiles)
+
+
+@pytest.fixture
+def top(tmp_path: Path) -> Iterator[Path]:
+    with fast_directory(tmp_path) as path:
+        yield path
+
+
+def a_tree(top: Path) -> tuple[Path, Path]:
+    for place in ("root/a/b", "canary/b", "canary/a/b"):
+        for number in range(FILES):
+            put(top / place / f"{number}", 40, f"{place} {number}".encode())
+    for number in range(FILES):
+        put(top / "root/mixed" / f"{number}", 40 if number % 2 else 1)
+    age_directories(top)
+    return top / "root", top / "canary"
+
+
+def temp(root: Path, execution: str = "e", keeps: bool = True) -> TempCleanup:
+    by = {"files": ["modification"], "directories": ["modification"]}
+    path = {"path": str(root), "age_seconds": 10 * DAY, "age_by": by, "pattern": None, "exclude": [], "unit": "file"}
+    work = Work(
+        execution=execution,
+        task_name="temp",
+        config={"paths": [path]},
+        keeps_way_back=keeps,
+        mass_deletion=EVERYTHING,
+        timeout_seconds=None,
+        now=NOW,
+        low_space=0.0,
+    )
+    return TempCleanup(work, Talk())
+
+
+def one_run(root: Path, number: int, keeps: bool = True) -> Step:
+    worker = temp(root, f"e-{number}", keeps)
+    step = worker.plan().steps[0]
+    with suppress(StepFailed):  # nothing could be done: the directory was away
+        worker.run(step)
+    return step
+
+
+@pytest.mark.parametrize(
+    ("real", "target"),
+    [("root/a/b", "canary/b"), ("root/a", "canary/a"), ("root", "canary")],
+    ids=["directory", "above", "root"],
+)
+@pytest.mark.parametrize("keeps", [True, False], ids=["trash", "direct"])
+def test_a_directory_that_is_swapped_for_a_link(top: Path, real: str, target: str, keeps: bool) -> None:
+    root, canary = a_tree(top)
+    before = snapshot(canary)
+    with attacker(swap(top / real, top / "aside", top / target)) as attack:
+        for run in itertools.takewhile(attack.goes_on, itertools.count()):
+            with suppress(StepFailed):
+                step = one_run(root, run, keeps)
+                if keeps:
+                    temp(root).undo(step, False)
+            if not keeps:
+                with suppress(OSError):
+                    for number in range(FILES):
+                        put(root / "mixed" / f"{number}", 40)
+    assert differences(before, snapshot(canary)) == []
+
+
+def test_a_young_file_in_a_directory_that_goes_whole_is_never_purged(top: Path) -> None:
+    root, _ = a_tree(top)
+    place = root / "a" / "b"
+
+    def once(number: int) -> None:
+        fresh = top / "fresh"
+        fresh.write_bytes(f"fresh {number}".encode())
+        os.makedirs(place, exist_ok=True)
+        os.rename(fresh, place / "fresh")
+        with suppress(OSError):
+            os.unlink(place / "fresh")
+        age_directories(root / "a")
+
+    attack = Attack()
+    for run in itertools.takewhile(attack.goes_on, itertools.count()):
+        with attacker(once, attack):
+            step = one_run(root, run)
+            worker = temp(root)
+            purged = worker.purge(step)
+            told = [item for item in purged["problems"] if "not taken on purpose" not in item["why"]]
+            assert told == []
+        put(place / "old", 40)
+        age_directories(root / "a")

@@ -1,0 +1,233 @@
+"""filesystem.cleanup and filesystem.optimize: what goes by age and limits, links, duplicates; and what is only told."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jamaint.core.plans import Plan, Step
+from jamaint.executors.executor import StepFailed, Work
+from jamaint.executors.filesystem import FilesystemCleanup
+from jamaint.executors.optimize import FilesystemOptimize
+from jamaint.host.mounts import Mount, mount_of, mounts
+from logsrun import DAY, EVERYTHING, NOW, Talk, age_directories, put, through_json
+from treesnapshot import differences, snapshot
+
+
+def work(config: dict[str, Any], **changes: Any) -> Work:
+    fields: dict[str, Any] = {
+        "keeps_way_back": True,
+        "mass_deletion": EVERYTHING,
+        "low_space": 0.0,
+        "now": NOW,
+    } | changes
+    return Work(execution="e-1", task_name="t", config=config, timeout_seconds=None, **fields)
+
+
+def cleanup(*paths: dict[str, Any], **config: Any) -> FilesystemCleanup:
+    """The executor; what a path leaves out is as in the configuration."""
+    default: dict[str, Any] = {"pattern": None, "age_seconds": None, "min_size": 0, "max_size": None}
+    default |= {"max_files": None, "keep_newest": 0, "exclude": []}
+    whole: dict[str, Any] = {"remove_empty_directories": False, "broken_links": False, "duplicates": None}
+    whole |= {"directory_age_seconds": DAY, "paths": [default | path for path in paths]}
+    return FilesystemCleanup(work(whole | config), Talk())
+
+
+def run(executor: FilesystemCleanup) -> tuple[Plan, list[dict[str, Any]]]:
+    plan = executor.plan()
+    return plan, [executor.run(through_json(step)) for step in plan.steps]
+
+
+def left(top: Path) -> set[str]:
+    found = {str(path.relative_to(top)) for path in top.rglob("*") if not path.is_dir() or path.is_symlink()}
+    return {name for name in found if ".jamaint-trash" not in name}
+
+
+def undo(*steps: Step) -> None:
+    for step in reversed(steps):
+        outcome = cleanup().undo(through_json(step), False)
+        assert (outcome["kept"], outcome["problems"]) == ([], [])
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for name, age in (("a1", 1), ("a5", 5), ("d/a20", 20), ("d/a30", 30), ("e/a40", 40)):
+        put(tmp_path / "up" / name, age, b"content of " + name.encode())
+    age_directories(tmp_path / "up")
+    return tmp_path / "up"
+
+
+def test_old_files_go_and_directories_stay(root: Path) -> None:
+    before = snapshot(root)
+    plan, (details,) = run(cleanup({"path": str(root), "age_seconds": 10 * DAY}))
+    assert plan.steps[0].says.startswith(f"Remove 3 files older than 10 days from {root}.")
+    assert left(root) == {"a1", "a5"}
+    assert (root / "e").is_dir()
+    assert details["files"] == 3
+    undo(*plan.steps)
+    assert differences(before, snapshot(root)) == []
+
+
+def test_empty_directories_go_where_that_is_asked(root: Path) -> None:
+    (root / "empty" / "deep").mkdir(parents=True)
+    age_directories(root)
+    (root / "fresh").mkdir()
+    run(cleanup({"path": str(root), "age_seconds": 25 * DAY}, remove_empty_directories=True))
+    assert {path.name for path in root.iterdir() if path.is_dir()} == {"d", "fresh", ".jamaint-trash"}
+
+
+@pytest.mark.parametrize(("limit", "stay"), [(5, 5), (3, 3), (1, 1), (0, 0)])
+def test_too_many_files(root: Path, limit: int, stay: int) -> None:
+    plan, _ = run(cleanup({"path": str(root), "max_files": limit}))
+    assert left(root) == set(["a1", "a5", "d/a20", "d/a30", "e/a40"][:stay])
+    assert f"beyond {limit} files" in plan.steps[0].says
+
+
+def test_too_much_in_all(root: Path) -> None:
+    block = (root / "a1").stat().st_blocks * 512
+    run(cleanup({"path": str(root), "max_size": 2 * block}))
+    assert left(root) == {"a1", "a5"}
+    run(cleanup({"path": str(root), "max_size": 2 * block - 1}))
+    assert left(root) == {"a1"}
+
+
+def test_the_newest_stay_in_any_case(root: Path) -> None:
+    run(cleanup({"path": str(root), "age_seconds": 2 * DAY, "max_files": 1, "keep_newest": 3}))
+    assert left(root) == {"a1", "a5", "d/a20"}
+    run(cleanup({"path": str(root), "age_seconds": 2 * DAY, "keep_newest": 99}))
+    assert left(root) == {"a1", "a5", "d/a20"}
+
+
+def test_small_files_and_other_names_stay(root: Path) -> None:
+    put(root / "d" / "big.tmp", 20, 5000)
+    run(cleanup({"path": str(root), "age_seconds": DAY / 2, "min_size": 1000, "pattern": "*.tmp"}))
+    assert left(root) == {"a1", "a5", "d/a20", "d/a30", "e/a40"}
+
+
+def test_broken_links(root: Path) -> None:
+    for name, target in (("broken", "nowhere"), ("fine", "a1"), ("around", "around")):
+        (root / name).symlink_to(target)
+        os.utime(root / name, ns=(10**18, 10**18), follow_symlinks=False)
+    run(cleanup({"path": str(root), "age_seconds": 100 * DAY}))
+    assert {"broken", "fine", "around"} <= left(root)
+    plan, _ = run(cleanup({"path": str(root), "age_seconds": 100 * DAY}, broken_links=True))
+    assert left(root) == {"fine", "a1", "a5", "d/a20", "d/a30", "e/a40"}
+    undo(*plan.steps)
+    assert os.readlink(root / "broken") == "nowhere"
+
+
+def test_duplicates_are_reported_or_removed(root: Path) -> None:
+    for name, age in (("twin", 3), ("d/twin", 15), ("e/twin", 50)):
+        put(root / name, age, b"the same in all")
+    put(root / "not-quite", 9, b"the same in alL")
+    age_directories(root)
+    before = snapshot(root)
+    plan, (_, report) = run(cleanup({"path": str(root), "age_seconds": 99 * DAY}, duplicates="report"))
+    assert plan.steps[1].says == "Report 2 files that hold the same as an older one; remove nothing."
+    assert report["found"] == 2
+    assert {item["same_as"] for item in plan.steps[1].sample} == {f"{root}/e/twin"}
+    plan, (_, removed) = run(cleanup({"path": str(root), "age_seconds": 99 * DAY}, duplicates="remove"))
+    assert removed["files"] == 2
+    assert "e/twin" in left(root)
+    assert not {"twin", "d/twin"} & left(root)
+    undo(*plan.steps)
+    assert differences(before, snapshot(root)) == []
+
+
+def test_what_the_first_step_removes_is_no_twin(root: Path) -> None:
+    put(root / "old-twin", 50, b"the same")
+    put(root / "young-twin", 1, b"the same")
+    _, (_, removed) = run(cleanup({"path": str(root), "age_seconds": 45 * DAY}, duplicates="remove"))
+    assert removed["files"] == 0
+    assert "young-twin" in left(root)
+
+
+def test_a_duplicate_that_changes_meanwhile_stays(root: Path) -> None:
+    put(root / "one", 5, b"the same")
+    two = put(root / "two", 4, b"the same")
+    executor = cleanup({"path": str(root), "age_seconds": 99 * DAY}, duplicates="remove")
+    plan = executor.plan()
+    two.write_bytes(b"another")
+    for step in plan.steps:
+        executor.run(through_json(step))
+    assert two.read_bytes() == b"another"
+
+
+def test_a_missing_path_is_told(root: Path) -> None:
+    plan, _ = run(cleanup({"path": f"{root}/nowhere", "max_files": 3}, {"path": str(root), "age_seconds": DAY}))
+    assert plan.warnings == (f"{root}/nowhere does not exist",)
+
+
+MOUNTINFO = r"""25 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+30 25 0:5 / /dev rw shared:2 - devtmpfs devtmpfs rw
+31 25 254:1 / /srv/my\040data ro,relatime - xfs /dev/vdb rw
+32 25 254:0 /var/lib/x /mnt/bound rw,relatime - ext4 /dev/vda rw
+33 25 254:2 / /boot rw - iso9660 /dev/sr0 ro
+"""
+
+
+def test_mounts_are_those_on_disks_each_once(tmp_path: Path) -> None:
+    (tmp_path / "mountinfo").write_text(MOUNTINFO)
+    found = mounts(str(tmp_path / "mountinfo"))
+    assert [(one.path, one.kind, one.read_only) for one in found] == [
+        ("/", "ext4", False),
+        ("/boot", "iso9660", True),
+        ("/srv/my data", "xfs", True),
+    ]
+    assert mount_of("/srv/my data/x", found) == found[2]
+
+
+def optimize(there: list[Mount], monkeypatch: pytest.MonkeyPatch, **config: Any) -> FilesystemOptimize:
+    monkeypatch.setattr("jamaint.executors.optimize.mounts", lambda: there)
+    return FilesystemOptimize(work({"trim": None, "defragment": None} | config), Talk())
+
+
+def program(directory: Path, name: str, text: str) -> None:
+    path = directory / name
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory in which programs are looked for before all others."""
+    place = tmp_path / "bin"
+    place.mkdir()
+    monkeypatch.setattr("jamaint.host.programs.SAFE_PATH", str(place))
+    monkeypatch.setattr("jamaint.host.accounts.SAFE_PATH", f"{place}:/usr/bin:/bin")
+    return place
+
+
+DISKS = [Mount("/", "ext4", "/dev/vda", False), Mount("/nowhere", "iso9660", "/dev/sr0", True)]
+
+
+def test_trim_says_what_the_disk_got_back(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(programs, "fstrim", 'echo "$2: 12.3 GiB (13207842816 bytes) trimmed"')
+    executor = optimize(DISKS, monkeypatch, trim=[""])
+    plan = executor.plan()
+    assert plan.warnings == ("/nowhere is on iso9660, which knows no trim",)
+    details = executor.run(plan.steps[0])
+    assert (details["places"], details["trimmed_bytes"]) == ([{"path": "/", "trimmed_bytes": 13207842816}], 13207842816)
+
+
+def test_a_disk_that_cannot_is_told(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(programs, "fstrim", 'echo "fstrim: $2: the discard operation is not supported" >&2; exit 1')
+    executor = optimize(DISKS, monkeypatch, trim=["/"])
+    with pytest.raises(StepFailed, match="the discard operation is not supported"):
+        executor.run(executor.plan().steps[0])
+
+
+def test_a_program_that_is_not_there_is_told(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = optimize(DISKS, monkeypatch, defragment=["/"])
+    plan = executor.plan()
+    assert "install e2fsprogs" in plan.warnings[0]
+    with pytest.raises(StepFailed, match="there is no program e4defrag"):
+        executor.run(plan.steps[0])
+
+
+def test_defragmentation_is_only_reported(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(programs, "e4defrag", 'echo " Total/best extents    12/9"; echo " Fragmentation score   7"; [ "$1" = -c ]')
+    executor = optimize(DISKS, monkeypatch, defragment=["/"])
+    details = executor.run(executor.plan().steps[0])
+    assert details["places"] == [{"path": "/", "score": 7, "extents": 12, "best_extents": 9}]
