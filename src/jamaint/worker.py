@@ -8,14 +8,17 @@ import signal
 import sys
 import time
 from _queue import SimpleQueue
+from base64 import b64encode
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from threading import Lock, Thread
 from typing import Any
 
 from jamaint import wire
+from jamaint.core import mass_deletion
 from jamaint.core.pacing import Limits
-from jamaint.core.plans import MassDeletion, Plan, step_from_json, step_to_json
+from jamaint.core.plans import Item, MassDeletion, Plan, Step, step_from_json, step_to_json
 from jamaint.errors import Problem
 from jamaint.executors import EXECUTORS, executor_of
 from jamaint.executors.executor import NOWHERE, Executor, StepFailed, Stopped, Work
@@ -24,6 +27,7 @@ from jamaint.host.dialogue import LINE_LIMIT, line, parse
 from jamaint.host.kernel import lower_priority
 from jamaint.host.output import printable
 from jamaint.host.pace import Pace
+from jamaint.host.plan_files import StoredItems, Unreadable, open_plan, packed
 from jamaint.host.processes import children, end_all
 
 PROGRESS_SECONDS = 0.1
@@ -168,6 +172,12 @@ class DaemonHost:
     def held(self, number: int) -> None:
         self._dialogue.say({"is": "held", "number": number})
 
+    def tell_items(self, step: str, items: Iterator[Item]) -> None:
+        """Sends what a step of a plan would act on, for the plan to be stored."""
+        for count, block in packed(step, items):
+            self.checkpoint()
+            self._dialogue.say({"is": "items", "count": count, "block": b64encode(block).decode("ascii")})
+
     def flush(self) -> None:
         """Sends the progress that has been held back."""
         with self._lock:
@@ -218,9 +228,10 @@ def _open(opening: Order, host: DaemonHost) -> Callable[[Order], Answer]:
             raise StepFailed(f"this worker knows no executor {name}", "refused")
         # A command may be one that others wait for (a service's reindex): it yields, but is not starved.
         lower_priority(10 if name == "command" else 19, idle_disk=name != "command")
+        planned = _planned(opening)
         kind = executor_of(name)  # as who we are now: another user may not be able to read our own modules
         _become(opening.get("user"))
-        executor = kind(_work(opening), host)
+        executor = kind(replace(_work(opening), planned=planned), host)
     except StepFailed as refusal:
         answer = failed(refusal.message, refusal.kind, refusal.details)
         return lambda _: answer
@@ -254,7 +265,17 @@ def _work(opening: Order) -> Work:
         low_space=opening["limits"]["low_space"],
         kept_directory=opening["limits"].get("kept_directory", NOWHERE),
         ends_at=None if opening.get("ends_at") is None else datetime.fromisoformat(opening["ends_at"]),
+        seen={one["path"]: mass_deletion.from_json(one) for one in opening.get("seen", ())},
     )
+
+
+def _planned(opening: Order) -> StoredItems | None:
+    """The stored plan that is to be carried out: opened as who we are now, for only root may read it."""
+    path = opening.get("plan")
+    try:
+        return None if path is None else StoredItems(open_plan(path))
+    except OSError as error:
+        raise StepFailed(f"the plan's items cannot be read: {error}", "refused") from None
 
 
 def _limits(opening: Order) -> Limits:
@@ -269,12 +290,17 @@ def _perform(executor: Executor, host: DaemonHost, order: Order) -> Answer:
         operation = _OPERATIONS.get(order.get("do", ""))
         if operation is None:
             return failed(f"this worker knows no operation: {order.get('do')}")
-        return operation(executor, order)
+        answer = operation(executor, order)
+        if order.get("items"):
+            answer["itemised"] = _tell_items(executor, host, answer)
+        return answer
     except Stopped as stopped:
         details = stopped.args[0] if stopped.args and isinstance(stopped.args[0], dict) else {}
         return {"is": "cancelled", "details": details}
     except StepFailed as failure:
         return failed(failure.message, failure.kind, failure.details)
+    except Unreadable as error:
+        return failed(f"the plan's items cannot be read: {error}", "refused")
     except Exception as error:  # a worker answers for whatever its executor does
         sys.excepthook(*sys.exc_info())
         return failed(f"{type(error).__name__}: {error}")
@@ -282,7 +308,23 @@ def _perform(executor: Executor, host: DaemonHost, order: Order) -> Answer:
 
 def _plan(executor: Executor, _: Order) -> Answer:
     plan: Plan = executor.plan()
-    return {"is": "plan", "steps": [step_to_json(step) for step in plan.steps], "warnings": list(plan.warnings)}
+    return {
+        "is": "plan",
+        "steps": [step_to_json(step) for step in plan.steps],
+        "warnings": list(plan.warnings),
+        "refusals": list(plan.refusals),
+        "roots": list(plan.roots),
+    }
+
+
+def _tell_items(executor: Executor, host: DaemonHost, answer: Answer) -> bool:
+    """Sends the items of the plan in `answer`; false for an executor that cannot tell them."""
+    items: Callable[[Step], Iterator[Item]] | None = getattr(executor, "items", None)
+    if items is None:
+        return False
+    for step in answer["steps"]:
+        host.tell_items(step["name"], items(step_from_json(step)))
+    return True
 
 
 def _run(executor: Executor, order: Order) -> Answer:

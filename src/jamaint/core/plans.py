@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,33 @@ class Step:
     sample: tuple[Mapping[str, Any], ...] = ()  # the first items, for a person to look at
 
 
+class Item(NamedTuple):
+    """One thing that a step of a stored plan would act on, as it was: a file below a root, its times in nanoseconds.
+
+    It is acted on only if it still is what it was.
+    """
+
+    root: str
+    path: str
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an execution would do now. `warnings` are things that were seen and left alone, and why."""
+    """What an execution would do now. `warnings` are things that were seen and left alone, and why.
+
+    `refusals` are why it may not be carried out unless that very plan is approved, as {guard, verdict, detail, …};
+    `roots` what was seen of each root, to be compared at the next run: see core.mass_deletion.
+    """
 
     steps: tuple[Step, ...]
     warnings: tuple[str, ...] = ()
+    refusals: tuple[Mapping[str, Any], ...] = ()
+    roots: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,13 @@ class _Reader:
 
     def _word(self, word: str) -> None:
         if self.found.verb is not None:
-            self._plain.append(word)
+            longer = f"{self.found.verb.name} {word}"  # `plan show` is a verb although `plan` is one
+            below = None if self._plain else next((verb for verb in self._verbs if verb.name == longer), None)
+            if below is None:
+                self._plain.append(word)
+            else:
+                self.found.verb = below
+                self.found.words = [*self.found.words, word]
             return
         if word == "help" and not self.found.words:
             self.found.help = True

@@ -62,13 +62,18 @@ def exit_code(execution: Mapping[str, Any]) -> int:
 
 def draw_plan(found: Mapping[str, Any], look: Look) -> list[str]:
     """The result of a dry run as lines."""
+    return plan_lines(found, look, f"{found['task']}: this is a dry run, nothing has been changed")
+
+
+def plan_lines(found: Mapping[str, Any], look: Look, head: str, samples: bool = True) -> list[str]:
+    """What a plan would do, under a head: what stands against it, its steps with the first items of each."""
     steps, warnings = found["plan"]["steps"], found["plan"].get("warnings") or []
-    lines = [f"{found['task']}: this is a dry run, nothing has been changed"]
+    lines = [head]
     stopping = [guard for guard in found.get("guards") or [] if guard.get("verdict") != "pass"]
     if stopping:
         lines += ["it would not start now:", *columns(guard_rows(stopping), look, "  "), ""]
     for step, row in zip(steps, columns([_planned(step) for step in steps], look, "  ", right=(1, 2)), strict=True):
-        lines += [row, f"    {step.get('says') or ''}".rstrip(), *_sample(step, look)]
+        lines += [row, f"    {step.get('says') or ''}".rstrip(), *(_sample(step, look) if samples else [])]
     if not steps:
         lines.append("  there is nothing to do")
     if warnings:

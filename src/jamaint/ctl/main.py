@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 DRY_RUN = Flag("--dry-run", "say what would be done, and do nothing")
 DETACH = Flag("--detach", "do not wait; print the execution's id")
 FILE = Flag("--file", "the object as YAML or JSON; - is standard input", "FILE", short="-f", needed=True)
+LIMIT = Flag("--limit", "at most so many (20)", "N", kind="count")
 SINCE = Flag("--since", "only what is newer: -7d, 2026-11-23 02:00, RFC 3339", "TIME", kind="time")
 TASK_NAMES = "TASK is a name or an id."
 EXECUTION_NAMES = "EXECUTION is an id, the first 8 characters or more of one, or `last`."
+PLAN_NAMES = "PLAN is a plan's hash, or the first 8 characters or more of one."
 TIMES = "Times: now, -7d, +3h, `2026-11-23 02:00` (local), or RFC 3339."
 
 VERBS = (
@@ -44,6 +46,31 @@ VERBS = (
         "execute:execute",
         "run a task now and show how it gets on",
         says=f"{TASK_NAMES} Ctrl-C detaches: the task goes on, and what to type is shown.",
+    ),
+    Verb(
+        "plan",
+        ("TASK",),
+        (),
+        "plans:make",
+        "store and show exactly what a task would do",
+        says=f"{TASK_NAMES} Changes nothing. `execute --plan` leaves alone what has changed since, and says so.",
+    ),
+    Verb(
+        "plan show",
+        ("PLAN",),
+        (Flag("--limit", "at most so many items (20)", "N", kind="count"),),
+        "plans:show",
+        "a stored plan, item by item",
+        says=PLAN_NAMES,
+    ),
+    Verb("plan list", (), (LIMIT,), "plans:show_list", "stored plans, the newest first"),
+    Verb(
+        "plan approve",
+        ("PLAN",),
+        (),
+        "plans:approve",
+        "let a plan be done that would delete more than is usual",
+        says=f"{PLAN_NAMES} The approval is for that very plan, and no other.",
     ),
     Verb(
         "rollback",

@@ -262,7 +262,9 @@ def _next(execution: Execution, look: Look) -> list[str]:
     """What to type next."""
     ident, status = short(execution.get("id")), execution.get("status")
     hints = []
-    if status == "failed":
+    if any(reason.get("guard") == "mass_deletion" for reason in execution.get("reasons") or ()):
+        hints.append(("to see all:", f"jamaintctl plan {execution.get('task_name')}"))
+    elif status == "failed":
         hints.append(("what it said:", f"jamaintctl execution log {ident}"))
     if status == "running" and execution.get("paused"):
         hints.append(("to go on:", f"jamaintctl execution resume {ident}"))

@@ -26,6 +26,7 @@ from jamaint.daemon.definitions import Definitions
 from jamaint.daemon.history import History
 from jamaint.daemon.looking import Looking
 from jamaint.daemon.observer import Observer
+from jamaint.daemon.plans import Plans
 from jamaint.daemon.recorder import RETRY_SECONDS, Recorder
 from jamaint.daemon.rollbacks import Rollbacks
 from jamaint.daemon.runner import Runner
@@ -196,12 +197,14 @@ class App:
         current = Current(observer, clock.now)
         seals = Seals(self._config.state_dir)
         definitions = self._definitions = Definitions(recorder, seals, self._log)
+        plans = Plans(recorder, postgres, seals, clock, self._log, self._config.state_dir)
         runner = self._runner = Runner(
             recorder=recorder,
             current=current,
             now=clock.now,
             config=lambda: definitions.config,
             seals=seals,
+            plans=plans,
             log=self._log,
         )
         rollbacks = Rollbacks(
@@ -235,6 +238,7 @@ class App:
             lasting.start_soon(auditor.serve, postgres)
             await definitions.apply(self._config, clock.now())
             settled = await rollbacks.settle()
+            await plans.load()
             await self._load_executions(recorder, definitions, scheduler)
             async with trio.open_nursery() as serving:
                 self._hurry = serving.cancel_scope.cancel
@@ -243,6 +247,7 @@ class App:
                     scheduler=scheduler,
                     runner=runner,
                     rollbacks=rollbacks,
+                    plans=plans,
                     recorder=recorder,
                     postgres=postgres,
                     current=current,
@@ -257,6 +262,7 @@ class App:
                 )
                 serving.start_soon(scheduler.serve)
                 serving.start_soon(rollbacks.purge_expired)
+                serving.start_soon(plans.serve)
                 gc.freeze()  # what is there by now stays: no collection has to look through it again
                 self._comes_up = ""
                 server.take_over(daemon)

@@ -21,6 +21,7 @@ from jamaint.core.plans import Plan, Step, step_from_json, step_to_json
 from jamaint.core.tasks import Task
 from jamaint.daemon import addresses, undoing, views
 from jamaint.daemon.current import Current
+from jamaint.daemon.plans import Collected, Plans
 from jamaint.daemon.recorder import Recorder
 from jamaint.daemon.steering import Steering
 from jamaint.errors import CONFLICT, Problem
@@ -76,6 +77,12 @@ class _Run:
     index: int = 0
     lines: int = 0
     error: Mapping[str, Any] | None = None
+    reasons: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def chosen(self) -> str | None:
+        """The hash of the stored plan that it is to carry out, if it is one."""
+        return self.execution.options.get("plan")
 
 
 class Runner:
@@ -89,9 +96,11 @@ class Runner:
         now: Callable[[], datetime],
         config: Callable[[], Config],
         seals: Seals,
+        plans: Plans,
         log: FilteringBoundLogger,
     ) -> None:
         self._recorder = recorder
+        self._plans = plans
         self._seals = seals
         self._current = current
         self._now = now
@@ -190,13 +199,24 @@ class Runner:
             del self._stops[execution.id], self._runs[execution.id]
         return run.execution
 
-    async def plan(self, execution_id: str, task: Task) -> Plan:
-        """What `task` would do now; changes nothing. Raises undoing.Refused when its executor refuses, WorkerLost."""
+    async def plan(
+        self, execution_id: str, task: Task, chosen: str | None = None, collected: Collected | None = None
+    ) -> tuple[Plan, bool]:
+        """What `task` would do now, or would of the stored plan `chosen`, and whether it can tell each item.
+
+        Changes nothing; the items go to `collected`. Raises undoing.Refused when its executor refuses, WorkerLost.
+        """
         if task.executor in WITHOUT_WORKER:
-            return Plan(())
-        opening = self._opening(execution_id, task)
-        async with open_worker(opening, on_line=lambda _line: None, on_stderr=self._say_stderr(execution_id)) as worker:
-            return _plan_of(await worker.ask({"do": "plan"}))
+            return Plan(()), False
+
+        async def hear(line: Mapping[str, Any]) -> None:
+            if line["is"] == "items" and collected is not None:
+                await collected.take(line)
+
+        opening = self._opening(execution_id, task) | self._plans.opening_of(task, chosen)
+        async with open_worker(opening, on_line=hear, on_stderr=self._say_stderr(execution_id)) as worker:
+            answer = await worker.ask({"do": "plan", "items": collected is not None})
+            return _plan_of(answer), bool(answer.get("itemised"))
 
     async def _perform(self, run: _Run) -> None:
         if run.task.executor in WITHOUT_WORKER:
@@ -215,8 +235,9 @@ class Runner:
     async def _perform_in_worker(self, run: _Run) -> None:
         opening = {**self._opening(run.execution.id, run.task), "ends_at": views.time(run.ends_at)}
         on_stderr = self._say_stderr(run.execution.id)
+        whole = opening | self._plans.opening_of(run.task, run.chosen)
         async with (
-            open_worker(opening, on_line=lambda line: self._hear(run, line), on_stderr=on_stderr) as worker,
+            open_worker(whole, on_line=lambda line: self._hear(run, line), on_stderr=on_stderr) as worker,
             trio.open_nursery() as nursery,
         ):
             run.steering.start_clock()
@@ -228,13 +249,16 @@ class Runner:
                 if not run.stop.asked.is_set():
                     kind = error.kind if isinstance(error, undoing.Refused) else "lost"
                     run.error = {"message": str(error), "kind": kind}
+                    run.reasons = error.reasons if isinstance(error, undoing.Refused) else ()
             except Exception as error:
                 run.error = self._internal(run, error)
             nursery.cancel_scope.cancel()
 
     async def _go_through(self, run: _Run, worker: Worker, opening: Mapping[str, Any]) -> None:
-        run.plan = _plan_of(await worker.ask({"do": "plan"}))
-        run.planned = True
+        plan = _plan_of(await worker.ask({"do": "plan"}))
+        await self._plans.check(run.task, plan, run.chosen)
+        await self._plans.note_roots(run.task, plan)
+        run.plan, run.planned = plan, True
         await self._write_plan(run, opening)
         for index, step in enumerate(run.plan.steps):
             if run.stop.asked.is_set() or run.error is not None:
@@ -482,7 +506,8 @@ def _plan_of(answer: Mapping[str, Any]) -> Plan:
     if answer["is"] != "plan":
         error = answer.get("error") or {"message": "it was stopped before it had a plan", "kind": "cancelled"}
         raise undoing.Refused(error["message"], error["kind"])
-    return Plan(tuple(step_from_json(step) for step in answer["steps"]), tuple(answer["warnings"]))
+    steps = tuple(step_from_json(step) for step in answer["steps"])
+    return Plan(steps, tuple(answer["warnings"]), tuple(answer["refusals"]), tuple(answer["roots"]))
 
 
 def _was_stopped(run: _Run) -> bool:
@@ -505,5 +530,5 @@ def _error(run: _Run) -> Mapping[str, Any] | None:
 
 def _reasons(run: _Run) -> tuple[Mapping[str, Any], ...]:
     if not _was_stopped(run):
-        return ()
+        return run.reasons
     return ({"guard": run.stop.kind, "verdict": "refuse", "detail": run.stop.detail},)

@@ -1,6 +1,6 @@
 """The way back: the one mechanism that a failure, an operator and a crash's settlement all take."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,11 +17,12 @@ BEGUN_BEFORE = (
 
 
 class Refused(Exception):  # noqa: N818 - it is a guard's answer
-    """An executor will not do what is asked; `kind` says which guard."""
+    """An executor will not do what is asked; `kind` says which guard, `reasons` are {guard, verdict, detail, …}."""
 
-    def __init__(self, message: str, kind: str) -> None:
+    def __init__(self, message: str, kind: str, reasons: Sequence[Mapping[str, Any]] = ()) -> None:
         super().__init__(message)
         self.kind = kind
+        self.reasons = tuple(reasons) or ({"guard": kind, "verdict": "refuse", "detail": message},)
 
 
 @dataclass(slots=True)

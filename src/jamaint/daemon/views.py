@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jamaint.config import without_passwords
 from jamaint.core.executions import Execution, Paused, Progress, StepRecord
-from jamaint.core.plans import Plan
+from jamaint.core.plans import Item, Plan
 from jamaint.core.tasks import Task
 from jamaint.core.windows import Opening, Window
 from jamaint.store.audit import Entry
+from jamaint.store.plans import StoredPlan
 from jamaint.store.rollback_points import RollbackPoint
 
 
@@ -190,6 +191,45 @@ def plan(value: Plan) -> dict[str, Any]:
         for one in value.steps
     ]
     return {"steps": steps, "warnings": list(value.warnings)}
+
+
+def stored_plan(value: StoredPlan, approved: bool) -> dict[str, Any]:
+    """A stored plan, without its items; `count` of them."""
+    return {
+        "hash": value.hash,
+        "task": value.task_name,
+        "created_at": time(value.created_at),
+        "created_by": value.created_by,
+        "expires_at": time(value.expires_at),
+        "count": value.items,
+        "bytes": value.bytes,
+        "itemised": value.itemised,
+        "plan": {"steps": [dict(one) for one in value.steps], "warnings": list(value.warnings)},
+        "refusals": [dict(one) for one in value.refusals],
+        "approved_by": value.approved_by if approved else None,
+        "approved_at": time(value.approved_at) if approved else None,
+    }
+
+
+def plan_item(step: str, item: Item) -> dict[str, Any]:
+    """One thing that a step of a stored plan acts on, as it was"""
+    return {
+        "step": step,
+        "path": f"{item.root}/{item.path}",
+        "bytes": item.size,
+        "device": item.device,
+        "inode": str(item.inode),
+        "mtime": moment_of_ns(item.mtime_ns),
+        "ctime": moment_of_ns(item.ctime_ns),
+    }
+
+
+def moment_of_ns(nanoseconds: int) -> str | None:
+    """A time of a file as RFC 3339, to the millisecond; None for one that no calendar has."""
+    try:
+        return time(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=nanoseconds // 1000))
+    except OverflowError:
+        return None
 
 
 def audit_entry(number: int, entry: Entry) -> dict[str, Any]:

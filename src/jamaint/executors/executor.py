@@ -1,11 +1,20 @@
 """What every executor is: it plans without touching, does one step, puts it back, and at last lets the way back go."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from jamaint.core.plans import MassDeletion, Plan, Step
+from jamaint.core.mass_deletion import Sighting
+from jamaint.core.plans import Item, MassDeletion, Plan, Step
+
+
+class Planned(Protocol):
+    """A stored plan that is to be carried out."""
+
+    def items(self) -> Iterable[tuple[str, Item]]:
+        """(step, item), in the order of the plan, as often as it is asked for."""
+
 
 NOWHERE = "/nonexistent"
 """What a rollback point made before there was such a directory has for it."""
@@ -28,6 +37,10 @@ class Work:
     """Where what has no place of its own to be kept in (values of a cache) is kept, a directory for each execution."""
     ends_at: datetime | None = None
     """When its window ends: what is done bit by bit leaves the rest for the next one."""
+    planned: Planned | None = None
+    """Where it is given, `plan` and `run` act on its items and on nothing else."""
+    seen: Mapping[str, Sighting] = field(default_factory=dict)
+    """By path, what was seen of a root at the last run."""
 
 
 class Host(Protocol):
@@ -82,3 +95,13 @@ class Executor(Protocol):
 
     def purge(self, step: Step) -> dict[str, Any]:
         """Lets the way back go: {freed_space, items}."""
+
+
+class Itemised(Protocol):
+    """An executor whose plans can be stored item by item, and carried out exactly: it heeds `Work.planned`.
+
+    Any other's stored plan is carried out only if a new plan has the same steps.
+    """
+
+    def items(self, step: Step) -> Iterator[Item]:
+        """What a step of the plan just made would act on, one by one. Asked for only when a plan is stored."""

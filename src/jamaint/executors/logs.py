@@ -1,20 +1,23 @@
 """logs.cleanup: deletes old logs, compresses those no longer written to, and moves aged ones to an archive."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from jamaint.core.logs import CLEANUP, COMPRESSION, LogRules, Sorting, too_many
-from jamaint.core.plans import Plan, Step
+from jamaint.core.logs import CLEANUP, COMPRESSION, LogRules, Sorting
+from jamaint.core.mass_deletion import refusals, to_json
+from jamaint.core.plans import Item, Plan, Step
 from jamaint.executors.executor import Host, StepFailed, Stopped, Work
 from jamaint.host.compression import Codec, codec
 from jamaint.host.leaving import Leaving, Telling, is_in, open_archive
 from jamaint.host.openfiles import OpenFiles, open_files
+from jamaint.host.planned import items_of, resurvey
 from jamaint.host.purge import purge
 from jamaint.host.replacing import Packing
 from jamaint.host.restore import undo
 from jamaint.host.roots import Root, RootRefused
+from jamaint.host.sightings import sightings
 from jamaint.host.skipped import Skipped, words
 from jamaint.host.survey import SAMPLE, Found, Survey, free_bytes, survey
 from jamaint.host.taking import DiskStopped
@@ -38,16 +41,15 @@ class LogsCleanup:
         self._skipped = Skipped()
 
     def plan(self) -> Plan:
-        """See Executor. StepFailed is unsafe when every root is, refused when too much would be deleted."""
+        """See Executor. StepFailed is unsafe when every root is."""
         held = open_files()
         found = self._look(held)
         warnings = [refusal.why for refusal in found.refused]
         if found.refused and not found.found and all(refusal.kind == "unsafe" for refusal in found.refused):
             raise StepFailed("; ".join(warnings), kind="unsafe")
-        for root in found.found:
-            why = too_many(root.path, root.count(CLEANUP), root.files, self._work.mass_deletion)
-            if why is not None:
-                raise StepFailed(why, kind="refused", details={"root": root.path, "files": root.count(CLEANUP)})
+        # A stored plan has passed the guard or been approved, and each of its items is looked at by itself.
+        roots = [] if self._work.planned else sightings(found, _deleted, self._work.now)
+        refused = refusals(roots, self._work.seen, self._work.mass_deletion, "logs")
         if held.hidden:
             warnings.append(_HIDDEN)
         if self._rules.compress_seconds is not None:
@@ -57,7 +59,12 @@ class LogsCleanup:
         if self._rules.archive_seconds is not None:
             steps[-1] = self._plan_archive(steps[-1], warnings)
         warnings += [f"{item['path']} is left alone: {item['why']}" for item in self._skipped.problems]
-        return Plan(tuple(steps), tuple(warnings))
+        return Plan(tuple(steps), tuple(warnings), refused, tuple(map(to_json, roots)))
+
+    def items(self, step: Step) -> Iterator[Item]:
+        """See Itemised."""
+        assert self._survey is not None
+        return items_of(self._survey.found, step.name, self._host.checkpoint)
 
     def run(self, step: Step) -> dict[str, Any]:
         """See Executor. A step in which some files could not be dealt with is done; `problems` has them."""
@@ -121,6 +128,9 @@ class LogsCleanup:
 
     def _look(self, held: OpenFiles) -> Survey:
         self._skipped = skipped = Skipped()
+        if self._work.planned is not None:
+            self._survey = resurvey(self._work.planned.items(), skipped, self._host.checkpoint)
+            return self._survey
         sorting, archive = Sorting(self._rules), self._rules.archive_directory
 
         def sort(root: Root, rel: str, name: str, seen: os.stat_result) -> str:
@@ -209,6 +219,11 @@ class LogsCleanup:
             "free_bytes_after": free_bytes(found.found),
             **self._skipped.details(),
         }
+
+
+def _deleted(root: Found) -> tuple[int, int]:
+    """How many logs a root has, and how many of them would be deleted."""
+    return root.files, root.count(CLEANUP)
 
 
 def _kind(refusal: RootRefused) -> str:

@@ -9,7 +9,8 @@ from datetime import timedelta
 from itertools import dropwhile, islice
 from typing import Any
 
-from jamaint.core.logs import span, too_many
+from jamaint.core.logs import span
+from jamaint.core.mass_deletion import refusals, to_json
 from jamaint.core.plans import Plan, Step
 from jamaint.core.rotation import COMPRESSION, EXPIRY, ROTATION, LogSeen, Rotated, RotationRules, Turn, decide
 from jamaint.executors.executor import Host, StepFailed, Stopped, Work
@@ -26,6 +27,7 @@ from jamaint.host.purge import purge
 from jamaint.host.replacing import Packing
 from jamaint.host.restore import undo
 from jamaint.host.roots import NotEntered, Place, Root, RootRefused
+from jamaint.host.sightings import sightings
 from jamaint.host.skipped import Skipped, words
 from jamaint.host.survey import SAMPLE, Found, Survey, free_bytes, survey
 from jamaint.host.taking import DiskStopped, note_error
@@ -88,13 +90,14 @@ class LogsRotate:
         self._told = False
 
     def plan(self) -> Plan:
-        """See Executor. StepFailed is unsafe when every root is, refused when too much would be removed."""
+        """See Executor. StepFailed is unsafe when every root is."""
         held = open_files()
         found = self._look()
         warnings = [refusal.why for refusal in found.refused]
         if found.refused and not found.found and all(refusal.kind == "unsafe" for refusal in found.refused):
             raise StepFailed("; ".join(warnings), kind="unsafe")
-        self._check_deletion(found)
+        roots = sightings(found, self._of_rotated, self._work.now)
+        refused = refusals(roots, self._work.seen, self._work.mass_deletion, "rotated logs")
         if self._rules.compress:
             self._codec, warning = codec(self._work.config["compress"]["algorithm"])
             warnings += [warning] if warning else []
@@ -104,7 +107,7 @@ class LogsRotate:
         warnings += self._others()
         steps = [self._plan_step(name, found.found) for name in self._rules.steps]
         warnings += [f"{item['path']} is left alone: {item['why']}" for item in self._skipped.problems]
-        return Plan(tuple(steps), tuple(warnings))
+        return Plan(tuple(steps), tuple(warnings), refused, tuple(map(to_json, roots)))
 
     def run(self, step: Step) -> dict[str, Any]:
         """See Executor. A step in which some logs could not be dealt with is done; `problems` has them."""
@@ -201,14 +204,10 @@ class LogsRotate:
         except (NotEntered, RootRefused) as refusal:
             self._skipped.add(found.path, refusal.why, problem=True)
 
-    def _check_deletion(self, found: Survey) -> None:
-        for root in found.found:
-            mine = [log for log in self._logs or () if log.found is root]
-            count = sum(len(log.turn.expire) for log in mine)
-            files = sum(len(log.rotated) for log in mine)
-            why = too_many(root.path, count, files, self._work.mass_deletion)
-            if why is not None:
-                raise StepFailed(why, kind="refused", details={"root": root.path, "files": count})
+    def _of_rotated(self, root: Found) -> tuple[int, int]:
+        """How many rotated logs a root has, and how many of them would be removed."""
+        mine = [log for log in self._logs or () if log.found is root]
+        return sum(len(log.rotated) for log in mine), sum(len(log.turn.expire) for log in mine)
 
     def _others(self) -> list[str]:
         """Warnings of logs that logrotate rotates too."""

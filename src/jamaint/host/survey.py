@@ -124,7 +124,7 @@ def _look(
     skipped: Skipped,
     checkpoint: Callable[[], None],
 ) -> Found:
-    found = Found(root.path, root.stat, free_share=_free_share(root))
+    found = Found(root.path, root.stat, free_share=free_share(root))
     oldest, newest = None, None
     for rel, name, seen in walk(root, rules, skipped, checkpoint):
         found.files += 1
@@ -165,7 +165,7 @@ def _from_root(exclude: Sequence[str], path: str) -> Sequence[str]:
     return [rule if rule.startswith("/") else f"{path}/{rule}" for rule in map(exclusion, exclude)]
 
 
-def _free_share(root: Root) -> float:
+def free_share(root: Root) -> float:
     """The share that is free for us, of the space or of the inodes, whichever is less."""
     status = os.fstatvfs(root.fd)
     shares = [status.f_bavail / status.f_blocks] if status.f_blocks else []

@@ -4,8 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jamaint.core.logs import ARCHIVE, CLEANUP, COMPRESSION, LogRules, Sorting, span, too_many
-from jamaint.core.plans import MassDeletion
+from jamaint.core.logs import ARCHIVE, CLEANUP, COMPRESSION, LogRules, Sorting, span
 
 NOW = datetime(2026, 11, 24, 2, 0, 0, 123457, tzinfo=UTC)
 DAY = 86400
@@ -73,18 +72,6 @@ def test_what_is_not_asked_for_is_not_done() -> None:
 def test_a_century_in_seconds_is_exact() -> None:
     assert RULES.before(36525.0 * DAY) == RULES.now_ns - 36525 * DAY_NS
     assert RULES.before(None) is None
-
-
-@pytest.mark.parametrize(
-    ("count", "files", "refuses"),
-    [(51, 100, True), (50, 60, False), (51, 204, False), (52, 204, True), (25, 100, False), (1000, 5000, False)],
-)
-def test_too_many_needs_both_a_number_and_a_share(count: int, files: int, refuses: bool) -> None:
-    why = too_many("/var/log/app", count, files, MassDeletion(share=0.25, items=50))
-    assert (why is not None) is refuses
-    if why is not None:
-        assert f"{count} of {files}" in why
-        assert "raise mass_deletion" in why
 
 
 def test_words() -> None:

@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jamaint.core.mass_deletion import Filesystem, from_json
 from jamaint.core.plans import MassDeletion, Plan, step_to_json, undo_order
 from jamaint.executors.executor import StepFailed, Stopped
 from jamaint.host import compression, survey
@@ -168,12 +170,29 @@ class TestRefusals:
         ]
 
     def test_too_much_at_once(self, root: Path) -> None:
-        failed = refusal(**everything(root), mass_deletion=MassDeletion(share=0.39, items=1))
-        assert failed.kind == "refused"
-        assert "2 of 5 logs would be deleted (40%)" in failed.message
-        assert "raise mass_deletion" in failed.message
-        executor(**everything(root), mass_deletion=MassDeletion(share=0.4, items=1)).plan()
-        executor(**everything(root), mass_deletion=MassDeletion(share=0.0, items=2)).plan()
+        (refused,) = executor(**everything(root), mass_deletion=MassDeletion(share=0.39, items=1)).plan().refusals
+        assert (refused["guard"], refused["verdict"], refused["items"], refused["files"]) == (
+            "mass_deletion",
+            "refuse",
+            2,
+            5,
+        )
+        assert "2 of 5 logs would be deleted (40%)" in refused["detail"]
+        for limit in (MassDeletion(share=0.4, items=1), MassDeletion(share=0.0, items=2)):
+            assert executor(**everything(root), mass_deletion=limit).plan().refusals == ()
+
+    def test_a_root_that_is_not_what_it_was(self, root: Path) -> None:
+        (seen,) = map(from_json, executor(**everything(root)).plan().roots)
+        assert (seen.path, seen.files, seen.doomed, seen.filesystem is None) == (str(root), 5, 2, False)
+        assert executor(**everything(root), seen={seen.path: seen}).plan().refusals == ()
+        other = replace(seen, filesystem=Filesystem("1", "/dev/sdz1", "ext4", "/elsewhere"))
+        (refused,) = executor(**everything(root), seen={seen.path: other}).plan().refusals
+        assert "on another file system" in refused["detail"]
+        root.rename(root.parent / "moved")
+        (refused,) = executor(**everything(root), seen={seen.path: seen}).plan().refusals
+        assert refused["detail"].startswith(
+            f"{root} is missing, and had 5 logs when it was last worked in (2026-11-24)"
+        )
 
     def test_the_guard_is_for_each_root(self, root: Path) -> None:
         for number in range(100):
@@ -181,8 +200,9 @@ class TestRefusals:
         whole = everything(root)
         apart = everything(root, log_paths=[f"{root}/app/*.log", f"{root}/other/*.log"])
         limit = MassDeletion(share=0.25, items=1)
-        executor(**whole, mass_deletion=limit).plan()
-        assert refusal(**apart, mass_deletion=limit).message.startswith(f"{root}/app: 2 of 5")
+        assert executor(**whole, mass_deletion=limit).plan().refusals == ()
+        (refused,) = executor(**apart, mass_deletion=limit).plan().refusals
+        assert refused["detail"].startswith(f"{root}/app: 2 of 5")
 
     def test_an_unsafe_directory_below_is_left_alone(self, root: Path) -> None:
         put(root / "open" / "a40.log", 40)
@@ -271,7 +291,7 @@ class TestRun:
 
     def test_one_root_of_two_on_a_full_disk(self, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         put(tmp_path / "full" / "a40.log", 40)
-        monkeypatch.setattr(survey, "_free_share", lambda root: 0.01 if root.path.endswith("full") else 0.5)
+        monkeypatch.setattr(survey, "free_share", lambda root: 0.01 if root.path.endswith("full") else 0.5)
         paths = [f"{root}/*/*", f"{tmp_path}/full/*"]
         steps, details = run_all(executor(log_paths=paths, low_space=0.05))
         assert steps[1].undo is not None

@@ -211,9 +211,9 @@ def test_a_missing_directory_is_told_and_no_failure(root: Path) -> None:
 def test_too_many_at_once(root: Path) -> None:
     for number in range(1, 100):
         put(root / f"a.log-2026{number // 28 + 1:02}{number % 28 + 1:02}", 1)
-    failed = refusal(rotator(config(root, keep=5), mass_deletion=MassDeletion()))
-    assert failed.kind == "refused"
-    assert "95 of 99 logs would be deleted" in failed.message
+    (refused,) = rotator(config(root, keep=5), mass_deletion=MassDeletion()).plan().refusals
+    assert refused["guard"] == "mass_deletion"
+    assert "95 of 99 rotated logs would be deleted" in refused["detail"]
 
 
 def test_excluded_logs_keep_what_was_rotated_of_them(root: Path) -> None:

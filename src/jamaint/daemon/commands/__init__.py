@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from jamaint.daemon.commands import executions, overview, service, steering, tasks, windows
+from jamaint.daemon.commands import executions, overview, plans, service, steering, tasks, windows
 from jamaint.daemon.commands.command import Command
 
 COMMANDS: Mapping[str, Command] = {
@@ -16,6 +16,10 @@ COMMANDS: Mapping[str, Command] = {
     "task.enable": Command("admin", True, tasks.enable),
     "task.disable": Command("admin", True, tasks.disable),
     "task.pause": Command("admin", True, tasks.pause),
+    "task.plan": Command("operator", True, plans.make),
+    "plan.list": Command("operator", False, plans.listed),
+    "plan.get": Command("operator", False, plans.get),
+    "plan.approve": Command("admin", True, plans.approve),
     "window.list": Command("viewer", False, windows.listed),
     "window.get": Command("viewer", False, windows.get),
     "window.next": Command("viewer", False, windows.following),

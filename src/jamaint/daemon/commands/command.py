@@ -11,6 +11,7 @@ from jamaint.daemon.current import Current
 from jamaint.daemon.definitions import Definitions
 from jamaint.daemon.history import History
 from jamaint.daemon.observer import Observer, Subscription
+from jamaint.daemon.plans import Plans
 from jamaint.daemon.recorder import Recorder
 from jamaint.daemon.rollbacks import Rollbacks
 from jamaint.daemon.runner import Runner
@@ -32,6 +33,7 @@ class Daemon:
     scheduler: Scheduler
     runner: Runner
     rollbacks: Rollbacks
+    plans: Plans
     recorder: Recorder
     postgres: Postgres
     current: Current

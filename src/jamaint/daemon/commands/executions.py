@@ -1,6 +1,7 @@
 """Executions: start, look at, stop, undo."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from trio import move_on_after
@@ -30,10 +31,12 @@ async def start(daemon: Daemon, call: Call) -> dict[str, Any]:
     name, window_name, dry_run, plan, emergency, reason, options = take(
         call, task_=str, window=str, dry_run=bool, plan=str, emergency=bool, reason=str, options=dict
     )
-    _refuse_unknown(plan, emergency, options)
+    _refuse_unknown(emergency, options)
     task = daemon.definitions.task(name)
     window = None if window_name is None else daemon.definitions.window(window_name)
     execution = new_execution(task, window, _requester(call, reason), daemon.now())
+    if plan is not None:
+        execution = replace(execution, options={"plan": (await daemon.plans.usable(plan, task)).hash})
     verdicts = await daemon.scheduler.verdicts(execution, task, daemon.now())
     if dry_run:
         return await _dry_run(daemon, execution, task.name, [verdict.to_json() for verdict in verdicts])
@@ -122,20 +125,22 @@ async def roll_back(daemon: Daemon, call: Call) -> dict[str, Any]:
 
 async def _dry_run(daemon: Daemon, execution: Execution, name: str, guards: list[dict[str, Any]]) -> dict[str, Any]:
     try:
-        plan = await daemon.runner.plan(execution.id, daemon.definitions.task(name))
+        plan, _ = await daemon.runner.plan(execution.id, daemon.definitions.task(name), execution.options.get("plan"))
     except undoing.Refused as error:
-        raise refused(
-            f"{name} would be refused: {error}", [{"guard": error.kind, "verdict": "refuse", "detail": str(error)}]
-        ) from error
+        raise refused(f"{name} would be refused: {error}", error.reasons) from error
     except WorkerLost as error:
         raise Problem(-32603, f"cannot plan {name}: {error}") from error
-    return {"execution_id": None, "dry_run": True, "task": name, "guards": guards, "plan": views.plan(plan)}
+    return {
+        "execution_id": None,
+        "dry_run": True,
+        "task": name,
+        "guards": [*guards, *plan.refusals],
+        "plan": views.plan(plan),
+    }
 
 
-def _refuse_unknown(plan: str | None, emergency: bool | None, options: Mapping[str, Any] | None) -> None:
+def _refuse_unknown(emergency: bool | None, options: Mapping[str, Any] | None) -> None:
     """What this version does not carry out is refused, not passed over."""
-    if plan is not None:
-        raise invalid("plan", "this version keeps no plans to carry out; leave it out")
     if emergency:
         raise invalid("emergency", "this version knows no emergency override; run it without a window instead")
     if options:

@@ -1,0 +1,104 @@
+"""The guard against mass deletion: what of a root would go, and whether the root is still the one it was."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from jamaint.core.plans import MassDeletion
+
+GUARD = "mass_deletion"
+
+
+@dataclass(frozen=True, slots=True)
+class Filesystem:
+    """What a root lies on: the id that the file system gives itself, and what is mounted where."""
+
+    id: str
+    source: str
+    type: str
+    mount: str
+
+    def is_same(self, other: "Filesystem") -> bool:
+        """By its id, which outlives another name of the device; else by its mount, for those whose id does not last."""
+        return self.id == other.id or (self.source, self.type, self.mount) == (other.source, other.type, other.mount)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A root as it was seen: how many files are meant there, and how many of them would be deleted.
+
+    `filesystem` is None for a root that is missing; `at` is when a sighting of earlier was made, for people.
+    """
+
+    path: str
+    files: int
+    filesystem: Filesystem | None
+    doomed: int = 0
+    at: str = ""
+
+
+def refusals(
+    now: Sequence[Sighting], before: Mapping[str, Sighting], limit: MassDeletion, noun: str = "files"
+) -> tuple[dict[str, Any], ...]:
+    """Why these roots need a second look, as {guard, verdict, detail, root, items, files}; empty when they do not.
+
+    `before` has what was seen of a root at the last run. A root that has never been seen is taken as it is.
+    """
+    found = [(root, _against(root, before.get(root.path), limit, noun)) for root in now]
+    return tuple(
+        {
+            "guard": GUARD,
+            "verdict": "refuse",
+            "detail": why,
+            "root": root.path,
+            "items": root.doomed,
+            "files": root.files,
+        }
+        for root, why in found
+        if why is not None
+    )
+
+
+def to_json(sighting: Sighting) -> dict[str, Any]:
+    """As it goes over a worker's pipe and to the store."""
+    return asdict(sighting)
+
+
+def from_json(value: Mapping[str, Any]) -> Sighting:
+    """The inverse of to_json."""
+    found = value["filesystem"]
+    filesystem = None if found is None else Filesystem(**found)
+    return Sighting(value["path"], value["files"], filesystem, value["doomed"], value["at"])
+
+
+def worth_noting(now: Sighting, before: Sighting | None) -> bool:
+    """Whether a sighting tells more than the one before: a run must not cost a write that says nothing new."""
+    if now.filesystem is None:
+        return False
+    if before is None or before.filesystem is None or before.filesystem != now.filesystem:
+        return True
+    return (now.files > 0) != (before.files > 0) or now.at[:10] != before.at[:10]
+
+
+def _against(now: Sighting, before: Sighting | None, limit: MassDeletion, noun: str) -> str | None:
+    if before is not None and before.filesystem is not None:
+        last = f"when it was last worked in ({before.at[:10]})"
+        if now.filesystem is None:
+            return f"{now.path} is missing, and had {before.files:,} {noun} {last}: is something not mounted?"
+        if not now.filesystem.is_same(before.filesystem):
+            return (
+                f"{now.path} is on another file system ({_named(now.filesystem)}) than {last}, "
+                f"{_named(before.filesystem)}: is something not mounted, or mounted over it?"
+            )
+        if not now.files and before.files > limit.items:
+            return f"{now.path} is empty, and had {before.files:,} {noun} {last}: were they meant to go?"
+    if now.doomed > limit.items and now.doomed > limit.share * now.files:
+        return (
+            f"{now.path}: {now.doomed:,} of {now.files:,} {noun} would be deleted ({now.doomed / now.files:.0%}); more "
+            f"than {limit.items:,} that are more than {limit.share:.0%} need a second look"
+        )
+    return None
+
+
+def _named(filesystem: Filesystem) -> str:
+    return f"{filesystem.type} {filesystem.source} at {filesystem.mount}"
