@@ -250,12 +250,13 @@ class LogsRotate:
 
     def _says(self, name: str, count: int) -> str:
         config, logs = self._work.config, "1 log" if count == 1 else f"{count} logs"
+        rotated = logs.replace(" ", " rotated ")
         if name == COMPRESSION:
-            return f"Compress {count} rotated to {self._codec.suffix if self._codec else ''}."
+            return f"Compress {rotated} to {self._codec.suffix if self._codec else ''}."
         if name == EXPIRY:
             age = self._rules.max_age_seconds
             older = f", or last written more than {span(age)} ago" if age is not None else ""
-            return f"Delete {count} rotated: beyond the {self._rules.keep} that are kept of each log{older}."
+            return f"Delete {rotated}: beyond the {self._rules.keep} that are kept of each log{older}."
         if self._rules.copy_truncate:
             does = f"Copy {logs} and truncate them; what is written in between is lost."
         else:

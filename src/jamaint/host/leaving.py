@@ -88,9 +88,10 @@ class Leaving:
         """The figures so far: files, bytes, freed_space, freed_on_purge, made_bytes, what was skipped, free space.
 
         freed_space is what the disk has more now, and negative where something was made while its source waits in the
-        trash; freed_on_purge what emptying the trash will give.
+        trash; freed_on_purge what emptying the trash will give; verified counts the files that were made, read back and
+        found the same, by length and CRC-32, before their source went.
         """
-        figures = dict.fromkeys(("files", "bytes", "freed_space", "freed_on_purge", "made_bytes"), 0)
+        figures = dict.fromkeys(("files", "bytes", "freed_space", "freed_on_purge", "made_bytes", "verified"), 0)
         for keeps, taken, made in self._parts:
             figures["files"] += taken.files
             figures["bytes"] += taken.bytes
@@ -98,6 +99,7 @@ class Leaving:
             if made is not None:
                 figures["freed_space"] -= made.blocks
                 figures["made_bytes"] += made.bytes
+                figures["verified"] += made.verified
         free = {"free_bytes_before": self._free_before, "free_bytes_after": free_bytes(self._roots)}
         return {**figures, **free, **self.skipped.details()}
 

@@ -33,10 +33,11 @@ class Maker(Protocol):
 
 @dataclass(slots=True)
 class Made:
-    """What was made so far: sizes and bytes on disk of the new files."""
+    """What was made so far: sizes and bytes on disk of the new files, and how many were read back and compared."""
 
     bytes: int = 0
     blocks: int = 0
+    verified: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class _Pending:
     inode: int
     size: int
     blocks: int
+    verified: bool = False
 
 
 class Packing:
@@ -142,6 +144,7 @@ class Replacing:
             else:
                 self.made.bytes += file.size
                 self.made.blocks += file.blocks
+                self.made.verified += file.verified
 
     def _objection(self, seen: os.stat_result, mark: int) -> str | None:
         if fingerprint(seen) != mark:
@@ -167,7 +170,7 @@ class Replacing:
             made = self.arriving.publish(target, half, self._maker.names(source.name), origin)
             new = os.fstat(half.fd)
             blocks = new.st_blocks * 512
-            self._pending.append(_Pending(source.name, source.mark, made, new.st_ino, new.st_size, blocks))
+            self._pending.append(_Pending(source.name, source.mark, made, new.st_ino, new.st_size, blocks, True))
         finally:
             half.close()
 
@@ -182,7 +185,9 @@ class Replacing:
             return False
         finally:
             second.close()
-        self._pending.append(_Pending(source.name, source.mark, made, source.seen.st_ino, source.seen.st_size, 0))
+        self._pending.append(
+            _Pending(source.name, source.mark, made, source.seen.st_ino, source.seen.st_size, 0, False)
+        )
         return True
 
 

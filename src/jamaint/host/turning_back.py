@@ -145,8 +145,7 @@ class _Back:
             os.unlink(name, dir_fd=place.fd)  # killed between a link and an unlink
         elif not self._dry_run:
             syscalls.rename_noreplace(name, beside, src_dir_fd=place.fd, dst_dir_fd=place.fd)
-        path = self._left.root.name(place.rel, name)
-        self._outcome.kept.add(path, f"it has been written since the rotation: that is kept beside, as {beside}")
+        self._outcome.kept.add(self._left.root.name(place.rel, beside), f"it has what was written to {name} since")
 
     def _refill(self, act: Act, place: Place, name: str, copy: str) -> bool:
         """Writes the copy back into a log that was truncated, if nothing has been written to it since."""

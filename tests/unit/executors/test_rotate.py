@@ -111,7 +111,7 @@ def test_many_days_and_all_the_way_back(root: Path, kind: str, delay: bool) -> N
         outcome = undo_rotation(mine, steps)
         assert outcome == expected
         (kept,) = outcome["kept"]
-        assert kept["path"] == f"{root}/a.log"
+        assert kept["path"].startswith(f"{root}/a.log.written-since")
         aside = next(root.glob("a.log.written-since*"))
         assert aside.read_bytes().startswith(b"day")
         aside.unlink()
@@ -148,8 +148,8 @@ def test_what_was_written_since_is_kept_beside_and_told(root: Path) -> None:
     (root / "a.log").write_bytes(b"since\n")
     outcome = undo_rotation(mine, steps)
     assert (outcome["restored"], outcome["removed"]) == (2, 1)
-    why = "it has been written since the rotation: that is kept beside, as a.log.written-since"
-    assert outcome["kept"] == [{"path": f"{root}/a.log", "why": why}]
+    why = "it has what was written to a.log since"
+    assert outcome["kept"] == [{"path": f"{root}/a.log.written-since", "why": why}]
     assert (root / "a.log").read_bytes() == old
     assert (root / "a.log.written-since").read_bytes() == b"since\n"
     assert undo_rotation(mine, steps) == {"restored": 0, "removed": 0, "kept": [], "problems": []}
@@ -322,6 +322,35 @@ def test_logrotate_at_work_is_not_disturbed(root: Path, tmp_path: Path, monkeypa
         with pytest.raises(StepFailed, match="logrotate is at work now: nothing was rotated"):
             logs.run(plan.steps[0])
     assert logs.run(plan.steps[0])["files"] == 2
+
+
+def test_a_writer_is_told_by_a_signal_also_when_all_is_back(root: Path, tmp_path: Path) -> None:
+    heard = tmp_path / "heard"
+    script = f"trap 'echo hup >> {heard}' HUP; echo up > {heard}; while :; do sleep 0.05; done"
+    with subprocess.Popen(["sh", "-c", script]) as writer:
+        try:
+            while not heard.exists() or not heard.read_text():
+                pass
+            (tmp_path / "pid").write_text(f"{writer.pid}\n")
+            mine = config(root, signal={"pid_file": str(tmp_path / "pid"), "signal": "HUP"})
+            steps, _ = rotate(rotator(mine))
+            while heard.read_text() != "up\nhup\n":
+                pass
+            undo_rotation(mine, steps)
+            while heard.read_text() != "up\nhup\nhup\n":
+                pass
+        finally:
+            writer.kill()
+
+
+def test_a_writer_that_cannot_be_told_is_a_failure_that_says_so(root: Path, tmp_path: Path) -> None:
+    logs = rotator(config(root, signal={"pid_file": f"{tmp_path}/none", "signal": "HUP"}))
+    step = logs.plan().steps[0]
+    with pytest.raises(StepFailed) as failed:
+        logs.run(step)
+    why = f"{tmp_path}/none cannot be read: no such file or directory"
+    assert failed.value.message == f"the writers were not told that their logs were rotated: {why}"
+    assert failed.value.details["files"] == 2
 
 
 def test_it_says_how_far_it_is(root: Path) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import importlib
+import lzma
 import os
 import zlib
 from pathlib import Path
@@ -13,7 +14,7 @@ from jamaint.host import compression
 from jamaint.host.compression import Codec, codec
 from jamaint.host.copies import Sum
 
-LIBRARIES = pytest.mark.parametrize("library", ["isal", "zstandard", "zlib"])
+LIBRARIES = pytest.mark.parametrize("library", ["isal", "zstandard", "zlib", "lzma"])
 
 
 def the_codec(library: str, monkeypatch: pytest.MonkeyPatch) -> Codec:
@@ -21,7 +22,7 @@ def the_codec(library: str, monkeypatch: pytest.MonkeyPatch) -> Codec:
         monkeypatch.setattr(compression, "_library", lambda name: None)
     else:
         pytest.importorskip(library)
-    found, _ = codec("zstd" if library == "zstandard" else "gzip")
+    found, _ = codec({"zstandard": "zstd", "lzma": "xz"}.get(library, "gzip"))
     assert found.library == library
     return found
 
@@ -39,6 +40,8 @@ def pack(found: Codec, top: Path, data: bytes, size: int | None = None) -> tuple
 def unpacked(path: Path, found: Codec) -> bytes:
     if found.suffix == ".gz":
         return gzip.decompress(path.read_bytes())
+    if found.suffix == ".xz":
+        return lzma.decompress(path.read_bytes())
     module: Any = importlib.import_module("zstandard")
     data: bytes = module.ZstdDecompressor().decompress(path.read_bytes())
     return data
