@@ -15,6 +15,7 @@ from measure import until
 from places import CHECKOUT, INSTALLED, scratch
 
 from jamaint import wire
+from jamaint.errors import Problem
 
 START_SECONDS = 60
 STOP_SECONDS = 90
@@ -121,8 +122,15 @@ def daemon(directory: Path, dsn: str | None = None, **sections: Mapping[str, Any
 
 
 def _serves(path: Path) -> bool:
+    """Whether it answers, and not that its database is being started."""
     try:
-        Caller(path).socket.close()
+        caller = Caller(path)
     except OSError:
         return False
+    try:
+        caller.call("execution.list", limit=1)
+    except Problem:
+        return False
+    finally:
+        caller.socket.close()
     return True

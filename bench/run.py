@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import answers
 import client
 import idle
+import rotation
 import tasks
 from measure import load
 from places import at_the_end
@@ -20,6 +21,7 @@ TOPICS: Mapping[str, Topic] = {
     "idle": idle.TOPIC,
     "tasks": tasks.TOPIC,
     "answers": answers.TOPIC,
+    "rotation": rotation.TOPIC,
 }
 LOAD = "load"
 
