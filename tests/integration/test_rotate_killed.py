@@ -11,7 +11,7 @@ import pytest
 
 from jamaint.core.plans import Step, step_from_json, step_to_json
 from jamaint.executors import rotate
-from jamaint.host import leaving
+from jamaint.host import leaving, spread
 from jamaint.host.openfiles import OpenFiles
 from logsrun import (
     age_directories,
@@ -115,11 +115,20 @@ def copies(top: Path) -> Case:
     return Case(top / "t", copy_truncate=True)
 
 
+def side_by_side(top: Path) -> Case:
+    """Packed in several threads, as large files are."""
+    return Case(top / "t", threads_for_all, **PACKED)
+
+
+def threads_for_all() -> None:
+    spread.WORTH_BYTES = 0
+
+
 def old_disk(top: Path) -> Case:
     return Case(top / "t", without_modern_calls, **PACKED)
 
 
-CASES = pytest.mark.parametrize("make", [dates, numbers, copies, old_disk])
+CASES = pytest.mark.parametrize("make", [dates, numbers, copies, side_by_side, old_disk])
 
 
 @CASES

@@ -21,7 +21,7 @@ from jamaint.host.copies import NotTheSame
 from jamaint.host.globs import Globs, split_root
 from jamaint.host.leaving import Leaving, Telling
 from jamaint.host.logrotate import keeping_out, rotated_by_it
-from jamaint.host.openfiles import open_files
+from jamaint.host.openfiles import OpenFiles, open_files
 from jamaint.host.processes import Call, run
 from jamaint.host.purge import purge
 from jamaint.host.replacing import Packing
@@ -92,7 +92,7 @@ class LogsRotate:
     def plan(self) -> Plan:
         """See Executor. StepFailed is unsafe when every root is."""
         held = open_files()
-        found = self._look()
+        found = self._look(held)
         warnings = [refusal.why for refusal in found.refused]
         if found.refused and not found.found and all(refusal.kind == "unsafe" for refusal in found.refused):
             raise StepFailed("; ".join(warnings), kind="unsafe")
@@ -153,7 +153,7 @@ class LogsRotate:
 
     # looking
 
-    def _look(self) -> Survey:
+    def _look(self, held: OpenFiles) -> Survey:
         """Looks through the directories once and decides for each log."""
         self._skipped = Skipped()
         config, listings = self._work.config, dict[tuple[str, str], _Listing]()
@@ -170,7 +170,7 @@ class LogsRotate:
             patterns,
             config["exclude"],
             sort=sort,
-            held=open_files(),
+            held=held,
             skipped=self._skipped,
             checkpoint=self._host.checkpoint,
         )
@@ -404,6 +404,8 @@ class LogsRotate:
 
     def _leave(self, step: Step) -> dict[str, Any]:
         self._gather(step.name)
+        if not any(found.count(step.name) for found in self._survey.found):
+            return {**dict.fromkeys(("files", "bytes", "freed_space", "freed_on_purge"), 0), **Skipped().details()}
         telling = Telling(self._host.checkpoint, self._host.progress)
         leaving = Leaving(step.name, self._survey.found, step.undo, telling)
         try:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ from jamaint.host.openfiles import open_files
 from jamaint.host.replacing import Copying, Made, Maker, Replacing, archive_place
 from jamaint.host.roots import NotEntered, Place, Root, RootRefused, open_root
 from jamaint.host.skipped import Skipped
+from jamaint.host.spread import side_by_side
 from jamaint.host.survey import Found, free_bytes
 from jamaint.host.taking import Direct, Held, Ledger, Taken, WayOut
 from jamaint.host.trash import Trash
@@ -42,6 +44,7 @@ class Leaving:
         self._ways: dict[tuple[str, bool], WayOut] = {}
         self._parts: list[tuple[bool, Taken, Made | None]] = []
         self._done = 0
+        self._lock = Lock()
         self._total = sum(root.count(what) for root in found)
         self._total_bytes = sum(root.size(what) for root in found)
         self.skipped = Skipped()
@@ -163,15 +166,19 @@ class Leaving:
         self, replacing: Replacing, place: Place, target: Place, names: Sequence[str], prints: Sequence[int]
     ) -> None:
         try:
-            for name, mark in zip(names, prints, strict=True):
-                replacing.replace(place, target, name, mark, self._tick)
+            side_by_side(
+                lambda file: replacing.replace(place, target, *file, self._tick),
+                list(zip(names, prints, strict=True)),
+                self._total_bytes // max(self._total, 1),
+            )
         finally:
             replacing.settle(place, target)
 
     def _tick(self, count: int) -> None:
-        self._done += count
-        self._telling.progress(self._done, self._total_bytes, "bytes")
-        self._telling.checkpoint()
+        with self._lock:
+            self._done += count
+            self._telling.progress(self._done, self._total_bytes, "bytes")
+            self._telling.checkpoint()
 
 
 def open_archive(directory: str) -> tuple[Root, str]:

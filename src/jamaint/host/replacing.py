@@ -3,7 +3,9 @@
 import errno
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import RLock
 from typing import Protocol
 
 from jamaint.host.compression import Codec
@@ -108,9 +110,17 @@ class Replacing:
         self._maker, self._leaving = maker, leaving
         self._number, self._skipped = source_number, ledger.skipped
         self._pending: list[_Pending] = []
+        self._lock = RLock()
 
     def replace(self, place: Place, target: Place, name: str, mark: int, tick: Callable[[int], None]) -> None:
-        """Makes the new file of one that still is what was judged. Raises DiskStopped, and what `tick` raises."""
+        """Makes the new file of one that still is what was judged. Raises DiskStopped, and what `tick` raises.
+
+        May be called in several threads: what is made is made side by side, all else is done by one at a time.
+        """
+        with self._lock:
+            self._replace(place, target, name, mark, tick)
+
+    def _replace(self, place: Place, target: Place, name: str, mark: int, tick: Callable[[int], None]) -> None:
         root = self._leaving.root
         try:
             source = open_source(name, place.fd)
@@ -162,17 +172,30 @@ class Replacing:
             return
         half = self.arriving.half(target)
         try:
-            self._maker.make(source.fd, source.seen, half, tick)
-            if fingerprint(os.fstat(source.fd)) != source.mark:
-                raise NotTheSame("it was written to while it was read")
-            copy_attributes(source.fd, half.fd, source.seen)
-            os.fsync(half.fd)
+            with self._side_by_side(half):
+                self._maker.make(source.fd, source.seen, half, tick)
+                if fingerprint(os.fstat(source.fd)) != source.mark:
+                    raise NotTheSame("it was written to while it was read")
+                copy_attributes(source.fd, half.fd, source.seen)
+                os.fsync(half.fd)
             made = self.arriving.publish(target, half, self._maker.names(source.name), origin)
             new = os.fstat(half.fd)
             blocks = new.st_blocks * 512
             self._pending.append(_Pending(source.name, source.mark, made, new.st_ino, new.st_size, blocks, True))
         finally:
             half.close()
+
+    @contextmanager
+    def _side_by_side(self, half: Half) -> Iterator[None]:
+        """Lets others in meanwhile, where a file that is being made has no name that theirs would get too."""
+        if half.named:
+            yield
+            return
+        self._lock.release()
+        try:
+            yield
+        finally:
+            self._lock.acquire()
 
     def _link(self, source: _Source, target: Place, origin: str) -> bool:
         """Publishes a second name of the file itself; false where it has to be a copy."""

@@ -4,14 +4,19 @@ A disk that discards freed blocks at once keeps every unlink waiting, and eight 
 or on a disk that does not, threads only cost. So the first names show which it is.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 THREADS = 8
 _WAITS = 40e-6
 """Seconds for one name from which on it is the disk that takes them, not we."""
+
+WORTH_BYTES = 1 << 20
+"""From files of this size on, threads that read, pack and write them pay."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -51,3 +56,23 @@ class Spread(Generic[T, R]):
         if errors:
             raise errors[0]
         return results
+
+
+def side_by_side(act: Callable[[T], None], items: Sequence[T], mean_bytes: int) -> None:
+    """Calls `act` with each item, as many at a time as there are processors for us, if the items are large enough.
+
+    What `act` raises is raised here, after those that had begun have ended; no other is begun then.
+    """
+    count = min(len(items), len(os.sched_getaffinity(0)))
+    if count < 2 or mean_bytes < WORTH_BYTES:
+        for item in items:
+            act(item)
+        return
+    with ThreadPoolExecutor(count) as threads:
+        calls = [threads.submit(act, item) for item in items]
+        try:
+            for call in calls:
+                call.result()
+        except BaseException:
+            threads.shutdown(wait=True, cancel_futures=True)
+            raise

@@ -93,6 +93,11 @@ class Half:
             self.fd = os.open(name, flags, 0o600, dir_fd=dir_fd)
             self._name = name
 
+    @property
+    def named(self) -> bool:
+        """Whether it has a name of ours, which there is only one of in a directory."""
+        return bool(self._name)
+
     def link(self, dir_fd: int, name: str) -> None:
         """Gives it a name. Raises FileExistsError."""
         if self._name:

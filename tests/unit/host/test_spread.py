@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from jamaint.host.spread import THREADS, Spread
+from jamaint.host.spread import THREADS, WORTH_BYTES, Spread, side_by_side
 
 
 def test_everything_is_done_once_alone_and_side_by_side() -> None:
@@ -35,3 +35,27 @@ def test_an_error_in_a_thread_is_raised_here() -> None:
     spread._pays = True
     with pytest.raises(OSError, match="disk"):
         spread(range(100))
+
+
+class TestSideBySide:
+    def test_each_item_once(self) -> None:
+        done: list[int] = []
+        side_by_side(done.append, range(100), WORTH_BYTES)
+        assert sorted(done) == list(range(100))
+
+    def test_small_ones_stay_in_their_order_and_in_this_thread(self) -> None:
+        done: list[tuple[int, int]] = []
+        side_by_side(lambda item: done.append((item, threading.get_ident())), range(9), WORTH_BYTES - 1)
+        assert done == [(item, threading.get_ident()) for item in range(9)]
+
+    def test_what_is_raised_ends_it(self) -> None:
+        done: list[int] = []
+
+        def act(item: int) -> None:
+            if item == 3:
+                raise ValueError(item)
+            done.append(item)
+
+        with pytest.raises(ValueError, match="3"):
+            side_by_side(act, range(100_000), WORTH_BYTES)
+        assert len(done) < 99_999
