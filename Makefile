@@ -28,6 +28,10 @@ deb: setup
 	@sh packaging/deb/needs.sh dpkg-dev binutils
 	@$(BIN)/python packaging/deb/build.py
 
+acceptance: deb
+	@[ "$$(id -u)" != 0 ] || sh packaging/deb/needs.sh mmdebstrap systemd-container lintian
+	@$(BIN)/python tests/machine/run.py $$(ls -t dist/jamaint_*.deb | head -n 1)
+
 setup: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml requirements.lock $(wildcard packaging/bin/*)

@@ -27,6 +27,7 @@ WORDS = {
     "execution list": ["--limit", "2"],
     "why": ["quick"],
     "next": ["closed", "-n", "2"],
+    "completion": ["bash"],
 }
 """Words of the verbs that need some; the others need none."""
 CHANGING = ("task ", "window ", "policy show", "rollback", "execution cancel", "drain", "reload")

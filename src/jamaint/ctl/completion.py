@@ -9,10 +9,11 @@ from jamaint.errors import Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
     from jamaint.ctl.arguments import Flag, Verb
+    from jamaint.ctl.render import Look
 
     Ask = Callable[[str, dict[str, Any]], Any]
     Candidate = tuple[str, str]
@@ -80,13 +81,23 @@ def completion(call: Call) -> int:
     shell = call.values["shell"]
     if shell == "words":
         words = str(call.values.get("words", "")).split("\n")
-        for word, help in candidates(words, VERBS, _asker(words, call)):
-            call.screen.lines([f"{word}\t{help}" if help else word])
+        found = [{"word": word, "help": help} for word, help in candidates(words, VERBS, _asker(words, call))]
+        call.show({"items": found}, draw_words)
         return DONE
     if shell not in SCRIPTS:
         raise Usage(f"there is no completion for {shell}", "completion", (shell, list(SCRIPTS)))
-    call.screen.lines(SCRIPTS[shell].rstrip("\n").split("\n"))
+    call.show({"shell": shell, "script": SCRIPTS[shell]}, draw_script)
     return DONE
+
+
+def draw_words(found: Mapping[str, Any], _look: Look) -> list[str]:
+    """What can follow, a line each: the word, and after a tab what it is."""
+    return ["\t".join(filter(None, (item["word"], item["help"]))) for item in found["items"]]
+
+
+def draw_script(found: Mapping[str, Any], _look: Look) -> list[str]:
+    """The script as lines."""
+    return str(found["script"]).rstrip("\n").split("\n")
 
 
 def candidates(words: Sequence[str], verbs: Sequence[Verb], ask: Ask) -> list[Candidate]:

@@ -101,6 +101,7 @@ class App:
             front.start_soon(server.serve, listeners)
             front.start_soon(self._heed_signals)
             front.start_soon(self._feed_watchdog)
+            self._say_status()
             async with AsyncExitStack() as parts:
                 dsn = await parts.enter_async_context(self._database())
                 postgres = await parts.enter_async_context(open_postgres(dsn))

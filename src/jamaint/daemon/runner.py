@@ -70,6 +70,8 @@ class _Run:
     stop: Stop
     steering: Steering
     ends_at: datetime | None = None
+    worked_until: datetime | None = None
+    """When the last step, or its undo, had ended. To write that down can take as long as the database is away."""
     plan: Plan = field(default_factory=lambda: Plan(()))
     planned: bool = False
     point: RollbackPoint | None = None
@@ -304,7 +306,7 @@ class Runner:
         await self._recorder.put(run.execution)
 
     async def _run_step(self, run: _Run, worker: Worker, step: Step) -> None:
-        began = self._now()
+        began, run.worked_until = self._now(), None
         run.begun = run.index + 1
         if run.point is not None:
             await self._recorder.run(rollback_points.begin_step, run.point.id, run.begun)
@@ -316,6 +318,7 @@ class Runner:
         answer: Mapping[str, Any] = (
             {"is": "cancelled"} if asked else await worker.ask({"do": "run", "step": step_to_json(step)})
         )
+        run.worked_until = self._now()
         failed = answer.get("error")
         status = {"done": "completed", "cancelled": "cancelled"}.get(answer["is"], "failed")
         self._set_step(
@@ -324,7 +327,7 @@ class Runner:
                 name=step.name,
                 status=status,
                 started_at=began,
-                duration_ms=round((self._now() - began).total_seconds() * 1000),
+                duration_ms=round((run.worked_until - began).total_seconds() * 1000),
                 details=answer.get("details", {}),
                 error=None if failed is None else failed["message"],
             ),
@@ -348,6 +351,7 @@ class Runner:
             self._say_stderr(run.execution.id),
             begin=lambda step: self._recorder.run(rollback_points.begin_undo, point.id, step),
         )
+        run.worked_until = self._now()
         status = "undone" if result.is_whole else "incomplete"
         await self._recorder.run(rollback_points.move, point.id, ["undoing"], status, result=result.to_json())
         if result.is_whole:
@@ -357,7 +361,7 @@ class Runner:
 
     async def _end(self, run: _Run) -> None:
         changes: dict[str, Any] = {
-            "completed_at": self._now(),
+            "completed_at": run.worked_until or self._now(),
             "metrics": metrics_of(run.execution.steps),
             "error": _error(run),
             "progress": None,
