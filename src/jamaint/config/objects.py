@@ -113,6 +113,7 @@ class TaskGiven(Section):
     config: Any = None
     dependencies: tuple[DependencyGiven, ...] = ()
     conditions: tuple[ConditionGiven, ...] = ()
+    retry: RetryGiven | None = None
     overlap: Annotated[Literal["skip", "queue", "cancel_older"], PlainValidator(one_of(OVERLAPS))] = "skip"
     touches: TouchesGiven = TouchesGiven()
     rollback: RollbackGiven = RollbackGiven()

@@ -18,7 +18,7 @@ from jamaint.core.pacing import Limits
 from jamaint.core.periods import Periods
 from jamaint.core.plans import MassDeletion
 from jamaint.core.recurrence import Schedule
-from jamaint.core.tasks import Dependency, Origin, RollbackRule, Task
+from jamaint.core.tasks import Dependency, Origin, Retry, RollbackRule, Task
 from jamaint.core.touching import touched
 from jamaint.core.windows import Window
 
@@ -172,6 +172,7 @@ def _task(model: TaskGiven, executor: str, work: Work, given: Mapping[str, Any],
             Dependency(each.task, each.state, each.within, each.on_failure) for each in model.dependencies
         ),
         conditions=tuple(condition.condition() for condition in model.conditions),
+        retry=_retry(model),
         overlap=model.overlap,
         rollback=RollbackRule(model.rollback.enabled, model.rollback.auto_rollback),
         mass_deletion=MassDeletion(deletion.share, deletion.items),
@@ -180,6 +181,11 @@ def _task(model: TaskGiven, executor: str, work: Work, given: Mapping[str, Any],
         origin=origin,
         definition=dict(given),
     )
+
+
+def _retry(model: TaskGiven) -> Retry:
+    given = model.retry
+    return Retry() if given is None else Retry(given.attempts, given.delay, given.factor, frozenset(given.on))
 
 
 def _addresses(databases: Iterable[str], setting: Setting) -> Iterator[str]:

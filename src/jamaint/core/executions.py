@@ -73,7 +73,7 @@ class Execution:
     task_id: str | None
     task_name: str
     status: State
-    trigger: str  # schedule or request
+    trigger: str  # schedule, request or retry
     scheduled_for: datetime
     window_id: str | None = None
     window_name: str | None = None
@@ -87,6 +87,8 @@ class Execution:
     reasons: tuple[Mapping[str, Any], ...] = ()
     requested_by: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    attempt: int = 1
+    retry_of: str | None = None  # the execution that failed and is tried again by this one
     progress: Progress | None = None
     eta: datetime | None = None
     paused: Paused | None = None

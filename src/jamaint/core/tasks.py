@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 from jamaint.core.pacing import Limits
@@ -99,6 +100,8 @@ class Task:
     limits: Limits = field(default_factory=Limits)
     notifications: Mapping[str, Any] = field(default_factory=dict)
     origin: Origin = "file"
+    quarantined_at: datetime | None = None
+    """Since when it is kept from running, because the daemon died each time that it ran."""
     definition: Mapping[str, Any] = field(default_factory=dict)
     """The object as it was given, which is what is stored, shown and hashed."""
 

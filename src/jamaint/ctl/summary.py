@@ -150,7 +150,9 @@ def waits_text(execution: Execution) -> str:
 
 def asked_by(execution: Execution) -> str:
     """The schedule, or who asked."""
-    by = execution.get("requested_by")
+    by, again = execution.get("requested_by"), execution.get("retry_of")
+    if again:
+        return f"its schedule, attempt {execution.get('attempt')} after {short(again)} had failed"
     return str(by) if by else "its schedule" if execution.get("trigger") == "schedule" else "a person"
 
 

@@ -133,6 +133,8 @@ def _row(task: Task, look: Look) -> Sequence[Cell]:
 def _state(task: Task, look: Look) -> Cell:
     if not task.get("enabled", True):
         return "yellow", "disabled"
+    if task.get("quarantined_at"):
+        return "red", "in quarantine"
     if task.get("paused_until"):
         return "yellow", f"paused until {moment(task['paused_until'], look.now)}"
     return "enabled"

@@ -18,6 +18,7 @@ from jamaint.core.estimates import HISTORY
 from jamaint.core.executions import Execution, State, advance
 from jamaint.core.roles import ROLES, Members, role_of
 from jamaint.daemon import views
+from jamaint.daemon.aftermath import Aftermath
 from jamaint.daemon.auditor import Auditor
 from jamaint.daemon.background import Background
 from jamaint.daemon.commands.command import Daemon
@@ -296,11 +297,13 @@ class App:
         if orphans:
             await recorder.put(*(_orphaned(execution, now) for execution in orphans))
         scheduler.experience.load(await recorder.run(executions.durations, HISTORY))
+        ended = await recorder.run(executions.newest_ended_by_task)
+        again = await Aftermath(recorder, definitions, self._log).settle(ended, now)
         scheduler.load(
             await recorder.run(executions.last_occurrences),
-            await recorder.run(executions.newest_ended_by_task),
+            ended,
             await recorder.run(executions.newest_skipped_by_task),
-            [execution for execution in waiting if execution.task_name in definitions.tasks],
+            [*again] + [execution for execution in waiting if execution.task_name in definitions.tasks],
         )
 
     async def _heed_signals(self) -> None:

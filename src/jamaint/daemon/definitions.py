@@ -64,6 +64,9 @@ class Definitions:
         task = self.tasks.get(reference) or next((one for one in self.tasks.values() if one.id == reference), None)
         if task is None:
             raise not_found("task", reference)
+        since = self.quarantined_at(task.name)
+        if since is not None:
+            task = replace(task, quarantined_at=since)
         return replace(task, enabled=False) if task.enabled and self._is_off(task.name) else task
 
     def name_of(self, reference: str) -> str:
@@ -96,6 +99,11 @@ class Definitions:
         stored = self.stored.get(name)
         return None if stored is None else stored.paused_until
 
+    def quarantined_at(self, name: str) -> datetime | None:
+        """Since when the task is kept from running, because the daemon died each time that it ran."""
+        stored = self.stored.get(name)
+        return None if stored is None else stored.quarantined_at
+
     def unable(self, name: str) -> str | None:
         """What keeps the task from running at all, as `is disabled`; None if nothing does."""
         task = self.tasks.get(name)
@@ -105,6 +113,8 @@ class Definitions:
             return f"is disabled (jamaintctl task enable {name})"
         if not task.enabled:
             return "is disabled by its definition"
+        if self.quarantined_at(name) is not None:
+            return f"is in quarantine (jamaintctl task enable {name})"
         until = self.paused_until(name)
         return None if until is None else f"is paused until {until:%Y-%m-%d %H:%M} UTC"
 
@@ -132,6 +142,12 @@ class Definitions:
         async with self._changing:
             await self._recorder.run(objects.pause_task, name, until)
             self.stored[name] = self.stored[name]._replace(paused_until=until)
+
+    async def quarantine_task(self, name: str, since: datetime | None, now: datetime) -> None:
+        """Keeps a task from running, or lets it run again."""
+        async with self._changing:
+            await self._recorder.run(objects.quarantine_task, name, since, now)
+            self.stored[name] = self.stored[name]._replace(quarantined_at=since)
 
     async def put_window(self, window: Window, created_by: str) -> None:
         """Keeps a window made through the socket."""

@@ -7,7 +7,7 @@ moment is reckoned; a request is answered when it is durable, as a row that wait
 from bisect import bisect_left, insort
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import trio
@@ -19,6 +19,7 @@ from jamaint.core.executions import Execution, State, advance
 from jamaint.core.guards import catch_up, concurrency
 from jamaint.core.guards.condition import conditions_of
 from jamaint.core.guards.guard import Occupied, Snapshot, Verdict, Waiting
+from jamaint.core.retries import failure_of, retry_of
 from jamaint.core.scheduling import Agenda, decide, explain
 from jamaint.core.tasks import Condition, Task
 from jamaint.core.timetable import MISSED_LIMIT, Occurrence, Timetable
@@ -368,6 +369,7 @@ class Scheduler:
             )
             self._note_end(ended)
             self.experience.note(ended)
+            await self._retry(ended, waiting.task)
         finally:
             self._free(execution.id)
             self._unwritten -= 1
@@ -385,6 +387,23 @@ class Scheduler:
             )
             nursery.cancel_scope.cancel()
         return ended
+
+    async def _retry(self, ended: Execution, task: Task) -> None:
+        """What failed is tried again, where its task says so; what the daemon's end cut short, at the next start."""
+        grace = timedelta(seconds=self._definitions.config.scheduler.misfire_grace_seconds)
+        again = None if failure_of(ended) == "interrupted" else retry_of(ended, task, grace)
+        if again is None:
+            return
+        await self._recorder.put(again)
+        self._queue(again, task)
+        self._clock.wake()
+        self._log.info(
+            f"{task.name} is tried again at {views.time(again.scheduled_for)}",
+            execution=again.id,
+            task=task.name,
+            attempt=again.attempt,
+            retry_of=ended.id,
+        )
 
     def _free(self, execution_id: str) -> None:
         """Its work has ended: another one may start, whose start is then written together with this one's end."""

@@ -51,6 +51,8 @@ def execution(value: Execution, point: RollbackPoint | None = None) -> dict[str,
         "throttle": value.throttle,
         "reasons": [dict(reason) for reason in value.reasons],
         "requested_by": value.requested_by,
+        "attempt": value.attempt,
+        "retry_of": value.retry_of,
     }
 
 
@@ -149,6 +151,7 @@ def task(value: Task, *, enabled: bool, paused_until: datetime | None, next_due:
         "notifications": dict(given.get("notifications", {})),
         "origin": value.origin,
         "paused_until": time(paused_until),
+        "quarantined_at": time(value.quarantined_at),
         "next_due": time(next_due),
     }
 

@@ -92,6 +92,13 @@ async def durations(connection: Connection, most: int) -> dict[str, list[tuple[i
     return found
 
 
+async def crashes_in_a_row(connection: Connection, names: Sequence[str], at_most: int) -> dict[str, int]:
+    """Of each of these tasks, how many of its newest executions (up to `at_most`) were cut short by the daemon's death,
+    without another between them, since it was last let run again."""
+    rows = await connection.fetch(SQL["crashes_in_a_row"], list(names), at_most)
+    return {row["task_name"]: row["crashes"] for row in rows}
+
+
 async def last_occurrences(connection: Connection) -> dict[str, datetime]:
     """By task id, when its newest occurrence was due."""
     return {str(row["task_id"]): row["scheduled_for"] for row in await connection.fetch(SQL["last_occurrences"])}
@@ -129,6 +136,8 @@ def from_row(row: Row) -> Execution:
         reasons=tuple(from_jsonb(row["reasons"])),
         requested_by=row["requested_by"],
         options=from_jsonb(row["options"]),
+        attempt=row["attempt"],
+        retry_of=_text(row["retry_of"]),
     )
 
 
@@ -160,6 +169,8 @@ def _row(execution: Execution) -> tuple[Any, ...]:
         jsonb(execution.reasons),
         execution.requested_by,
         jsonb(execution.options),
+        execution.attempt,
+        execution.retry_of,
     )
 
 

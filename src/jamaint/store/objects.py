@@ -24,6 +24,8 @@ class StoredTask(NamedTuple):
     switched_off: bool
     created_by: str | None
     seal: str | None
+    quarantined_at: datetime | None = None
+    updated_at: datetime | None = None
 
 
 class StoredWindow(NamedTuple):
@@ -86,6 +88,11 @@ async def pause_task(connection: Connection, name: str, until: datetime | None) 
     await connection.execute(SQL["pause_task"], name, until)
 
 
+async def quarantine_task(connection: Connection, name: str, since: datetime | None, now: datetime) -> None:
+    """Keeps a task from running since then, or lets it run again; interruptions count from `now` then."""
+    await connection.execute(SQL["quarantine_task"], name, since, now)
+
+
 async def windows(connection: Connection) -> dict[str, StoredWindow]:
     """All windows, by name."""
     rows = await connection.fetch(SQL["windows"])
@@ -132,4 +139,6 @@ def _task(row: Row) -> StoredTask:
         row["switched_off"],
         row["created_by"],
         row["seal"],
+        row["quarantined_at"],
+        row["updated_at"],
     )

@@ -16,7 +16,7 @@ from jamaint.core.conditions.load_average import Load
 from jamaint.core.executions import Execution, State
 from jamaint.core.guards.guard import Occupied, Snapshot, Verdict, Waiting
 from jamaint.core.scheduling import CONDITION_RETRY_SECONDS, Agenda, decide, explain, order
-from jamaint.core.tasks import PRIORITIES, Condition, Dependency, Task
+from jamaint.core.tasks import PRIORITIES, Condition, Dependency, Retry, Task
 from jamaint.core.touching import Touch, meeting
 from jamaint.core.windows import Opening
 
@@ -71,6 +71,7 @@ IN_LOGS: dict[str, Any] = {"task": task(touches=APP)}
 QUEUES: dict[str, Any] = {"task": task(overlap="queue")}
 REPLACES: dict[str, Any] = {"task": task(overlap="cancel_older")}
 SKIPS: dict[str, Any] = {"task": task(dependencies=(Dependency("backup", on_failure="skip"),))}
+QUARANTINED: dict[str, Any] = {"task": task(quarantined_at=NOON)}
 DISABLED: dict[str, Any] = {"task": task(enabled=False)}
 DEPENDS: dict[str, Any] = {"task": task(dependencies=(Dependency("backup"),))}
 DEPENDS_WITHIN = {"task": task(dependencies=(Dependency("backup", within_seconds=3600),))}
@@ -275,6 +276,19 @@ HOLDS: dict[str, Any] = {}
             "1 met",
         ),
         ({"skipped": skipped("backup", HOUR)}, DEPENDS, "dependency", "wait", "refuse", "backup was skipped at"),
+        (
+            {
+                "ended": ended("backup", State.FAILED, HOUR),
+                "waiting": [waiting("backup", "e0", trigger="retry", attempt=2, scheduled_for=NOON + MINUTE)],
+            },
+            SKIPS,
+            "dependency",
+            "wait",
+            "refuse",
+            "completed is asked for, and is tried again at 2026-11-24 12:01:00 UTC",
+        ),
+        (HOLDS, {}, "retry", "pass", "pass", "it is a first attempt"),
+        (HOLDS, QUARANTINED, "task", "refuse", "refuse", "cleanup is in quarantine since 2026-11-24 12:00:00 UTC"),
         (HOLDS, DEPENDS_ON_TWO, "dependency", "wait", "refuse", "backup has not run yet; check has not run yet"),
         (HOLDS, {}, "window_concurrency", "pass", "pass", "no window is asked for"),
         (HOLDS, IN_NIGHT, "window_concurrency", "pass", "pass", "nothing runs in window night"),
@@ -353,6 +367,7 @@ def test_every_guard_is_told_in_the_same_order_also_when_all_pass() -> None:
         "window",
         "freeze",
         "fit",
+        "retry",
         "dependency",
         "condition",
         "catch_up",
@@ -648,6 +663,31 @@ def test_no_more_run_than_may_in_all_and_in_each_window_and_of_each_task(seen: S
         assert in_window[1][name] == in_window[0][name]
     of_task = [Counter(one.task.name for one in some) for some in (before, after)]
     assert all(number <= max(1, of_task[0][name]) for name, number in of_task[1].items())
+
+
+AGAIN: dict[str, Any] = {"trigger": "retry", "attempt": 2, "retry_of": "before", "task": task(retry=Retry(3))}
+
+
+@pytest.mark.parametrize(
+    ("last", "due", "decided", "detail"),
+    [
+        (State.FAILED, NOON + MINUTE, "held", "attempt 2 of 3 comes at 2026-11-24 12:01:00 UTC"),
+        (State.FAILED, NOON, "starts", ""),
+        (State.COMPLETED, NOON, "skipped", "cleanup has completed since, at 2026-11-24 11:00:00 UTC"),
+    ],
+)
+def test_a_further_attempt_waits_for_its_time_and_is_given_up_when_it_is_not_needed_any_more(
+    last: State, due: Any, decided: str, detail: str
+) -> None:
+    before = ended("cleanup", last, HOUR)
+    if last is State.COMPLETED:
+        before = {"cleanup": replace(before["cleanup"], id="another")}
+    agenda = decide(Snapshot([waiting(**AGAIN, scheduled_for=due)], ended=before), NOON)
+    found, against = outcome(agenda)
+    assert found == decided
+    assert [verdict.detail for verdict in against] == ([detail] if detail else [])
+    if decided == "held":
+        assert agenda.wake_at == due
 
 
 @given(SNAPSHOT)

@@ -38,6 +38,9 @@ def _unmet(dependency: Dependency, scheduled_for: datetime, view: View) -> _Unme
     if due_since is not None and due_since <= scheduled_for:  # its newest execution is the one that waits
         return _Unmet(f"{name} has been due since {clock(due_since)} and has not run", passes=True)
     detail = _past_unmet(dependency, view)
+    again = (view.retries or {}).get(name)
+    if detail is not None and again is not None:
+        return _Unmet(f"{detail}, and is tried again at {clock(again)}", passes=True)
     unable = view.snapshot.unable.get(name)
     return None if detail is None else _Unmet(detail if unable is None else f"{detail}, and {name} {unable}")
 
@@ -66,9 +69,11 @@ def _is_newer(skipped: Execution, last: Execution | None) -> bool:
 
 
 def _due_since(task: str, view: View) -> datetime | None:
+    """Since when it has been due and waits; one that failed and is to be tried again is told of in `view.retries`."""
     if view.due_since is None:
-        view.due_since = {}
+        view.due_since, view.retries = {}, {}
         for waiting in view.snapshot.waiting:
-            since = waiting.execution.scheduled_for
-            view.due_since[waiting.task.name] = min(since, view.due_since.get(waiting.task.name, since))
+            due = waiting.execution.scheduled_for
+            told = view.retries if waiting.execution.trigger == "retry" else view.due_since
+            told[waiting.task.name] = min(due, told.get(waiting.task.name, due))
     return view.due_since.get(task)

@@ -92,6 +92,8 @@ class View:
     caught_up: int = 0
     due_since: dict[str, datetime] | None = None
     """Since when each task has had an occurrence that waits; reckoned once somebody depends on another task."""
+    retries: dict[str, datetime] | None = None
+    """When each task that has failed is tried again; reckoned together with `due_since`."""
     newest_due: dict[str, datetime] | None = None
     """When each task's newest waiting occurrence was due; reckoned once an older one is to make way for it."""
     touched: list[tuple[str, tuple[Touch, ...]]] = field(default_factory=list)

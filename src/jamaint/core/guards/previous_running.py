@@ -26,5 +26,6 @@ def _newest_due(task: str, view: View) -> datetime | None:
         view.newest_due = {}
         for waiting in view.snapshot.waiting:
             due = waiting.execution.scheduled_for
-            view.newest_due[waiting.task.name] = max(due, view.newest_due.get(waiting.task.name, due))
+            if waiting.execution.trigger != "retry":  # what is tried again is older than it looks
+                view.newest_due[waiting.task.name] = max(due, view.newest_due.get(waiting.task.name, due))
     return view.newest_due.get(task)

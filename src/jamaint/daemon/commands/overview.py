@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from jamaint.core.executions import State
+from jamaint.core.guards.task import QUARANTINED
 from jamaint.core.roles import allows
 from jamaint.core.windows import Opening, next_opening
 from jamaint.daemon import views
@@ -123,6 +124,10 @@ def _alerts(daemon: Daemon, past: Past) -> list[dict[str, Any]]:
         {"kind": "fits_no_window", "severity": "warning", "message": message, "task": task}
         for task, message in daemon.scheduler.calendar.misfits(daemon.now())
     ]
+    for name, stored in daemon.definitions.stored.items():
+        if stored.quarantined_at is not None:
+            message = f"{name} is in quarantine: {QUARANTINED}"
+            found.append({"kind": "task_quarantined", "severity": "critical", "message": message, "task": name})
     newest: set[str] = set()
     since = daemon.now() - timedelta(days=1)
     found += [_incomplete(point) for point in past.incomplete]

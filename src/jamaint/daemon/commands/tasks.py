@@ -92,8 +92,12 @@ async def delete(daemon: Daemon, call: Call) -> dict[str, Any]:
 
 
 async def enable(daemon: Daemon, call: Call) -> dict[str, Any]:
-    """Switches a task on again and ends a pause; what came due meanwhile is not made up for."""
+    """Switches a task on again, ends a pause and a quarantine; what came due meanwhile is not made up for."""
     shown = await _switch(daemon, call, off=False)
+    if daemon.definitions.quarantined_at(shown["name"]) is not None:
+        await daemon.definitions.quarantine_task(shown["name"], None, daemon.now())
+        daemon.scheduler.take_definitions()
+        shown = _view(daemon, call, daemon.definitions.task(shown["name"]))
     if shown["paused_until"] is None:
         return shown
     await daemon.definitions.pause_task(shown["name"], None)

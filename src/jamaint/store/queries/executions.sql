@@ -3,9 +3,10 @@
 -- for both, so that a batch of either is one round trip.
 INSERT INTO maintenance_executions AS kept (
     id, task_id, task_name, window_id, window_name, status, trigger, scheduled_for, deadline, started_at,
-    completed_at, duration, steps, metrics, rollback_point, error, reasons, requested_by, options)
+    completed_at, duration, steps, metrics, rollback_point, error, reasons, requested_by, options,
+    attempt, retry_of)
 VALUES ($1, (SELECT id FROM maintenance_tasks WHERE id = $2), $3, (SELECT id FROM maintenance_windows WHERE id = $4),
-    $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+    $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
 ON CONFLICT (id) DO UPDATE SET
     status = excluded.status, started_at = excluded.started_at, completed_at = excluded.completed_at,
     duration = excluded.duration, steps = excluded.steps, metrics = excluded.metrics,
@@ -46,6 +47,17 @@ ORDER BY task_name, scheduled_for DESC
 SELECT DISTINCT ON (task_name) * FROM maintenance_executions
 WHERE started_at IS NULL AND status = 'cancelled'
 ORDER BY task_name, scheduled_for DESC
+
+-- name: crashes_in_a_row
+SELECT name AS task_name, count(*)::int AS crashes
+FROM unnest($1::text[]) AS name
+CROSS JOIN LATERAL (
+    SELECT status, error FROM maintenance_executions AS one
+    WHERE one.task_name = name AND started_at IS NOT NULL
+      AND started_at > coalesce((SELECT released_at FROM maintenance_tasks AS task WHERE task.name = name), '-infinity')
+    ORDER BY scheduled_for DESC LIMIT $2) AS newest
+WHERE newest.error ->> 'kind' = 'interrupted' AND newest.status IN ('failed', 'rolled_back')
+GROUP BY name
 
 -- name: last_occurrences
 -- Where each task's calendar stands: its newest occurrence, started or skipped.

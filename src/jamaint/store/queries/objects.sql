@@ -26,6 +26,10 @@ UPDATE maintenance_tasks SET switched_off = $2, due_from = CASE WHEN $2 THEN due
 -- name: pause_task
 UPDATE maintenance_tasks SET paused_until = $2 WHERE name = $1
 
+-- name: quarantine_task
+UPDATE maintenance_tasks SET quarantined_at = $2, released_at = CASE WHEN $2::timestamptz IS NULL THEN $3 ELSE released_at END
+WHERE name = $1
+
 -- name: windows
 SELECT * FROM maintenance_windows
 
