@@ -9,8 +9,13 @@ from jamaint.config.explain import unknown_key
 from jamaint.config.mistakes import Flaw, Mistake, Path, dotted
 from jamaint.config.sections import OBJECTS, REFUSED, SECTIONS, Top
 from jamaint.config.units import kind_of
+from jamaint.core.cleanups import SYSTEM
 
 SETTINGS = (*SECTIONS, "state_dir")
+
+
+CLEANUP = "cleanup"
+"""The section that is the config of a task, and the name of that task: what `cleanup run` does."""
 
 
 class Given(NamedTuple):
@@ -23,6 +28,14 @@ class Given(NamedTuple):
     def mistake(self, flaw: Flaw) -> Mistake:
         """The flaw of this value with its place."""
         return self.document.mistake(flaw, self.path)
+
+
+class CleanupGiven(Given):
+    """The task that the section `cleanup` stands for: what is wrong with its config stands in the section itself."""
+
+    def mistake(self, flaw: Flaw) -> Mistake:
+        """The flaw with its place."""
+        return super().mistake(flaw._replace(path=flaw.path[1:] if flaw.path[:1] == ("config",) else ()))
 
 
 @dataclass(slots=True)
@@ -51,6 +64,11 @@ def merge(documents: Iterable[Document]) -> Merged:
 def _take(merged: Merged, key: str, given: Given) -> None:
     if key in OBJECTS:
         _take_objects(merged, key, given)
+    elif key == CLEANUP:
+        if given.value not in (None, {}):
+            task = {"executor": SYSTEM, "type": "cleanup", "category": "system", "config": given.value}
+            whole = CleanupGiven({**task, "description": "what `cleanup run` does"}, given.document, given.path)
+            _take_once(merged.objects["tasks"], CLEANUP, whole, merged.mistakes)
     elif key in REFUSED:
         if given.value not in (None, {}, []):
             merged.mistakes.append(given.mistake(Flaw((), REFUSED[key], at_key=True)))

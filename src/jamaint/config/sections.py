@@ -174,7 +174,6 @@ OBJECTS = ("windows", "tasks", "freezes")
 REFUSED: Mapping[str, str] = {
     "policies": "policies are not carried out by this version, and a freeze that is not kept is worse than none: "
     "remove the section",
-    "cleanup": "`cleanup run` is not carried out by this version: remove the section, and write tasks instead",
 }
 """Sections of the contract that must be empty, each with the reason."""
 

@@ -19,6 +19,7 @@ class Step:
     items: int = 0
     bytes: int = 0
     sample: tuple[Mapping[str, Any], ...] = ()  # the first items, for a person to look at
+    independent: bool = False  # done also when an earlier step has failed
 
 
 class Item(NamedTuple):
@@ -73,6 +74,7 @@ def step_to_json(step: Step) -> dict[str, Any]:
         "items": step.items,
         "bytes": step.bytes,
         "sample": [dict(item) for item in step.sample],
+        "independent": step.independent,
     }
 
 
@@ -86,4 +88,5 @@ def step_from_json(value: Mapping[str, Any]) -> Step:
         items=value["items"],
         bytes=value["bytes"],
         sample=tuple(value.get("sample", ())),
+        independent=bool(value.get("independent", False)),
     )

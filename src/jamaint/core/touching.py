@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 PATHS = frozenset({"path", "paths", "log_paths", "directory", "directories", "destination"})
-DATABASES = frozenset({"dsn", "database"})
+DATABASES = frozenset({"dsn", "database", "url"})
 """The keys of a config below which a text that begins with / is a path, and any text a database."""
 
 ONLY_LOOKING = frozenset({"noop", "health.check", "security.audit", "cache.warmup"})

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+ANY_NUMBER = "]…"
+"""How a positional ends that is any number of words, none included: `[KIND]…`. It is the last, and a list."""
+
+
 class Flag:
     """One flag: `value` is its value's name in the help, empty for a switch; a `needed` one cannot be left out.
 
@@ -50,7 +54,7 @@ class Flag:
 
 
 class Verb:
-    """One command: its words, its positionals (`[NAME]` may be left out), and `run`, "module:function" that does it.
+    """One command: its words, its positionals (`[NAME]` may be left out; ANY_NUMBER), and `run`, "module:function".
 
     `configures` marks the verbs that hand the daemon an object or a configuration: bad parameters are the object's
     mistakes there, and not mistakes of the command line.
@@ -204,10 +208,13 @@ class _Reader:
             given_words = " ".join(self.found.words)
             choices = ", ".join(_next_words(self._verbs, given_words))
             raise Usage(f"{given_words} needs one of: {choices}" if given_words else "no command given", given_words)
-        if len(self._plain) > len(verb.positionals):
+        any_number = bool(verb.positionals) and verb.positionals[-1].endswith(ANY_NUMBER)
+        if len(self._plain) > len(verb.positionals) and not any_number:
             raise Usage(f"{verb.name}: {self._plain[len(verb.positionals)]!r} is one word too many", verb.name)
         for position, place in enumerate(verb.positionals):
-            if position < len(self._plain):
+            if place.endswith(ANY_NUMBER):
+                self.found.values[place[: -len(ANY_NUMBER)].strip("[]").lower()] = self._plain[position:]
+            elif position < len(self._plain):
                 self.found.values[place.strip("[]").lower()] = self._plain[position]
             elif not place.startswith("["):
                 raise Usage(f"{verb.name} needs {_article(place)} {place}", verb.name)

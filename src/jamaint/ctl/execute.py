@@ -29,8 +29,13 @@ def execute(call: Call) -> int:
     if call.values.get("dry_run"):
         call.show(call.ask("execution.start", {**params, "dry_run": True}, patient=True), draw_plan)
         return DONE
+    return watch(call, str(call.values["task"]), "execution.start", params)
+
+
+def watch(call: Call, name: str, method: str, params: dict[str, Any]) -> int:
+    """Starts an execution by that method and shows how it gets on; the exit code."""
     try:
-        started = call.ask("execution.start", params)
+        started = call.ask(method, params)
     except KeyboardInterrupt:
         call.screen.note("interrupted before the daemon answered; to see whether it runs: jamaintctl status")
         return INTERRUPTED
@@ -44,7 +49,7 @@ def execute(call: Call) -> int:
         if call.json:
             call.screen.document(started)
             return INTERRUPTED
-        call.screen.note(f"detached: {call.values['task']} goes on as {short(ident)}")
+        call.screen.note(f"detached: {name} goes on as {short(ident)}")
         call.screen.note(f"  to see it:  jamaintctl execution show {short(ident)}")
         call.screen.note(f"  to stop it: jamaintctl execution cancel {short(ident)}")
         return INTERRUPTED

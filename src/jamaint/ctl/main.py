@@ -153,6 +153,21 @@ VERBS = (
         says=f"{EXECUTION_NAMES} RATIO is a number such as 0.5 or 2; 0 lifts it.",
     ),
     Verb(
+        "cleanup run",
+        ("[KIND]…",),
+        (DRY_RUN, DETACH),
+        "cleanup:run",
+        "clean up what the section `cleanup` names: all of it, or some kinds",
+        says="KIND is one of temp, logs, database, cache and filesystem.",
+    ),
+    Verb(
+        "cleanup history",
+        (),
+        (SINCE, Flag("--limit", "at most so many (100)", "N", kind="count")),
+        "cleanup:show_history",
+        "what cleanups have done",
+    ),
+    Verb(
         "next",
         ("[WINDOW]",),
         (Flag("--limit", "so many openings of each (3)", "N", kind="count", short="-n"),),

@@ -15,6 +15,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from jamaint.config import Config
+from jamaint.core.cleanups import narrowed, of_execution
 from jamaint.core.estimates import ends_at, fraction_of
 from jamaint.core.executions import Execution, Progress, State, StepRecord, advance
 from jamaint.core.plans import Plan, Step, step_from_json, step_to_json
@@ -29,7 +30,7 @@ from jamaint.host.journal import MESSAGE_IDS
 from jamaint.host.output import printable
 from jamaint.host.seals import Seals
 from jamaint.host.worker import Worker, WorkerLost, open_worker
-from jamaint.store import rollback_points
+from jamaint.store import cleanups, rollback_points
 from jamaint.store.executions import LogLine
 from jamaint.store.rollback_points import RollbackPoint
 
@@ -235,7 +236,8 @@ class Runner:
             await self._roll_back(run, run.point)
 
     async def _perform_in_worker(self, run: _Run) -> None:
-        opening = {**self._opening(run.execution.id, run.task), "ends_at": views.time(run.ends_at)}
+        task = narrowed(run.task, run.execution.options)
+        opening = {**self._opening(run.execution.id, task), "ends_at": views.time(run.ends_at)}
         on_stderr = self._say_stderr(run.execution.id)
         whole = opening | self._plans.opening_of(run.task, run.chosen)
         async with (
@@ -263,7 +265,7 @@ class Runner:
         run.plan, run.planned = plan, True
         await self._write_plan(run, opening)
         for index, step in enumerate(run.plan.steps):
-            if run.stop.asked.is_set() or run.error is not None:
+            if run.stop.asked.is_set() or (run.error is not None and not step.independent):
                 return
             run.index = index
             await self._run_step(run, worker, step)
@@ -333,7 +335,10 @@ class Runner:
             ),
         )
         if failed is not None and not run.stop.asked.is_set():
-            run.error = {"message": f"{step.name}: {failed['message']}", "kind": failed.get("kind", "failed")}
+            run.error = run.error or {
+                "message": f"{step.name}: {failed['message']}",
+                "kind": failed.get("kind", "failed"),
+            }
         await self._recorder.put(run.execution)
         self._current.put(run.execution, "step")
 
@@ -377,6 +382,9 @@ class Runner:
         if run.point is not None and kept:
             await self._recorder.run(rollback_points.note_bytes, run.point.id, kept)
         await self._recorder.put(run.execution)
+        cleanup = of_execution(run.execution, run.task.executor)
+        if cleanup is not None:
+            await self._recorder.run(cleanups.put, cleanup)
         self._current.put(run.execution, "ended")
         self._say_ended(run.execution)
 

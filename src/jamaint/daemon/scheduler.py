@@ -8,6 +8,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import trio
@@ -562,7 +563,9 @@ class Scheduler:
                 self._timetable.put(task, now)
 
 
-def new_execution(task: Task, window: Window | None, requested_by: str, now: datetime) -> Execution:
+def new_execution(
+    task: Task, window: Window | None, requested_by: str, now: datetime, options: Mapping[str, Any] | None = None
+) -> Execution:
     """A requested execution, not yet written down."""
     return Execution(
         id=str(uuid4()),
@@ -574,6 +577,7 @@ def new_execution(task: Task, window: Window | None, requested_by: str, now: dat
         window_id=None if window is None else window.id,
         window_name=None if window is None else window.name,
         requested_by=requested_by,
+        options=options or {},
     )
 
 

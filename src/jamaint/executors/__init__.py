@@ -15,6 +15,7 @@ EXECUTORS: dict[str, str] = {
     "logs.rotate": "rotate:LogsRotate",
     "noop": "noop:Noop",
     "temp.cleanup": "temp:TempCleanup",
+    "system.cleanup": "system:SystemCleanup",
 }
 
 

@@ -10,6 +10,7 @@ from jamaint.config.work.logs import LogsCleanup
 from jamaint.config.work.noop import Nothing
 from jamaint.config.work.optimize import FilesystemOptimize
 from jamaint.config.work.rotate import LogsRotate
+from jamaint.config.work.system import SystemCleanup
 from jamaint.config.work.temp import TempCleanup
 from jamaint.config.work.warmup import CacheWarmup
 from jamaint.config.work.work import Work
@@ -25,4 +26,5 @@ CONFIG_OF: Mapping[str, type[Work]] = {
     "logs.rotate": LogsRotate,
     "noop": Nothing,
     "temp.cleanup": TempCleanup,
+    "system.cleanup": SystemCleanup,
 }

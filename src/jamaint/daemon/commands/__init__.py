@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from jamaint.daemon.commands import executions, overview, plans, service, steering, tasks, windows
+from jamaint.daemon.commands import cleanup, executions, overview, plans, service, steering, tasks, windows
 from jamaint.daemon.commands.command import Command
 
 COMMANDS: Mapping[str, Command] = {
@@ -39,6 +39,8 @@ COMMANDS: Mapping[str, Command] = {
     "execution.resume": Command("operator", True, steering.resume),
     "execution.throttle": Command("operator", True, steering.throttle),
     "execution.rollback": Command("operator", True, executions.roll_back),
+    "cleanup.run": Command("operator", True, cleanup.run),
+    "cleanup.history": Command("viewer", False, cleanup.history),
     "event.subscribe": Command("viewer", False, overview.subscribe),
     "alert.list": Command("viewer", False, overview.alerts),
     "audit.list": Command("admin", False, overview.audit_log),

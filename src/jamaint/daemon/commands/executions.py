@@ -6,7 +6,9 @@ from typing import Any
 
 from trio import move_on_after
 
+from jamaint.core.cleanups import narrowed, wrong_options
 from jamaint.core.executions import ENDED, Execution, State
+from jamaint.core.tasks import Task
 from jamaint.daemon import undoing, views
 from jamaint.daemon.commands.command import (
     Call,
@@ -31,12 +33,13 @@ async def start(daemon: Daemon, call: Call) -> dict[str, Any]:
     name, window_name, dry_run, plan, emergency, reason, options = take(
         call, task_=str, window=str, dry_run=bool, plan=str, emergency=bool, reason=str, options=dict
     )
-    _refuse_unknown(emergency, options)
     task = daemon.definitions.task(name)
+    _refuse_unknown(emergency, options, task)
     window = None if window_name is None else daemon.definitions.window(window_name)
-    execution = new_execution(task, window, _requester(call, reason), daemon.now())
+    execution = new_execution(task, window, _requester(call, reason), daemon.now(), options or {})
     if plan is not None:
-        execution = replace(execution, options={"plan": (await daemon.plans.usable(plan, task)).hash})
+        chosen = await daemon.plans.usable(plan, task)
+        execution = replace(execution, options={**execution.options, "plan": chosen.hash})
     verdicts = await daemon.scheduler.verdicts(execution, task, daemon.now())
     if dry_run:
         return await _dry_run(daemon, execution, task.name, [verdict.to_json() for verdict in verdicts])
@@ -125,7 +128,8 @@ async def roll_back(daemon: Daemon, call: Call) -> dict[str, Any]:
 
 async def _dry_run(daemon: Daemon, execution: Execution, name: str, guards: list[dict[str, Any]]) -> dict[str, Any]:
     try:
-        plan, _ = await daemon.runner.plan(execution.id, daemon.definitions.task(name), execution.options.get("plan"))
+        task = narrowed(daemon.definitions.task(name), execution.options)
+        plan, _ = await daemon.runner.plan(execution.id, task, execution.options.get("plan"))
     except undoing.Refused as error:
         raise refused(f"{name} would be refused: {error}", error.reasons) from error
     except WorkerLost as error:
@@ -139,12 +143,13 @@ async def _dry_run(daemon: Daemon, execution: Execution, name: str, guards: list
     }
 
 
-def _refuse_unknown(emergency: bool | None, options: Mapping[str, Any] | None) -> None:
+def _refuse_unknown(emergency: bool | None, options: Mapping[str, Any] | None, task: Task) -> None:
     """What this version does not carry out is refused, not passed over."""
     if emergency:
         raise invalid("emergency", "this version knows no emergency override; run it without a window instead")
-    if options:
-        raise invalid("options", "no executor of this version takes options")
+    problem = wrong_options(task, options) if options else None
+    if problem is not None:
+        raise invalid("options", problem)
 
 
 def _requester(call: Call, reason: str | None) -> str:

@@ -1,0 +1,107 @@
+"""system.cleanup: several kinds of cleanup as one execution, each an operation that does not stop the next."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from jamaint.core.cleanups import KINDS
+from jamaint.core.plans import Plan, Step, step_from_json, step_to_json, undo_order
+from jamaint.executors import executor_of
+from jamaint.executors.executor import Executor, Host, StepFailed, Stopped, Work
+
+SUMS = ("files", "bytes", "freed_space", "freed_on_purge")
+SAMPLE = 20
+
+
+class SystemCleanup:
+    """Each kind's own executor does the work; here its steps are one. executors/executor.py says what is promised."""
+
+    def __init__(self, work: Work, host: Host) -> None:
+        self._work, self._host = work, host
+        self._configs: Mapping[str, Mapping[str, Any]] = {one["kind"]: one["config"] for one in work.config["kinds"]}
+        self._executors: dict[str, Executor] = {}
+
+    def plan(self) -> Plan:
+        """See Executor. A kind that is refused is a step that says so and fails when its turn comes."""
+        planned = [self._plan_kind(kind) for kind in KINDS if kind in self._configs]
+        steps, warnings = [step for step, _ in planned], [line for _, lines in planned for line in lines]
+        return Plan(tuple(steps), tuple(warnings))
+
+    def run(self, step: Step) -> dict[str, Any]:
+        """See Executor. What a kind had done when it failed or was stopped stands in the details."""
+        if "refused" in step.args:
+            raise StepFailed(step.args["refused"], step.args["refusal"])
+        details: dict[str, Any] = {**dict.fromkeys(SUMS, 0), "steps": {}}
+        for part in _parts(step.args["steps"]):
+            try:
+                found = self._executor(step.args["kind"]).run(part)
+            except StepFailed as failure:
+                _add(details, part, failure.details)
+                raise StepFailed(f"{part.name}: {failure.message}", failure.kind, details) from failure
+            except Stopped as stopped:
+                if stopped.args:
+                    _add(details, part, stopped.args[0])
+                raise Stopped(details) from None
+            _add(details, part, found)
+        return details
+
+    def undo(self, step: Step, dry_run: bool) -> dict[str, Any]:
+        """See Executor."""
+        outcome: dict[str, Any] = {"restored": 0, "removed": 0, "kept": [], "problems": []}
+        undo = step.undo or {"steps": ()}
+        for part in undo_order(_parts(undo["steps"])):
+            found = self._executor(undo["kind"]).undo(part, dry_run)
+            outcome["restored"] += found["restored"]
+            outcome["removed"] += found["removed"]
+            outcome["kept"] += found["kept"]
+            outcome["problems"] += found["problems"]
+        return outcome
+
+    def purge(self, step: Step) -> dict[str, Any]:
+        """See Executor."""
+        outcome: dict[str, Any] = {"freed_space": 0, "items": 0, "problems": []}
+        undo = step.undo or {"steps": ()}
+        for part in undo_order(_parts(undo["steps"])):
+            found = self._executor(undo["kind"]).purge(part)
+            outcome["freed_space"] += found["freed_space"]
+            outcome["items"] += found["items"]
+            outcome["problems"] += found.get("problems", ())
+        return outcome
+
+    def _executor(self, kind: str) -> Executor:
+        """The one of that kind; in the trash each has a place of its own, because two kinds may share a directory."""
+        if kind not in self._executors:
+            work = replace(self._work, execution=f"{self._work.execution}.{kind}", config=self._configs[kind])
+            self._executors[kind] = executor_of(KINDS[kind].executor)(work, self._host)
+        return self._executors[kind]
+
+    def _plan_kind(self, kind: str) -> tuple[Step, list[str]]:
+        name = KINDS[kind].operation
+        try:
+            plan = self._executor(kind).plan()
+        except StepFailed as refusal:
+            args = {"kind": kind, "refused": refusal.message, "refusal": refusal.kind}
+            return Step(name, f"Nothing, because {refusal.message}", args, independent=True), []
+        acting = [step for step in plan.steps if step.name != "analysis"]
+        undo = {"kind": kind, "steps": [step_to_json(replace(step, sample=())) for step in undo_order(acting)][::-1]}
+        step = Step(
+            name,
+            " ".join(step.says for step in acting) or "Nothing.",
+            {"kind": kind, "steps": [step_to_json(replace(step, sample=())) for step in plan.steps]},
+            undo if undo["steps"] else None,
+            sum(step.items for step in acting),
+            sum(step.bytes for step in acting),
+            tuple(item for step in acting for item in step.sample)[:SAMPLE],
+            independent=True,
+        )
+        return step, [f"{kind}: {warning}" for warning in plan.warnings]
+
+
+def _parts(steps: Any) -> tuple[Step, ...]:
+    return tuple(step_from_json(step) for step in steps)
+
+
+def _add(details: dict[str, Any], part: Step, found: Mapping[str, Any]) -> None:
+    details["steps"][part.name] = dict(found)
+    for key in SUMS if part.name != "analysis" else ():
+        details[key] += int(found.get(key, 0))

@@ -1,0 +1,118 @@
+"""system.cleanup: each kind does its own, one that fails does not keep the next from it, and all of it comes back."""
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jamaint.core.plans import Plan, Step, step_from_json, step_to_json
+from jamaint.executors.executor import StepFailed, Stopped
+from jamaint.executors.system import SystemCleanup
+from logsrun import EVERYTHING, NOW, Talk, work
+from treesnapshot import differences, snapshot
+
+NO_CACHE = {
+    "url": "unix:///nonexistent/redis.sock",
+    "pattern": "*",
+    "idle_for_seconds": None,
+    "missing_expiry": False,
+    "max_memory_share": None,
+    "keep_for_rollback": False,
+}
+
+
+def aged(directory: Path, ages_days: tuple[int, ...]) -> Path:
+    directory.mkdir(mode=0o755)
+    for days in ages_days:
+        file = directory / f"{days}.log"
+        file.write_text("a line\n" * 900)
+        os.utime(file, (NOW.timestamp() - days * 86400,) * 2)
+    return directory
+
+
+def logs_config(directory: Path) -> dict[str, Any]:
+    one = work(log_paths=[f"{directory}/*.log"], compress={"algorithm": "gzip", "older_than_seconds": 86400.0})
+    return dict(one.config)
+
+
+def executor(directory: Path, talk: Talk | None = None, *, with_cache: bool = True) -> SystemCleanup:
+    kinds: list[dict[str, Any]] = [{"kind": "logs", "config": logs_config(directory)}]
+    if with_cache:
+        kinds.append({"kind": "cache", "config": {"redis": NO_CACHE}})
+    whole = replace(work(mass_deletion=EVERYTHING), config={"kinds": kinds})
+    return SystemCleanup(whole, talk or Talk())
+
+
+def handed_over(plan: Plan) -> list[Step]:
+    """The steps as the daemon hands them over."""
+    return [step_from_json(step_to_json(step)) for step in plan.steps]
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    return aged(tmp_path / "logs", (0, 2, 5, 40, 41))
+
+
+def test_a_kind_that_cannot_be_is_a_step_that_says_so_and_stops_no_other(logs: Path) -> None:
+    one = executor(logs)
+    steps = handed_over(one.plan())
+    assert [step.name for step in steps] == ["log_cleanup", "cache_cleanup"]
+    assert all(step.independent for step in steps)
+    assert steps[1].says.startswith("Nothing, because the server at /nonexistent/redis.sock cannot be reached")
+    with pytest.raises(StepFailed, match="cannot be reached"):
+        one.run(steps[1])
+    details = one.run(steps[0])
+    assert (details["files"], set(details["steps"])) == (4, {"analysis", "cleanup", "compression"})
+    assert sorted(path.name for path in logs.glob("[0-9]*")) == ["0.log", "2.log.gz", "5.log.gz"]
+
+
+def test_it_comes_back_byte_for_byte_also_in_a_dry_run_first(logs: Path) -> None:
+    before = snapshot(logs)
+    one = executor(logs)
+    (step, _) = handed_over(one.plan())
+    details = one.run(step)
+    again = executor(logs)  # an undo has a worker of its own
+    dry = again.undo(step, dry_run=True)
+    assert dry["restored"] == 4
+    undone = again.undo(step, dry_run=False)
+    assert (undone["restored"], undone["kept"], undone["problems"]) == (4, [], [])
+    assert differences(before, snapshot(logs)) == []
+    assert details["freed_on_purge"] > 0
+
+
+def test_a_purge_frees_what_it_said(logs: Path) -> None:
+    one = executor(logs)
+    (step, _) = handed_over(one.plan())
+    said = one.run(step)["freed_on_purge"]
+    assert executor(logs).purge(step)["freed_space"] == said > 0
+
+
+def test_two_kinds_in_one_directory_keep_apart_in_its_trash(logs: Path) -> None:
+    one = executor(logs, with_cache=False)
+    (step,) = handed_over(one.plan())
+    one.run(step)
+    assert [path.name for path in (logs / ".jamaint-trash").iterdir()] == [f"{work().execution}.logs"]
+
+
+def test_stopped_it_tells_what_was_done_and_that_comes_back(logs: Path) -> None:
+    before = snapshot(logs)
+    talk = Talk()
+    one = executor(logs, talk)
+    (step, _) = handed_over(one.plan())
+    talk.stop_after(2)
+    with pytest.raises(Stopped) as stopped:
+        one.run(step)
+    assert stopped.value.args[0]["files"] < 4
+    assert executor(logs).undo(step, dry_run=False)["problems"] == []
+    assert differences(before, snapshot(logs)) == []
+
+
+def test_the_plan_changes_nothing(logs: Path) -> None:
+    before = snapshot(logs)
+    began = time.time_ns()
+    executor(logs).plan()
+    assert differences(before, snapshot(logs)) == []
+    assert all(path.stat().st_atime_ns < began for path in logs.iterdir())
