@@ -5,6 +5,7 @@ from typing import Any
 
 from jamaint.core.plans import MassDeletion, Step, step_from_json, step_to_json
 from jamaint.executors.database_cleanup import DatabaseCleanup
+from jamaint.executors.database_optimize import DatabaseOptimize
 from jamaint.executors.executor import Stopped, Work
 from postgres import on_connection
 
@@ -22,6 +23,10 @@ class Talk:
         self.looks = 0
         self._stop_after = stop_after
         self._pauses = pauses
+
+    def stop_after(self, count: int) -> None:
+        """Asks to stop, but for so many looks from now."""
+        self._stop_after = self.looks + count
 
     def progress(self, done: int, total: int | None, unit: str) -> None:
         """See Host."""
@@ -73,6 +78,19 @@ def rule(table: str, **changes: Any) -> dict[str, Any]:
 def cleanup(dsn: str, *rules: dict[str, Any], host: Talk | None = None, **changes: Any) -> DatabaseCleanup:
     """The executor for these rules."""
     return DatabaseCleanup(work(dsn, cleanup_old_data=list(rules), **changes), host or Talk())
+
+
+def optimize(dsn: str, host: Talk | None = None, **changes: Any) -> DatabaseOptimize:
+    """The executor with these keys of its config; all others are off."""
+    config = {
+        "optimize_indexes": False,
+        "fragmentation": 0.3,
+        "expression_indexes": False,
+        "remove_unused_indexes": False,
+        "update_statistics": False,
+        "cleanup_old_data": [],
+    }
+    return DatabaseOptimize(work(dsn, **{**config, **changes}), host or Talk())
 
 
 def planned(executor: Any) -> Step:

@@ -11,6 +11,7 @@ EXECUTORS: dict[str, str] = {
     "database.cleanup": "database_cleanup:DatabaseCleanup",
     "filesystem.cleanup": "filesystem:FilesystemCleanup",
     "filesystem.optimize": "optimize:FilesystemOptimize",
+    "database.optimize": "database_optimize:DatabaseOptimize",
     "logs.cleanup": "logs:LogsCleanup",
     "logs.rotate": "rotate:LogsRotate",
     "noop": "noop:Noop",

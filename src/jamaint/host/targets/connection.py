@@ -80,10 +80,10 @@ class Target:
     pids: tuple[int, int]
     lock_timeout_seconds: float
 
-    async def set_timeouts(self, statement_seconds: float) -> None:
-        """How long a statement of `work` may take from now on; 0 for as long as it takes."""
-        milliseconds = f"{round(statement_seconds * 1000)}ms"
-        await self.work.fetch(_SQL["set_timeouts"], _milliseconds(self.lock_timeout_seconds), milliseconds, False)
+    async def set_timeouts(self, statement_seconds: float, lock_seconds: float | None = None) -> None:
+        """How long a statement of `work` may take from now on (0: as long as it takes), and wait for a lock."""
+        lock = self.lock_timeout_seconds if lock_seconds is None else lock_seconds
+        await self.work.fetch(_SQL["set_timeouts"], _milliseconds(lock), f"{round(statement_seconds * 1000)}ms")
 
     async def check_primary(self) -> None:
         """Raises TargetFailed when the server is a standby now."""

@@ -8,7 +8,7 @@ from jamaint.host.statements import statements
 from jamaint.host.targets.connection import Connection, Target, TargetFailed
 
 SCHEMA = "jamaint"
-LOCK_TRIES, LOCK_PAUSE_SECONDS = 20, 0.5
+LOCK_TRIES, LOCK_PAUSE_SECONDS = 40, 0.5
 _SQL = statements("jamaint.host.targets", "notebook")
 
 

@@ -5,9 +5,10 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from jamaint.core.batches import Limits, Vitals, why_wait
+from jamaint.core.plans import Step
 from jamaint.host.statements import statements
 from jamaint.host.targets.connection import Target, failures_named
 
@@ -110,6 +111,23 @@ class Reins:
         self._looked_at = time.monotonic()
         self._before_last, self._before = self._before, Vitals(at_seconds=self._looked_at, **dict(row))
         return self._before
+
+
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """A step under way. What has been done stands in `tally`, also when it is cut short; `now` is when it was due."""
+
+    target: Target
+    reins: Reins
+    execution: str
+    now: datetime
+    step: Step
+    tally: dict[str, Any]
+
+    def skip(self, name: str, why: str) -> None:
+        """Notes something that is left as it is."""
+        self.tally["skipped"].append({"path": name, "why": why})
+        self.tally["skipped_count"] += 1
 
 
 async def _end(running: "asyncio.Future[T]") -> bool:

@@ -5,7 +5,7 @@ SELECT set_config('lock_timeout', $1, false), set_config('statement_timeout', $2
     set_config('search_path', 'pg_catalog, pg_temp', false), set_config('row_security', 'off', false),
     set_config('idle_in_transaction_session_timeout', '60s', false), set_config('tcp_keepalives_idle', '60', false),
     set_config('tcp_keepalives_interval', '10', false), set_config('tcp_keepalives_count', '6', false),
-    set_config('client_connection_check_interval', '10s', false), set_config('DateStyle', 'ISO, YMD', false),
+    set_config('client_connection_check_interval', '2s', false), set_config('DateStyle', 'ISO, YMD', false),
     set_config('IntervalStyle', 'iso_8601', false), set_config('extra_float_digits', '1', false),
     set_config('bytea_output', 'hex', false), set_config('jit', 'off', false),
     set_config('vacuum_cost_delay', '2ms', false), set_config('max_parallel_maintenance_workers', '0', false)
@@ -22,4 +22,4 @@ SELECT pg_backend_pid() AS pid, current_user::text AS role, current_database()::
 SELECT pg_is_in_recovery()
 
 -- name: set_timeouts
-SELECT set_config('lock_timeout', $1, $3), set_config('statement_timeout', $2, $3)
+SELECT set_config('lock_timeout', $1, false), set_config('statement_timeout', $2, false)

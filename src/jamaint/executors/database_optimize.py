@@ -1,0 +1,101 @@
+"""database.optimize: looks at a live PostgreSQL, rebuilds and drops indexes, refreshes statistics, deletes old rows."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from jamaint.core.plans import Plan, Step
+from jamaint.executors.executor import Host, Work
+from jamaint.executors.on_target import on_target
+from jamaint.host.targets import analysis, cleanup, rebuilding, unused, upkeep
+from jamaint.host.targets.connection import Target
+from jamaint.host.targets.reins import Doing, Reins
+
+Run = Callable[[Doing], Awaitable[None]]
+
+
+class DatabaseOptimize:
+    """The steps of the specification that the config asks for, in its order; the analysis comes in any case."""
+
+    def __init__(self, work: Work, host: Host) -> None:
+        config = work.config
+        self._work = work
+        self._host = host
+        self._rule = rebuilding.Rule(config["fragmentation"], config["expression_indexes"])
+        self._job = cleanup.Job(
+            execution=work.execution,
+            task=work.task_name,
+            rules=config["cleanup_old_data"],
+            keeps_way_back=work.keeps_way_back,
+            mass_deletion=work.mass_deletion,
+            now=work.now,
+        )
+
+    def plan(self) -> Plan:
+        """Raises StepFailed for what cannot be understood, and for what the guard of mass deletion refuses."""
+        return on_target(self._work, self._host, self._plan)
+
+    def run(self, step: Step) -> dict[str, Any]:
+        """Does one step. Raises StepFailed and Stopped, both with the figures of what was done all the same."""
+        tally: dict[str, Any] = {}
+        run, work = self._runs()[step.name], self._work
+
+        async def do(target: Target, reins: Reins) -> None:
+            await run(Doing(target, reins, work.execution, work.now, step, tally))
+
+        on_target(work, self._host, do, tally)
+        return tally
+
+    def undo(self, step: Step, dry_run: bool) -> dict[str, Any]:
+        """Builds dropped indexes again, and puts rows back."""
+        undo = unused.undo if step.name == unused.NAME else cleanup.undo
+        return on_target(self._work, self._host, lambda target, reins: undo(target, step, reins, dry_run))
+
+    def purge(self, step: Step) -> dict[str, Any]:
+        """Lets definitions and rows go."""
+        if step.name == unused.NAME:
+            return on_target(self._work, self._host, lambda target, _: unused.purge(target, step))
+        return on_target(self._work, self._host, lambda target, reins: cleanup.purge(target, step, reins))
+
+    async def _plan(self, target: Target, _: Reins) -> Plan:
+        config, steps, warnings = self._work.config, [analysis.plan()], list[str]()
+        work = self._work
+        found = [
+            await rebuilding.plan(target, self._rule) if config["optimize_indexes"] else None,
+            await unused.plan(target, work.execution, work.now, work.keeps_way_back)
+            if config["remove_unused_indexes"]
+            else None,
+            await upkeep.plan(target) if config["update_statistics"] else None,
+            await cleanup.plan(target, self._job) if config["cleanup_old_data"] else None,
+        ]
+        for step, more in (one for one in found if one is not None):
+            steps.append(step)
+            warnings += more
+        return Plan(tuple(steps), tuple(warnings))
+
+    def _runs(self) -> Mapping[str, Run]:
+        task = self._work.task_name
+
+        async def look(doing: Doing) -> None:
+            await analysis.run(doing.target, task, self._rule.threshold, doing.tally)
+            if self._work.config["optimize_indexes"] or self._work.config["remove_unused_indexes"]:
+                await analysis.keep_times(doing.target, task, "begin")
+
+        async def rebuild(doing: Doing) -> None:
+            await rebuilding.run(doing, self._rule)
+            if not self._work.config["remove_unused_indexes"]:  # which ends the optimization then
+                await analysis.keep_times(doing.target, task, "end")
+
+        async def drop(doing: Doing) -> None:
+            await unused.run(doing)
+            await analysis.keep_times(doing.target, task, "end")
+
+        async def delete(doing: Doing) -> None:
+            await cleanup.run(doing.target, self._job, doing.step, doing.reins, doing.tally)
+
+        return {
+            analysis.NAME: look,
+            rebuilding.NAME: rebuild,
+            unused.NAME: drop,
+            upkeep.NAME: upkeep.run,
+            cleanup.NAME: delete,
+        }

@@ -1,0 +1,193 @@
+"""Looks at a database and says what could be better: each recommendation with its reason and, if any, its SQL."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+
+from jamaint.core.benefit import Times, between, compare
+from jamaint.core.indexes import Index, duplicates, is_leftover, never_dropped
+from jamaint.core.plans import Step
+from jamaint.host.statements import statements
+from jamaint.host.targets.connection import Row, Target, failures_named
+from jamaint.host.targets.indexes import indexes_of
+from jamaint.host.targets.notebook import open_notebook
+
+NAME = "database_analysis"
+LISTED = 20
+LARGE_BYTES = 10 << 20
+SCANNED_ROWS = 10_000
+"""Rows a scan reads on average: with fewer, an index would gain nothing."""
+DEAD_SHARE = 0.2
+AGE_WARNING = 1_000_000_000
+
+_SQL = statements("jamaint.host.targets", "analysis")
+Recommendation = dict[str, Any]
+
+
+def plan() -> Step:
+    """The step, which only looks."""
+    return Step(NAME, "Look at tables, indexes, queries and age, and recommend; change nothing of the data.")
+
+
+async def run(target: Target, task: str, threshold: float, tally: dict[str, Any]) -> None:
+    """Looks; what is found stands in `tally`."""
+    with failures_named(target.identity.database):
+        totals = await target.watch.fetchrow(_SQL["totals"])
+        tables = await target.watch.fetch(_SQL["tables"])
+        foreign = await target.watch.fetch(_SQL["unindexed_foreign_keys"], LARGE_BYTES)
+    assert totals is not None  # this database is in pg_database
+    indexes = await indexes_of(target)
+    slow = await _statements(target, "slow_queries")
+    recommendations = [*_of_age(totals), *_of_tables(tables), *_of_indexes(indexes, threshold)]
+    recommendations += [_missing(row) for row in foreign]
+    tally |= {
+        "database_bytes": totals["bytes"],
+        "live_rows": totals["live_rows"],
+        "dead_rows": totals["dead_rows"],
+        "transactions_left": totals["transactions_left"],
+        "server": target.identity.version_text,
+        "tables": [_table(row) for row in tables],
+        "indexes": [_index(index) for index in indexes[:LISTED]],
+        "slow_queries": [dict(row) for row in slow or ()],
+        "queries": "pg_stat_statements is not installed, or not for us" if slow is None else None,
+        "recommendations": recommendations,
+        "recommended": len(recommendations),
+    }
+    tally["effect_of_last"] = await _effect(target, task)
+
+
+async def keep_times(target: Target, task: str, moment: str) -> None:
+    """Counts how long queries took until now, to be compared later; nothing where that cannot be seen."""
+    rows = await _statements(target, "query_times")
+    if rows is None:
+        return
+    await open_notebook(target)
+    times = {str(row["id"]): [row["calls"], row["total_ms"]] for row in rows}
+    with failures_named(target.identity.database):
+        await target.work.execute(_SQL["create_times"])
+        await target.work.execute(_SQL["keep_times"], task, moment, json.dumps(times))
+        await target.work.execute(_SQL["forget_times"], task)
+
+
+async def _effect(target: Target, task: str) -> str | None:
+    """What the last optimization has done to the queries; None while there is no whole period on both sides of it."""
+    rows = await _statements(target, "query_times")
+    with failures_named(target.identity.database):
+        if rows is None or not await target.watch.fetchval(_SQL["has_times"]):
+            return None
+        kept = await target.watch.fetch(_SQL["times"], task)
+    if [row["moment"] for row in kept] != ["end", "begin", "end"]:
+        return None
+    end, begin, before = (_times(row["times"]) for row in kept)
+    now: Times = {row["id"]: (row["calls"], row["total_ms"]) for row in rows}
+    return compare(between(before, begin), between(end, now)).says
+
+
+def _times(text: str) -> Times:
+    return {int(query): (calls, total) for query, (calls, total) in json.loads(text).items()}
+
+
+async def _statements(target: Target, name: str) -> list[Row] | None:
+    """Rows from pg_stat_statements; None where it is not there, not loaded, or not for us."""
+    with failures_named(target.identity.database):
+        schema = await target.watch.fetchval(_SQL["statements_schema"])
+        if schema is None:
+            return None
+        try:
+            return await target.watch.fetch(_SQL[name].format(schema=schema), target.identity.role)
+        except (asyncpg.ObjectNotInPrerequisiteStateError, asyncpg.InsufficientPrivilegeError):
+            return None
+
+
+def _of_age(totals: Row) -> list[Recommendation]:
+    if totals["age"] < AGE_WARNING:
+        return []
+    reason = f"{totals['transactions_left']:,} transactions are left until the server takes no more writes"
+    return [{"what": "vacuum the whole database", "reason": reason, "sql": "VACUUM (FREEZE)"}]
+
+
+def _of_tables(tables: Sequence[Row]) -> list[Recommendation]:
+    found = list[Recommendation]()
+    for row in tables:
+        rows, dead, scans = row["rows"], row["dead_rows"], row["scans"]
+        if row["heap_bytes"] < LARGE_BYTES:
+            continue
+        if dead > DEAD_SHARE * (rows + dead):
+            reason = f"{dead:,} of {rows + dead:,} rows are dead"
+            found.append(
+                {"what": f"vacuum {row['quoted']}", "reason": reason, "sql": f"VACUUM (ANALYZE) {row['quoted']}"}
+            )
+        if scans > 50 and row["scanned_rows"] / scans > SCANNED_ROWS and scans > row["index_scans"]:
+            each = row["scanned_rows"] // scans
+            reason = f"{scans:,} scans have read {each:,} rows each, and {row['index_scans']:,} used an index"
+            found.append({"what": f"look for a missing index of {row['quoted']}", "reason": reason, "sql": None})
+    return found
+
+
+def _of_indexes(indexes: Sequence[Index], threshold: float) -> list[Recommendation]:
+    found, told = list[Recommendation](), set[int]()
+    for index, other in duplicates(indexes):
+        told.add(index.oid)
+        reason = f"it is the same as {other.quoted}"
+        found.append(_drop(index, f"drop {index.quoted}", reason))
+    for index in [index for index in indexes if index.oid not in told]:
+        if is_leftover(index.name) and not index.is_valid and not index.is_being_built:
+            found.append(_drop(index, f"drop {index.quoted}", "an interrupted build has left it; it costs every write"))
+        elif not index.is_valid and not index.is_being_built:
+            reason = "it is invalid: no query uses it, and every write keeps it up"
+            found.append(
+                {
+                    "what": f"build {index.quoted} again, or drop it",
+                    "reason": reason,
+                    "sql": f"REINDEX INDEX CONCURRENTLY {index.quoted}",
+                }
+            )
+        elif index.bytes >= LARGE_BYTES and (index.air or 0.0) >= threshold:
+            reason = f"{index.air:.0%} of it is air by the statistics"
+            found.append(
+                {
+                    "what": f"rebuild {index.quoted}",
+                    "reason": reason,
+                    "sql": f"REINDEX INDEX CONCURRENTLY {index.quoted}",
+                }
+            )
+        elif index.bytes >= LARGE_BYTES and not index.scans and not index.tuples_read and never_dropped(index) is None:
+            reason = f"nobody has used it since the server counts ({index.bytes >> 20} MiB); look at the replicas too"
+            found.append(_drop(index, f"drop {index.quoted}, if it stays so", reason))
+    return found
+
+
+def _drop(index: Index, what: str, reason: str) -> Recommendation:
+    return {"what": what, "reason": reason, "sql": f"DROP INDEX CONCURRENTLY {index.quoted}"}
+
+
+def _missing(row: Row) -> Recommendation:
+    reason = (
+        f"its foreign key {row['name']} has no index: each delete of what it refers to reads {row['bytes'] >> 20} MiB"
+    )
+    return {"what": f"index {row['quoted']}", "reason": reason, "sql": row["sql"]}
+
+
+def _table(row: Row) -> dict[str, Any]:
+    air = None if row["needed_bytes"] is None else max(0, row["heap_bytes"] - row["needed_bytes"])
+    return {
+        "table": row["quoted"],
+        "table_bytes": row["table_bytes"],
+        "index_bytes": row["index_bytes"],
+        "rows": row["rows"],
+        "dead_rows": row["dead_rows"],
+        "air_bytes": air,
+        "last_vacuum": None if row["last_vacuum"] is None else row["last_vacuum"].isoformat(),
+    }
+
+
+def _index(index: Index) -> dict[str, Any]:
+    return {
+        "index": index.quoted,
+        "bytes": index.bytes,
+        "scans": index.scans,
+        "air": None if index.air is None else round(index.air, 3),
+        "valid": index.is_valid,
+    }

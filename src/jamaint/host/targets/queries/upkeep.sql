@@ -1,0 +1,23 @@
+-- name: due
+-- Tables whose statistics or dead rows are due, the worst first; $1 share of changed rows, $2 share of dead rows,
+-- $3 least rows, $4 age. vacuum: why, or null; likewise analyze.
+SELECT s.relid AS oid, format('%I.%I', s.schemaname, s.relname) AS quoted, pg_table_size(s.relid) AS bytes,
+    pg_has_role(c.relowner, 'USAGE') AS is_owner, pg_get_userbyid(c.relowner)::text AS owner, s.n_dead_tup AS dead,
+    CASE WHEN age(c.relfrozenxid) > $4 THEN 'its oldest row is ' || age(c.relfrozenxid) || ' transactions old'
+        WHEN s.n_dead_tup > $3 AND s.n_dead_tup > $2 * (s.n_live_tup + s.n_dead_tup)
+        THEN s.n_dead_tup || ' of ' || s.n_live_tup + s.n_dead_tup || ' rows are dead' END AS vacuum,
+    CASE WHEN c.reltuples < 0 AND pg_relation_size(c.oid) > 0 THEN 'it was never analysed'
+        WHEN s.n_mod_since_analyze > $3 AND s.n_mod_since_analyze > $1 * s.n_live_tup
+        THEN s.n_mod_since_analyze || ' rows have changed since it was analysed' END AS analyze
+FROM pg_stat_user_tables s JOIN pg_class c ON c.oid = s.relid
+WHERE s.schemaname <> 'jamaint' AND c.relkind IN ('r', 'm') AND c.relpersistence <> 't'
+ORDER BY age(c.relfrozenxid) > $4 DESC, s.n_dead_tup DESC, s.n_mod_since_analyze DESC
+
+-- name: dead
+SELECT n_dead_tup FROM pg_stat_user_tables WHERE relid = $1
+
+-- name: vacuum
+VACUUM (ANALYZE) {table}
+
+-- name: analyze
+ANALYZE {table}

@@ -1,0 +1,96 @@
+"""ANALYZE and VACUUM of the tables for which they are due, one after the other."""
+
+from jamaint.core.plans import Step
+from jamaint.host.statements import statements
+from jamaint.host.targets.connection import LockTimeoutError, Row, Target, TooSlowError, failures_named
+from jamaint.host.targets.deleting import LONG_SECONDS
+from jamaint.host.targets.reins import SQL as VITALS
+from jamaint.host.targets.reins import Doing
+from jamaint.host.targets.tables import sizes
+
+NAME = "statistics_update"
+CHANGED_SHARE, DEAD_SHARE, LEAST_ROWS = 0.1, 0.1, 1000
+"""Where autovacuum would come to it too, by its defaults (a tenth to a fifth), or sooner."""
+OLD_AGE = 150_000_000
+"""Transactions: autovacuum forces a vacuum at 200 million."""
+
+_SQL = statements("jamaint.host.targets", "upkeep")
+
+
+async def plan(target: Target) -> tuple[Step, list[str]]:
+    """The step, with the tables that are due; those that we may not vacuum are warned of."""
+    rows, warnings = await _due(target), list[str]()
+    chosen = [row for row in rows if row["is_owner"]]
+    warnings += [f"{row['quoted']} is {row['owner']}'s: {_why(row)}" for row in rows if not row["is_owner"]]
+    vacuums = sum(row["vacuum"] is not None for row in chosen)
+    says = (
+        f"VACUUM {vacuums} tables and ANALYZE {len(chosen)}. Nothing that anybody could see is changed, so there is "
+        "nothing to put back."
+    )
+    sample = tuple({"path": f"{row['quoted']}: {_why(row)}", "bytes": row["bytes"]} for row in chosen[:10])
+    size = sum(row["bytes"] for row in chosen)
+    return Step(NAME, says, {}, None, len(chosen), size, sample), warnings
+
+
+async def run(doing: Doing) -> None:
+    """Does what is due now. Raises TargetFailed, and what the host raises to stop."""
+    target, reins = doing.target, doing.reins
+    doing.tally.update(
+        {"tables": [], "analysed": 0, "vacuumed": 0, "freed_space": 0, "skipped": [], "skipped_count": 0}
+    )
+    done = 0
+    for row in [row for row in await _due(target) if row["is_owner"]]:
+        await reins.checkpoint()
+        why = None if reins.left_seconds() > 0 else "the window has ended: next time"
+        why = why or await reins.wait_for_others(row["oid"], at_once=True) or await _one(doing, row, done)
+        if why is not None:
+            doing.skip(row["quoted"], why)
+        done += row["bytes"]
+        reins.host.progress(done, max(doing.step.bytes, done), "bytes")
+
+
+async def _one(doing: Doing, row: Row, done: int) -> str | None:
+    """Why it was not done; None if it was."""
+    target, reins, tally = doing.target, doing.reins, doing.tally
+    name = "analyze" if row["vacuum"] is None else "vacuum"
+    before, _ = await sizes(target.watch, row["oid"])
+
+    async def look() -> None:
+        progress = await target.watch.fetchrow(VITALS["vacuum_progress"], target.pids[0])
+        if progress is not None and progress["total"]:
+            share = min(1.0, progress["done"] / progress["total"])
+            reins.host.progress(done + round(row["bytes"] * share), max(doing.step.bytes, 1), "bytes")
+
+    try:
+        with failures_named(target.identity.database):
+            await target.set_timeouts(0)
+            sql = _SQL[name].format(table=row["quoted"])
+            await reins.drive(lambda: target.work.execute(sql, timeout=LONG_SECONDS), look)
+            after, _ = await sizes(target.watch, row["oid"])
+            dead = await target.watch.fetchval(_SQL["dead"], row["oid"])
+    except (LockTimeoutError, TooSlowError) as error:
+        return str(error)
+    tally["analysed"] += 1
+    tally["vacuumed"] += name == "vacuum"
+    tally["freed_space"] += max(0, before - after)
+    tally["tables"].append(
+        {
+            "table": row["quoted"],
+            "why": _why(row),
+            "did": name,
+            "dead_rows_before": row["dead"],
+            "dead_rows_after": dead or 0,
+            "returned_bytes": max(0, before - after),
+        }
+    )
+    return None
+
+
+async def _due(target: Target) -> list[Row]:
+    with failures_named(target.identity.database):
+        rows = await target.watch.fetch(_SQL["due"], CHANGED_SHARE, DEAD_SHARE, LEAST_ROWS, OLD_AGE)
+    return [row for row in rows if row["vacuum"] is not None or row["analyze"] is not None]
+
+
+def _why(row: Row) -> str:
+    return "; ".join(why for why in (row["vacuum"], row["analyze"]) if why is not None)

@@ -1,0 +1,421 @@
+"""Indexes are rebuilt, dropped and built again; statistics are refreshed; the analysis says what it sees."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jamaint.core import indexes as rules
+from jamaint.core.plans import Step
+from jamaint.executors.executor import StepFailed, Stopped
+from jamaint.host.targets import indexes, rebuilding, unused, upkeep
+from postgres import on_connection
+from targets import EXECUTION, Talk, optimize, rule, run_script, value
+
+FULL_OF_AIR = """
+CREATE TABLE t (id bigint PRIMARY KEY, at timestamptz, body text);
+INSERT INTO t SELECT i, now(), md5(i::text) FROM generate_series(1, 60000) i;
+CREATE INDEX t_body ON t (body); CREATE INDEX t_lower ON t (lower(body));
+DELETE FROM t WHERE id % 6 <> 0; VACUUM t; ANALYZE t;
+"""
+BROKEN = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
+
+
+@pytest.fixture(autouse=True)
+def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (rebuilding, unused, indexes):
+        monkeypatch.setattr(module, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(rebuilding, "REST_SECONDS", 0.0)
+
+
+@pytest.fixture
+def airy(empty_database: str) -> str:
+    for statement in FULL_OF_AIR.strip().split(";")[:-1]:
+        run_script(empty_database, statement)
+    return empty_database
+
+
+def step_of(executor: Any, name: str) -> Step:
+    return next(step for step in executor.plan().steps if step.name == name)
+
+
+class TestRebuilding:
+    def test_the_worst_go_first_and_what_is_left_says_why(self, airy: str) -> None:
+        host = Talk()
+        executor = optimize(airy, host, optimize_indexes=True)
+        plan = executor.plan()
+        assert [step.name for step in plan.steps] == ["database_analysis", "index_optimization"]
+        assert any("t_lower is not rebuilt: it is over an expression" in line for line in plan.warnings)
+        details = executor.run(plan.steps[1])
+        assert [one["index"] for one in details["indexes"]] == ["public.t_body", "public.t_pkey"]
+        assert all(one["bytes_after"] < one["bytes_before"] / 3 for one in details["indexes"])
+        assert details["freed_space"] == sum(one["bytes_before"] - one["bytes_after"] for one in details["indexes"])
+        assert value(airy, BROKEN) == 0
+        assert value(airy, "SELECT count(*) FROM jamaint.builds") == 0
+        assert step_of(executor, "index_optimization").items == 0
+
+    def test_expressions_by_opt_in_keep_their_statistics(self, airy: str) -> None:
+        executor = optimize(airy, optimize_indexes=True, expression_indexes=True)
+        details = executor.run(step_of(executor, "index_optimization"))
+        assert "public.t_lower" in [one["index"] for one in details["indexes"]]
+        assert value(airy, "SELECT count(*) FROM pg_stats WHERE tablename = 't_lower'") == 1
+
+    def test_statistics_that_were_wrong_are_seen_through(self, airy: str) -> None:
+        executor = optimize(airy, optimize_indexes=True)
+        step = step_of(executor, "index_optimization")
+        run_script(airy, "REINDEX INDEX t_body")
+        details = executor.run(step)
+        assert [one["path"] for one in details["skipped"]] == ["public.t_body"]
+
+    def test_an_index_that_is_gone_meanwhile(self, airy: str) -> None:
+        executor = optimize(airy, optimize_indexes=True)
+        step = step_of(executor, "index_optimization")
+        run_script(airy, "DROP INDEX t_body")
+        assert "it is gone" in executor.run(step)["skipped"][0]["why"]
+
+    def test_no_room_on_the_disk(self, airy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(indexes, "SPACE_FACTOR", 1e15)
+        warnings = optimize(airy, optimize_indexes=True).plan().warnings
+        assert any("are free at" in line for line in warnings)
+
+    def test_the_windows_end(self, airy: str) -> None:
+        executor = optimize(airy, optimize_indexes=True, ends_at=datetime.now(UTC))
+        details = executor.run(step_of(executor, "index_optimization"))
+        assert (details["rebuilt"], details["skipped_count"]) == (0, 2)
+        assert "of the window are left: next time" in details["skipped"][0]["why"]
+
+    def test_near_wraparound_nothing_is_built(self, airy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(rebuilding, "WRAPAROUND_AGE", 0)
+        warnings = optimize(airy, optimize_indexes=True).plan().warnings
+        assert any("must be vacuumed before anything else" in line for line in warnings)
+
+    def test_the_exact_measure_is_taken_where_it_is_there(self, airy: str) -> None:
+        if not value(airy, "SELECT count(*) FROM pg_available_extensions WHERE name = 'pgstattuple'"):
+            pytest.skip("this server has no pgstattuple: Debian's package postgresql-contrib, or the embedded wheel")
+        run_script(airy, "CREATE EXTENSION pgstattuple")
+        executor = optimize(airy, optimize_indexes=True)
+        details = executor.run(step_of(executor, "index_optimization"))
+        assert details["rebuilt"] == 2
+        assert all(one["air"] > 0.5 for one in details["indexes"])
+
+    def test_what_others_have_left_is_theirs(self, airy: str) -> None:
+        run_script(airy, "CREATE INDEX t_body_ccnew ON t (body)")
+        run_script(airy, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 't_body_ccnew'::regclass")
+        executor = optimize(airy, optimize_indexes=True)
+        executor.run(step_of(executor, "index_optimization"))
+        assert value(airy, "SELECT to_regclass('t_body_ccnew')") is not None
+
+    def test_a_transaction_that_does_not_end_is_waited_for_no_longer_than_that(
+        self, airy: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(indexes, "BUILD_LOCK_SECONDS", 0.1)
+        executor = optimize(airy, optimize_indexes=True)
+        step = step_of(executor, "index_optimization")
+        with reading(airy):
+            details = executor.run(step)
+            assert value(airy, BROKEN) == 0
+        assert details["rebuilt"] == 0
+        assert "gave up after 3 tries" in details["skipped"][0]["why"]
+
+    def test_it_steps_aside_for_whoever_waits_for_it(self, airy: str) -> None:
+        host = Talk()
+        executor = optimize(airy, host, optimize_indexes=True, lock_timeout_seconds=0.05)
+        step = step_of(executor, "index_optimization")
+        with reading(airy) as let_go:  # so that the build cannot end
+
+            def alter() -> None:
+                wait_for(airy, "SELECT count(*) FROM pg_index WHERE NOT indisvalid")
+                run_script(airy, "ALTER TABLE t SET (fillfactor = 90)")
+                let_go()
+
+            thread = threading.Thread(target=alter)
+            thread.start()
+            details = executor.run(step)
+            thread.join()
+        assert any("stepped aside for process" in line for line in host.logged)
+        assert (details["rebuilt"], value(airy, BROKEN)) == (2, 0)
+
+    def test_cancelled_in_the_middle_it_leaves_nothing(self, airy: str) -> None:
+        host = Talk()
+        executor = optimize(airy, host, optimize_indexes=True)
+        step = step_of(executor, "index_optimization")
+        with reading(airy), stop_in_a_build(airy, host), pytest.raises(Stopped):
+            executor.run(step)
+        assert value(airy, BROKEN) == 0
+        assert value(airy, "SELECT count(*) FROM jamaint.builds") == 0
+
+    def test_a_pause_in_the_middle_begins_again(self, airy: str) -> None:
+        host = Talk(pauses=(3, 4))
+        executor = optimize(airy, host, optimize_indexes=True)
+        step = step_of(executor, "index_optimization")
+        assert executor.run(step)["rebuilt"] == 2
+        assert value(airy, BROKEN) == 0
+        assert host.held_in
+
+    def test_killed_in_the_middle_the_next_run_ends_clean(self, airy: str) -> None:
+        executor = optimize(airy, optimize_indexes=True)
+        step = step_of(executor, "index_optimization")
+        with reading(airy):
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    executor.run(step)
+                finally:
+                    os._exit(1)
+            wait_for(airy, "SELECT count(*) FROM pg_index WHERE NOT indisvalid")
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        wait_for(
+            airy, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'REINDEX%' AND state = 'active')"
+        )
+        host = Talk()
+        again = optimize(airy, host, optimize_indexes=True, execution="e2")
+        again.run(step_of(again, "index_optimization"))
+        assert value(airy, BROKEN) == 0
+
+
+class TestUnused:
+    NOW = datetime.now(UTC)
+
+    @pytest.fixture(autouse=True)
+    def any_size(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(rules, "UNUSED_BYTES", 0)
+
+    def watched(self, dsn: str, days: int = 40) -> Any:
+        """An executor that has looked so often that unused indexes may go."""
+        for ago in (days, days // 2):
+            early = optimize(dsn, remove_unused_indexes=True, now=self.NOW - timedelta(days=ago), execution=f"e{ago}")
+            step = step_of(early, "unused_indexes")
+            assert early.run(step)["dropped"] == []
+        return optimize(dsn, remove_unused_indexes=True, now=self.NOW)
+
+    def test_it_goes_after_long_enough_and_comes_back_as_it_was(self, airy: str) -> None:
+        run_script(airy, "COMMENT ON INDEX t_body IS 'for the ''search''; really'")
+        definition = "SELECT pg_get_indexdef('t_body'::regclass)"
+        before = value(airy, definition)
+        executor = self.watched(airy)
+        step = step_of(executor, "unused_indexes")
+        assert [item["path"] for item in step.sample] == ["public.t_body"]
+        details = executor.run(step)
+        assert [one["index"] for one in details["dropped"]] == ["public.t_body"]
+        assert details["freed_space"] > 0
+        assert value(airy, "SELECT to_regclass('t_body')") is None
+        assert executor.undo(step, dry_run=True)["restored"] == 1
+        assert executor.undo(step, dry_run=False) == {
+            "restored": 1, "removed": 0, "kept": [], "problems": [], "unit": "index",
+        }  # fmt: skip
+        assert value(airy, definition) == before
+        assert value(airy, "SELECT obj_description('t_body'::regclass)") == "for the 'search'; really"
+        assert value(airy, BROKEN) == 0
+        assert executor.undo(step, dry_run=False)["restored"] == 0
+
+    def test_one_that_is_scanned_begins_anew(self, airy: str) -> None:
+        executor = self.watched(airy)
+        run_script(airy, "SET enable_seqscan = off; SELECT FROM t WHERE body = 'x'")
+        assert step_of(executor, "unused_indexes").items == 0
+
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "CREATE UNIQUE INDEX other ON t (body)",
+            "CREATE INDEX other ON t (upper(body))",
+            "ALTER TABLE t ADD CONSTRAINT other UNIQUE (body)",
+            "ALTER TABLE t ADD CONSTRAINT other EXCLUDE USING btree (body WITH =)",
+            "CREATE TABLE u (id bigint PRIMARY KEY); ALTER TABLE t ADD FOREIGN KEY (id) REFERENCES u NOT VALID;"
+            "CREATE INDEX other ON t (id)",
+            "CREATE INDEX other ON t (at); ALTER TABLE t CLUSTER ON other",
+            "ALTER TABLE t ALTER at SET NOT NULL; CREATE UNIQUE INDEX other ON t (id, at);"
+            "ALTER TABLE t REPLICA IDENTITY USING INDEX other",
+        ],
+    )
+    def test_those_with_another_duty_stay(self, airy: str, statement: str) -> None:
+        run_script(airy, statement)
+        executor = self.watched(airy)
+        assert [item["path"] for item in step_of(executor, "unused_indexes").sample] == ["public.t_body"]
+
+    def test_one_that_is_missed_comes_back_by_itself(self, airy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(unused, "LEAST_ROWS", 1000)
+        executor = self.watched(airy)
+        run_script(airy, "SELECT FROM t WHERE id = 6; SELECT pg_stat_force_next_flush()")
+        executor.run(step_of(executor, "unused_indexes"))
+        for _ in range(20):
+            run_script(airy, "SELECT count(*) FROM t WHERE body = 'x'")
+        later = optimize(airy, remove_unused_indexes=True, now=self.NOW + timedelta(days=1), execution="later")
+        details = later.run(step_of(later, "unused_indexes"))
+        assert [one["index"] for one in details["built_again"]] == ["public.t_body"]
+        assert value(airy, "SELECT indisvalid FROM pg_index WHERE indexrelid = 't_body'::regclass")
+
+    def test_another_in_its_place_is_not_touched(self, airy: str) -> None:
+        executor = self.watched(airy)
+        step = step_of(executor, "unused_indexes")
+        executor.run(step)
+        run_script(airy, "CREATE INDEX t_body ON t (at)")
+        assert "another index has its name now" in executor.undo(step, dry_run=False)["problems"][0]["why"]
+
+    def test_killed_between_note_and_drop(self, airy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        executor = self.watched(airy)
+        step = step_of(executor, "unused_indexes")
+        real = unused.drop
+
+        async def dies(*_: Any) -> None:
+            raise RuntimeError
+
+        monkeypatch.setattr(unused, "drop", dies)
+        with pytest.raises(RuntimeError):
+            executor.run(step)
+        monkeypatch.setattr(unused, "drop", real)
+        assert executor.undo(step, dry_run=False)["problems"] == []
+        assert value(airy, "SELECT indisvalid FROM pg_index WHERE indexrelid = 't_body'::regclass")
+
+    def test_killed_in_the_midst_of_a_drop(self, airy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        executor = self.watched(airy)
+        step = step_of(executor, "unused_indexes")
+        real = unused.drop
+
+        async def half(*_: Any) -> None:
+            raise RuntimeError
+
+        monkeypatch.setattr(unused, "drop", half)
+        with pytest.raises(RuntimeError):
+            executor.run(step)
+        monkeypatch.setattr(unused, "drop", real)
+        run_script(airy, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 't_body'::regclass")
+        assert executor.undo(step, dry_run=False)["restored"] == 1
+        assert value(airy, "SELECT indisvalid FROM pg_index WHERE indexrelid = 't_body'::regclass")
+        assert value(airy, BROKEN) == 0
+
+    def test_a_purge_forgets(self, airy: str) -> None:
+        executor = self.watched(airy)
+        step = step_of(executor, "unused_indexes")
+        executor.run(step)
+        executor.purge(step)
+        assert executor.undo(step, dry_run=False)["restored"] == 0
+
+
+class TestStatistics:
+    def test_what_is_due_is_done(self, empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(upkeep, "LEAST_ROWS", 10)
+        run_script(
+            empty_database,
+            "CREATE TABLE never (id int); INSERT INTO never SELECT generate_series(1, 1000);"
+            "CREATE TABLE dead (id int) WITH (autovacuum_enabled = off);"
+            "INSERT INTO dead SELECT generate_series(1, 1000)",
+        )
+        run_script(empty_database, "ANALYZE dead")
+        run_script(empty_database, "DELETE FROM dead WHERE id > 500")
+        wait_for(empty_database, "SELECT n_dead_tup > 0 FROM pg_stat_user_tables WHERE relname = 'dead'")
+        executor = optimize(empty_database, update_statistics=True)
+        step = step_of(executor, "statistics_update")
+        assert step.items == 2
+        details = executor.run(step)
+        did = {one["table"]: (one["did"], one["dead_rows_after"]) for one in details["tables"]}
+        assert did == {"public.never": ("analyze", 0), "public.dead": ("vacuum", 0)}
+        assert step_of(executor, "statistics_update").items == 0
+
+
+class TestAnalysis:
+    def test_what_it_sees(self, airy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("jamaint.host.targets.analysis.LARGE_BYTES", 1)
+        run_script(
+            airy,
+            "CREATE INDEX twice ON t (body); CREATE TABLE child (t bigint REFERENCES t);"
+            "INSERT INTO child VALUES (6); CREATE INDEX half ON t (at)",
+        )
+        run_script(airy, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'half'::regclass")
+        executor = optimize(airy)
+        (step,) = executor.plan().steps
+        details = executor.run(step)
+        said = {one["sql"]: one["reason"] for one in details["recommendations"]}
+        assert "the same as public.t_body" in said["DROP INDEX CONCURRENTLY public.twice"]
+        assert "has no index" in said["CREATE INDEX CONCURRENTLY ON public.child (t)"]
+        assert "invalid" in said["REINDEX INDEX CONCURRENTLY public.half"]
+        assert "air" in said["REINDEX INDEX CONCURRENTLY public.t_body"]
+        assert details["database_bytes"] > 0
+        assert details["transactions_left"] > 2_000_000_000
+        assert details["tables"][0]["table"] == "public.t"
+        assert details["effect_of_last"] is None
+        assert value(airy, "SELECT to_regnamespace('jamaint')") is None
+
+    def test_old_rows_go_too(self, airy: str) -> None:
+        executor = optimize(airy, cleanup_old_data=[rule("t", where="id <= 600")])
+        step = step_of(executor, "data_cleanup")
+        assert executor.run(step)["rows"] == 100
+        assert executor.undo(step, dry_run=False)["restored"] == 100
+
+    def test_the_effect_on_queries_is_measured(self, airy: str) -> None:
+        try:
+            run_script(airy, "CREATE EXTENSION pg_stat_statements")
+            value(airy, "SELECT count(*) FROM pg_stat_statements")
+        except Exception as error:
+            pytest.skip(f"this server does not count statements: {error}")
+
+
+@contextmanager
+def reading(dsn: str) -> Iterator[Callable[[], None]]:
+    """Somebody looks at another table while the block lasts, or until told to let go: every build waits for that."""
+    held, go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        async def read(connection: Any) -> None:
+            async with connection.transaction(isolation="repeatable_read"):
+                await connection.execute("SELECT count(*) FROM pg_class")
+                held.set()
+                while not go.is_set():
+                    await connection.execute("SELECT pg_sleep(0.01)")
+
+        on_connection(dsn, read)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    try:
+        yield go.set
+    finally:
+        go.set()
+        thread.join()
+
+
+@contextmanager
+def stop_in_a_build(dsn: str, host: Talk) -> Iterator[None]:
+    """Asks to stop once a build has made its index."""
+    thread = threading.Thread(
+        target=lambda: (wait_for(dsn, "SELECT count(*) FROM pg_index WHERE NOT indisvalid"), host.stop_after(0))
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def wait_for(dsn: str, sql: str) -> None:
+    """Asks until it is so; a test that would hang for ever is ended by its limit."""
+
+    async def ask(connection: Any) -> None:
+        for _ in range(6000):
+            if await connection.fetchval(sql):
+                return
+            await connection.execute("SELECT pg_sleep(0.01)")
+        raise AssertionError(f"never so: {sql}")
+
+    on_connection(dsn, ask)
+
+
+def test_a_failure_keeps_its_figures(airy: str) -> None:
+    executor = optimize(airy, optimize_indexes=True)
+    step = step_of(executor, "index_optimization")
+    run_script(
+        airy, "DROP SCHEMA IF EXISTS jamaint CASCADE; CREATE ROLE mallory; CREATE SCHEMA jamaint AUTHORIZATION mallory"
+    )
+    try:
+        with pytest.raises(StepFailed, match="belongs to mallory") as failed:
+            executor.run(step)
+        assert failed.value.details["rebuilt"] == 0
+        assert EXECUTION
+    finally:
+        run_script(airy, "DROP OWNED BY mallory; DROP ROLE mallory")
