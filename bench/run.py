@@ -12,6 +12,7 @@ import client
 import idle
 import rotation
 import tasks
+import upkeep
 from measure import load
 from places import at_the_end
 from topic import AbsentError, Figures, Topic
@@ -22,6 +23,7 @@ TOPICS: Mapping[str, Topic] = {
     "tasks": tasks.TOPIC,
     "answers": answers.TOPIC,
     "rotation": rotation.TOPIC,
+    "upkeep": upkeep.TOPIC,
 }
 LOAD = "load"
 

@@ -20,8 +20,13 @@ if TYPE_CHECKING:
 
 
 SAMPLE = 5
-LOOKING = frozenset({"analysis", "database_analysis"})
-"""Steps that only look."""
+WITHOUT_UNDO = {
+    "analysis": "changes nothing",
+    "database_analysis": "changes nothing",
+    "index_optimization": "nothing to put back",
+    "statistics_update": "nothing to put back",
+}
+"""Steps after which everything is as it was, as far as anybody can see."""
 
 """So many items of a step are named; --json has more."""
 
@@ -93,7 +98,7 @@ def _planned(step: Mapping[str, Any]) -> Sequence[Cell]:
     back: Cell = "can be undone" if step.get("undo") else ("yellow", "no way back")
     items, amount = count(step.get("items") or 0, "item"), size(step.get("bytes") or 0)
     # An analysis changes nothing, so there is nothing to undo: a warning would only frighten.
-    return str(step["name"]), items, amount, "changes nothing" if step["name"] in LOOKING else back
+    return str(step["name"]), items, amount, WITHOUT_UNDO.get(str(step["name"]), back)
 
 
 def _sample(step: Mapping[str, Any], look: Look) -> list[str]:

@@ -43,7 +43,8 @@ class Undone:
 
     def add(self, details: Mapping[str, Any]) -> None:
         """Adds one step's figures."""
-        self.unit = str(details.get("unit", self.unit))
+        unit = str(details.get("unit", "file"))
+        self.unit = unit if not self.restored or unit == self.unit else "item"
         self.restored += int(details.get("restored", 0))
         self.removed += int(details.get("removed", 0))
         self.kept += details.get("kept", ())

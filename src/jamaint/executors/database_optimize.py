@@ -76,7 +76,7 @@ class DatabaseOptimize:
         task = self._work.task_name
 
         async def look(doing: Doing) -> None:
-            await analysis.run(doing.target, task, self._rule.threshold, doing.tally)
+            await analysis.run(doing, task, self._rule.threshold)
             if self._work.config["optimize_indexes"] or self._work.config["remove_unused_indexes"]:
                 await analysis.keep_times(doing.target, task, "begin")
 

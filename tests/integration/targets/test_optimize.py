@@ -207,7 +207,7 @@ class TestUnused:
         assert value(airy, "SELECT to_regclass('t_body')") is None
         assert executor.undo(step, dry_run=True)["restored"] == 1
         assert executor.undo(step, dry_run=False) == {
-            "restored": 1, "removed": 0, "kept": [], "problems": [], "unit": "index",
+            "restored": 1, "removed": 0, "kept": [], "problems": [], "unit": "item",
         }  # fmt: skip
         assert value(airy, definition) == before
         assert value(airy, "SELECT obj_description('t_body'::regclass)") == "for the 'search'; really"

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 
 from jamaint.config.work.cache import CacheCleanup
 from jamaint.config.work.command import RunCommand
-from jamaint.config.work.database import DatabaseCleanup
-from jamaint.config.work.filesystem import FilesystemCleanup
 from jamaint.config.work.database import DatabaseCleanup, DatabaseOptimize
+from jamaint.config.work.filesystem import FilesystemCleanup
 from jamaint.config.work.logs import LogsCleanup
 from jamaint.config.work.noop import Nothing
 from jamaint.config.work.optimize import FilesystemOptimize
@@ -21,9 +20,9 @@ CONFIG_OF: Mapping[str, type[Work]] = {
     "cache.warmup": CacheWarmup,
     "command": RunCommand,
     "database.cleanup": DatabaseCleanup,
+    "database.optimize": DatabaseOptimize,
     "filesystem.cleanup": FilesystemCleanup,
     "filesystem.optimize": FilesystemOptimize,
-    "database.optimize": DatabaseOptimize,
     "logs.cleanup": LogsCleanup,
     "logs.rotate": LogsRotate,
     "noop": Nothing,

@@ -13,6 +13,7 @@ from jamaint.host.statements import statements
 from jamaint.host.targets.connection import Row, Target, failures_named
 from jamaint.host.targets.indexes import indexes_of
 from jamaint.host.targets.notebook import open_notebook
+from jamaint.host.targets.reins import Doing
 
 NAME = "database_analysis"
 LISTED = 20
@@ -31,8 +32,9 @@ def plan() -> Step:
     return Step(NAME, "Look at tables, indexes, queries and age, and recommend; change nothing of the data.")
 
 
-async def run(target: Target, task: str, threshold: float, tally: dict[str, Any]) -> None:
-    """Looks; what is found stands in `tally`."""
+async def run(doing: Doing, task: str, threshold: float) -> None:
+    """Looks; what is found stands in the tally, and what is recommended in the log too."""
+    target, tally = doing.target, doing.tally
     with failures_named(target.identity.database):
         totals = await target.watch.fetchrow(_SQL["totals"])
         tables = await target.watch.fetch(_SQL["tables"])
@@ -56,6 +58,10 @@ async def run(target: Target, task: str, threshold: float, tally: dict[str, Any]
         "recommended": len(recommendations),
     }
     tally["effect_of_last"] = await _effect(target, task)
+    for one in recommendations[:LISTED]:
+        doing.reins.host.log("info", f"recommended: {one['what']}: {one['reason']}" + _sql(one))
+    if tally["effect_of_last"] is not None:
+        doing.reins.host.log("info", f"what the last optimization did to queries: {tally['effect_of_last']}")
 
 
 async def keep_times(target: Target, task: str, moment: str) -> None:
@@ -99,6 +105,10 @@ async def _statements(target: Target, name: str) -> list[Row] | None:
             return await target.watch.fetch(_SQL[name].format(schema=schema), target.identity.role)
         except (asyncpg.ObjectNotInPrerequisiteStateError, asyncpg.InsufficientPrivilegeError):
             return None
+
+
+def _sql(recommendation: Recommendation) -> str:
+    return f" ({recommendation['sql']})" if recommendation["sql"] else ""
 
 
 def _of_age(totals: Row) -> list[Recommendation]:

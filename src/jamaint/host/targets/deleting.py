@@ -77,10 +77,18 @@ class Deletion:
             finally:
                 if not self.target.work.is_closed():
                     await self._reckon(before)
+            await self._drop_if_empty()
             if self._unvacuumed > VACUUM_AT_END_SHARE * (table.rows or 0):
                 await self._vacuum()
                 await self._reckon(before)
         return self.found
+
+    async def _drop_if_empty(self) -> None:
+        if self.kept is not None and not self.found.rows:
+            with failures_named(self.target.identity.database):
+                if await self.target.work.fetchval(SQL["kept_is_empty"].format(kept=self.kept)):
+                    await self.target.work.execute(SQL["drop_kept"].format(kept=self.kept))
+                    self.found.kept_bytes = 0
 
     async def _go_through(self) -> None:
         table, most_rows = self.selection.table, self.selection.most_rows

@@ -76,7 +76,7 @@ async def run(doing: Doing) -> None:
 
 async def undo(target: Target, step: Step, reins: Reins, dry_run: bool) -> dict[str, Any]:
     """Builds again, concurrently, what the execution has dropped."""
-    answer: dict[str, Any] = {"restored": 0, "removed": 0, "kept": [], "problems": [], "unit": "index"}
+    answer: dict[str, Any] = {"restored": 0, "removed": 0, "kept": [], "problems": [], "unit": "item"}
     with failures_named(target.identity.database):
         if not await target.work.fetchval(_SQL["exists"]):
             return answer

@@ -24,8 +24,8 @@ async def plan(target: Target) -> tuple[Step, list[str]]:
     warnings += [f"{row['quoted']} is {row['owner']}'s: {_why(row)}" for row in rows if not row["is_owner"]]
     vacuums = sum(row["vacuum"] is not None for row in chosen)
     says = (
-        f"VACUUM {vacuums} tables and ANALYZE {len(chosen)}. Nothing that anybody could see is changed, so there is "
-        "nothing to put back."
+        f"VACUUM {_tables(vacuums)} and ANALYZE {_tables(len(chosen))}. Nothing that anybody could "
+        "see is changed, so there is nothing to put back."
     )
     sample = tuple({"path": f"{row['quoted']}: {_why(row)}", "bytes": row["bytes"]} for row in chosen[:10])
     size = sum(row["bytes"] for row in chosen)
@@ -90,6 +90,10 @@ async def _due(target: Target) -> list[Row]:
     with failures_named(target.identity.database):
         rows = await target.watch.fetch(_SQL["due"], CHANGED_SHARE, DEAD_SHARE, LEAST_ROWS, OLD_AGE)
     return [row for row in rows if row["vacuum"] is not None or row["analyze"] is not None]
+
+
+def _tables(number: int) -> str:
+    return f"{number} table{'' if number == 1 else 's'}"
 
 
 def _why(row: Row) -> str:

@@ -50,6 +50,9 @@ SELECT to_regclass($1) IS NOT NULL
 SELECT attname::text AS name FROM pg_attribute
 WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
 
+-- name: kept_is_empty
+SELECT NOT EXISTS (SELECT FROM {kept})
+
 -- name: kept_pages
 SELECT (pg_relation_size($1::regclass) / current_setting('block_size')::int)::int
 
