@@ -266,6 +266,7 @@ def _work(opening: Order) -> Work:
         kept_directory=opening["limits"].get("kept_directory", NOWHERE),
         ends_at=None if opening.get("ends_at") is None else datetime.fromisoformat(opening["ends_at"]),
         seen={one["path"]: mass_deletion.from_json(one) for one in opening.get("seen", ())},
+        held=opening.get("held", ()),
     )
 
 

@@ -25,4 +25,11 @@ def over(files: int | None, size: int | None) -> list[str]:
     return ([] if files is None else [f"beyond {files:,} files"]) + ([] if size is None else [f"beyond {size:,} bytes"])
 
 
+def left_alone(count: int, path: str, why: str) -> str:
+    """What stays though it is old, by its number and the first of it."""
+    if count == 1:
+        return f"{path} is left alone: {why}."
+    return f"{count:,} are left alone; the first is {path}: {why}."
+
+
 KEPT = "What goes is kept in the trash: it can be put back until the trash is emptied, and takes its space until then."

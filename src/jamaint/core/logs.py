@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from jamaint.core.plans import MassDeletion
-
 CLEANUP, COMPRESSION, ARCHIVE = "cleanup", "compression", "archive"
 PACKED = (".gz", ".zst", ".xz", ".bz2")
 """Endings of files that are compressed already."""
@@ -108,16 +106,6 @@ class Sorting:
             and self._cleanup <= mtime_ns < self._compression
             and not name.lower().endswith(PACKED)
         )
-
-
-def too_many(root: str, count: int, files: int, limit: MassDeletion, what: str = "logs") -> str | None:
-    """Why deleting `count` of the `files` that are meant in a root needs a second look, or None."""
-    if count <= limit.items or count <= limit.share * files:
-        return None
-    return (
-        f"{root}: {count} of {files} {what} would be deleted ({count / files:.0%}); more than {limit.items} files that "
-        f"are more than {limit.share:.0%} need a second look. If it is meant, raise mass_deletion on the task"
-    )
 
 
 def span(seconds: float) -> str:

@@ -215,7 +215,7 @@ class Rollbacks:
         # The execution first: if we die between the two, the point is still half way and the undo is done again.
         await self._recorder.put(execution)
         status = "undone" if result.is_whole else "incomplete"
-        await self._recorder.run(rollback_points.move, point.id, ["undoing"], status, result=result.to_json())
+        await self._recorder.run(rollback_points.move, point.id, ["undoing"], status, result=result.to_store())
         if result.is_whole:
             await self._recorder.run(rollback_points.note_bytes, point.id, 0)
         self.on_undone(execution)

@@ -216,7 +216,7 @@ class Runner:
             if line["is"] == "items" and collected is not None:
                 await collected.take(line)
 
-        opening = self._opening(execution_id, task) | self._plans.opening_of(task, chosen)
+        opening = self._opening(execution_id, task) | self._plans.opening_of(task, chosen) | await self._held()
         async with open_worker(opening, on_line=hear, on_stderr=self._say_stderr(execution_id)) as worker:
             answer = await worker.ask({"do": "plan", "items": collected is not None})
             return _plan_of(answer), bool(answer.get("itemised"))
@@ -239,7 +239,7 @@ class Runner:
         task = narrowed(run.task, run.execution.options)
         opening = {**self._opening(run.execution.id, task), "ends_at": views.time(run.ends_at)}
         on_stderr = self._say_stderr(run.execution.id)
-        whole = opening | self._plans.opening_of(run.task, run.chosen)
+        whole = opening | self._plans.opening_of(run.task, run.chosen) | await self._held()
         async with (
             open_worker(whole, on_line=lambda line: self._hear(run, line), on_stderr=on_stderr) as worker,
             trio.open_nursery() as nursery,
@@ -358,7 +358,7 @@ class Runner:
         )
         run.worked_until = self._now()
         status = "undone" if result.is_whole else "incomplete"
-        await self._recorder.run(rollback_points.move, point.id, ["undoing"], status, result=result.to_json())
+        await self._recorder.run(rollback_points.move, point.id, ["undoing"], status, result=result.to_store())
         if result.is_whole:
             run.execution = replace(run.execution, steps=undoing.undone_steps(run.execution.steps, point))
             run.execution = advance(run.execution, State.ROLLED_BACK)
@@ -387,6 +387,10 @@ class Runner:
             await self._recorder.run(cleanups.put, cleanup)
         self._current.put(run.execution, "ended")
         self._say_ended(run.execution)
+
+    async def _held(self) -> dict[str, Any]:
+        """What undos have put back: told to a worker, and not kept with its rollback point."""
+        return {"held": await self._recorder.run(rollback_points.held)}
 
     def _opening(self, execution_id: str, task: Task) -> dict[str, Any]:
         return {

@@ -33,6 +33,7 @@ class Undone:
     removed: int = 0
     kept: list[Mapping[str, Any]] = field(default_factory=list)
     problems: list[Mapping[str, Any]] = field(default_factory=list)
+    held: list[Mapping[str, Any]] = field(default_factory=list)
     unit: str = "file"
     """What is counted."""
 
@@ -49,6 +50,7 @@ class Undone:
         self.removed += int(details.get("removed", 0))
         self.kept += details.get("kept", ())
         self.problems += details.get("problems", ())
+        self.held += details.get("held", ())
 
     def to_json(self) -> dict[str, Any]:
         """As it is stored and sent."""
@@ -59,6 +61,10 @@ class Undone:
             "problems": self.problems,
             "unit": self.unit,
         }
+
+    def to_store(self) -> dict[str, Any]:
+        """As it is stored: with what was put back, for cleanings to leave it alone."""
+        return {**self.to_json(), **({"held": self.held} if self.held else {})}
 
     def says(self) -> str:
         """In a sentence."""

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from jamaint.core.ages import nanoseconds
-from jamaint.core.clearing import KEPT, amount, going
-from jamaint.core.logs import too_many
-from jamaint.core.plans import Step
+from jamaint.core.clearing import KEPT, amount, going, left_alone
+from jamaint.core.mass_deletion import Sighting, refusals, to_json
+from jamaint.core.plans import Plan, Step
 from jamaint.executors.executor import Host, StepFailed, Stopped, Work
+from jamaint.host import held
 from jamaint.host.clearing import Area, Clearing, look
 from jamaint.host.judging import Rule
 from jamaint.host.leaving import Telling
@@ -45,9 +46,9 @@ class Aged:
         self._work, self._host, self._name = work, host, name
         self._areas: Sequence[Area] | None = None
 
-    def plan(self, places: Sequence[Place]) -> tuple[Step, list[str]]:
-        """The step, and warnings. StepFailed is unsafe when every root is, refused when too much would go."""
-        held, skipped = open_files(), Skipped()
+    def plan(self, places: Sequence[Place]) -> tuple[Step, list[str], Sequence[Sighting]]:
+        """The step, warnings, and what was seen of each root. StepFailed is unsafe when every root is."""
+        opened, skipped = open_files(), Skipped()
         areas: list[Area] = []
         refused: list[RootRefused] = []
         now_ns = nanoseconds(self._work.now)
@@ -57,26 +58,26 @@ class Aged:
                     look(
                         place.path,
                         place.rule,
-                        held=held,
-                        skipped=skipped,
+                        held=opened,
                         checkpoint=self._host.checkpoint,
                         now_ns=now_ns,
                     )
                 )
             except RootRefused as refusal:
                 refused.append(refusal)
+        for area in areas:
+            skipped.merge(area.skipped)
         self._areas = areas
         warnings = [refusal.why for refusal in refused]
         if refused and not areas and all(refusal.kind == "unsafe" for refusal in refused):
             raise StepFailed("; ".join(warnings), kind="unsafe")
-        for area in areas:
-            why = too_many(area.path, area.tally.files, area.met.files, self._work.mass_deletion, "files")
-            if why is not None:
-                raise StepFailed(why, kind="refused", details={"root": area.path, "files": area.tally.files})
-        if held.hidden:
+        if opened.hidden:
             warnings.append(_HIDDEN)
         warnings += [f"{item['path']} is left alone: {item['why']}" for item in skipped.problems]
-        return self._step(areas, places), warnings
+        at = self._work.now.isoformat(timespec="seconds")
+        seen = [Sighting(refusal.path, 0, None, at=at) for refusal in refused if refusal.kind == "missing"]
+        seen += [area.sighting(at) for area in areas]
+        return self._step(areas, places, skipped), warnings, seen
 
     def run(self, step: Step, places: Sequence[Place]) -> dict[str, Any]:
         """Does it; its details. Raises StepFailed, Stopped."""
@@ -105,7 +106,11 @@ class Aged:
         """See Executor. `kept` is what others have put in a place or changed; `problems` what went wrong."""
         if step.undo is None:
             return {"restored": 0, "removed": 0, "kept": [], "problems": []}
-        return self._in_trash(lambda way, told: undo(way, dry_run, self._host.checkpoint, told), step)
+        began, inodes = held.begin(), list[int]()
+        outcome = self._in_trash(lambda way, told: undo(way, dry_run, self._host.checkpoint, told, inodes), step)
+        if not dry_run and outcome["restored"]:
+            outcome["held"] = [held.record(began, inodes)]
+        return outcome
 
     def purge(self, step: Step) -> dict[str, Any]:
         """See Executor. freed_space is what the disk got back, in bytes."""
@@ -113,7 +118,7 @@ class Aged:
             return {"freed_space": 0, "items": 0, "problems": []}
         return self._in_trash(lambda way, told: purge(way, self._host.checkpoint, told), step)
 
-    def _step(self, areas: Sequence[Area], places: Sequence[Place]) -> Step:
+    def _step(self, areas: Sequence[Area], places: Sequence[Place], skipped: Skipped) -> Step:
         direct = self._direct(areas)
         roots = {
             area.path: {"path": area.path, "times": area.times, "shared": True}
@@ -126,6 +131,8 @@ class Aged:
             for area in areas
         ]
         says = [f"Remove {', '.join(parts)}." if parts else "There is nothing to look through."]
+        if skipped.first is not None:
+            says.append(left_alone(skipped.count, skipped.first["path"], skipped.first["why"]))
         says += [KEPT] if roots else []
         says += [f"{why}: there it goes at once, and cannot be put back." for why in sorted(set(direct.values()))]
         undoing = {"trash": self._work.execution, "step": self._name, "roots": list(roots.values())} if roots else None
@@ -159,6 +166,12 @@ class Aged:
             raise StepFailed(str(busy), kind="refused") from None
         except OSError as error:
             raise StepFailed(words(error)) from error
+
+
+def plan_of(work: Work, steps: Sequence[Step], warnings: Sequence[str], seen: Sequence[Sighting]) -> Plan:
+    """The plan of these steps, with what the guard against mass deletion has to say."""
+    refused = refusals(seen, work.seen, work.mass_deletion, "files")
+    return Plan(tuple(steps), tuple(dict.fromkeys(warnings)), refused, tuple(map(to_json, seen)))
 
 
 def nested(path: str, paths: Sequence[str]) -> frozenset[str]:

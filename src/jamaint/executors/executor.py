@@ -1,6 +1,6 @@
 """What every executor is: it plans without touching, does one step, puts it back, and at last lets the way back go."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -41,6 +41,8 @@ class Work:
     """Where it is given, `plan` and `run` act on its items and on nothing else."""
     seen: Mapping[str, Sighting] = field(default_factory=dict)
     """By path, what was seen of a root at the last run."""
+    held: Sequence[Mapping[str, Any]] = ()
+    """What undos have put back, as they told it (host.held): it is not to be cleaned again at once."""
 
 
 class Host(Protocol):

@@ -8,8 +8,9 @@ from typing import Any
 from jamaint.core.ages import Ages, limit
 from jamaint.core.clearing import over
 from jamaint.core.plans import Plan, Step
-from jamaint.executors.aged import Aged, Place, nested
+from jamaint.executors.aged import Aged, Place, nested, plan_of
 from jamaint.executors.executor import Host, Work
+from jamaint.host import held as held_by_undos
 from jamaint.host import syscalls
 from jamaint.host.finding import Duplicates, Limits, beyond, duplicates
 from jamaint.host.globs import Globs, exclusion
@@ -32,14 +33,14 @@ class FilesystemCleanup:
         self._twins: list[Place] = []
 
     def plan(self) -> Plan:
-        """See Executor. StepFailed is unsafe when every root is, refused when too much would go."""
+        """See Executor. StepFailed is unsafe when every root is."""
         held = open_files()
         self._places = [self._place(one, held) for one in self._work.config["paths"]]
-        step, warnings = self._cleanup.plan(self._places)
+        step, warnings, seen = self._cleanup.plan(self._places)
         steps = [step]
         if self._work.config["duplicates"]:
             steps.append(self._plan_duplicates(self._places, held, warnings))
-        return Plan(tuple(steps), tuple(dict.fromkeys(warnings)))
+        return plan_of(self._work, steps, warnings, seen)
 
     def run(self, step: Step) -> dict[str, Any]:
         """See Executor. A step in which some files could not be dealt with is done; `problems` has them."""
@@ -72,6 +73,7 @@ class FilesystemCleanup:
             nested=nested(one["path"], [other["path"] for other in config["paths"]]),
             least_bytes=one["min_size"],
             directories=config["remove_empty_directories"],
+            held=held_by_undos.test(self._work.held, limit(self._work.now, age or config["directory_age_seconds"])),
         )
         limits = Limits(one["max_files"], one["max_size"], one["keep_newest"])
         floor, newest = None, None
@@ -102,7 +104,7 @@ class FilesystemCleanup:
             twins.append(Place(place.path, rule, None, ["the same as an older one"]))
         self._twins = twins
         if self._work.config["duplicates"] == "remove":
-            step, more = self._duplicates.plan(twins)
+            step, more, _ = self._duplicates.plan(twins)
             warnings += more
             return replace(step, sample=tuple(item for one in found for item in one.sample)[:20])
         count, size = sum(len(one.of) for one in found), sum(one.bytes for one in found)

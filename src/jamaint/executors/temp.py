@@ -5,8 +5,9 @@ from typing import Any
 
 from jamaint.core.ages import Ages, limit
 from jamaint.core.plans import Plan, Step
-from jamaint.executors.aged import Aged, Place, nested
+from jamaint.executors.aged import Aged, Place, nested, plan_of
 from jamaint.executors.executor import Host, Work
+from jamaint.host import held
 from jamaint.host.globs import Globs, exclusion
 from jamaint.host.judging import Rule, alone_and_below
 from jamaint.host.tmpfiles import Spared, spared
@@ -19,9 +20,9 @@ class TempCleanup:
         self._work, self._aged = work, Aged(work, host)
 
     def plan(self) -> Plan:
-        """See Executor. StepFailed is unsafe when every root is, refused when too much would go."""
-        step, warnings = self._aged.plan(self._places())
-        return Plan((step,), tuple(warnings))
+        """See Executor. StepFailed is unsafe when every root is."""
+        step, warnings, seen = self._aged.plan(self._places())
+        return plan_of(self._work, (step,), warnings, seen)
 
     def run(self, step: Step) -> dict[str, Any]:
         """See Executor. A step in which some files could not be dealt with is done; `problems` has them."""
@@ -42,14 +43,15 @@ class TempCleanup:
 
     def _rule(self, one: Mapping[str, Any], others: Spared, paths: list[str]) -> Rule:
         below, alone = alone_and_below(one["exclude"], one["path"], others.whole, others.alone)
-        pattern = one["pattern"]
+        pattern, before = one["pattern"], limit(self._work.now, one["age_seconds"])
         return Rule(
             ages=Ages.of(one),
-            before=limit(self._work.now, one["age_seconds"]),
+            before=before,
             pattern=None if pattern is None else Globs([exclusion(pattern).lstrip("/")], hidden=True),
             spared=below,
             alone=alone,
             nested=nested(one["path"], paths),
             directories=pattern is None,
             unit=one["unit"] == "directory",
+            held=held.test(self._work.held, before),
         )

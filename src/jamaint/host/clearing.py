@@ -11,14 +11,16 @@ from itertools import groupby
 from types import TracebackType
 from typing import Any, Self
 
+from jamaint.core.mass_deletion import Filesystem, Sighting
 from jamaint.host import syscalls
+from jamaint.host.filesystems import filesystem_of
 from jamaint.host.inuse import in_use
 from jamaint.host.judging import Judge, Rule
 from jamaint.host.leaving import Telling
 from jamaint.host.openfiles import OpenFiles, open_files
 from jamaint.host.roots import NotEntered, Place, Root, RootRefused, open_root, readable
 from jamaint.host.skipped import STOPS_EVERYTHING, Skipped, why_not, words
-from jamaint.host.survey import SAMPLE
+from jamaint.host.survey import SAMPLE, free_share
 from jamaint.host.sweep import Met, Sweep, Tally
 from jamaint.host.taking import Direct, DiskStopped, Held, Ledger
 from jamaint.host.trash import Displaced, Trash
@@ -43,10 +45,16 @@ class Area:
     tally: Tally = field(default_factory=Tally)
     units: list[str] = field(default_factory=list)
     sample: list[Mapping[str, Any]] = field(default_factory=list)
+    skipped: Skipped = field(default_factory=Skipped)
+    filesystem: Filesystem | None = None
 
     @property
     def times(self) -> list[int]:
         return [self.stat.st_atime_ns, self.stat.st_mtime_ns]
+
+    def sighting(self, at: str) -> Sighting:
+        """What was seen of it, for the guard against mass deletion; `at` is when."""
+        return Sighting(self.path, self.met.files, self.filesystem, self.tally.files, at)
 
     def reopen(self) -> Root:
         """Opens the root again, checked anew. Raises RootRefused, also when it is another directory by now."""
@@ -96,16 +104,16 @@ def look(
     rule: Rule,
     *,
     held: OpenFiles,
-    skipped: Skipped,
     checkpoint: Callable[[], None],
     now_ns: int,
 ) -> Area:
     """What that rule finds below its path; changes nothing, access times included. Raises RootRefused."""
     with open_root(path, shared=True) as root:
         refuse_mount(root)
-        area = Area(path, rule, root.stat, _free_share(root))
+        area = Area(path, rule, root.stat, free_share(root))
+        area.filesystem = filesystem_of(root.path, root.fd)
         judge = Judge(root, rule, in_use(root.stat.st_dev, held))
-        area.met = Sweep(judge, Counting(area, root, now_ns), skipped, checkpoint).go()
+        area.met = Sweep(judge, Counting(area, root, now_ns), area.skipped, checkpoint).go()
         return area
 
 
@@ -157,6 +165,7 @@ class Clearing:
         for area in self._areas:
             if not (area.tally.files or area.tally.directories):
                 self.kept += area.met.kept
+                self.skipped.merge(area.skipped)
                 continue
             try:
                 way, ledger = self._way(area)
@@ -311,12 +320,3 @@ def _restore_times(place: Place, before: os.stat_result) -> None:
             os.close(fd)
     except OSError:  # where we may not, it keeps the new ones
         return
-
-
-def _free_share(root: Root) -> float:
-    """The share that is free for us, of the space or of the inodes, whichever is less."""
-    status = os.fstatvfs(root.fd)
-    shares = [status.f_bavail / status.f_blocks] if status.f_blocks else []
-    if status.f_files:
-        shares.append(status.f_favail / status.f_files)
-    return min(shares, default=1.0)

@@ -34,7 +34,7 @@ class Rule:
     `pattern` are the files that are meant. `spared` stay with all that is below them, `alone` without. `nested` are
     paths below the root that have a rule of their own. `directories`: one in which all goes, goes too. `unit`: a
     directory right below the root goes whole or not at all. `also` tells of
-    (status, name, open directory) why a file stays all the same, or the empty text. `held` tells by a time of change
+    (status, name, open directory) why a file stays all the same, or the empty text. `held` tells by its status
     whether something was put back by an undo. `old` is asked instead of `ages` whether a file is old.
     """
 
@@ -49,7 +49,7 @@ class Rule:
     unit: bool = False
     also: Callable[[Any, str, int], str] | None = None
     old: Old | None = None
-    held: Callable[[int], bool] | None = None
+    held: Callable[[Any], bool] | None = None
 
 
 class Judge:
@@ -113,7 +113,7 @@ class Judge:
         if at_root and self._is_of_file_system(name, seen):
             return "it belongs to the file system"
         rule = self.rule
-        if rule.held is not None and rule.held(seen.st_ctime_ns):
+        if rule.held is not None and rule.held(seen):
             return HELD
         if asks_for_birth(rule.ages.files_by, seen, rule.before) and self._is_newborn(name, fd):
             return BIRTH
@@ -125,7 +125,7 @@ class Judge:
             return self.use.why[seen.st_ino]
         if at_root and self._is_of_file_system(name, seen):
             return "it belongs to the file system"
-        if self.rule.held is not None and self.rule.held(seen.st_ctime_ns):
+        if self.rule.held is not None and self.rule.held(seen):
             return HELD
         return ""
 

@@ -28,17 +28,23 @@ class Outcome:
 
     restored: int = 0
     removed: int = 0
+    wholes: list[int] = field(default_factory=list)
     kept: Few = field(default_factory=Few)
     problems: Few = field(default_factory=Few)
 
 
 def undo(
-    way_back: Mapping[str, Any], dry_run: bool, checkpoint: Callable[[], None], progress: Callable[[int], None]
+    way_back: Mapping[str, Any],
+    dry_run: bool,
+    checkpoint: Callable[[], None],
+    progress: Callable[[int], None],
+    inodes: list[int] | None = None,
 ) -> dict[str, Any]:
     """Takes back one step: {restored, removed, kept, problems}. `way_back` is Step.undo: {trash, step, roots}.
 
     Right also when the step never began or was cut short, and when it is called again. A dry run changes nothing and
-    gives the same figures. Raises trash.Busy when the step's trash is in use.
+    gives the same figures. `inodes` gets those of directories that were taken whole and are back. Raises trash.Busy
+    when the step's trash is in use.
     """
     outcome = Outcome()
     tick = _Tick(outcome, checkpoint, progress)
@@ -61,6 +67,8 @@ def undo(
             part.remove_made(roots)
         for part in reversed(parts):  # of roots within roots, the inner one was changed last
             part.end()
+    if inodes is not None:
+        inodes += outcome.wholes
     return {
         "restored": outcome.restored,
         "removed": outcome.removed,
@@ -186,7 +194,10 @@ class _Undoing:
     def _items(self, rel: str, name: str) -> int:
         """How many files come back with a name: all that are in a directory that was taken whole."""
         whole = self._wholes.get(_join(rel, name))
-        return 1 if whole is None else max(1, whole.items)
+        if whole is None:
+            return 1
+        self._outcome.wholes.append(whole.inode)
+        return max(1, whole.items)
 
     def _open_place(self, rel: str) -> Place | str:
         """The directory that something goes back to; else why not, which is empty when a dry run would make it."""

@@ -48,6 +48,19 @@ class Skipped:
             self.problems_count += 1
             self._problems.add(path, why)
 
+    def merge(self, other: "Skipped") -> None:
+        """Adds what was left alone elsewhere."""
+        self.count += other.count
+        self.problems_count += other.problems_count
+        for items, others in ((self._items, other._items), (self._problems, other._problems)):
+            for item in others.items:
+                items.add(item["path"], item["why"])
+
+    @property
+    def first(self) -> dict[str, str] | None:
+        """{path, why} of the first one."""
+        return self._items.items[0] if self._items.items else None
+
     def details(self) -> dict[str, Any]:
         """{skipped, skipped_count, problems, problems_count} as they go into a step's details."""
         return {

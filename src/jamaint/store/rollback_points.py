@@ -100,6 +100,11 @@ async def half_way(connection: Connection) -> list[RollbackPoint]:
     return [from_row(row) for row in await connection.fetch(SQL["half_way"])]
 
 
+async def held(connection: Connection) -> list[Mapping[str, Any]]:
+    """What undos have put back, as the workers have told it: see host.held."""
+    return [one for row in await connection.fetch(SQL["held"]) for one in from_jsonb(row["held"])]
+
+
 async def incomplete(connection: Connection) -> list[RollbackPoint]:
     """Points whose rollback has left something, the newest first."""
     return [from_row(row) for row in await connection.fetch(SQL["incomplete"])]

@@ -30,6 +30,11 @@ SELECT * FROM rollback_points WHERE execution_id = ANY ($1::uuid[])
 -- What a daemon that died was putting back or purging.
 SELECT * FROM rollback_points WHERE status IN ('undoing', 'purging')
 
+-- name: held
+-- What the newest undos have put back, for cleanings to leave alone.
+SELECT result -> 'held' AS held FROM rollback_points
+WHERE status IN ('undone', 'incomplete') AND result ? 'held' ORDER BY created_at DESC LIMIT 20
+
 -- name: incomplete
 -- Rollbacks that wait for somebody to move something out of the way.
 SELECT * FROM rollback_points WHERE status = 'incomplete' ORDER BY created_at DESC LIMIT 20

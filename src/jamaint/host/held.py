@@ -1,0 +1,38 @@
+"""Held: what an undo has put back is old still, and would be the first to go again; so it is left alone for a while.
+
+To rename a file back is a change of it, and its time of change tells so: no list of files is needed, only the time in
+which the undo worked. A directory's moves on when somebody uses it; those that came back whole are known by inode.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+INODES = 1000
+"""Directories of one undo that are known by inode; more are known by their time of change alone."""
+_COARSE_NS = 20_000_000
+"""How far the clock that files are stamped with may be behind."""
+
+
+def begin() -> int:
+    """The moment in nanoseconds from which on an undo puts things back."""
+    return time.time_ns() - _COARSE_NS
+
+
+def record(began: int, inodes: Sequence[int]) -> dict[str, Any]:
+    """What an undo that began then and has just ended tells: {from_ns, until_ns, inodes}."""
+    return {"from_ns": began, "until_ns": time.time_ns(), "inodes": list(inodes[:INODES])}
+
+
+def test(records: Sequence[Mapping[str, Any]], before: int | None) -> Callable[[Any], bool] | None:
+    """Whether something with this status was put back later than `before`; None where nothing was."""
+    young = [one for one in records if before is None or one["until_ns"] >= before]
+    if not young:
+        return None
+    spans = [(one["from_ns"], one["until_ns"]) for one in young]
+    inodes = frozenset(inode for one in young for inode in one["inodes"])
+
+    def held(seen: Any) -> bool:
+        return seen.st_ino in inodes or any(begun <= seen.st_ctime_ns <= ended for begun, ended in spans)
+
+    return held
