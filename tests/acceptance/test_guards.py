@@ -227,3 +227,44 @@ class TestPauses:
             assert "a is paused until" in details(skipped)
             assert place.ctl("task", "enable", "a").returncode == 0
             until(caller, "execution.ended", task_name="a", status="completed")
+
+
+class TestWhy:
+    def test_of_the_past_it_tells_what_became_of_each_occurrence_with_the_reasons_of_then(self, place: Scene) -> None:
+        place.configure(tasks={"backup": command("false"), "idle": QUICK})
+        with place.serving() as caller:
+            define(caller, "after", **QUICK, dependencies=[{"task": "backup", "on_failure": "skip"}])
+            caller.call("event.subscribe")
+            skipped = until(caller, "execution.ended", task_name="after")
+            caller.run("backup")
+            found = place.json("why", "after", "--at", "-8h")
+            assert (found["past"], found["verdict"], found["nearest"]) == (True, "was_skipped", skipped["id"])
+            assert found["guards"] == skipped["reasons"]
+            said = place.ctl("why", "after", "--at", "-8h")
+            assert said.returncode == 0
+            assert said.stdout.startswith("after was skipped, the one of ")
+            assert "backup has not run yet, and so this is skipped" in said.stdout
+            assert "what it was before is not known" in said.stdout
+            assert place.ctl("why", "backup", "--at", "-2h").stdout.startswith("backup ran, the one of ")
+            idle = place.ctl("why", "idle", "--at", "-8h").stdout
+            assert idle.startswith("idle was not due within 12 h of ")
+            assert "nothing of it was written down" in idle
+            assert place.ctl("why", "nobody", "--at", "-8h").returncode == 4
+
+    def test_of_what_is_to_come_it_tells_what_is_so_now(self, place: Scene) -> None:
+        place.configure(
+            windows={"w": window(-60, minutes=60)},
+            tasks={
+                "a": {**QUICK, "schedule": {"window": "w"}, "conditions": [{"disk_free": {"path": "/", "min": "1B"}}]}
+            },
+        )
+        with place.serving():
+            found = place.json("why", "a", "--at", "+3h")
+            guards = {guard["guard"]: guard for guard in found["guards"]}
+            assert guards["condition"]["of"] == "now"
+            assert "of" not in guards["window"]
+            assert guards["window"]["detail"] == "window w is closed"
+            said = place.ctl("why", "a", "--at", "+3h").stdout
+            assert "now: / has " in said
+            assert "what stands after `now:` can change until then" in said
+            assert "now:" not in place.ctl("why", "a").stdout

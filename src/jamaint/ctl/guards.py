@@ -14,7 +14,13 @@ MARKS: Mapping[str, Cell] = {"pass": ("green", "ok"), "wait": ("yellow", "waits"
 
 def guard_rows(guards: Sequence[Mapping[str, Any]]) -> list[Sequence[Cell]]:
     """A mark, the guard's name and what it says, for each."""
-    return [(_mark(str(guard.get("verdict"))), str(guard["guard"]), str(guard.get("detail") or "")) for guard in guards]
+    return [(_mark(str(guard.get("verdict"))), str(guard["guard"]), _detail(guard)) for guard in guards]
+
+
+def _detail(guard: Mapping[str, Any]) -> str:
+    """What cannot be known of a time to come is said to be so now."""
+    detail = str(guard.get("detail") or "")
+    return f"now: {detail}" if guard.get("of") == "now" and detail else detail
 
 
 def _mark(verdict: str) -> Cell:

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from jamaint.ctl.render import bar, columns, count, percent, short, size, status_cell
-from jamaint.ctl.summary import amount, duration, error_text, freed, left, paused_text, step_name, waits_text
+from jamaint.ctl.summary import (
+    amount,
+    duration,
+    error_text,
+    freed,
+    left,
+    paused_text,
+    step_name,
+    waiting_for,
+    waits_text,
+)
 from jamaint.ctl.times import ago, moment, remaining, span, until
 
 TYPE_CHECKING = False
@@ -129,8 +139,17 @@ def _recent(execution: Value, look: Look) -> Sequence[Cell]:
         ago(execution.get("completed_at") or execution.get("scheduled_for"), look.now),
         duration(execution.get("duration")),
         "" if space is None else freed(space),
-        ("red", error_text(execution)) if execution.get("error") else f"and {size(later)} on purge" if later else "",
+        _outcome(execution, later),
     )
+
+
+def _outcome(execution: Value, later: Any) -> Cell:
+    """What went wrong, why it was given up, or what is still to come."""
+    if execution.get("error"):
+        return "red", error_text(execution)
+    if execution["status"] == "cancelled":
+        return "yellow", waiting_for(execution)
+    return f"and {size(later)} on purge" if later else ""
 
 
 def _alert(alert: Any, look: Look) -> Sequence[Cell]:

@@ -1,7 +1,7 @@
 """Executions, their logs and occurrences, as rows."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -70,6 +70,12 @@ async def page(
     """Executions, the newest first; `before` is the (scheduled_for, id) of the last one of the page before."""
     moment, ident = before or (None, None)
     rows = await connection.fetch(SQL["page"], task, status, since, moment, ident, limit)
+    return [from_row(row) for row in rows]
+
+
+async def around(connection: Connection, task: str, moment: datetime, near: timedelta) -> list[Execution]:
+    """A task's executions that were due, or still at it, within `near` of a moment: a few, the oldest first."""
+    rows = await connection.fetch(SQL["around"], task, moment, near)
     return [from_row(row) for row in rows]
 
 

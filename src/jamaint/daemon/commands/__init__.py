@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 
-from jamaint.daemon.commands import cleanup, executions, overview, plans, service, steering, tasks, windows
+from jamaint.daemon.commands import cleanup, executions, explaining, overview, plans, service, steering, tasks, windows
 from jamaint.daemon.commands.command import Command
 
 COMMANDS: Mapping[str, Command] = {
     "status": Command("viewer", False, overview.status),
     "task.list": Command("viewer", False, tasks.listed),
     "task.get": Command("viewer", False, tasks.get),
-    "task.explain": Command("viewer", False, tasks.explain),
+    "task.explain": Command("viewer", False, explaining.explain),
     "task.create": Command("admin", True, tasks.create),
     "task.update": Command("admin", True, tasks.update),
     "task.delete": Command("admin", True, tasks.delete),

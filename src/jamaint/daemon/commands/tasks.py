@@ -1,16 +1,13 @@
 """Tasks: look at, explain, make, change, switch."""
 
-from dataclasses import replace
 from typing import Any
 
 from jamaint.config import parse_task
-from jamaint.core.executions import State
 from jamaint.core.roles import allows
 from jamaint.core.tasks import Task
 from jamaint.daemon import views
 from jamaint.daemon.commands.command import Call, Daemon, ask, moment_of, refuse_file, take, writable
 from jamaint.daemon.commands.pages import by_name
-from jamaint.daemon.scheduler import new_execution
 from jamaint.errors import CONFLICT, Problem, invalid
 from jamaint.store import executions
 
@@ -28,29 +25,6 @@ async def get(daemon: Daemon, call: Call) -> dict[str, Any]:
     task = daemon.definitions.task(name)
     newest = await ask(daemon, executions.page, task=task.name, limit=1)
     return _view(daemon, call, task) | {"last_execution": views.execution(newest[0]) if newest else None}
-
-
-async def explain(daemon: Daemon, call: Call) -> dict[str, Any]:
-    """Why the task runs or does not, now or at a moment: every guard with its verdict; facts are those of now."""
-    name, at = take(call, task_=str, at=str)
-    task = daemon.definitions.task(name)
-    moment = moment_of("at", at) or daemon.now()
-    window = None if task.schedule is None else task.schedule.window
-    execution = replace(
-        new_execution(task, None if window is None else daemon.definitions.window(window), "", moment),
-        trigger="schedule",
-    )
-    verdicts = await daemon.scheduler.verdicts(execution, task, moment)
-    newest = await ask(daemon, executions.page, task=task.name, limit=1)
-    live = [one for one in daemon.current.all() if one.task_name == task.name]
-    return {
-        "task": task.name,
-        "at": views.time(moment),
-        "verdict": _verdict(live, {verdict.verdict for verdict in verdicts}),
-        "next_due": views.time(daemon.scheduler.next_due(task.name)),
-        "guards": [verdict.to_json() for verdict in verdicts],
-        "last": views.execution(newest[0]) if newest else None,
-    }
 
 
 async def create(daemon: Daemon, call: Call) -> dict[str, Any]:
@@ -164,11 +138,3 @@ def _view(daemon: Daemon, call: Call, task: Task) -> dict[str, Any]:
     if environment and not allows(call.role, "admin"):
         shown["config"]["environment"] = dict.fromkeys(environment, "***")
     return shown | {"last_execution": None if last is None else views.brief(last)}
-
-
-def _verdict(live: list[Any], verdicts: set[str]) -> str:
-    if any(execution.status is State.RUNNING for execution in live):
-        return "runs"
-    if live:
-        return "waits"
-    return "would_run" if verdicts == {"pass"} else "does_not_run"

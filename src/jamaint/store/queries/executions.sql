@@ -36,6 +36,17 @@ WHERE ($1::text IS NULL OR task_name = $1)
 ORDER BY scheduled_for DESC, id DESC
 LIMIT $6
 
+-- name: around
+(SELECT * FROM maintenance_executions
+ WHERE task_name = $1 AND scheduled_for <= $2
+   AND (scheduled_for >= $2 - $3::interval OR completed_at >= $2 - $3::interval OR completed_at IS NULL)
+ ORDER BY scheduled_for DESC LIMIT 3)
+UNION ALL
+(SELECT * FROM maintenance_executions
+ WHERE task_name = $1 AND scheduled_for > $2 AND scheduled_for <= $2 + $3::interval
+ ORDER BY scheduled_for LIMIT 2)
+ORDER BY scheduled_for
+
 -- name: newest_ended_by_task
 -- Each task's newest execution that ran and has ended: what dependencies ask for.
 SELECT DISTINCT ON (task_name) * FROM maintenance_executions
