@@ -1,4 +1,5 @@
 # make run: set up and start with a sample; make test: set up and pass all tests. Nothing else has to be installed.
+# make deb: the Debian package, in dist/; make acceptance: that package on a Debian 12 that boots (as root).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -29,7 +30,7 @@ deb: setup
 	@$(BIN)/python packaging/deb/build.py
 
 acceptance: deb
-	@[ "$$(id -u)" != 0 ] || sh packaging/deb/needs.sh mmdebstrap systemd-container lintian
+	@[ "$$(id -u)" != 0 ] || sh packaging/deb/needs.sh mmdebstrap systemd-container lintian || true
 	@$(BIN)/python tests/machine/run.py $$(ls -t dist/jamaint_*.deb | head -n 1)
 
 setup: $(VENV)/.ready

@@ -39,8 +39,9 @@ class Machine:
         with console.open("ab") as log:
             self._nspawn = subprocess.Popen(
                 [
-                    "systemd-nspawn", "--quiet", "--boot", f"--directory={self.root}", f"--machine={NAME}",
-                    "--register=no", "--keep-unit", "--private-network", "--link-journal=no", "--console=pipe",
+                    "setpriv", "--pdeathsig=KILL", "systemd-nspawn", "--quiet", "--boot",
+                    f"--directory={self.root}", f"--machine={NAME}", "--register=no",
+                    "--keep-unit", "--private-network", "--link-journal=no", "--console=pipe",
                 ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip

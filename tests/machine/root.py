@@ -21,7 +21,6 @@ class SkippedError(Exception):
 def unpacked(place: Path) -> Path:
     """A fresh root below `place`; the archive beside it is made if it is not there, from this machine's sources."""
     archive = place / f"{RELEASE}.tar"
-    place.mkdir(parents=True, exist_ok=True)
     if not archive.exists():
         _build(archive)
     root = place / "root"

@@ -3,6 +3,7 @@
 Ends with 0 when all hold or none could be tried (it says why), with 1 when one does not hold.
 """
 
+import fcntl
 import os
 import shutil
 import signal
@@ -25,12 +26,16 @@ def main() -> int:
     began = time.monotonic()
     package = Path(sys.argv[1]).resolve()
     signal.signal(signal.SIGALRM, _too_long)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.alarm(LIMIT_SECONDS)
     failed = held = 0
     try:
         print(_lintian(package))
         if os.geteuid() != 0:
             raise SkippedError("only root can boot a machine")
+        PLACE.mkdir(parents=True, exist_ok=True)
+        alone = (PLACE / "lock").open("w")
+        fcntl.flock(alone, fcntl.LOCK_EX)  # one at a time: they have one root
         root = unpacked(PLACE)
         checks.prepare(root, package)
         with powered(Machine(root)) as machine:
