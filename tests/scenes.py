@@ -13,6 +13,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from peers import CAN_BE_OTHERS
 from running import Client, Daemon, client, daemon
 
 CTL = Path(sys.executable).parent / "jamaintctl"
@@ -114,6 +117,16 @@ class Scene:
     def _environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
         return {**kept, "JAMAINT_SOCKET": str(self.socket)}
+
+
+def _can_be_nobody() -> bool:
+    if not CAN_BE_OTHERS or shutil.which("setpriv") is None:
+        return False
+    tried = subprocess.run([*NOBODY, str(CTL), "--version"], capture_output=True, check=False)
+    return tried.returncode == 0
+
+
+needs_nobody = pytest.mark.skipif(not _can_be_nobody(), reason="only root can be somebody else, and who can run this")
 
 
 @contextlib.contextmanager

@@ -2,8 +2,6 @@
 
 import json
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,8 @@ import yaml
 import postgres as server
 from jamaint.core.guards import GUARDS
 from jamaint.ctl.main import VERBS
-from peers import CAN_BE_OTHERS
 from running import Daemon
-from scenes import CTL, NOBODY, Scene, scene, window
+from scenes import NOBODY, Scene, needs_nobody, scene, window
 
 WORDS = {
     "status": [],
@@ -38,16 +35,6 @@ CHANGING = (
 """What is tested with --json where it changes something."""
 QUICK = {"type": "custom", "category": "system", "executor": "noop"}
 FAILS = {"type": "custom", "category": "system", "config": {"command": ["false"]}}
-
-
-def _can_be_nobody() -> bool:
-    if not CAN_BE_OTHERS or shutil.which("setpriv") is None:
-        return False
-    tried = subprocess.run([*NOBODY, str(CTL), "--version"], capture_output=True, check=False)
-    return tried.returncode == 0
-
-
-needs_nobody = pytest.mark.skipif(not _can_be_nobody(), reason="only root can be somebody else, and who can run this")
 
 
 @pytest.fixture(scope="module")

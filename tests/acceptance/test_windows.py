@@ -36,9 +36,11 @@ def test_a_skipped_opening_is_told_of_kept_over_a_restart_and_taken_back(place: 
 
 
 def test_what_is_due_at_a_skipped_opening_is_cancelled_and_says_by_whom(place: Scene) -> None:
-    place.configure(windows={"w": window(3)}, tasks={"t": {**QUICK, "schedule": {"window": "w"}}})
+    place.configure()
     with place.serving() as caller:
         caller.call("event.subscribe")
+        caller.call("window.create", window={"name": "w", **window(4)})
+        caller.call("task.create", task={"name": "t", **QUICK, "schedule": {"window": "w"}})
         caller.call("window.skip", window="w")
         ended = until(caller, "execution.ended", task_name="t")
         assert ended["status"] == "cancelled"
@@ -62,9 +64,10 @@ def test_a_freeze_refuses_by_name_and_leaves_alone_what_it_is_not_about(place: S
 
 
 def test_a_scheduled_task_is_skipped_by_a_freeze_with_its_name(place: Scene) -> None:
-    place.configure(freezes={"f": ALWAYS}, tasks={"t": {**QUICK, "schedule": {"at": soon(1)}}})
+    place.configure(freezes={"f": ALWAYS})
     with place.serving() as caller:
         caller.call("event.subscribe")
+        caller.call("task.create", task={"name": "t", **QUICK, "schedule": {"at": soon(3)}})
         ended = until(caller, "execution.ended", task_name="t")
         assert [reason["guard"] for reason in ended["reasons"]] == ["freeze"]
 

@@ -16,7 +16,7 @@ from jamaint.config.configuration import (
 )
 from jamaint.config.load import load
 from jamaint.config.mistakes import ConfigInvalid, Mistake, mistakes_text
-from jamaint.config.requests import Known, parse_task, parse_window
+from jamaint.config.requests import Known, parse_policy, parse_task, parse_window
 
 __all__ = [
     "Config",
@@ -33,6 +33,7 @@ __all__ = [
     "Socket",
     "load",
     "mistakes_text",
+    "parse_policy",
     "parse_task",
     "parse_window",
     "shown_config",

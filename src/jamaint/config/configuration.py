@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from jamaint.core.freezes import Freeze
+from jamaint.core.policies import Policy
 from jamaint.core.tasks import Task
 from jamaint.core.windows import Window
 
@@ -108,6 +109,7 @@ class Config:
     tasks: Mapping[str, Task]
     windows: Mapping[str, Window]
     freezes: Mapping[str, Freeze] = field(default_factory=dict)
+    policies: Mapping[str, Policy] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 
@@ -138,6 +140,7 @@ def shown_config(config: Config) -> dict[str, Any]:
         "rollback": {"retention_seconds": rollback.retention_seconds, "low_space": rollback.low_space},
         "log": {"format": config.log.format, "level": config.log.level},
         "windows": {name: dict(window.definition) for name, window in config.windows.items()},
+        "policies": {name: dict(policy.definition) for name, policy in config.policies.items()},
         "freezes": {name: dict(freeze.definition) for name, freeze in config.freezes.items()},
         "tasks": {name: without_passwords(task.definition) for name, task in config.tasks.items()},
     }

@@ -13,15 +13,17 @@ from jamaint.config.freezes import read_freeze
 from jamaint.config.merging import Given, Merged, merge
 from jamaint.config.mistakes import ConfigInvalid, Flaw, Mistake
 from jamaint.config.names import wrong_circles, wrong_names, wrong_rings
+from jamaint.config.policies import read_policy
 from jamaint.config.reading import Read, read_task, read_window
 from jamaint.config.settings import read_settings
 from jamaint.config.units import shown
 from jamaint.config.work.work import Setting
 from jamaint.core.freezes import Freeze
+from jamaint.core.policies import Policy
 from jamaint.core.tasks import Task
 from jamaint.core.windows import Window
 
-T = TypeVar("T", Task, Window, Freeze)
+T = TypeVar("T", Task, Window, Freeze, Policy)
 
 SINGULAR: Mapping[str, str] = {"windows": "window", "tasks": "task", "freezes": "freeze", "policies": "policy"}
 
@@ -40,6 +42,7 @@ def load(path: str | None, *, environ: Mapping[str, str], euid: int, loaded_at: 
     windows = _read_all(merged, "windows", lambda given: read_window(given, "file", setting))
     tasks = _read_all(merged, "tasks", lambda given: read_task(given, "file", setting))
     freezes = _read_all(merged, "freezes", _as_read)
+    policies = _read_all(merged, "policies", lambda given: read_policy(given, "file"))
     _check_names(merged)
     if merged.mistakes:
         raise ConfigInvalid(_in_order(merged.mistakes, documents))
@@ -50,6 +53,7 @@ def load(path: str | None, *, environ: Mapping[str, str], euid: int, loaded_at: 
         loaded_at=loaded_at or datetime.now(UTC),
         windows={name: read.value for name, read in windows.items() if read.value},
         tasks={name: read.value for name, read in tasks.items() if read.value},
+        policies={name: read.value for name, read in policies.items() if read.value},
         freezes={name: read.value for name, read in freezes.items() if read.value},
         warnings=tuple(str(warning) for warning in warnings),
         **settings._asdict(),

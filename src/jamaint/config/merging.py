@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from jamaint.config.documents import Document
 from jamaint.config.explain import unknown_key
 from jamaint.config.mistakes import Flaw, Mistake, Path, dotted
-from jamaint.config.sections import OBJECTS, REFUSED, SECTIONS, Top
+from jamaint.config.sections import OBJECTS, SECTIONS, Top
 from jamaint.config.units import kind_of
 from jamaint.core.cleanups import SYSTEM
 
@@ -69,9 +69,6 @@ def _take(merged: Merged, key: str, given: Given) -> None:
             task = {"executor": SYSTEM, "type": "cleanup", "category": "system", "config": given.value}
             whole = CleanupGiven({**task, "description": "what `cleanup run` does"}, given.document, given.path)
             _take_once(merged.objects["tasks"], CLEANUP, whole, merged.mistakes)
-    elif key in REFUSED:
-        if given.value not in (None, {}, []):
-            merged.mistakes.append(given.mistake(Flaw((), REFUSED[key], at_key=True)))
     elif key not in SETTINGS:
         flaw = unknown_key(key, Top, given.document.value, ())
         merged.mistakes.append(given.document.mistake(flaw))

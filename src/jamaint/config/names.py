@@ -11,7 +11,7 @@ from jamaint.core.windows import Window
 
 Given = Mapping[str, Any]
 
-SCOPED = ("freezes",)
+SCOPED = ("freezes", "policies")
 """Sections whose objects have a scope."""
 
 

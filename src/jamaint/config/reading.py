@@ -40,7 +40,7 @@ def read_task(given: Mapping[str, Any], origin: Origin, setting: Setting) -> Rea
     model, flaws = read(TaskGiven, given, setting)
     flaws += exactly_one(given.get("schedule"), TASK_CHOICES, flaws, ("schedule",))
     flaws += _schedule_flaws(model.schedule.problems() if model and model.schedule and not flaws else ())
-    flaws += _conditions(given, flaws)
+    flaws += condition_flaws(given, flaws)
     executor, problems = _executor(given, flaws)
     flaws += problems
     work, problems = _work(given, executor, setting, flaws)
@@ -60,7 +60,7 @@ def read_window(given: Mapping[str, Any], origin: Origin, setting: Setting) -> R
     model, flaws = read(WindowGiven, given, setting)
     flaws += exactly_one(given.get("schedule"), WINDOW_CHOICES, flaws, ("schedule",))
     flaws += _schedule_flaws(model.schedule.problems(model.timezone) if model and not flaws else ())
-    flaws += _conditions(given, flaws)
+    flaws += condition_flaws(given, flaws)
     exclusions, problems = _exclusions(given, model, flaws)
     flaws += problems
     if model is None or flaws:
@@ -142,7 +142,8 @@ def _deeper(flaw: Flaw, executor: str | None) -> Flaw:
     return flaw._replace(problem=f"unknown key: write {meant}, one level deeper, below `config`") if meant else flaw
 
 
-def _conditions(given: Mapping[str, Any], flaws: list[Flaw]) -> list[Flaw]:
+def condition_flaws(given: Mapping[str, Any], flaws: list[Flaw]) -> list[Flaw]:
+    """Of each condition, that it has not exactly one key."""
     conditions = given.get("conditions")
     return [
         flaw
@@ -209,10 +210,6 @@ def _task_doubts(model: TaskGiven, work: Work, task: Task) -> list[Flaw]:
     doubts = [flaw._replace(path=("config", *flaw.path)) for flaw in work.doubts()]
     if task.schedule and model.schedule:
         doubts += _schedule_doubts(task.schedule, model.schedule.zone_said() or model.schedule.timezone)
-    if task.on_window_end == "pause":
-        doubts.append(
-            Flaw(("on_window_end",), "this version cannot pause an execution: it will finish, or say `cancel`")
-        )
     if task.rollback.auto_rollback and isinstance(work, RunCommand) and not work.rollback_command:
         problem = "there is no `rollback_command`, so nothing that the command did will be put back"
         doubts.append(Flaw(("rollback", "auto_rollback"), problem))

@@ -9,8 +9,10 @@ from jamaint.config import paths
 from jamaint.config.configuration import Config, Grants
 from jamaint.config.mistakes import Flaw, dotted
 from jamaint.config.names import wrong_circles, wrong_names, wrong_rings
+from jamaint.config.policies import read_policy
 from jamaint.config.reading import read_task, read_window
 from jamaint.config.work.work import Named, Setting
+from jamaint.core.policies import Policy
 from jamaint.core.tasks import Origin, Task
 from jamaint.core.windows import Window
 from jamaint.errors import INVALID_PARAMS, Problem
@@ -87,6 +89,15 @@ def parse_task(
 def parse_window(value: Mapping[str, Any], *, origin: Origin, grants: Grants | None, known: Known) -> Window:
     """The window that `value` (with its `name`) defines; the same rules as `parse_task`."""
     found = read_window(value, origin, known.setting)
+    flaws = [*found.flaws, *_not_granted(found.named, grants)]
+    if found.value is None or flaws:
+        raise _refusal(flaws)
+    return found.value
+
+
+def parse_policy(value: Mapping[str, Any], *, origin: Origin, grants: Grants | None) -> Policy:
+    """The policy that `value` (with its `name`) defines; the same rules as `parse_task`."""
+    found = read_policy(value, origin)
     flaws = [*found.flaws, *_not_granted(found.named, grants)]
     if found.value is None or flaws:
         raise _refusal(flaws)

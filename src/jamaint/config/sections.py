@@ -166,16 +166,10 @@ SECTIONS: Mapping[str, type[Section]] = {
     "log": LogSection,
     "notifications": NotificationsSection,
 }
-"""The sections that may be set once, by name. Beside them stand `state_dir` and those of OBJECTS and REFUSED."""
+"""The sections that may be set once, by name. Beside them stand `state_dir` and those of OBJECTS."""
 
-OBJECTS = ("windows", "tasks", "freezes")
+OBJECTS = ("windows", "tasks", "freezes", "policies")
 """Sections of named objects: they may stand in several files, each name once."""
-
-REFUSED: Mapping[str, str] = {
-    "policies": "policies are not carried out by this version, and a freeze that is not kept is worse than none: "
-    "remove the section",
-}
-"""Sections of the contract that must be empty, each with the reason."""
 
 
 class Top(Section):

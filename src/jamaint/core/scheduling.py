@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from jamaint.core.executions import Execution
 from jamaint.core.guards import catch_up, concurrency, verdicts
 from jamaint.core.guards.guard import Occupied, Snapshot, Verdict, View, Waiting, clock
+from jamaint.core.windows import Opening
 
 CONDITION_RETRY_SECONDS = 60.0
 """How often a condition that does not hold is looked at again while something waits for it."""
@@ -27,6 +28,10 @@ class Agenda:
     skip: tuple[tuple[str, tuple[Verdict, ...]], ...] = ()
     held: Mapping[str, tuple[Verdict, ...]] = field(default_factory=dict)
     stop: tuple[str, ...] = ()
+    pause: tuple[str, ...] = ()
+    """Running ones whose window has ended, and that are to go on when it opens again."""
+    resume: tuple[str, ...] = ()
+    """Those of them whose window is open again."""
     replace: tuple[str, ...] = ()
     wake_at: datetime | None = None
     crowded: Verdict | None = None
@@ -68,11 +73,18 @@ def decide(snapshot: Snapshot, now: datetime) -> Agenda:
             skip.append((execution.id, against))
         else:
             held[execution.id] = against
+    outlived = {
+        ident: _opens_again(occupied, snapshot.openings, now)
+        for ident, occupied in snapshot.running.items()
+        if _outlived(occupied, now, "pause")
+    }
     return Agenda(
         start=tuple(start),
         skip=tuple(skip),
         held=held,
         stop=tuple(ident for ident, occupied in snapshot.running.items() if _outlived(occupied, now)),
+        pause=tuple(ident for ident, is_open in outlived.items() if not is_open),
+        resume=tuple(ident for ident, is_open in outlived.items() if is_open),
         replace=_replaced(snapshot, held),
         wake_at=_wake_at(snapshot, held, [one for one in deadlines if one > now] if any_late else deadlines, now),
         crowded=crowded,
@@ -112,6 +124,7 @@ def _view(snapshot: Snapshot, now: datetime) -> View:
 
 def _occupy(view: View, waiting: Waiting) -> None:
     view.total += 1
+    view.started.append(waiting)
     view.caught_up += waiting.catches_up
     view.tasks.add(waiting.task.name)
     if waiting.task.touches:
@@ -129,9 +142,14 @@ def _too_late(execution: Execution) -> Verdict:
     return Verdict("misfire", "refuse", f"it could start until {clock(execution.deadline)}, and had not")
 
 
-def _outlived(occupied: Occupied, now: datetime) -> bool:
+def _outlived(occupied: Occupied, now: datetime, says: str = "cancel") -> bool:
     ends = occupied.opening_end
-    return ends is not None and now >= ends and occupied.task.on_window_end == "cancel"
+    return ends is not None and now >= ends and occupied.task.on_window_end == says
+
+
+def _opens_again(occupied: Occupied, openings: Mapping[str, Opening], now: datetime) -> bool:
+    opening = openings.get(occupied.window or "")
+    return opening is not None and now < opening.runs_until
 
 
 def _wake_at(
@@ -142,14 +160,14 @@ def _wake_at(
     moments += [
         occupied.opening_end
         for occupied in snapshot.running.values()
-        if occupied.task.on_window_end == "cancel" and occupied.opening_end is not None and occupied.opening_end > now
+        if occupied.task.on_window_end != "finish" and occupied.opening_end is not None and occupied.opening_end > now
     ]
     moments += [one.execution.scheduled_for for one in snapshot.waiting if one.execution.scheduled_for > now]
     if held:  # one that was asked for by hand has no deadline: it is refused at its window's cutoff
         moments += [one.starts_until for one in snapshot.openings.values() if one.starts_until > now]
     if held:  # what waits for a freeze to end starts then
         moments += [one.changes_at for one in snapshot.freezes if one.changes_at is not None and one.changes_at > now]
-    if any(verdict.guard in ("condition", "dependency") for against in held.values() for verdict in against):
+    if any(verdict.guard in ("condition", "dependency", "policy") for against in held.values() for verdict in against):
         moments.append(now + timedelta(seconds=CONDITION_RETRY_SECONDS))
     if any(verdict.guard == "catch_up" for against in held.values() for verdict in against):
         moments.append(min(catch_up.recent(snapshot.caught_up, now), default=now) + catch_up.SPREAD)

@@ -48,9 +48,8 @@ def watch(call: Call, name: str, method: str, params: dict[str, Any]) -> int:
         call.screen.note("interrupted before the daemon answered; to see whether it runs: jamaintctl status")
         return INTERRUPTED
     ident = str(started["execution_id"])
-    if call.values.get("detach"):
-        call.show(started, lambda _started, _look: [ident])
-        return DONE
+    if call.values.get("detach") or started.get("waits"):
+        return _leave(call, started)
     try:
         execution = follow(call, ident)
     except KeyboardInterrupt:
@@ -65,12 +64,32 @@ def watch(call: Call, name: str, method: str, params: dict[str, Any]) -> int:
     return exit_code(execution)
 
 
+def _leave(call: Call, started: Mapping[str, Any]) -> int:
+    """It is not watched: because nobody wants to, or because it waits for somebody to approve it."""
+    if call.values.get("detach"):
+        call.show(started, lambda _started, _look: [str(started["execution_id"])])
+        return DONE
+    call.show(started, draw_waits)
+    return REFUSED
+
+
 def exit_code(execution: Mapping[str, Any]) -> int:
     """Of an execution that has ended: 0 completed, 5 refused by a guard, else 1."""
     if execution.get("status") == "completed":
         return DONE
     error = execution.get("error")
     return REFUSED if isinstance(error, dict) and error.get("kind") == "refused" else FAILED
+
+
+def draw_waits(started: Mapping[str, Any], _look: Look) -> list[str]:
+    """One that starts only when somebody has approved it."""
+    waits = "; ".join(str(reason.get("detail")) for reason in started["waits"])
+    ident = short(started["execution_id"])
+    return [
+        f"not started: {waits}",
+        f"  to approve it, within a day: jamaintctl execution approve {ident}",
+        f"  to take it back: jamaintctl execution cancel {ident}",
+    ]
 
 
 def draw_plan(found: Mapping[str, Any], look: Look) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jamaint.ctl.call import DONE
+from jamaint.ctl.objects import send
 from jamaint.ctl.render import outline, table
 
 TYPE_CHECKING = False
@@ -26,15 +27,44 @@ def show(call: Call) -> int:
     return DONE
 
 
+def create(call: Call) -> int:
+    """`policy create -f`."""
+    call.show(send(call, "policy.create", "policy"), lambda policy, _look: [f"policy {policy['name']} created"])
+    return DONE
+
+
+def update(call: Call) -> int:
+    """`policy update`."""
+    found = send(call, "policy.update", "policy", call.values["policy"])
+    call.show(found, lambda policy, _look: [f"policy {policy['name']} updated"])
+    return DONE
+
+
+def delete(call: Call) -> int:
+    """`policy delete`."""
+    name = call.values["policy"]
+    call.show(call.ask("policy.delete", {"policy": name}), lambda _result, _look: [f"policy {name} deleted"])
+    return DONE
+
+
 def draw_list(found: Mapping[str, Any], look: Look) -> list[str]:
     """The result of `policy.list` as lines."""
     if not found["items"]:
         return ["there are no policies"]
-    return table(("POLICY", "PRIORITY", "DOES", "TO"), [_row(policy) for policy in found["items"]], look, right=(1,))
+    return table(
+        ("POLICY", "PRIORITY", "STATE", "RULES", "DOES", "TO"),
+        [_row(policy) for policy in found["items"]],
+        look,
+        right=(1,),
+    )
 
 
 def _row(policy: Mapping[str, Any]) -> Sequence[Cell]:
     scope = policy.get("scope") or {}
     to = "; ".join(f"{key} {', '.join(map(str, names))}" for key, names in scope.items() if isinstance(names, list))
-    actions = ", ".join(str(action) for action in policy.get("actions") or ())
-    return str(policy["name"]), str(policy.get("priority", "")), actions or "-", to or "everything"
+    given = policy.get("actions") or ()
+    actions = ", ".join(" and ".join(action) if isinstance(action, dict) else str(action) for action in given)
+    rules = policy.get("rules") or ()
+    asks = ", ".join(" and ".join(rule).replace("_", " ") for rule in rules if isinstance(rule, dict))
+    state: Cell = "on" if policy.get("enabled", True) else ("yellow", "off")
+    return str(policy["name"]), str(policy.get("priority", "")), state, asks or "-", actions or "-", to or "everything"

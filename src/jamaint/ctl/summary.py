@@ -45,6 +45,7 @@ def details(execution: Execution, look: Look) -> list[str]:
         ("status", status_cell(status)),
         ("asked for by", asked_by(execution)),
         ("window", str(window)),
+        ("emergency", _emergency(execution)),
         ("due", stamp(execution.get("scheduled_for"))),
         ("started", _stamp(execution.get("started_at"))),
         ("ended", _stamp(execution.get("completed_at"))),
@@ -284,3 +285,8 @@ def _stamp(value: Any) -> str:
 
 def _cell(cell: Cell) -> tuple[str, str]:
     return ("", cell) if isinstance(cell, str) else cell
+
+
+def _emergency(execution: Execution) -> Cell:
+    given = execution.get("emergency")
+    return ("yellow", f"overridden by {given.get('by')}: {given.get('reason')}") if isinstance(given, dict) else ""

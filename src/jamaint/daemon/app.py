@@ -24,6 +24,7 @@ from jamaint.daemon.background import Background
 from jamaint.daemon.commands.command import Daemon
 from jamaint.daemon.current import Current
 from jamaint.daemon.definitions import Definitions
+from jamaint.daemon.forgetting import Forgetting
 from jamaint.daemon.history import History
 from jamaint.daemon.looking import Looking
 from jamaint.daemon.observer import Observer
@@ -45,7 +46,7 @@ from jamaint.host.peers import Peer, gid_of, uid_of
 from jamaint.host.postgres import DatabaseAwayError, Postgres, open_postgres
 from jamaint.host.seals import Seals
 from jamaint.host.sockets import listening
-from jamaint.store import executions
+from jamaint.store import executions, policies
 
 STOP_SECONDS = 60.0
 """How long what runs may take to reach a safe point when the daemon is asked to stop; a second signal cuts it short."""
@@ -134,14 +135,14 @@ class App:
             warnings = [*config.warnings, *_left_for_a_restart(self._started_with, config)]
             changes = await self._definitions.apply(config, self._scheduler_clock.now())
             self._take(config, await trio.to_thread.run_sync(_members_of, config))
-            self._scheduler.take_definitions()
+            await self._scheduler.take_policies()
         finally:
             systemd.notify("READY=1")
         self._log.info("configuration applied", path=config.path, message_id=MESSAGE_IDS["configuration_applied"])
         self._say_status()
         return {
             "applied": True,
-            "changes": {"tasks": changes.tasks, "windows": changes.windows},
+            "changes": {"tasks": changes.tasks, "windows": changes.windows, "policies": changes.policies},
             "warnings": warnings,
         }
 
@@ -242,6 +243,7 @@ class App:
             settled = await rollbacks.settle()
             await plans.load()
             await self._load_executions(recorder, definitions, scheduler)
+            await scheduler.load_starts()
             async with trio.open_nursery() as serving:
                 self._hurry = serving.cancel_scope.cancel
                 daemon = Daemon(
@@ -265,6 +267,7 @@ class App:
                 serving.start_soon(scheduler.serve)
                 serving.start_soon(rollbacks.purge_expired)
                 serving.start_soon(plans.serve)
+                serving.start_soon(Forgetting(definitions, recorder, clock.now, self._log).serve)
                 gc.freeze()  # what is there by now stays: no collection has to look through it again
                 self._comes_up = ""
                 server.take_over(daemon)
@@ -297,6 +300,7 @@ class App:
         if orphans:
             await recorder.put(*(_orphaned(execution, now) for execution in orphans))
         scheduler.experience.load(await recorder.run(executions.durations, HISTORY))
+        scheduler.approving.load(await recorder.run(policies.approvals, now))
         ended = await recorder.run(executions.newest_ended_by_task)
         again = await Aftermath(recorder, definitions, self._log).settle(ended, now)
         scheduler.load(

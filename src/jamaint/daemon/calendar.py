@@ -23,6 +23,8 @@ class Calendar:
         self._misfits: tuple[datetime | None, list[tuple[str, str]]] = (None, [])
         self.openings: Mapping[str, Opening] = {}
         self.freezes: tuple[FreezeState, ...] = ()
+        self.frozen: Mapping[str, FreezeState] = {}
+        """How the freezes of policies stand, by their names."""
         self.turns_at: datetime | None = None
 
     def forget(self) -> None:
@@ -36,11 +38,13 @@ class Calendar:
         if self.turns_at is not None and now < self.turns_at:
             return
         self.openings, self.freezes = self.openings_at(now), self.freezes_at(now)
+        self.frozen = self.frozen_at(now)
         moments = [end for opening in self.openings.values() for end in (opening.end, opening.runs_until)]
         moments += [
             found.start for window in self._definitions.windows.values() if (found := next_opening(window, now))
         ]
-        moments += [state.changes_at for state in self.freezes if state.changes_at is not None]
+        states = (*self.freezes, *self.frozen.values())
+        moments += [state.changes_at for state in states if state.changes_at is not None]
         self.turns_at = min(moments, default=None)
 
     def openings_at(self, moment: datetime) -> dict[str, Opening]:
@@ -52,6 +56,11 @@ class Calendar:
     def freezes_at(self, moment: datetime) -> tuple[FreezeState, ...]:
         """How every freeze stands at `moment`."""
         return tuple(state_at(freeze, moment) for freeze in self._definitions.freezes.values() if freeze.enabled)
+
+    def frozen_at(self, moment: datetime) -> dict[str, FreezeState]:
+        """How the freezes of policies stand at `moment`."""
+        rules = [policy.rules for policy in self._definitions.policies_in_order]
+        return {freeze.name: state_at(freeze, moment) for rule in rules for freeze in rule.freezes}
 
     def misfits(self, now: datetime) -> list[tuple[str, str]]:
         """Tasks that fit into no opening of their window, each with what to tell of it; looked at once a minute."""

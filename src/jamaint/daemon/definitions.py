@@ -8,15 +8,17 @@ from typing import Any
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from jamaint.config import Config, Known, parse_task, parse_window
+from jamaint.config import Config, Known, parse_policy, parse_task, parse_window
 from jamaint.core.freezes import Freeze
+from jamaint.core.policies import Policy, effective, in_order
 from jamaint.core.tasks import Task
 from jamaint.core.windows import Window
 from jamaint.daemon.recorder import Recorder
 from jamaint.errors import Problem, invalid, not_found
 from jamaint.host.seals import Seals
-from jamaint.store import objects, skips
+from jamaint.store import objects, policies, skips
 from jamaint.store.objects import StoredTask, StoredWindow
+from jamaint.store.policies import StoredPolicy
 
 
 @dataclass(slots=True)
@@ -25,6 +27,7 @@ class Changes:
 
     tasks: dict[str, list[str]] = field(default_factory=lambda: {"added": [], "changed": [], "removed": []})
     windows: dict[str, list[str]] = field(default_factory=lambda: {"added": [], "changed": [], "removed": []})
+    policies: dict[str, list[str]] = field(default_factory=lambda: {"added": [], "changed": [], "removed": []})
 
 
 class Definitions:
@@ -40,6 +43,10 @@ class Definitions:
         self.windows: dict[str, Window] = {}
         self.stored: dict[str, StoredTask] = {}
         self.freezes: Mapping[str, Freeze] = {}
+        self.policies: dict[str, Policy] = {}
+        self.policies_in_order: tuple[Policy, ...] = ()
+        self.left_out: list[str] = []
+        """What of the database is not in force, because it is not right; each with why."""
         self._skipped: dict[str, dict[datetime, str]] = {}
 
     async def apply(self, config: Config, now: datetime) -> Changes:
@@ -53,6 +60,9 @@ class Definitions:
         changes = Changes()
         self.config = config
         self.freezes = config.freezes
+        self.left_out = []
+        self.policies = await self._apply_policies(config, await self._recorder.run(policies.policies), changes)
+        self.policies_in_order = in_order(self.policies.values())
         self._skipped = await self._recorder.run(skips.all_of_them)
         found = await self._apply_windows(config, stored_windows, changes)
         self.windows = {name: self._with_skips(window) for name, window in found.items()}
@@ -60,10 +70,14 @@ class Definitions:
         return changes
 
     def task(self, reference: str) -> Task:
-        """The task of that name or id, off if an operator switched it off. Raises Problem(NOT_FOUND)."""
+        """The task of that name or id, with what policies set of it, and off if an operator switched it off.
+
+        Raises Problem(NOT_FOUND).
+        """
         task = self.tasks.get(reference) or next((one for one in self.tasks.values() if one.id == reference), None)
         if task is None:
             raise not_found("task", reference)
+        task = self.in_force(task, None if task.schedule is None else task.schedule.window)
         since = self.quarantined_at(task.name)
         if since is not None:
             task = replace(task, quarantined_at=since)
@@ -80,6 +94,18 @@ class Definitions:
         if found is None:
             raise not_found("window", reference)
         return found
+
+    def policy(self, reference: str) -> Policy:
+        """The policy of that name or id. Raises Problem(NOT_FOUND)."""
+        by_id = (one for one in self.policies.values() if one.id == reference)
+        found = self.policies.get(reference) or next(by_id, None)
+        if found is None:
+            raise not_found("policy", reference)
+        return found
+
+    def in_force(self, task: Task, window: str | None) -> Task:
+        """The task with what policies set of it, where it runs in that window."""
+        return effective(task, window, self.policies_in_order)
 
     def known(self) -> Known:
         """What an object made through the socket may refer to."""
@@ -178,6 +204,51 @@ class Definitions:
             await self._recorder.run(objects.delete_window, name)
             del self.windows[name]
 
+    async def put_policy(self, policy: Policy, created_by: str, by_root: bool) -> None:
+        """Keeps a policy made through the socket; one of root's gets a seal, and is not bound by the grants."""
+        seal = self._seals.of(policy.definition) if by_root else None
+        async with self._changing:
+            await self._recorder.run(policies.put_policy, policy, created_by, seal)
+            self.policies[policy.name] = policy
+            self.policies_in_order = in_order(self.policies.values())
+
+    async def delete_policy(self, name: str) -> None:
+        """Forgets a policy made through the socket."""
+        async with self._changing:
+            await self._recorder.run(policies.delete_policy, name)
+            del self.policies[name]
+            self.policies_in_order = in_order(self.policies.values())
+
+    async def _apply_policies(
+        self, config: Config, stored: Mapping[str, StoredPolicy], changes: Changes
+    ) -> dict[str, Policy]:
+        found = dict(config.policies)
+        for name, policy in config.policies.items():
+            before = stored.get(name)
+            if before is None or before.origin != "file" or dict(before.definition) != dict(policy.definition):
+                self._warn_if_replaced("policy", name, before)
+                changes.policies["added" if before is None else "changed"].append(name)
+                await self._recorder.run(policies.put_policy, policy)
+        for name, kept in stored.items():
+            if name in found:
+                continue
+            if kept.origin == "file":
+                changes.policies["removed"].append(name)
+                await self._recorder.run(policies.delete_policy, name)
+            elif (made := self._parse_policy(kept)) is not None:
+                found[name] = made
+        return found
+
+    def _parse_policy(self, row: StoredPolicy) -> Policy | None:
+        try:
+            _check_name(row)
+            grants = None if self._seals.is_whole(row.definition, row.seal) else self.config.grants
+            return parse_policy(row.definition, origin="api", grants=grants)
+        except Problem as problem:
+            self._say_left_out("policy", row.name, problem)
+            self.left_out.append(f"policy {row.name} is not in force: {problem.message}")
+            return None
+
     def _with_skips(self, window: Window) -> Window:
         return replace(window, skipped=dict(self._skipped.get(window.name, {})))
 
@@ -248,12 +319,12 @@ class Definitions:
     def _say_left_out(self, kind: str, name: str, problem: Problem) -> None:
         self._log.error(f"{kind} {name} of the database is left out: {problem.message}", **_safe(problem.data))
 
-    def _warn_if_replaced(self, kind: str, name: str, before: StoredTask | StoredWindow | None) -> None:
+    def _warn_if_replaced(self, kind: str, name: str, before: StoredTask | StoredWindow | StoredPolicy | None) -> None:
         if before is not None and before.origin != "file":
             self._log.warning(f"{kind} {name} is in a file now: the one made through the socket is replaced")
 
 
-def _check_name(row: StoredTask | StoredWindow) -> None:
+def _check_name(row: StoredTask | StoredWindow | StoredPolicy) -> None:
     """A row may not define what has another name: it could take the place of one from a file."""
     definition: object = row.definition
     if not isinstance(definition, Mapping) or definition.get("name") != row.name:

@@ -5,19 +5,32 @@ from datetime import datetime
 
 from jamaint.core.estimates import HISTORY
 from jamaint.core.executions import Execution, State
+from jamaint.core.policies import starts_within
 
 
 class Experience:
-    """By task name: `durations` (milliseconds, the newest last) and `completed` (when the newest ended)."""
+    """By task name: `durations` (milliseconds, the newest last), `completed` (when the newest ended), `starts` (as far
+    back as the rates of policies look)."""
 
     def __init__(self) -> None:
         self.durations: dict[str, tuple[int, ...]] = {}
         self.completed: dict[str, datetime] = {}
+        self.starts: dict[str, list[datetime]] = {}
 
     def load(self, known: Mapping[str, Sequence[tuple[int, datetime]]]) -> None:
         """Takes over what the store knows."""
         self.durations = {task: tuple(duration for duration, _ in runs) for task, runs in known.items()}
         self.completed = {task: runs[-1][1] for task, runs in known.items() if runs}
+
+    def load_starts(self, starts: Mapping[str, Sequence[datetime]]) -> None:
+        """Takes over when executions have started."""
+        self.starts = {task: list(moments) for task, moments in starts.items()}
+
+    def note_start(self, task: str, now: datetime, reach_seconds: float) -> None:
+        """One starts; what no rate looks back to any more is forgotten."""
+        if reach_seconds:
+            recent = starts_within(self.starts.get(task, ()), now, reach_seconds)
+            self.starts[task] = [*recent, now]
 
     def note(self, execution: Execution) -> None:
         """An execution has ended; what was not completed says nothing of how long it takes."""

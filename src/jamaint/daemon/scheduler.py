@@ -6,6 +6,7 @@ moment is reckoned; a request is answered when it is durable, as a row that wait
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,11 +16,13 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from jamaint.core import scheduling
+from jamaint.core.approvals import Approval
 from jamaint.core.conditions import Facts
 from jamaint.core.executions import Execution, State, advance
-from jamaint.core.guards import catch_up, concurrency
+from jamaint.core.guards import catch_up, concurrency, policy
 from jamaint.core.guards.condition import conditions_of
 from jamaint.core.guards.guard import Occupied, Snapshot, Verdict, Waiting
+from jamaint.core.policies import Policy
 from jamaint.core.retries import failure_of, retry_of
 from jamaint.core.scheduling import Agenda, decide, explain
 from jamaint.core.tasks import Condition, Task
@@ -27,6 +30,7 @@ from jamaint.core.timetable import MISSED_LIMIT, Occurrence, Timetable
 from jamaint.core.watching import watched
 from jamaint.core.windows import Opening, Window
 from jamaint.daemon import views
+from jamaint.daemon.approving import Approving
 from jamaint.daemon.calendar import Calendar
 from jamaint.daemon.current import Current
 from jamaint.daemon.definitions import Definitions
@@ -39,9 +43,12 @@ from jamaint.errors import Problem, refused
 from jamaint.host.clock import Clock, Reading, jump_seconds, slept_seconds
 from jamaint.host.journal import MESSAGE_IDS
 from jamaint.host.postgres import OccurrenceTakenError
+from jamaint.store import policies
 
 PATIENCE_SECONDS = 0.03
 """A request that has to wait is written down and answered after this: it may start before, and is then written once."""
+WINDOW = "window"
+"""Who pauses what its window's end finds running."""
 JUMP_SECONDS = 1.0
 """A clock that is set by less has jumped over nothing that matters."""
 
@@ -91,6 +98,9 @@ class Scheduler:
         self._caught_up: tuple[datetime, ...] = ()
         self.experience = Experience()
         self.calendar = Calendar(definitions, self.experience)
+        self.approving = Approving()
+        self._over_night: set[str] = set()
+        self._backups: tuple[str, ...] = ()
         self._unwritten = 0
         self._draining = False
         self._idle = trio.Event()
@@ -209,7 +219,36 @@ class Scheduler:
         name = waiting.task.name
         defined = name in self._definitions.tasks
         task = self._definitions.task(name) if defined else replace(waiting.task, enabled=False)
+        task = self._in_force(task, waiting.execution)
         return replace(waiting, task=task, paused_until=self._definitions.paused_until(name))
+
+    @property
+    def _policies(self) -> tuple[Policy, ...]:
+        return self._definitions.policies_in_order
+
+    def _in_force(self, task: Task, execution: Execution) -> Task:
+        """The task with what policies set of it."""
+        return self._definitions.in_force(task, execution.window_name)
+
+    async def take_policies(self) -> None:
+        """Takes over policies that have changed."""
+        await self.load_starts()
+        self.take_definitions()
+
+    async def load_starts(self) -> None:
+        """Asks the store how often what policies limit has started of late."""
+        reach = self._reach_seconds()
+        if reach:
+            since = self._clock.now() - timedelta(seconds=reach)
+            self.experience.load_starts(await self._recorder.run(policies.starts, since))
+
+    def _reach_seconds(self) -> float:
+        return max((rate.reach_seconds for one in self._policies for rate in one.rules.rates), default=0.0)
+
+    def take_approval(self, approval: Approval) -> None:
+        """Somebody has approved."""
+        self.approving.add(approval)
+        self._clock.wake()
 
     def drain(self) -> int:
         """Lets nothing start any more; returns how many run."""
@@ -225,7 +264,7 @@ class Scheduler:
 
     async def request(self, execution: Execution, task: Task) -> None:
         """Takes a requested execution; returns when it is durable, waiting or running. Raises Problem(REFUSED)."""
-        waiting = Waiting(execution, task, self._definitions.paused_until(task.name))
+        waiting = Waiting(execution, self._in_force(task, execution), self._definitions.paused_until(task.name))
         asked = _Asked()
         self._asked[execution.id] = asked
         self._insert(waiting)
@@ -238,11 +277,13 @@ class Scheduler:
 
     async def verdicts(self, execution: Execution, task: Task, moment: datetime) -> tuple[Verdict, ...]:
         """What each guard says of `execution` if it were to start at `moment`; facts are those of now."""
-        waiting = Waiting(execution, task, self._definitions.paused_until(task.name))
+        waiting = Waiting(execution, self._in_force(task, execution), self._definitions.paused_until(task.name))
         openings, freezes = self.calendar.openings_at(moment), self.calendar.freezes_at(moment)
-        found = await self._looking.facts(conditions_of(waiting, openings), patience=float("inf"))
+        conditions = (*conditions_of(waiting, openings), *policy.conditions_of(waiting, self._policies))
+        found = await self._looking.facts(conditions, patience=float("inf"))
         others = tuple(one for one in self._waiting if one.execution.id != execution.id)
         snapshot = replace(self._snapshot(found, others), openings=openings, freezes=freezes)
+        snapshot = replace(snapshot, frozen=self.calendar.frozen_at(moment))
         return explain(replace(snapshot, unable=self._unable([waiting])), waiting, moment)
 
     async def cancel(self, execution_id: str, reason: str) -> bool:
@@ -252,6 +293,14 @@ class Scheduler:
             await self._give_up(self._remove(waiting), (Verdict("cancelled", "refuse", reason),))
             return True
         return self._runner.stop(execution_id, "cancelled", reason)
+
+    async def give_up(self, execution_id: str, guard: str, reason: str) -> bool:
+        """Gives up an execution that waits, in the name of that guard; False if it does not wait."""
+        waiting = self._by_id.get(execution_id)
+        if waiting is None:
+            return False
+        await self._give_up(self._remove(waiting), (Verdict(guard, "refuse", reason),))
+        return True
 
     async def serve(self) -> None:
         """Runs until it is cancelled; what runs is asked to stop first by whoever cancels."""
@@ -285,6 +334,7 @@ class Scheduler:
         for ident in agenda.start:
             waiting = self._remove(self._by_id[ident])
             self._running[ident] = self._occupied(waiting)
+            self.experience.note_start(waiting.task.name, self._clock.now(), self._reach_seconds())
             if waiting.catches_up:
                 now = self._clock.now()
                 self._caught_up = (*catch_up.recent(self._caught_up, now), now)
@@ -297,8 +347,32 @@ class Scheduler:
             self._hold_all(agenda.crowded, but=agenda.held)
         for ident in agenda.stop:
             self._runner.stop(ident, "window_end", "its window has ended, and the task says to stop then")
+        for ident in agenda.pause:
+            self._pause(ident)
+        for ident in agenda.resume:
+            self._resume(ident)
         for ident in agenda.replace:
             self._runner.stop(ident, "replaced", "a newer execution of it is due, and the task says to stop the older")
+
+    def _pause(self, ident: str) -> None:
+        """Its window has closed: it stands still until that opens again. What cannot, goes on."""
+        if ident in self._over_night:
+            return
+        self._over_night.add(ident)
+        window = self._running[ident].window
+        try:
+            self._runner.pause(ident, f"window {window} has closed, it goes on when that opens again", WINDOW, WINDOW)
+        except Problem as problem:
+            self._log.warning(problem.message, execution=ident)
+
+    def _resume(self, ident: str) -> None:
+        """Its window is open again, and its end counts from now on."""
+        occupied = self._running[ident]
+        self._running[ident] = occupied._replace(opening_end=self.openings[str(occupied.window)].runs_until)
+        if ident in self._over_night:
+            self._over_night.discard(ident)
+            with suppress(Problem):  # it has just ended
+                self._runner.resume(ident, WINDOW, WINDOW)
 
     def _hold_all(self, verdict: Verdict, but: Collection[str] = ()) -> None:
         """All that wait, wait for the same, but for those that are told what they wait for."""
@@ -321,9 +395,9 @@ class Scheduler:
         self._by_id[waiting.execution.id] = waiting
 
     def _note_conditions(self) -> None:
-        self._any_conditions = any(task.conditions for task in self._definitions.tasks.values()) or any(
-            window.conditions for window in self._definitions.windows.values()
-        )
+        tasks, windows = self._definitions.tasks.values(), self._definitions.windows.values()
+        self._any_conditions = any(one.conditions for each in (tasks, windows, self._policies) for one in each)
+        self._backups = tuple(task.name for task in tasks if task.type == "backup") if self._policies else ()
 
     def _remove(self, waiting: Waiting) -> Waiting:
         del self._waiting[bisect_left(self._waiting, scheduling.order(waiting), key=scheduling.order)]
@@ -334,7 +408,12 @@ class Scheduler:
         nothing while nothing could start anyway."""
         if not self._any_conditions or len(self._running) >= self._definitions.config.scheduler.max_concurrent_tasks:
             return []
-        return [condition for waiting in self._waiting for condition in conditions_of(waiting, self.openings)]
+        return [
+            condition
+            for waiting in self._waiting
+            for found in (conditions_of(waiting, self.openings), policy.conditions_of(waiting, self._policies))
+            for condition in found
+        ]
 
     async def _write_asked(self) -> None:
         """Requests that have to wait: they are answered as soon as that is durable."""
@@ -365,6 +444,11 @@ class Scheduler:
         ends_at = None if occupied is None else occupied.opening_end
         self._unwritten += 1
         try:
+            for approval in self.approving.use(waiting, self._policies, self._clock.now()):
+                await self._recorder.run(policies.use_approval, approval.id, execution.id)
+                if approval.plan is not None:  # what was approved is what is done
+                    options = {**execution.options, "plan": approval.plan}
+                    waiting = replace(waiting, execution=replace(execution, options=options))
             ended = self._ended[waiting.task.name] = await self._run_watched(
                 waiting, ends_at, started=lambda: None if asked is None else asked.settled.set()
             )
@@ -408,6 +492,7 @@ class Scheduler:
 
     def _free(self, execution_id: str) -> None:
         """Its work has ended: another one may start, whose start is then written together with this one's end."""
+        self._over_night.discard(execution_id)
         if self._running.pop(execution_id, None) is not None:
             self._clock.wake()
 
@@ -488,6 +573,7 @@ class Scheduler:
         self._clock.wake()
 
     def _queue(self, execution: Execution, task: Task, catches_up: bool = False) -> None:
+        task = self._in_force(task, execution)
         waiting = Waiting(execution, task, self._definitions.paused_until(task.name), catches_up)
         self._insert(waiting)
         if self._current.get(execution.id) is None:
@@ -502,6 +588,13 @@ class Scheduler:
             windows=self._definitions.windows,
             durations=self.experience.durations,
             freezes=self.calendar.freezes,
+            frozen=self.calendar.frozen,
+            policies=self._policies,
+            approvals=self.approving.approvals,
+            completed=self.experience.completed,
+            starts=self.experience.starts,
+            backups=self._backups,
+            defined=self._definitions.tasks,
             ended=self._ended,
             skipped=self._skipped,
             unable=self._unable(waiting),

@@ -316,6 +316,8 @@ def _reply(connection: Connection, request: wire.Request, result: Any) -> bytes:
 
 def _detail(request: wire.Request, problem: Problem | None) -> dict[str, Any]:
     detail: dict[str, Any] = {"dry_run": True} if request.params.get("dry_run") is True else {}
+    if request.params.get("emergency") is True:
+        detail |= {"emergency": True, "reason": str(request.params.get("reason") or "")[:500]}
     if problem is not None:
         detail |= {"code": problem.code, "message": problem.message[:500]}
     return detail

@@ -6,12 +6,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jamaint.config import without_passwords
+from jamaint.core.approvals import Approval
+from jamaint.core.emergencies import KEY as EMERGENCY
 from jamaint.core.executions import Execution, Paused, Progress, StepRecord
 from jamaint.core.plans import Item, Plan
+from jamaint.core.policies import Policy
 from jamaint.core.tasks import Task
 from jamaint.core.windows import Opening, Window
 from jamaint.store.audit import Entry
 from jamaint.store.plans import StoredPlan
+from jamaint.store.policies import Override
 from jamaint.store.rollback_points import RollbackPoint
 
 
@@ -53,6 +57,7 @@ def execution(value: Execution, point: RollbackPoint | None = None) -> dict[str,
         "requested_by": value.requested_by,
         "attempt": value.attempt,
         "retry_of": value.retry_of,
+        "emergency": value.options.get(EMERGENCY),
     }
 
 
@@ -177,6 +182,55 @@ def window(value: Window, current: Opening | None, following: Opening | None, ru
         "origin": value.origin,
         "current": opening(current, running),
         "next": opening(following),
+    }
+
+
+def policy(value: Policy) -> dict[str, Any]:
+    """A policy, as it was defined."""
+    given = value.definition
+    return {
+        "id": value.id,
+        "name": value.name,
+        "description": value.description,
+        "scope": dict(given.get("scope") or {}),
+        "rules": list(given.get("rules") or ()),
+        "actions": list(given.get("actions") or (() if value.decision is None else (value.decision,))),
+        "conditions": list(given.get("conditions") or ()),
+        "enabled": value.enabled,
+        "priority": value.priority,
+        "origin": value.origin,
+    }
+
+
+def approval(value: Approval) -> dict[str, Any]:
+    """An approval."""
+    return {
+        "id": value.id,
+        "task": value.task_name,
+        "execution": value.execution_id,
+        "plan": value.plan,
+        "occurrences": value.occurrences,
+        "by": value.by,
+        "reason": value.reason,
+        "approved_at": time(value.at),
+        "expires_at": time(value.expires_at),
+    }
+
+
+def override(value: Override) -> dict[str, Any]:
+    """An emergency override."""
+    return {
+        "id": value.id,
+        "execution": value.execution_id,
+        "task": value.task_name,
+        "window": value.window_name,
+        "by": value.given_by,
+        "uid": value.uid,
+        "reason": value.reason,
+        "given_at": time(value.given_at),
+        "until": time(value.until),
+        "lifts": list(value.lifts),
+        "lifted": [dict(verdict) for verdict in value.lifted],
     }
 
 

@@ -37,6 +37,32 @@ CALLS = [
     (["window", "list"], "window.list", {}, LISTED),
     (["window", "show", "w"], "window.get", {"window": "w"}, {"name": "w", "duration": 120}),
     (["window", "delete", "w"], "window.delete", {"window": "w"}, {"deleted": "w"}),
+    (
+        ["window", "skip", "w", "--next", "2"],
+        "window.skip",
+        {"window": "w", "next": 2},
+        {"window": "w", "skipped": ["2026-11-24T02:00:00Z"], "next": None},
+    ),
+    (
+        ["window", "skip", "w", "--undo"],
+        "window.skip",
+        {"window": "w", "undo": True},
+        {"window": "w", "taken_back": []},
+    ),
+    (
+        ["execution", "approve", "a1b2c3d4", "--times", "2", "--reason", "r"],
+        "execution.approve",
+        {"execution": "a1b2c3d4", "occurrences": 2, "reason": "r"},
+        {"task": "a", "execution": "a1b2c3d4-1", "occurrences": 2, "expires_at": "2026-11-24T02:00:00Z"},
+    ),
+    (
+        ["task", "approve", "a", "--plan", "abc"],
+        "task.approve",
+        {"task": "a", "plan": "abc"},
+        {"task": "a", "occurrences": 1, "expires_at": "2026-11-24T02:00:00Z", "plan": "abc"},
+    ),
+    (["execution", "reject", "a1b2c3d4"], "execution.reject", {"execution": "a1b2c3d4"}, EXECUTION),
+    (["policy", "delete", "p"], "policy.delete", {"policy": "p"}, {"deleted": "p"}),
     (["policy", "list"], "policy.list", {}, LISTED),
     (["policy", "show", "p"], "policy.get", {"policy": "p"}, {"name": "p"}),
     (

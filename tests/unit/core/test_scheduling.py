@@ -370,6 +370,7 @@ def test_every_guard_is_told_in_the_same_order_also_when_all_pass() -> None:
         "retry",
         "dependency",
         "condition",
+        "policy",
         "catch_up",
         "previous_running",
         "touches",
@@ -787,3 +788,30 @@ def test_a_long_queue_is_worked_off_in_order_and_every_turn_is_full(count: int, 
         started += agenda.start
         seen = replace(afterwards(seen, agenda), running={})
     assert started == [one.execution.id for one in asked]
+
+
+PATIENT = task("patient", on_window_end="pause")
+
+
+@pytest.mark.parametrize(
+    ("ends", "is_open", "paused", "resumed"),
+    [
+        (SECOND, False, (), ()),
+        (-SECOND, False, ("r0",), ()),
+        (-SECOND, True, (), ("r0",)),
+        (SECOND, True, (), ()),
+    ],
+)
+def test_what_its_window_finds_running_is_paused_until_that_opens_again(
+    ends: timedelta, is_open: bool, paused: tuple[str, ...], resumed: tuple[str, ...]
+) -> None:
+    openings = {"night": opening()} if is_open else {}
+    snapshot = Snapshot((), running=running(PATIENT, window="night", ends=ends), openings=openings)
+    agenda = decide(snapshot, NOON)
+    assert (agenda.pause, agenda.resume, agenda.stop) == (paused, resumed, ())
+    assert agenda.wake_at == (NOON + ends if ends > timedelta(0) else None)
+
+
+def test_what_is_to_finish_is_neither_paused_nor_stopped_at_its_window_s_end() -> None:
+    agenda = decide(Snapshot((), running=running(task(), window="night", ends=-SECOND)), NOON)
+    assert (agenda.pause, agenda.resume, agenda.stop) == ((), (), ())

@@ -441,7 +441,7 @@ def test_lists_of_executions_policies_and_calls() -> None:
         "… there are more: --limit N, --since -7d",
     ]
     policy = {"name": "freeze", "priority": 10, "scope": {"types": ["update"]}, "actions": ["deny"]}
-    assert policies.draw_list({"items": [policy]}, LOOK)[1] == "freeze        10  deny  types update"
+    assert policies.draw_list({"items": [policy]}, LOOK)[1] == "freeze        10  on     -      deny  types update"
     entry = {"at": "2026-11-24T02:00:00Z", "uid": 1000, "pid": 9, "user": None, "role": None, "method": "task.delete"}
     entry |= {"object": "a", "outcome": "refused", "detail": {"code": 1, "message": "needs the role admin"}}
     assert audit.draw({"items": [entry], "next_cursor": None}, LOOK)[1] == (

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from jamaint.core import emergencies
 from jamaint.core.guards import (
     catch_up,
     concurrency,
@@ -9,6 +10,7 @@ from jamaint.core.guards import (
     dependency,
     fit,
     freeze,
+    policy,
     previous_running,
     retry,
     scheduler,
@@ -28,6 +30,7 @@ GUARDS: tuple[Callable[[Waiting, View], Verdict], ...] = (
     retry.judge,
     dependency.judge,
     condition.judge,
+    policy.judge,
     catch_up.judge,
     previous_running.judge,
     touches.judge,
@@ -37,5 +40,12 @@ GUARDS: tuple[Callable[[Waiting, View], Verdict], ...] = (
 
 
 def verdicts(waiting: Waiting, view: View) -> tuple[Verdict, ...]:
-    """What every guard says."""
-    return tuple(guard(waiting, view) for guard in GUARDS)
+    """What every guard says, but for what an emergency override lifts."""
+    found = (guard(waiting, view) for guard in GUARDS)
+    return tuple(found) if not waiting.execution.options else tuple(_lifted(one, waiting, view) for one in found)
+
+
+def _lifted(verdict: Verdict, waiting: Waiting, view: View) -> Verdict:
+    if verdict.verdict == "pass" or not emergencies.lifts(waiting.execution, verdict.guard, view.now):
+        return verdict
+    return Verdict(verdict.guard, "pass", f"{verdict.detail}; {emergencies.told(waiting.execution)}")

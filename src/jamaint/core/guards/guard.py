@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from jamaint.core.approvals import Approval
 from jamaint.core.conditions.condition import Facts
 from jamaint.core.executions import Execution
 from jamaint.core.freezes import FreezeState
+from jamaint.core.policies import Policy
 from jamaint.core.tasks import Task
 from jamaint.core.touching import Touch
 from jamaint.core.windows import Opening, Window
@@ -62,7 +64,20 @@ class Snapshot:
     """Of the tasks that something depends on, those that cannot run, each with what keeps it: `is disabled`."""
     durations: Mapping[str, Sequence[int]] = field(default_factory=dict)
     """How long each task's newest completed executions took, in milliseconds, by the task's name."""
+    completed: Mapping[str, datetime] = field(default_factory=dict)
+    """When each task's newest completed execution ended, by the task's name."""
+    starts: Mapping[str, Sequence[datetime]] = field(default_factory=dict)
+    """When executions of each task have started, as far back as a policy's rate looks."""
+    backups: Sequence[str] = ()
+    """The names of all tasks of type backup."""
+    defined: Mapping[str, Task] = field(default_factory=dict)
+    """All tasks, by name."""
     freezes: Sequence[FreezeState] = ()
+    policies: Sequence[Policy] = ()
+    """Those that are enabled, the first to count first."""
+    frozen: Mapping[str, FreezeState] = field(default_factory=dict)
+    """How the freezes of policies stand, by their names."""
+    approvals: Sequence[Approval] = ()
     facts: Facts = field(default_factory=Facts)
     caught_up: tuple[datetime, ...] = ()
     """When those were started that had been missed, within the last minute."""
@@ -98,6 +113,24 @@ class View:
     """When each task's newest waiting occurrence was due; reckoned once an older one is to make way for it."""
     touched: list[tuple[str, tuple[Touch, ...]]] = field(default_factory=list)
     """By what runs: the task's name, and what it works on."""
+    started: list[Waiting] = field(default_factory=list)
+    """What has been started in this very decision."""
+
+    def starts_of(self, policy: Policy) -> list[datetime]:
+        """When something has started that the policy is about, this decision's included."""
+        defined = self.snapshot.defined
+        known = [
+            moment
+            for name, moments in self.snapshot.starts.items()
+            if (task := defined.get(name)) is not None and policy.scope.covers(task, _window_of(task))
+            for moment in moments
+        ]
+        now = [one for one in self.started if policy.scope.covers(one.task, one.execution.window_name)]
+        return [*known, *(self.now for _ in now)]
+
+
+def _window_of(task: Task) -> str | None:
+    return None if task.schedule is None else task.schedule.window
 
 
 def clock(moment: datetime | None) -> str:

@@ -2,7 +2,20 @@
 
 from collections.abc import Mapping
 
-from jamaint.daemon.commands import cleanup, executions, explaining, overview, plans, service, steering, tasks, windows
+from jamaint.daemon.commands import (
+    approvals,
+    cleanup,
+    emergency,
+    executions,
+    explaining,
+    overview,
+    plans,
+    policies,
+    service,
+    steering,
+    tasks,
+    windows,
+)
 from jamaint.daemon.commands.command import Command
 
 COMMANDS: Mapping[str, Command] = {
@@ -27,8 +40,15 @@ COMMANDS: Mapping[str, Command] = {
     "window.update": Command("admin", True, windows.update),
     "window.delete": Command("admin", True, windows.delete),
     "window.skip": Command("admin", True, windows.skip),
-    "policy.list": Command("viewer", False, overview.policies),
-    "policy.get": Command("viewer", False, overview.policy),
+    "policy.list": Command("viewer", False, policies.listed),
+    "policy.get": Command("viewer", False, policies.get),
+    "policy.create": Command("admin", True, policies.create),
+    "policy.update": Command("admin", True, policies.update),
+    "policy.delete": Command("admin", True, policies.delete),
+    "task.approve": Command("operator", True, approvals.approve_task),
+    "execution.approve": Command("operator", True, approvals.approve),
+    "override.list": Command("viewer", False, emergency.listed),
+    "execution.reject": Command("operator", True, approvals.reject),
     "execution.start": Command("operator", True, executions.start),
     "execution.list": Command("viewer", False, executions.listed),
     "execution.get": Command("viewer", False, executions.get),

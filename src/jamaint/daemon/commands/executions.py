@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from trio import move_on_after
@@ -10,6 +11,7 @@ from jamaint.core.cleanups import narrowed, wrong_options
 from jamaint.core.executions import ENDED, Execution, State
 from jamaint.core.tasks import Task
 from jamaint.daemon import undoing, views
+from jamaint.daemon.commands import emergency as emergencies
 from jamaint.daemon.commands.command import (
     Call,
     Daemon,
@@ -26,6 +28,8 @@ from jamaint.host.worker import WorkerLost
 from jamaint.store import executions, rollback_points
 
 LOG_LIMIT = 1000
+APPROVED_WITHIN = timedelta(days=1)
+"""How long one that was asked for by hand waits to be approved."""
 
 
 async def start(daemon: Daemon, call: Call) -> dict[str, Any]:
@@ -34,12 +38,15 @@ async def start(daemon: Daemon, call: Call) -> dict[str, Any]:
         call, task_=str, window=str, dry_run=bool, plan=str, emergency=bool, reason=str, options=dict
     )
     task = daemon.definitions.task(name)
-    _refuse_unknown(emergency, options, task)
+    _refuse_unknown(options, task)
     window = None if window_name is None else daemon.definitions.window(window_name)
     execution = new_execution(task, window, _requester(call, reason), daemon.now(), options or {})
     if plan is not None:
         chosen = await daemon.plans.usable(plan, task)
         execution = replace(execution, options={**execution.options, "plan": chosen.hash})
+    unlifted = execution
+    if emergency:
+        execution = emergencies.lifted(daemon, call, task, window, execution=execution, reason=reason)
     verdicts = await daemon.scheduler.verdicts(execution, task, daemon.now())
     if dry_run:
         return await _dry_run(daemon, execution, task.name, [verdict.to_json() for verdict in verdicts])
@@ -48,8 +55,14 @@ async def start(daemon: Daemon, call: Call) -> dict[str, Any]:
         message = f"cannot run {task.name}: {against[0].detail}"
         raise refused(message, [verdict.to_json() for verdict in verdicts if verdict.verdict != "pass"])
     writable(daemon)
+    waits = [verdict.to_json() for verdict in verdicts if verdict.guard == "policy" and verdict.verdict == "wait"]
+    if waits:  # for somebody to approve it, and not for ever
+        execution = replace(execution, deadline=daemon.now() + APPROVED_WITHIN)
+    if emergency:
+        lifted = await daemon.scheduler.verdicts(unlifted, task, daemon.now())
+        await emergencies.note(daemon, call, execution, lifted)
     await daemon.scheduler.request(execution, task)
-    return {"execution_id": execution.id}
+    return {"execution_id": execution.id} | ({"waits": waits} if waits else {})
 
 
 async def listed(daemon: Daemon, call: Call) -> dict[str, Any]:
@@ -143,10 +156,8 @@ async def _dry_run(daemon: Daemon, execution: Execution, name: str, guards: list
     }
 
 
-def _refuse_unknown(emergency: bool | None, options: Mapping[str, Any] | None, task: Task) -> None:
+def _refuse_unknown(options: Mapping[str, Any] | None, task: Task) -> None:
     """What this version does not carry out is refused, not passed over."""
-    if emergency:
-        raise invalid("emergency", "this version knows no emergency override; run it without a window instead")
     problem = wrong_options(task, options) if options else None
     if problem is not None:
         raise invalid("options", problem)

@@ -11,7 +11,6 @@ from jamaint.daemon import views
 from jamaint.daemon.commands.command import Call, Daemon, Stream, ask, execution_of, moment_of, take
 from jamaint.daemon.commands.pages import limit_of, number_cursor, page
 from jamaint.daemon.history import Past
-from jamaint.errors import not_found
 from jamaint.store import audit
 from jamaint.store.rollback_points import RollbackPoint
 
@@ -49,18 +48,6 @@ async def status(daemon: Daemon, call: Call) -> dict[str, Any]:
         "metrics": {"last_24h": totals},
         "alerts": alerts,
     }
-
-
-async def policies(_daemon: Daemon, call: Call) -> dict[str, Any]:
-    """This version carries out no policies, so there are none: a configuration that names one is refused."""
-    take(call, limit=int, cursor=str)
-    return {"items": [], "next_cursor": None}
-
-
-async def policy(_daemon: Daemon, call: Call) -> dict[str, Any]:
-    """There is none of that name: see `policies`."""
-    (name,) = take(call, policy_=str)
-    raise not_found("policy", name)
 
 
 async def alerts(daemon: Daemon, call: Call) -> dict[str, Any]:
@@ -120,6 +107,9 @@ def _alerts(daemon: Daemon, past: Past) -> list[dict[str, Any]]:
     if problem is not None:
         message = f"the old configuration stays in force; jamaintctl config check tells what is wrong: {problem}"
         found.append({"kind": "configuration_refused", "severity": "warning", "message": message})
+    found += [
+        {"kind": "not_in_force", "severity": "critical", "message": message} for message in daemon.definitions.left_out
+    ]
     found += [
         {"kind": "fits_no_window", "severity": "warning", "message": message, "task": task}
         for task, message in daemon.scheduler.calendar.misfits(daemon.now())

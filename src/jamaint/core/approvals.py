@@ -1,0 +1,66 @@
+"""Approvals: who has said that a task may start, for how many times, until when, and for which plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from jamaint.core.executions import Execution
+
+if TYPE_CHECKING:
+    from jamaint.core.guards.guard import View, Waiting
+    from jamaint.core.policies import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """One approval. `execution_id` binds it to one execution; `plan` to a plan's hash, and what starts then does that.
+
+    `used_by` are executions that have started on it; `as_principals` are the names that `by` goes by in policies.
+    """
+
+    id: str
+    task_name: str
+    by: str
+    at: datetime
+    expires_at: datetime
+    occurrences: int = 1
+    execution_id: str | None = None
+    plan: str | None = None
+    reason: str | None = None
+    as_principals: frozenset[str] = frozenset()
+    used_by: tuple[str, ...] = ()
+
+    def covers(self, execution: Execution, now: datetime) -> bool:
+        """Whether it lets this execution start now."""
+        return (
+            execution.task_name == self.task_name
+            and self.at <= now < self.expires_at
+            and (self.plan is None or execution.options.get("plan") in (None, self.plan))
+            and (self.execution_id is None or self.execution_id == execution.id or self.occurrences > 1)
+            and (execution.id in self.used_by or len(self.used_by) < self.occurrences)
+        )
+
+    def is_by(self, principals: Sequence[str]) -> bool:
+        """Whether one of those who may approve has given it; with none named, any admin may."""
+        return bool(self.as_principals & set(principals or ("admin",)))
+
+
+def usable(
+    approvals: Iterable[Approval], execution: Execution, principals: Sequence[str], now: datetime
+) -> Approval | None:
+    """The approval on which the execution may start: one of its own first, then the one that ends first."""
+    found = [one for one in approvals if one.covers(execution, now) and one.is_by(principals)]
+    return min(found, key=lambda one: (one.execution_id != execution.id, one.expires_at), default=None)
+
+
+def lacking(policy: Policy, waiting: Waiting, view: View) -> str | None:
+    """That it waits for approval, and from whom; None if it has been approved."""
+    principals = policy.rules.approval_by or ()
+    execution = waiting.execution
+    if usable(view.snapshot.approvals, execution, principals, view.now) is not None:
+        return None
+    whom = " or ".join(principals) or "an admin"
+    return f"it waits for approval by {whom}"

@@ -1,0 +1,46 @@
+"""Forgetting: ended executions are deleted when the retention of a policy has ended; without one they are kept."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from jamaint.core.policies import retention_seconds
+from jamaint.daemon.definitions import Definitions
+from jamaint.daemon.recorder import Recorder
+from jamaint.store import policies
+
+EVERY_SECONDS = 3600.0
+
+
+class Forgetting:
+    """Looks once an hour. What can still be rolled back stays, and so does each task's newest execution."""
+
+    def __init__(
+        self, definitions: Definitions, recorder: Recorder, now: Callable[[], datetime], log: FilteringBoundLogger
+    ) -> None:
+        self._definitions = definitions
+        self._recorder = recorder
+        self._now = now
+        self._log = log
+
+    async def serve(self) -> None:
+        """Forgets until it is cancelled."""
+        while True:
+            await self.forget()
+            await trio.sleep(EVERY_SECONDS)
+
+    async def forget(self) -> int:
+        """Deletes what is older than its retention; returns how many executions that were."""
+        total = 0
+        for task in tuple(self._definitions.tasks.values()):
+            seconds = retention_seconds(task, self._definitions.policies_in_order)
+            if seconds is None:
+                continue
+            before = self._now() - timedelta(seconds=seconds)
+            while count := await self._recorder.run(policies.forget, task.name, before):
+                total += count
+        if total:
+            self._log.info(f"{total} executions were deleted from the history, as policies ask for", executions=total)
+        return total
