@@ -196,6 +196,8 @@ VERBS = (
         "clean up what the section `cleanup` names: all of it, or some kinds",
         says="KIND is one of temp, logs, database, cache and filesystem.",
     ),
+    Verb("cleanup analysis", (), (), "usage:show_analysis", "what is used, what could be freed now, and what to do"),
+    Verb("usage", (), (), "usage:show", "how large things are, how they grow, and when a disk is full"),
     Verb(
         "cleanup history",
         (),

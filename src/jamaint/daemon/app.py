@@ -34,6 +34,7 @@ from jamaint.daemon.rollbacks import Rollbacks
 from jamaint.daemon.runner import Runner
 from jamaint.daemon.scheduler import Scheduler
 from jamaint.daemon.server import Server
+from jamaint.daemon.usage import Usage
 from jamaint.daemon.waiting import Waiting
 from jamaint.daemon.watching import Watching
 from jamaint.errors import Problem
@@ -235,6 +236,9 @@ class App:
         recorder.more_to_come = scheduler.has_waiting
         runner.on_point = rollbacks.look_again
         rollbacks.on_undone = scheduler.note_undone
+        usage = Usage(
+            definitions=definitions, recorder=recorder, postgres=postgres, runner=runner, now=clock.now, log=self._log
+        )
         async with trio.open_nursery() as lasting:  # ends last: what ends is still written down
             lasting.start_soon(recorder.serve)
             lasting.start_soon(recorder.guard)
@@ -257,6 +261,7 @@ class App:
                     current=current,
                     observer=observer,
                     history=History(postgres, current),
+                    usage=usage,
                     now=clock.now,
                     started_at=clock.now(),
                     reload=self.reload,
@@ -268,6 +273,7 @@ class App:
                 serving.start_soon(rollbacks.purge_expired)
                 serving.start_soon(plans.serve)
                 serving.start_soon(Forgetting(definitions, recorder, clock.now, self._log).serve)
+                serving.start_soon(usage.serve)
                 gc.freeze()  # what is there by now stays: no collection has to look through it again
                 self._comes_up = ""
                 server.take_over(daemon)

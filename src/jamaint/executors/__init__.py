@@ -16,6 +16,7 @@ EXECUTORS: dict[str, str] = {
     "logs.rotate": "rotate:LogsRotate",
     "noop": "noop:Noop",
     "temp.cleanup": "temp:TempCleanup",
+    "usage": "usage:Usage",
     "system.cleanup": "system:SystemCleanup",
 }
 

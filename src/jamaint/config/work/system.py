@@ -8,6 +8,7 @@ from pydantic import model_validator
 from jamaint.config.mistakes import Flaw
 from jamaint.config.work.cache import CacheCleanup
 from jamaint.config.work.database import DatabaseCleanup
+from jamaint.config.work.filesystem import FilesystemCleanup
 from jamaint.config.work.logs import LogsCleanup
 from jamaint.config.work.temp import TempCleanup
 from jamaint.config.work.work import Named, Work
@@ -21,6 +22,7 @@ class SystemCleanup(Work):
     logs: LogsCleanup | None = None
     database: DatabaseCleanup | None = None
     cache: CacheCleanup | None = None
+    filesystem: FilesystemCleanup | None = None
 
     @model_validator(mode="after")
     def _has_a_kind(self) -> "SystemCleanup":

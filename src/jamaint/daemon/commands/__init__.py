@@ -61,6 +61,8 @@ COMMANDS: Mapping[str, Command] = {
     "execution.rollback": Command("operator", True, executions.roll_back),
     "cleanup.run": Command("operator", True, cleanup.run),
     "cleanup.history": Command("viewer", False, cleanup.history),
+    "cleanup.analysis": Command("viewer", False, cleanup.analysis),
+    "usage": Command("viewer", False, cleanup.usage),
     "event.subscribe": Command("viewer", False, overview.subscribe),
     "alert.list": Command("viewer", False, overview.alerts),
     "audit.list": Command("admin", False, overview.audit_log),

@@ -1,4 +1,4 @@
-"""Cleanup: run what the section `cleanup` says, and what cleanups have done."""
+"""Cleanup: run what the section `cleanup` says, what cleanups have done, what is used, and what would help."""
 
 from typing import Any
 
@@ -23,6 +23,18 @@ async def run(daemon: Daemon, call: Call) -> dict[str, Any]:
     else:
         _kinds(daemon)
     return await executions.start(daemon, call._replace(params=params))
+
+
+async def analysis(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """What is used, what a cleanup would free now, and what to do."""
+    take(call)
+    return await daemon.usage.analysis()
+
+
+async def usage(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """How large everything is that the tasks work on, how it grows, and when a disk is full."""
+    take(call)
+    return {"items": await daemon.usage.measure(), "next_cursor": None}
 
 
 async def history(daemon: Daemon, call: Call) -> dict[str, Any]:

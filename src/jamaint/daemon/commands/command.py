@@ -16,6 +16,7 @@ from jamaint.daemon.recorder import Recorder
 from jamaint.daemon.rollbacks import Rollbacks
 from jamaint.daemon.runner import Runner
 from jamaint.daemon.scheduler import Scheduler
+from jamaint.daemon.usage import Usage
 from jamaint.errors import CONFLICT, Problem, invalid, not_found, unavailable
 from jamaint.host.peers import Peer
 from jamaint.host.postgres import DatabaseAwayError, Postgres
@@ -39,6 +40,7 @@ class Daemon:
     current: Current
     observer: Observer
     history: History
+    usage: Usage
     now: Callable[[], datetime]
     started_at: datetime
     reload: Callable[[], Awaitable[dict[str, Any]]]

@@ -1,0 +1,145 @@
+"""Usage: what is measured, how it grows, when a disk is full, and what would help. Sizes in bytes, times in UTC."""
+
+import posixpath
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from jamaint.core.cleanups import KINDS, SYSTEM
+from jamaint.core.tasks import Task
+
+DAY = timedelta(days=1)
+LEAST_SAMPLES = 3
+LEAST_SPAN = timedelta(hours=6)
+"""With fewer samples, or in a shorter time, no growth is told: it would be noise."""
+HORIZON = timedelta(days=3650)
+FULL_SOON, FULL_IN_SIGHT = timedelta(days=7), timedelta(days=30)
+ALMOST_FULL, FULLISH = 0.95, 0.80
+WORTH_SHARE, WORTH_BYTES = 0.10, 64 << 20
+"""What could be freed is worth a word from this share of the whole on, or from so many bytes."""
+
+DIRECTORIES = {"logs.cleanup": "logs", "logs.rotate": "logs", "temp.cleanup": "temp", "filesystem.cleanup": "files"}
+_WILDCARD = re.compile(r"[*?\[]")
+
+
+class Target(NamedTuple):
+    """One thing that is measured: `kind` is storage, logs, temp, files, database or cache; `name` says which one."""
+
+    kind: str
+    name: str
+
+
+class Sample(NamedTuple):
+    """How large something was at a moment."""
+
+    at: datetime
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """How something grows: bytes a day, None while that cannot be told, with the reason."""
+
+    per_day: float | None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """A recommendation: its light is green, yellow or red; `task` is what would help, `frees` how much, if known."""
+
+    kind: str
+    name: str
+    light: str
+    reason: str
+    task: str | None = None
+    frees: int | None = None
+
+
+def targets(tasks: Iterable[Task], state_dir: str) -> tuple[Target, ...]:
+    """What is to be measured: every directory, database and cache that an enabled task works on, and their disks."""
+    found: dict[Target, None] = {}
+    for task in tasks:
+        if task.enabled:
+            for executor, config in _works(task):
+                found |= dict.fromkeys(_of(executor, config))
+    places = [target.name for target in found if target.kind in ("logs", "temp", "files")]
+    storage = [Target("storage", path) for path in dict.fromkeys(["/", state_dir, *places])]
+    return (*storage, *sorted(found))
+
+
+def _works(task: Task) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    if task.executor == SYSTEM:
+        return [(KINDS[one["kind"]].executor, one["config"]) for one in task.config["kinds"]]
+    return [(task.executor, task.config)]
+
+
+def _of(executor: str, config: Mapping[str, Any]) -> Iterable[Target]:
+    if executor in DIRECTORIES:
+        paths = [*config.get("log_paths", ()), *(one["path"] for one in config.get("paths", ()))]
+        return [Target(DIRECTORIES[executor], directory_of(path)) for path in paths]
+    if executor.startswith("database."):
+        return [Target("database", str(config["dsn"]))]
+    if executor == "cache.cleanup" and config.get("redis"):
+        return [Target("cache", str(config["redis"]["url"]))]
+    return []
+
+
+def directory_of(path: str) -> str:
+    """The directory that a pattern is about: all before the first part with a wildcard."""
+    found = _WILDCARD.search(path)
+    return path if found is None else posixpath.dirname(path[: found.start()]) or "/"
+
+
+def trend(samples: Sequence[Sample]) -> Trend:
+    """The slope of the line that fits the samples best (least squares)."""
+    if len(samples) < LEAST_SAMPLES:
+        return Trend(None, f"{len(samples)} samples so far, and {LEAST_SAMPLES} are needed")
+    begin = min(sample.at for sample in samples)
+    span = max(sample.at for sample in samples) - begin
+    if span < LEAST_SPAN:
+        hours, needed = span.total_seconds() / 3600, LEAST_SPAN.total_seconds() / 3600
+        return Trend(None, f"the samples span {hours:.1f} h, and {needed:g} h are needed")
+    days = [(sample.at - begin) / DAY for sample in samples]
+    sizes = [float(sample.bytes) for sample in samples]
+    middle_day, middle_size = sum(days) / len(days), sum(sizes) / len(sizes)
+    spread = sum((day - middle_day) ** 2 for day in days)
+    covered = sum((day - middle_day) * (size - middle_size) for day, size in zip(days, sizes, strict=True))
+    return Trend(covered / spread)
+
+
+def full_on(free: int, growth: Trend, now: datetime) -> datetime | None:
+    """When nothing is free any more at this growth; None where it does not grow, or not in ten years."""
+    if growth.per_day is None or growth.per_day <= 0:
+        return None
+    days = free / growth.per_day
+    return None if days > HORIZON / DAY else now + DAY * days
+
+
+def of_storage(
+    name: str, used: int, total: int, *, full: datetime | None, helps: Sequence[Advice], now: datetime
+) -> Advice:
+    """What to say of a disk; `helps` is what could be freed on this machine."""
+    share = used / total if total else 0.0
+    soon = full is not None and full - now <= FULL_SOON
+    in_sight = full is not None and full - now <= FULL_IN_SIGHT
+    when = f", and full on {full:%Y-%m-%d} at its growth" if full is not None and in_sight else ""
+    best = max(helps, key=lambda one: one.frees or 0, default=None)
+    task, frees = (best.task, best.frees) if best is not None else (None, None)
+    if share >= ALMOST_FULL or soon:
+        return Advice("storage", name, "red", f"{share:.0%} is used{when}", task, frees)
+    if share >= FULLISH or in_sight:
+        return Advice("storage", name, "yellow", f"{share:.0%} is used{when}", task, frees)
+    return Advice("storage", name, "green", f"{share:.0%} is used: no action is needed")
+
+
+def of_kind(kind: str, name: str, size: int, reclaimable: int | None, task: str | None) -> Advice:
+    """What to say of logs, temporary files, a database or a cache."""
+    if reclaimable is None:
+        return Advice(kind, name, "green", "nothing that cleans it up is configured" if task is None else "not planned")
+    if reclaimable and (reclaimable >= WORTH_BYTES or (size and reclaimable / size >= WORTH_SHARE)):
+        share = f" ({reclaimable / size:.0%})" if size and reclaimable <= size else ""
+        return Advice(kind, name, "yellow", f"a part{share} is old enough to go", task, reclaimable)
+    return Advice(kind, name, "green", "no action is needed")

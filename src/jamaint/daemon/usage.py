@@ -1,0 +1,184 @@
+"""Usage: measured by a worker when somebody asks and once in a while by itself, so that growth can be told."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from jamaint.core.cleanups import KINDS, SYSTEM
+from jamaint.core.plans import Plan, Step, step_to_json
+from jamaint.core.tasks import Task
+from jamaint.core.usage import Advice, Sample, Target, Trend, full_on, of_kind, of_storage, targets, trend
+from jamaint.daemon import undoing, views
+from jamaint.daemon.definitions import Definitions
+from jamaint.daemon.recorder import Recorder
+from jamaint.daemon.runner import Runner
+from jamaint.errors import Problem, unavailable
+from jamaint.host.postgres import DatabaseAwayError, Postgres
+from jamaint.host.worker import WorkerLost, open_worker
+from jamaint.store import samples
+
+EVERY = timedelta(hours=6)
+KEPT = timedelta(days=400)
+LOOKED_BACK = timedelta(days=60)
+DAY = timedelta(days=1)
+TASK = "cleanup"
+
+
+class Usage:
+    """What the machine's disks, directories, databases and caches hold."""
+
+    def __init__(
+        self,
+        *,
+        definitions: Definitions,
+        recorder: Recorder,
+        postgres: Postgres,
+        runner: Runner,
+        now: Callable[[], datetime],
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._definitions = definitions
+        self._recorder = recorder
+        self._postgres = postgres
+        self._runner = runner
+        self._now = now
+        self._log = log
+        self._measuring = trio.Lock()
+
+    async def serve(self) -> None:
+        """Takes a sample every few hours, for ever; a daemon that idles wakes for nothing else."""
+        while True:
+            await trio.sleep(EVERY.total_seconds())
+            try:
+                await self.measure()
+            except (Problem, DatabaseAwayError) as error:
+                self._log.warning("no sample of the usage could be taken", why=str(error))
+
+    async def measure(self) -> list[dict[str, Any]]:
+        """Measures everything now, keeps the sizes, and returns each with how it grows. Raises Problem."""
+        async with self._measuring:
+            wanted = targets(self._definitions.tasks.values(), self._definitions.config.state_dir)
+            found = [_named(one) for one in await self._ask(wanted)]
+            now = self._now()
+            sizes = [(Target(one["kind"], one["name"]), int(one["bytes"])) for one in found if one["bytes"] is not None]
+            kept: Mapping[Target, Sequence[Sample]] = {}
+            if self._recorder.away is None:
+                await self._recorder.run(samples.add, now, sizes, now - KEPT)
+                with suppress(DatabaseAwayError):
+                    kept = await self._postgres.run(samples.since, now - LOOKED_BACK, now - DAY)
+        return [self._grown(one, kept) for one in found]
+
+    async def analysis(self) -> dict[str, Any]:
+        """What is used, what could be freed now, and what to do about it. Plans the cleanup; changes nothing."""
+        found = await self.measure()
+        plans = await self._plans()
+        advice = [self._advice(one, plans) for one in found if one["kind"] != "storage" and one["bytes"] is not None]
+        storage = [
+            self._of_storage(one, advice) for one in found if one["kind"] == "storage" and one["bytes"] is not None
+        ]
+        return {
+            "timestamp": views.time(self._now()),
+            **{kind: [one for one in found if one["kind"] == kind] for kind in _KINDS},
+            "reclaimable": {kind: _reclaimable(step) for kind, step in plans.items()},
+            "recommendations": [_advice_to_json(one) for one in (*storage, *advice)],
+        }
+
+    async def _ask(self, wanted: Sequence[Target]) -> list[dict[str, Any]]:
+        step = Step("usage", "", {"targets": [list(target) for target in wanted]})
+        opening = {
+            "do": "open",
+            "execution": str(uuid4()),
+            "executor": "usage",
+            "task": {
+                "name": "usage",
+                "config": {},
+                "rollback": False,
+                "mass_deletion": {"share": 0.0, "items": 0},
+                "timeout_seconds": None,
+            },
+            "now": views.time(self._now()),
+            "user": None,
+            "limits": {"low_space": 0.0},
+        }
+        try:
+            async with open_worker(opening, on_line=lambda _line: None, on_stderr=self._say) as worker:
+                answer = await worker.ask({"do": "run", "step": step_to_json(step)})
+        except WorkerLost as error:
+            raise unavailable(f"the usage could not be measured: {error}", 60) from error
+        if answer["is"] != "done":
+            raise unavailable(f"the usage could not be measured: {(answer.get('error') or {}).get('message')}", 60)
+        return list(answer["details"]["targets"])
+
+    async def _plans(self) -> dict[str, Step]:
+        """What the section `cleanup` would do now, by kind."""
+        task = self._definitions.tasks.get(TASK)
+        if task is None or task.executor != SYSTEM:
+            return {}
+        plan = await self._plan(task)
+        by_operation = {kind.operation: name for name, kind in KINDS.items()}
+        return {by_operation[step.name]: step for step in plan.steps}
+
+    async def _plan(self, task: Task) -> Plan:
+        try:
+            plan, _ = await self._runner.plan(str(uuid4()), task)
+        except (undoing.Refused, WorkerLost) as error:
+            self._log.warning("the cleanup could not be planned for the analysis", why=str(error))
+            return Plan(())
+        return plan
+
+    def _grown(self, one: dict[str, Any], kept: Mapping[Target, Sequence[Sample]]) -> dict[str, Any]:
+        growth = trend(kept.get(Target(one["kind"], one["name"]), ()))
+        full = full_on(int(one["free"]), growth, self._now()) if one.get("free") is not None else None
+        return {
+            **one,
+            "growth_per_day": None if growth.per_day is None else round(growth.per_day),
+            "growth_unknown": growth.why or None,
+            "full_on": views.time(full),
+        }
+
+    def _advice(self, one: Mapping[str, Any], plans: Mapping[str, Step]) -> Advice:
+        kind = {"files": "filesystem"}.get(one["kind"], one["kind"])
+        step = plans.get(kind)
+        return of_kind(
+            one["kind"], one["name"], one["bytes"], _reclaimable(step), None if step is None else f"cleanup run {kind}"
+        )
+
+    def _of_storage(self, one: Mapping[str, Any], advice: Sequence[Advice]) -> Advice:
+        now = self._now()
+        free, used = int(one["free"]), int(one["bytes"])
+        growth = Trend(one["growth_per_day"])
+        full = full_on(free, growth, now)
+        return of_storage(one["name"], used, used + free, full=full, helps=advice, now=now)
+
+    def _say(self, text: str) -> None:
+        self._log.warning("a worker said", text=text)
+
+
+_KINDS = ("storage", "database", "cache", "logs", "temp", "files")
+
+
+def _named(one: Mapping[str, Any]) -> dict[str, Any]:
+    """By the name that may be shown: an address can hold a password."""
+    hidden = one["kind"] in ("database", "cache")
+    name = one.get("label") or (one["name"] if not hidden else f"a {one['kind']} that cannot be reached")
+    return {**{key: value for key, value in one.items() if key != "label"}, "name": name}
+
+
+def _reclaimable(step: Step | None) -> int | None:
+    return None if step is None or "refused" in step.args else step.bytes
+
+
+def _advice_to_json(one: Advice) -> dict[str, Any]:
+    return {
+        "kind": one.kind,
+        "name": one.name,
+        "light": one.light,
+        "reason": one.reason,
+        "task": one.task,
+        "frees": one.frees,
+    }

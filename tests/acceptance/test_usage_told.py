@@ -1,0 +1,69 @@
+"""`jamaintctl usage` and `cleanup analysis` against a real daemon, and the samples that they keep."""
+
+from collections.abc import Iterator
+
+import pytest
+
+import postgres as server
+from scenes import Scene, scene
+
+SAMPLES = "SELECT metric_name, value, unit FROM maintenance_metrics WHERE metric_type = 'usage'"
+
+
+@pytest.fixture
+def place(database: str) -> Iterator[Scene]:
+    with scene(database) as found:
+        logs = found.logs((0, 2, 40, 41))
+        found.configure(cleanup={"logs": {"log_paths": [f"{logs}/*.log"], "retention_days": 30}})
+        yield found
+
+
+def test_usage_tells_sizes_and_keeps_them(place: Scene, database: str) -> None:
+    with place.serving():
+        items = {(one["kind"], one["name"]): one for one in place.json("usage")["items"]}
+        logs = items["logs", str(place.directory / "logs" / "app")]
+        assert logs["files"] == 4
+        assert logs["bytes"] == sum(path.stat().st_blocks * 512 for path in place.directory.glob("logs/app/*.log"))
+        assert logs["growth_per_day"] is None
+        assert "samples" in logs["growth_unknown"]
+        assert any(kind == "storage" for kind, _ in items)
+        assert "not known yet" in place.ctl("usage").stdout
+    rows = server.on_connection(
+        database,
+        lambda one: one.fetch(SAMPLES),
+    )
+    assert {row["metric_name"] for row in rows} == {"storage", "logs"}
+    assert {row["unit"] for row in rows} == {"B"}
+
+
+def test_growth_is_told_from_the_samples_that_are_kept(place: Scene, database: str) -> None:
+    with place.serving():
+        name = place.json("usage")["items"][-1]["name"]
+        size = place.json("usage")["items"][-1]["bytes"]
+        server.on_connection(
+            database,
+            lambda one: one.execute(
+                "INSERT INTO maintenance_metrics (id, timestamp, metric_type, metric_name, value, unit, tags)"
+                " SELECT gen_random_uuid(), now() - day * interval '1 day', 'usage', 'logs', $1::bigint - day * 1000,"
+                " 'B',"
+                " jsonb_build_object('name', $2::text) FROM generate_series(1, 9) AS day",
+                size,
+                name,
+            ),
+        )
+        grown = place.json("usage")["items"][-1]
+        assert grown["growth_per_day"] == pytest.approx(1000, abs=50)
+
+
+def test_the_analysis_says_what_a_cleanup_would_take(place: Scene) -> None:
+    with place.serving():
+        before = sorted(path.name for path in place.directory.glob("logs/app/*"))
+        found = place.json("cleanup", "analysis")
+        old = sum(path.stat().st_size for path in place.directory.glob("logs/app/web-*4[01].log"))
+        assert found["reclaimable"] == {"logs": old}
+        advice = {one["kind"]: one for one in found["recommendations"]}
+        assert (advice["logs"]["light"], advice["logs"]["task"]) == ("yellow", "cleanup run logs")
+        assert advice["logs"]["frees"] == old
+        assert set(found) >= {"timestamp", "storage", "database", "cache", "logs", "temp", "recommendations"}
+        assert "jamaintctl cleanup run logs" in place.ctl("cleanup", "analysis").stdout
+        assert sorted(path.name for path in place.directory.glob("logs/app/*")) == before

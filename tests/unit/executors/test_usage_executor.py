@@ -1,0 +1,72 @@
+"""usage: sizes as they are on the disk, each file once; what cannot be measured says why and stops nothing."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jamaint.core.plans import Step
+from jamaint.executors.usage import Usage
+from logsrun import Talk, work
+from treesnapshot import differences, snapshot
+
+
+def measured(*targets: tuple[str, str]) -> list[dict[str, Any]]:
+    step = Step("usage", "", {"targets": [list(target) for target in targets]})
+    found: list[dict[str, Any]] = Usage(work(), Talk()).run(step)["targets"]
+    return found
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    top = tmp_path / "tree"
+    (top / "inner").mkdir(parents=True, mode=0o755)
+    (top / "a").write_bytes(b"x" * 10_000)
+    (top / "inner" / ".hidden").write_bytes(b"x" * 5_000)
+    os.link(top / "a", top / "inner" / "again")
+    with (top / "sparse").open("wb") as file:
+        file.truncate(1 << 30)
+    return top
+
+
+def test_a_directory_in_blocks_and_each_file_once(tree: Path) -> None:
+    (found,) = measured(("logs", str(tree)))
+    blocks = sum((tree / name).stat().st_blocks * 512 for name in ("a", "inner/.hidden", "sparse"))
+    assert (found["files"], found["bytes"]) == (3, blocks)
+
+
+def test_measuring_changes_nothing(tree: Path) -> None:
+    before = snapshot(tree)
+    measured(("logs", str(tree)), ("storage", str(tree)))
+    assert differences(before, snapshot(tree)) == []
+
+
+def test_a_disk_once_and_as_the_kernel_has_it(tree: Path) -> None:
+    (found,) = measured(("storage", str(tree)), ("storage", str(tree / "inner")))
+    status = os.statvfs(tree)
+    assert found["total"] == status.f_blocks * status.f_frsize
+    assert 0 <= found["share"] <= 1
+    assert str(tree).startswith(found["label"].rstrip("/"))
+    assert os.stat(found["label"]).st_dev == os.stat(tree).st_dev
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        ("logs", "/nonexistent/logs"),
+        ("storage", "/nonexistent"),
+        ("cache", "unix:///nonexistent/redis.sock"),
+        ("database", "postgresql:///x?host=/nonexistent"),
+    ],
+)
+def test_what_cannot_be_measured_says_why(tree: Path, target: tuple[str, str]) -> None:
+    wrong, right = measured(target, ("logs", str(tree)))
+    assert wrong["bytes"] is None
+    assert wrong["problem"]
+    assert right["bytes"] > 0
+
+
+def test_a_password_is_in_no_problem() -> None:
+    found = measured(("database", "postgresql://u:s3cret@127.0.0.1:1/x"), ("cache", "redis://u:s3cret@127.0.0.1:1/0"))
+    assert "s3cret" not in str([one["problem"] for one in found])
