@@ -15,8 +15,8 @@ pytestmark = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="sys
 
 
 def test_systemd_understands_every_line(tmp_path: Path) -> None:
-    text, changed = re.subn(r"(?m)^ExecStart=.*$", "ExecStart=/bin/true", UNIT.read_text())
-    assert changed == 1
+    text, changed = re.subn(r"(?m)^(ExecStart|ExecReload)=.*$", r"\1=/bin/true", UNIT.read_text())
+    assert changed == 2
     (tmp_path / "jamaintd.service").write_text(text)
     shutil.copy(UNIT.with_suffix(".socket"), tmp_path)
     done = subprocess.run(

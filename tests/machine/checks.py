@@ -171,7 +171,7 @@ def shows_its_status(machine: Machine) -> str:
     """systemctl status shows our STATUS line"""
     said = machine.must("systemctl", "status", "--no-pager", "--lines=0", "jamaintd")
     line = next((line.strip() for line in said.splitlines() if line.strip().startswith("Status:")), "")
-    _expect("3 tasks" in line, said)
+    _expect("3 tasks, 0 windows" in line, said)
     return line
 
 
@@ -244,6 +244,24 @@ def refuses_a_bad_file(machine: Machine) -> str:
     machine.must("systemctl", "reload", "jamaintd")
     _expect(not _status_text(machine, "refused"), "STATUS still says that it was refused")
     return f"STATUS: {text}\njamaintctl reload: exit 7, {again.stderr.strip().splitlines()[0]}"
+
+
+def fails_with_a_bad_file(machine: Machine) -> str:
+    """Started with a bad file it fails and tells where, and starts at once when that is mended"""
+    machine.write(NIGHT, "windows:\n  tonight: { schedule: { at: never }, duration: 30 }\n")
+    began = machine.must("date", "+%Y-%m-%d %H:%M:%S").strip()
+    restart = machine.run("systemctl", "restart", "jamaintd", seconds=130)
+    _expect(restart.returncode != 0, "systemctl restart says that all is well")
+    refused = machine.run("jamaintctl", "--timeout", "20", "status")
+    _expect(refused.returncode == 3, f"status: {refused}")
+    machine.until("it has given up", lambda: machine.show("jamaintd", "ActiveState")["ActiveState"] == "failed")
+    said = machine.must("journalctl", "-u", "jamaintd", "--no-pager", "-q", "-o", "cat", "--since", began)
+    lines = [line for line in said.splitlines() if line.startswith(f"{NIGHT}:2")]
+    _expect(bool(lines), said)
+    machine.must("rm", NIGHT)
+    machine.must("systemctl", "start", "jamaintd")
+    machine.until("up", lambda: _if_up(machine))
+    return f"{lines[0]}\njamaintctl: exit 3, {refused.stderr.strip()}\nmended and started, it is up at once"
 
 
 def restarts_without_a_refusal(machine: Machine) -> str:
@@ -413,6 +431,7 @@ CHECKS: tuple[Callable[[Machine], str], ...] = (
     cleans_and_rolls_back,
     speaks_to_the_journal,
     refuses_a_bad_file,
+    fails_with_a_bad_file,
     restarts_without_a_refusal,
     survives_kill_9,
     survives_a_hung_loop,

@@ -67,7 +67,7 @@ def _mistake(line: str) -> dict[str, Any]:
 def _command(file: str) -> list[str]:
     """jamaintd as it stands beside this client, else on the PATH."""
     beside = os.path.dirname(sys.executable)
-    for directory in [beside, *os.environ.get("PATH", "").split(os.pathsep)]:
+    for directory in [beside, *os.environ.get("PATH", "").split(os.pathsep), "/usr/sbin"]:  # not on everybody's PATH
         program = os.path.join(directory, "jamaintd")
         if directory and os.access(program, os.X_OK) and os.path.isfile(program):
             return [program, "--check", "--config", file]

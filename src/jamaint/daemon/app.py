@@ -410,8 +410,8 @@ class App:
         if self._comes_up:
             systemd.notify(f"STATUS={self._comes_up}")
             return
-        tasks = len(self._definitions.tasks) if hasattr(self, "_definitions") else 0
-        parts = [f"{tasks} tasks"]
+        defined = ((self._definitions.tasks, "task"), (self._definitions.windows, "window"))
+        parts = [", ".join(f"{len(ones)} {name}{'' if len(ones) == 1 else 's'}" for ones, name in defined)]
         if self._recorder.away is not None:
             parts.insert(0, f"the database is away ({self._recorder.away})")
         if self._config_problem is not None:
