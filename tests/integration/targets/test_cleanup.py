@@ -80,6 +80,11 @@ class TestWhatGoesAndComesBack:
         assert step.sample[0]["path"].startswith("public.events id=")
 
     def test_every_kind_of_value_comes_back(self, empty_database: str) -> None:
+        try:
+            value(empty_database, "SELECT '<a/>'::xml IS NULL")
+            xml = "xml"
+        except asyncpg.FeatureNotSupportedError:  # a server that was built without
+            xml = "text"
         run_script(
             empty_database,
             """
@@ -101,7 +106,7 @@ class TestWhatGoesAndComesBack:
             (3, 'young', now() + interval '1 day', 0.1, 1e-45, -0.0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
              NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
             ANALYZE odd
-            """,
+            """.replace("x xml", f"x {xml}"),
         )
         before = look(empty_database, "odd")
         executor = cleanup(empty_database, rule("odd", age_column="at"))

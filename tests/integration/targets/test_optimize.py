@@ -347,13 +347,6 @@ class TestAnalysis:
         assert executor.run(step)["rows"] == 100
         assert executor.undo(step, dry_run=False)["restored"] == 100
 
-    def test_the_effect_on_queries_is_measured(self, airy: str) -> None:
-        try:
-            run_script(airy, "CREATE EXTENSION pg_stat_statements")
-            value(airy, "SELECT count(*) FROM pg_stat_statements")
-        except Exception as error:
-            pytest.skip(f"this server does not count statements: {error}")
-
 
 @contextmanager
 def reading(dsn: str) -> Iterator[Callable[[], None]]:

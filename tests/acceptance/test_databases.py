@@ -1,0 +1,98 @@
+"""Old rows of a database, as an administrator sees them go and come back; and nobody sees a password."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from running import client
+from scenes import Scene, scene
+from targets import look, run_script, value
+
+TABLE = """
+CREATE TABLE sessions (id bigint PRIMARY KEY, seen_at timestamptz, body text);
+INSERT INTO sessions SELECT i, now() - i * interval '1 hour', md5(i::text) FROM generate_series(1, 5000) i;
+ANALYZE sessions
+"""
+OLD = {"table": "sessions", "age_column": "seen_at", "older_than": "190d"}
+
+
+@pytest.fixture
+def place(database: str, empty_database: str) -> Iterator[tuple[Scene, str]]:
+    for statement in TABLE.split(";"):
+        run_script(empty_database, statement)
+    with scene(database) as found:
+        yield found, empty_database
+
+
+def task(config: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"type": "cleanup", "category": "database", "config": {"cleanup_old_data": [OLD], **config}, **more}
+
+
+def test_old_rows_go_and_come_back_and_no_password_is_seen(place: tuple[Scene, str]) -> None:
+    there, dsn = place
+    before = look(dsn, "sessions")
+    there.configure(tasks={"tidy": task({"dsn": dsn.replace("jamaint@", "jamaint:secret@")})})
+    with there.serving():
+        planned = there.ctl("execute", "tidy", "--dry-run").stdout
+        assert "rows of public.sessions whose seen_at is before" in planned
+        assert "can be undone" in planned
+        ended = there.ctl("execute", "tidy")
+        assert ended.returncode == 0, ended
+        left = len(look(dsn, "sessions"))
+        assert left < len(before)
+        assert f"{len(before) - left} rows" in ended.stdout
+        for words in (("task", "show", "tidy"), ("config", "show"), ("execution", "show", "last"), ("audit",)):
+            shown = there.ctl(*words)
+            assert shown.returncode == 0, shown
+            assert "secret" not in shown.stdout
+        assert "secret" not in str(value(there.dsn or "", "SELECT json_agg(p)::text FROM rollback_points p"))
+        undone = there.ctl("rollback", "last")
+        assert undone.returncode == 0, undone
+        assert f"{len(before) - left} rows put back" in undone.stdout
+    assert look(dsn, "sessions") == before
+    assert "secret" not in there.config.with_suffix(".log").read_text()
+
+
+def test_a_database_is_named_as_the_grants_have_it(place: tuple[Scene, str]) -> None:
+    there, dsn = place
+    there.configure(grants={"databases": {"cms": dsn}}, tasks={"tidy": task({"database": "cms"})})
+    with there.serving():
+        assert there.json("execute", "tidy")["status"] == "completed"
+        made = {"name": "other", **task({"database": "cms"})}
+        assert there.ctl("task", "create", "-f", "-", stdin=json.dumps(made)).returncode == 0
+        unknown = there.ctl("task", "create", "-f", "-", stdin=json.dumps({"name": "x", **task({"database": "csm"})}))
+        assert (unknown.returncode, "did you mean cms?" in unknown.stderr) == (7, True)
+
+
+def test_a_pause_and_a_cancel_in_the_middle(place: tuple[Scene, str]) -> None:
+    there, dsn = place
+    before = look(dsn, "sessions")
+    slow = {**OLD, "batch_size": 1, "older_than": "100d"}
+    rule = {"dsn": dsn, "cleanup_old_data": [slow]}
+    there.configure(tasks={"tidy": task(rule, mass_deletion={"share": "100%", "items": 1})})
+    with there.serving() as caller, client(there.socket) as other:
+        caller.call("event.subscribe")
+        ident = other.call("execution.start", task="tidy")["execution_id"]
+        while not (progress(caller, ident) or {}).get("done"):
+            pass
+        other.call("execution.pause", execution=ident)
+        while other.call("execution.get", execution=ident).get("paused") is None:
+            pass
+        other.call("execution.resume", execution=ident)
+        other.call("execution.cancel", execution=ident)
+        ended = other.call("execution.wait", execution=ident)
+        assert ended["status"] == "cancelled"
+        rows = ended["steps"][0]["details"]["rows"]
+        assert rows == len(before) - len(look(dsn, "sessions")) > 0
+        assert value(dsn, "SELECT count(*) FROM jamaint.cursors") == 1
+        assert there.ctl("rollback", ident).returncode == 0
+    assert look(dsn, "sessions") == before
+
+
+def progress(caller: Any, ident: str) -> Any:
+    """What the next event says of it."""
+    pushed = caller.receive().event or {}
+    execution = pushed.get("execution") or {}
+    return execution.get("progress") if execution.get("id") == ident else None
