@@ -29,8 +29,9 @@ WORDS = {
 }
 """Words of the verbs that need some; the others need none."""
 CHANGING = (
-    "task ", "window ", "policy show", "rollback", "drain", "reload", "cleanup run", "completion",
-    "execution cancel", "execution pause", "execution resume", "execution throttle",
+    "task ", "window ", "policy ", "rollback", "drain", "reload", "cleanup run", "completion", "plan", "schedule set",
+    "execution cancel", "execution pause", "execution resume", "execution throttle", "execution approve",
+    "execution reject",
 )  # fmt: skip
 """What is tested with --json where it changes something."""
 QUICK = {"type": "custom", "category": "system", "executor": "noop"}
@@ -65,7 +66,7 @@ class TestExitCodes:
             (["execute", "fails"], 1, None),
             (["execute"], 2, "needs TASK|TASK"),
             (["execute", "quick", "--nosuch"], 2, "no such flag: --nosuch"),
-            (["execute", "quick", "--plan", "abc"], 2, "keeps no plans"),
+            (["execute", "quick", "--plan", "abc"], 2, "must be a plan's hash"),
             (["--socket", "/nowhere/sock", "execute", "quick"], 3, "cannot reach the daemon at /nowhere/sock"),
             (["execute", "nosuch"], 4, "no such task: nosuch"),
             (["execute", "quick", "--window", "nosuch"], 4, "no such window: nosuch"),
@@ -245,6 +246,7 @@ class TestReload:
                 "changes": {
                     "tasks": {"added": ["three"], "changed": ["two"], "removed": ["one"]},
                     "windows": {"added": ["w"], "changed": [], "removed": []},
+                    "policies": {"added": [], "changed": [], "removed": []},
                 },
                 "warnings": [],
             }

@@ -93,6 +93,7 @@ def _settle_and_compare(scene: Path, before: dict[bytes, Entry]) -> None:
                 assert not differences_of_content(before, scene)
             _roll_back_what_is_open(caller, execution)
         assert differences(before, snapshot(scene / "logs")) == []
+        caller.call("task.enable", task="app-logs")  # killed so often, it would be kept from running
 
 
 def differences_of_content(before: dict[bytes, Entry], scene: Path) -> list[str]:

@@ -60,15 +60,15 @@ WHERE started_at IS NULL AND status = 'cancelled'
 ORDER BY task_name, scheduled_for DESC
 
 -- name: crashes_in_a_row
-SELECT name AS task_name, count(*)::int AS crashes
-FROM unnest($1::text[]) AS name
+SELECT wanted.name AS task_name, count(*)::int AS crashes
+FROM unnest($1::text[]) AS wanted (name)
 CROSS JOIN LATERAL (
     SELECT status, error FROM maintenance_executions AS one
-    WHERE one.task_name = name AND started_at IS NOT NULL
-      AND started_at > coalesce((SELECT released_at FROM maintenance_tasks AS task WHERE task.name = name), '-infinity')
+    WHERE one.task_name = wanted.name AND started_at IS NOT NULL AND started_at > coalesce(
+        (SELECT released_at FROM maintenance_tasks AS task WHERE task.name = wanted.name), '-infinity')
     ORDER BY scheduled_for DESC LIMIT $2) AS newest
 WHERE newest.error ->> 'kind' = 'interrupted' AND newest.status IN ('failed', 'rolled_back')
-GROUP BY name
+GROUP BY wanted.name
 
 -- name: last_occurrences
 -- Where each task's calendar stands: its newest occurrence, started or skipped.
