@@ -111,6 +111,8 @@ class Dialogue:
             order = parse(data)
         except ValueError as error:
             order = {"do": f"a line that is no order ({error})"}
+        if not isinstance(order.get("do"), str):
+            order = {**order, "do": f"{order.get('do')!r}"}
         steer = _STEERING.get(order.get("do", ""))
         if steer is not None:  # at once, and not in the queue of operations
             steer(self.pace, order)
