@@ -35,3 +35,11 @@ class Eye:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{found} of {wanted} rows after {LOOK_SECONDS} s")
             time.sleep(PAUSE_SECONDS)  # asyncio's own sleep takes a millisecond at least
+
+    def value(self, query: str, *args: object) -> object:
+        """The one value that a query gives."""
+        return self._loop.run_until_complete(self._connection.fetchval(query, *args))
+
+    def column(self, query: str, *args: object) -> list[float]:
+        """The first column of what a query gives."""
+        return [row[0] for row in self._loop.run_until_complete(self._connection.fetch(query, *args))]

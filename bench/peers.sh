@@ -8,7 +8,10 @@ mkdir -p "$work"
 "$work/peers/bin/python" -m pip install --quiet --disable-pip-version-check \
     procrastinate==3.10.0 'psycopg[binary,pool]>=3.2' \
     apscheduler==4.0.0a6 'sqlalchemy[asyncio]>=2.0' sniffio asyncpg==0.32.0 \
-    supervisor==4.3.0 'setuptools<80'
+    supervisor==4.3.0 'setuptools<80' croniter==7.0.0
+# Its third version cannot stand beside its fourth.
+"$python" -m venv "$work/peers3"
+"$work/peers3/bin/python" -m pip install --quiet --disable-pip-version-check apscheduler==3.11.3
 # Unpacked, not installed: the package would start a server that bans people.
 if command -v apt-get >/dev/null && [ ! -d "$work/fail2ban" ]; then
     cd "$work"

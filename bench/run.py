@@ -11,6 +11,7 @@ import answers
 import client
 import idle
 import rotation
+import schedules
 import tasks
 import upkeep
 from measure import load
@@ -24,6 +25,11 @@ TOPICS: Mapping[str, Topic] = {
     "answers": answers.TOPIC,
     "rotation": rotation.TOPIC,
     "upkeep": upkeep.TOPIC,
+    "schedules": schedules.SCHEDULES,
+    "wake": schedules.WAKE,
+    "year": schedules.YEAR,
+    "many": schedules.MANY,
+    "crowd": schedules.CROWDED,
 }
 LOAD = "load"
 

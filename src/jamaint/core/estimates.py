@@ -54,3 +54,9 @@ def ends_at(started_at: datetime, fraction: float | None, now: datetime) -> date
         return None
     elapsed = max((now - started_at).total_seconds(), 0.0)  # less than nothing where the clock was set back
     return now + timedelta(seconds=elapsed * (1 - fraction) / fraction)
+
+
+def quantile(values: Sequence[int], share: float) -> int:
+    """The smallest of `values` that `share` (0..1) of them do not exceed."""
+    ordered = sorted(values)
+    return ordered[min(max(ceil(len(ordered) * share) - 1, 0), len(ordered) - 1)]

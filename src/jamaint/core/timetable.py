@@ -143,11 +143,11 @@ class Timetable:
             found += self._take(self._tasks[name], self._nominal[name], now)
         return found
 
-    def occurrences(self, task: Task, start: datetime, end: datetime) -> Iterator[datetime]:
-        """When the task would be due after `start` and until `end`, with its jitter; nothing is taken."""
+    def occurrences(self, task: Task, start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+        """When the task would come after `start` and until `end`, and when its schedule has it; nothing is taken."""
         due = self._after(task, start, start) if task.enabled else None
         while due is not None and due <= end:
-            yield self._wake(task, due)
+            yield self._wake(task, due), due
             due = None if _waits(task) else self._after(task, due, due)
 
     def _add(self, task: Task) -> None:
@@ -156,8 +156,7 @@ class Timetable:
             self._followers.setdefault(task.schedule.after.task, set()).add(task.name)
 
     def _take(self, task: Task, due: datetime, now: datetime) -> Iterable[Occurrence]:
-        newest, missed = self._newest(task, due, now)
-        following = self._following(task, newest)
+        newest, missed, following = self._newest(task, due, now)
         if following is None:
             self._next.pop(task.name, None)
             self._nominal.pop(task.name, None)
@@ -166,12 +165,6 @@ class Timetable:
         if missed and task.schedule is not None and task.schedule.catch_up == "all":
             return self._each(task, due, newest, now)
         return (self._occurrence(task, newest, now, missed, due if missed else None),)
-
-    def _following(self, task: Task, due: datetime) -> datetime | None:
-        if not _waits(task):
-            return self._after(task, due, due)
-        ends = self._ends.get(task.name)
-        return ends.popleft() if ends else None
 
     def _each(self, task: Task, due: datetime, newest: datetime, now: datetime) -> list[Occurrence]:
         """All that were missed, as far as they may still start, and at most so many; the rest is told by the first."""
@@ -212,16 +205,18 @@ class Timetable:
         jitter = None if task.schedule is None else task.schedule.jitter
         return due if jitter is None else due + delay(jitter, self._machine, task.name, due)
 
-    def _newest(self, task: Task, due: datetime, now: datetime) -> tuple[datetime, int]:
-        """The newest occurrence up to `now`, and how many there were before it from `due` on."""
+    def _newest(self, task: Task, due: datetime, now: datetime) -> tuple[datetime, int, datetime | None]:
+        """The newest occurrence up to `now`, how many there were before it from `due` on, and the one after it."""
         if _waits(task):
-            return due, 0
+            ends = self._ends.get(task.name)
+            return due, 0, ends.popleft() if ends else None
         for missed in range(MISSED_LIMIT):
             following = self._after(task, due, due)
             if following is None or self._wake(task, following) > now:
-                return due, missed
+                return due, missed, following
             due = following
-        return self._latest(task, due, now), MISSED_LIMIT
+        latest = self._latest(task, due, now)
+        return latest, MISSED_LIMIT, self._after(task, latest, latest)
 
     def _latest(self, task: Task, due: datetime, now: datetime) -> datetime:
         """The last occurrence up to `now`, by halving the time in which it lies and not going through all."""

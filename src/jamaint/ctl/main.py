@@ -29,6 +29,26 @@ EXECUTION_NAMES = "EXECUTION is an id, the first 8 characters or more of one, or
 PLAN_NAMES = "PLAN is a plan's hash, or the first 8 characters or more of one."
 TIMES = "Times: now, -7d, +3h, `2026-11-23 02:00` (local), or RFC 3339."
 
+SCHEDULE_FLAGS = (
+    Flag("--cron", "five fields, or @daily and the like", "EXPRESSION"),
+    Flag("--calendar", "as systemd's OnCalendar", "EXPRESSION"),
+    Flag("--rrule", "as RFC 5545", "RULE"),
+    Flag("--every", "this long after it was due last", "LENGTH"),
+    Flag("--since", "start, or end: count --every from its last end", "WHICH"),
+    Flag("--at", "once", "TIME"),
+    Flag("--after", "when that task has ended", "TASK"),
+    Flag("--state", "ended so (completed)", "STATE"),
+    Flag("--window", "at each opening", "WINDOW"),
+    Flag("--timezone", "whose clocks are meant", "ZONE"),
+    Flag("--from", "from that day or moment on", "DATE"),
+    Flag("--until", "until that day or moment", "DATE"),
+    Flag("--jitter", "later by up to so much", "LENGTH"),
+    Flag("--stable", "by the same each time"),
+    Flag("--catch-up", "none, one or all of what was missed", "WHICH"),
+    Flag("--misfire-grace", "how late it may start", "LENGTH"),
+    Flag("--dst-gap", "shift or skip what the clocks leap over", "WHICH"),
+)
+
 VERBS = (
     Verb("status", (), (), "status:status", "what runs, what waits, windows, recent executions, alerts"),
     Verb(
@@ -206,9 +226,50 @@ VERBS = (
         "what cleanups have done",
     ),
     Verb(
+        "schedule show",
+        (),
+        (
+            Flag("--from", "from then on (now)", "TIME", kind="time"),
+            Flag("--to", "until then (a day after --from)", "TIME", kind="time"),
+            Flag("--limit", "at most so many occurrences (200)", "N", kind="count"),
+        ),
+        "schedule:show",
+        "what is due when, and which windows open",
+        says=TIMES,
+    ),
+    Verb(
+        "schedule set",
+        ("TASK",),
+        SCHEDULE_FLAGS,
+        "schedule:put",
+        "give a task another schedule; without a flag, none: it runs on request",
+        says="The whole schedule is replaced. A task from a file is changed there.",
+        configures=True,
+    ),
+    Verb(
+        "schedule calendar",
+        (),
+        (Flag("--month", "this month (the current one)", "YYYY-MM"),),
+        "month:show",
+        "a month: windows, what runs in them, how full they are",
+    ),
+    Verb(
+        "schedule simulate",
+        (),
+        (
+            Flag("--days", "so many (30)", "N", kind="count"),
+            Flag("--seed", "draw other durations of the past", "N", kind="count"),
+        ),
+        "schedule:simulate",
+        "what would run when, what never would, and which windows are too full",
+    ),
+    Verb(
         "next",
         ("[WINDOW]",),
-        (Flag("--limit", "so many openings of each (3)", "N", kind="count", short="-n"),),
+        (
+            Flag("--limit", "so many openings of each (3)", "N", kind="count", short="-n"),
+            Flag("--ics", "as an iCalendar file, for other calendars"),
+        ),
         "openings:show_next",
         "open and coming windows: local time, the window's zone, UTC",
     ),

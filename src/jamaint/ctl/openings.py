@@ -6,6 +6,7 @@ import datetime
 import zoneinfo
 
 from jamaint.ctl.call import DONE
+from jamaint.ctl.ics import calendar
 from jamaint.ctl.render import columns
 from jamaint.ctl.times import epoch, moment, remaining, span, until, utc
 
@@ -20,12 +21,17 @@ if TYPE_CHECKING:
     Opening = Mapping[str, Any]
 
 OPENINGS = 3
+CHANGES = {"moved": "moved: the clocks leap over its time", "repeated": "the first of two: the clocks go back"}
 
 
 def show_next(call: Call) -> int:
     """The verb."""
     params = {**call.params(window="window"), "limit": call.values.get("limit", OPENINGS)}
-    call.show(call.ask("window.next", params), draw)
+    found = call.ask("window.next", params)
+    if call.values.get("ics") and not call.json:
+        call.screen.lines(f"{line}\r" for line in calendar(found))
+    else:
+        call.show(found, draw)
     return DONE
 
 
@@ -82,4 +88,5 @@ def _row(opening: Opening, zone: str, look: Look) -> Sequence[Cell]:
         f"{moment(opening['starts_at'], look.now)} for {span(ends - starts)}",
         f"{zone_time(starts, zone)} {zone}",
         utc(opening["starts_at"]),
+        ("yellow", CHANGES.get(str(opening.get("clock_change")), "")),
     )

@@ -109,8 +109,15 @@ def draw(task: Task, look: Look) -> list[str]:
 def schedule_text(schedule: Any) -> str:
     """`window nightly`, `cron 0 2 * * *, timezone Asia/Jakarta`; nothing for None."""
     if isinstance(schedule, dict):
-        return ", ".join(f"{key} {value}" for key, value in schedule.items() if value is not None)
+        return ", ".join(f"{key} {_schedule_value(value)}" for key, value in schedule.items() if value is not None)
     return "" if schedule is None else str(schedule)
+
+
+def _schedule_value(value: Any) -> str:
+    """`10m stable` for `{up_to: 10m, stable: true}`, `backup failed` for `{task: backup, state: failed}`."""
+    if not isinstance(value, dict):
+        return str(value)
+    return " ".join(key if item is True else str(item) for key, item in value.items() if item)
 
 
 def _change(call: Call, method: str, words: str) -> int:

@@ -22,6 +22,7 @@ from jamaint.core.executions import Execution, State, advance
 from jamaint.core.guards import catch_up, concurrency, policy
 from jamaint.core.guards.condition import conditions_of
 from jamaint.core.guards.guard import Occupied, Snapshot, Verdict, Waiting
+from jamaint.core.outlook import outlook
 from jamaint.core.policies import Policy
 from jamaint.core.retries import failure_of, retry_of
 from jamaint.core.scheduling import Agenda, decide, explain
@@ -285,6 +286,26 @@ class Scheduler:
         snapshot = replace(self._snapshot(found, others), openings=openings, freezes=freezes)
         snapshot = replace(snapshot, frozen=self.calendar.frozen_at(moment))
         return explain(replace(snapshot, unable=self._unable([waiting])), waiting, moment)
+
+    def empty_timetable(self, windows: Mapping[str, Window]) -> Timetable:
+        """A timetable like the scheduler's own, with nothing in it: to reckon with somewhere else."""
+        return Timetable(windows, self._definitions.config.scheduler.misfire_grace_seconds, self._machine)
+
+    def surroundings(self) -> Callable[[datetime], tuple[Snapshot, datetime | None]]:
+        """What is open, frozen and allowed at any moment, by what is defined now: for a simulation."""
+        windows, freezes = dict(self._definitions.windows), tuple(self._definitions.freezes.values())
+        needed = {dependency.task for task in self._definitions.tasks.values() for dependency in task.dependencies}
+        unable = {name: why for name in needed if (why := self._definitions.unable(name)) is not None}
+        durations = dict(self.experience.durations)
+        now = replace(
+            self._snapshot(Facts(), ()), unable=unable, durations=durations, enabled=True, draining=False, running={}
+        )
+
+        def look(moment: datetime) -> tuple[Snapshot, datetime | None]:
+            found = outlook(windows, freezes, moment)
+            return replace(now, openings=found.openings, freezes=found.freezes, windows=windows), found.turns_at
+
+        return look
 
     async def cancel(self, execution_id: str, reason: str) -> bool:
         """Cancels an execution that waits, or asks one that runs to stop; False if it does neither."""

@@ -11,6 +11,7 @@ from jamaint.core.emergencies import KEY as EMERGENCY
 from jamaint.core.executions import Execution, Paused, Progress, StepRecord
 from jamaint.core.plans import Item, Plan
 from jamaint.core.policies import Policy
+from jamaint.core.recurrence import change_at
 from jamaint.core.tasks import Task
 from jamaint.core.windows import Opening, Window
 from jamaint.store.audit import Entry
@@ -127,6 +128,7 @@ def opening(value: Opening | None, running: int = 0) -> dict[str, Any] | None:
         "timezone": value.window.timezone,
         "duration_minutes": value.window.duration_minutes,
         "max_concurrent_tasks": value.window.max_concurrent_tasks,
+        "clock_change": change_at(value.window.schedule, value.start),
         "running": running,
     }
 

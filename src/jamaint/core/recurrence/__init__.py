@@ -1,12 +1,15 @@
 """Recurrence: from a schedule and a moment to the next instant, in UTC. One file a kind, and here their list."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from jamaint.core.recurrence import calendar, cron, elsewhere, interval, once, rrule
 from jamaint.core.recurrence.schedule import After, Jitter, Schedule
+from jamaint.core.recurrence.walltime import MOVED, comes_twice
 
-__all__ = ["KINDS", "After", "Jitter", "Schedule", "next_after"]
+__all__ = ["KINDS", "After", "Jitter", "Schedule", "change_at", "next_after"]
 
 Next = Callable[[Schedule, datetime, datetime | None], datetime | None]
 
@@ -36,3 +39,15 @@ def next_after(schedule: Schedule, moment: datetime, last: datetime | None = Non
             found = following(schedule, moment, last)
             return None if found is None or (schedule.until is not None and found > schedule.until) else found
     return None
+
+
+def change_at(schedule: Schedule, instant: datetime) -> str | None:
+    """What a change of the clocks does to the occurrence at `instant`: MOVED out of a gap, REPEATED is the first of two
+    times of that name; None: nothing."""
+    if schedule.cron is None and schedule.calendar is None and schedule.rrule is None:
+        return None
+    if next_after(schedule, instant - _TICK) != instant:  # an opening that begins with the end of an exclusion
+        return None
+    if schedule.dst_gap == "shift" and next_after(replace(schedule, dst_gap="skip"), instant - _TICK) != instant:
+        return MOVED
+    return comes_twice(instant, ZoneInfo(schedule.timezone))

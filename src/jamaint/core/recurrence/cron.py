@@ -1,8 +1,10 @@
-"""cron: five fields, names, `L`, `#` and the words that stand for an expression. Matched by cronsim."""
+"""cron: five fields, names, `L`, `#`, and words for an expression. Read by cronsim, which says which days match."""
 
-from copy import copy
-from datetime import datetime
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, timedelta
 from functools import lru_cache
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -20,17 +22,27 @@ ALIASES = {
     "@hourly": "0 * * * *",
 }
 HOURS = 24
+HORIZON_YEARS = 41
+"""A 29 February that is a certain weekday comes within 40 years, also where 2100 lies between."""
+ONE_DAY = timedelta(days=1)
+
+
+class Parsed(NamedTuple):
+    """An expression, and its times of day in order."""
+
+    cron: CronSim
+    months: frozenset[int]
+    hours: frozenset[int]
+    times: tuple[tuple[int, int], ...]
 
 
 def check_cron(expression: str) -> str | None:
     """What is wrong with a cron expression, or None; one that never comes (30 February) is wrong too."""
     try:
-        next(_matches(expression, datetime(2024, 1, 1)))
+        parsed = _parsed(expression)
     except CronSimError as error:
         return str(error)
-    except StopIteration:
-        return "never comes"
-    return None
+    return None if next(_following(parsed, datetime(2024, 1, 1)), None) else "never comes"
 
 
 def next_after(schedule: Schedule, moment: datetime, _last: datetime | None) -> datetime | None:
@@ -39,15 +51,53 @@ def next_after(schedule: Schedule, moment: datetime, _last: datetime | None) -> 
 
 
 def _pattern(expression: str) -> Pattern:
-    return Pattern(lambda wall: _matches(expression, wall), len(_parsed(expression).hours) == HOURS)
+    parsed = _parsed(expression)
+    return Pattern(lambda wall: _following(parsed, wall), len(parsed.hours) == HOURS)
 
 
-def _matches(expression: str, after: datetime) -> CronSim:
-    found = copy(_parsed(expression))
-    found.dt = after.replace(microsecond=0)
+def _following(parsed: Parsed, wall: datetime) -> Iterator[datetime]:
+    """The matches after `wall`. cronsim says which days match; it would get there hour by hour."""
+    day, last = wall.date(), wall.year + HORIZON_YEARS
+    floor = (wall.hour, wall.minute)
+    while day.year <= last:
+        if day.month not in parsed.months:
+            day = _first_of_next_month(day)
+        elif parsed.cron.match_day(day):
+            for hour, minute in parsed.times if day > wall.date() else _from(parsed.times, floor):
+                match = datetime(day.year, day.month, day.day, hour, minute)
+                if match > wall:
+                    yield match
+            day += ONE_DAY
+        else:
+            day += ONE_DAY
+
+
+def _from(times: Sequence[tuple[int, int]], floor: tuple[int, int]) -> Sequence[tuple[int, int]]:
+    return times[bisect_left(times, floor) :]
+
+
+def _first_of_next_month(day: date) -> date:
+    return (day.replace(day=1) + 32 * ONE_DAY).replace(day=1)
+
+
+@lru_cache(maxsize=16_384)  # to parse one costs more than to find its next match
+def _parsed(expression: str) -> Parsed:
+    cron = CronSim(ALIASES.get(expression.strip().lower(), expression), datetime(2024, 1, 1))
+    times = _times(frozenset(cron.hours), frozenset(cron.minutes))
+    parsed = Parsed(cron, _shared(frozenset(cron.months)), _shared(frozenset(cron.hours)), times)
+    # Thousands are kept, and a set of sixty numbers is eight kilobytes: what is not asked of it again goes.
+    cron.seconds, cron.minutes, cron.hours, cron.months = set(), set(), set(), set()
+    cron.days = _shared(frozenset(cron.days))  # type: ignore[assignment]  # it is only looked into
+    cron.weekdays = _shared(frozenset(cron.weekdays))  # type: ignore[assignment]
+    return parsed
+
+
+@lru_cache(maxsize=4096)
+def _times(hours: frozenset[int], minutes: frozenset[int]) -> tuple[tuple[int, int], ...]:
+    return tuple((hour, minute) for hour in sorted(hours) for minute in sorted(minutes))
+
+
+@lru_cache(maxsize=4096)
+def _shared(found: frozenset[Any]) -> frozenset[Any]:
+    """The first of all sets that are the same."""
     return found
-
-
-@lru_cache(maxsize=4096)  # to parse one costs more than to find its next match
-def _parsed(expression: str) -> CronSim:
-    return CronSim(ALIASES.get(expression.strip().lower(), expression), datetime(2024, 1, 1))

@@ -43,16 +43,12 @@ def wall_of(moment: datetime, zone: ZoneInfo) -> datetime:
     return moment.astimezone(zone).replace(tzinfo=None)
 
 
-def change_near(moment: datetime, zone: ZoneInfo) -> str | None:
-    """Whether `moment` is where a gap ends, so that what falls into it is moved there (MOVED), or is shown by the
-    clocks twice (REPEATED)."""
-    before = moment - timedelta(microseconds=1)
-    if _offset(moment, zone) > _offset(before, zone):
-        return MOVED
+def comes_twice(moment: datetime, zone: ZoneInfo) -> str | None:
+    """REPEATED if the clocks show this moment's time twice, and it is the first."""
     wall = wall_of(moment, zone)
     first = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
     second = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
-    return REPEATED if first < second else None
+    return REPEATED if moment == first < second else None
 
 
 def clock_changes(start: datetime, end: datetime, zone: ZoneInfo) -> list[tuple[datetime, timedelta]]:

@@ -1,0 +1,56 @@
+"""The outlook: which windows would be open at a moment and which freezes would hold, and when that changes next.
+
+What the machine will be like then is not known, so windows are without their conditions here.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import NamedTuple
+
+from jamaint.core.freezes import Freeze, FreezeState, state_at
+from jamaint.core.windows import Opening, Window, joined, next_opening, opening_at
+
+FREEZES_LIMIT = 200
+"""Changes of one freeze that are looked through."""
+
+
+class Outlook(NamedTuple):
+    """As of one moment; `turns_at` None: it stays so."""
+
+    openings: Mapping[str, Opening]
+    freezes: tuple[FreezeState, ...]
+    turns_at: datetime | None
+
+
+def outlook(windows: Mapping[str, Window], freezes: Iterable[Freeze], moment: datetime) -> Outlook:
+    """What is open and what holds at `moment`."""
+    openings = {}
+    moments = []
+    for name, window in windows.items():
+        following = next_opening(window, moment)
+        if following is not None:
+            moments.append(following.start)
+        opening = opening_at(window, moment)
+        if opening is not None:
+            whole = joined(opening, windows.values())
+            openings[name] = replace(whole, window=replace(window, conditions=()))
+            moments += [whole.end, whole.runs_until]
+    states = tuple(state_at(freeze, moment) for freeze in freezes if freeze.enabled)
+    moments += [state.changes_at for state in states if state.changes_at is not None]
+    return Outlook(openings, states, min(moments, default=None))
+
+
+def frozen(freeze: Freeze, start: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
+    """From when to when the freeze holds between `start` and `end`."""
+    found: list[tuple[datetime, datetime]] = []
+    moment: datetime | None = start
+    for _ in range(FREEZES_LIMIT):
+        if moment is None or moment >= end:
+            break
+        state = state_at(freeze, moment)
+        until = end if state.changes_at is None else min(state.changes_at, end)
+        if state.holds:
+            found.append((moment, until))
+        moment = state.changes_at
+    return found
