@@ -71,9 +71,13 @@ def check_calendar(expression: str) -> str | None:
 
 def next_after(schedule: Schedule, moment: datetime, _last: datetime | None) -> datetime | None:
     """The first instant after `moment`, or None."""
-    moments = parse(schedule.calendar or "")
-    pattern = Pattern(lambda wall: _following(moments, wall), len(moments.hours) == HOURS)
-    return next_instant(pattern, ZoneInfo(schedule.timezone), moment, schedule.dst_gap)
+    return next_instant(_pattern(schedule.calendar or ""), ZoneInfo(schedule.timezone), moment, schedule.dst_gap)
+
+
+@lru_cache(maxsize=4096)
+def _pattern(expression: str) -> Pattern:
+    moments = parse(expression)
+    return Pattern(lambda wall: _following(moments, wall), len(moments.hours) == HOURS)
 
 
 @lru_cache(maxsize=4096)

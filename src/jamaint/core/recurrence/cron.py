@@ -50,6 +50,7 @@ def next_after(schedule: Schedule, moment: datetime, _last: datetime | None) -> 
     return next_instant(_pattern(schedule.cron or ""), ZoneInfo(schedule.timezone), moment, schedule.dst_gap)
 
 
+@lru_cache(maxsize=16_384)
 def _pattern(expression: str) -> Pattern:
     parsed = _parsed(expression)
     return Pattern(lambda wall: _following(parsed, wall), len(parsed.hours) == HOURS)

@@ -7,12 +7,14 @@ saving". What comes often but in some hours only, `*/10 2 * * *`, is a fixed tim
 """
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from jamaint.core.recurrence.schedule import Gap
 
+DAYS_BESIDE = timedelta(days=2)
 MOVED, REPEATED = "moved", "repeated"
 
 
@@ -26,6 +28,9 @@ class Pattern(NamedTuple):
 def next_instant(pattern: Pattern, zone: ZoneInfo, moment: datetime, gap: Gap) -> datetime | None:
     """The first instant after `moment` that the pattern means, in UTC, or None if there is none any more."""
     try:
+        steady = _next_on_steady_days(pattern, zone, moment)
+        if steady is not None:
+            return steady
         found = _first(pattern.after(wall_of(moment, zone)), zone, moment, pattern.every_hour, gap)
         repeated = _repeated_hour(moment, zone) if pattern.every_hour else None
         if found is None or repeated is None:
@@ -61,6 +66,25 @@ def clock_changes(start: datetime, end: datetime, zone: ZoneInfo) -> list[tuple[
             found.append((_change(moment, later, zone), shift))
         moment = later
     return found
+
+
+def _next_on_steady_days(pattern: Pattern, zone: ZoneInfo, moment: datetime) -> datetime | None:
+    """The same, far from any change of the clocks, where an offset is all there is to it; None: look closer."""
+    moment = moment.astimezone(UTC)
+    offset = _steady_offset(zone, moment.date())
+    if offset is None:
+        return None
+    match = next(iter(pattern.after(moment.replace(tzinfo=None) + offset)), None)
+    offset = None if match is None else _steady_offset(zone, match.date())
+    return None if match is None or offset is None else match.replace(tzinfo=UTC) - offset
+
+
+@lru_cache(maxsize=65_536)
+def _steady_offset(zone: ZoneInfo, day: date) -> timedelta | None:
+    """The zone's offset if it is the same for all of this day and those beside it, in UTC and by any clock."""
+    first = datetime(day.year, day.month, day.day, tzinfo=UTC) - DAYS_BESIDE
+    offsets = {_offset(first + hours * timedelta(hours=6), zone) for hours in range(21)}
+    return offsets.pop() if len(offsets) == 1 else None
 
 
 def _first(
