@@ -15,6 +15,7 @@ class Hand:
     def __init__(self, start: datetime) -> None:
         self.moment = start
         self.elapsed = 0.0
+        self.awake = 0.0
         self.clocks: list[FakeClock] = []
 
     def clock(self) -> "FakeClock":
@@ -30,9 +31,17 @@ class Hand:
         """Lets time pass until that moment."""
         assert moment >= self.moment, "time passes forwards; set() is for setting the clock"
         self.elapsed += (moment - self.moment).total_seconds()
+        self.awake += (moment - self.moment).total_seconds()
         self.moment = moment
         for clock in self.clocks:
             clock.look()
+
+    def suspend(self, seconds: float) -> None:
+        """The machine sleeps so long, and whoever waits is told when it wakes, as of a clock that was set."""
+        self.elapsed += seconds
+        self.moment += timedelta(seconds=seconds)
+        for clock in self.clocks:
+            clock.take_setting()
 
     def set(self, moment: datetime) -> None:
         """Somebody sets the clock, forwards or backwards; whoever waits is told."""
@@ -64,7 +73,7 @@ class FakeClock:
         return self._hand.moment
 
     def read(self) -> Reading:
-        return Reading(self._hand.moment, self._hand.elapsed, self._hand.elapsed)
+        return Reading(self._hand.moment, self._hand.elapsed, self._hand.awake)
 
     async def wait(self, until: datetime | None) -> Woken:
         await trio.lowlevel.checkpoint()
@@ -82,6 +91,11 @@ class FakeClock:
     def wake(self) -> None:
         self._woken = True
         self.look()
+
+    @property
+    def is_called(self) -> bool:
+        """Whether the wait that is under way is about to end."""
+        return self._woken or self._set or (self.until is not None and self.now() >= self.until)
 
     def look(self) -> None:
         """The hand has moved: is anything due?"""
