@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 import trio
+import trio.testing
 
 from clocks import FakeClock, Hand
 from jamaint.config import load
@@ -33,13 +34,12 @@ class Place:
 
     async def settled(self) -> None:
         """Returns when the scheduler sleeps and nothing runs."""
-        while True:
-            while not self._clock.waits:
-                await trio.lowlevel.checkpoint()
+        quiet = 0
+        while quiet < 2:
+            await trio.testing.wait_all_tasks_blocked()
             await self.app._scheduler.drained()
-            if self._clock.waits and not self._clock.is_called:
-                return
-            await trio.lowlevel.checkpoint()
+            await self.app._recorder.run(executions.page, limit=1)  # in its turn: what is being written is written then
+            quiet = quiet + 1 if self._clock.waits and not self._clock.is_called else 0
 
     async def advance(self, seconds: float) -> None:
         """Time passes."""
