@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+import postgres as server
 from running import Client, refusal
 from scenes import NOBODY, Scene, needs_nobody, scene, soon, until, window
 
@@ -138,6 +139,15 @@ class TestApproval:
             assert "no policy asks for free" in refusal(caller, "task.approve", task="free").message
         with place.serving() as caller:
             assert caller.run("t")["status"] == "completed"
+            asked(caller)
+
+    def test_a_row_of_the_database_approves_nothing(self, place: Scene, database: str) -> None:
+        place.configure(policies={"p": ASKS}, tasks={"t": QUICK})
+        with place.serving():
+            place.json("task", "approve", "t")
+        forged = "UPDATE approvals SET occurrences = 9, expires_at = expires_at + interval '1 year'"
+        server.on_connection(database, lambda one: one.execute(forged))
+        with place.serving() as caller:
             asked(caller)
 
     @needs_nobody

@@ -103,11 +103,11 @@ async def test_an_approval_and_what_started_on_it_come_back(recorder: Recorder) 
     )
     over = replace(given, id=str(uuid4()), expires_at=NOON)
     user = str(uuid4())
-    await recorder.run(policies.approve, given)
-    await recorder.run(policies.approve, over)
+    await recorder.run(policies.approve, given, "its seal")
+    await recorder.run(policies.approve, over, "another")
     for _ in range(2):  # a start that is written again after a lost answer
         await recorder.run(policies.use_approval, given.id, user)
-    assert await recorder.run(policies.approvals, NOON) == [replace(given, used_by=(user,))]
+    assert await recorder.run(policies.approvals, NOON) == [(replace(given, used_by=(user,)), "its seal")]
 
 
 async def test_starts_are_counted_from_then_on(recorder: Recorder) -> None:

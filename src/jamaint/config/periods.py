@@ -69,6 +69,9 @@ def read_periods(
     """The periods of a model that was made from `given`; `zone` is that of what they belong to."""
     found = [*exactly_one(given, CHOICES, flaws, at)]
     found += _misplaced(given, at)
+    if model.schedule is not None and not found:
+        problems = model.schedule.problems(model.timezone or zone)
+        found += [Flaw((*at, "schedule", key), problem) for key, problem in problems]
     if found:
         return ReadPeriods(None, tuple(found))
     timezone = model.timezone or zone or "UTC"

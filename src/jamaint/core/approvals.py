@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jamaint.core.executions import Execution
 
@@ -32,6 +32,20 @@ class Approval:
     reason: str | None = None
     as_principals: frozenset[str] = frozenset()
     used_by: tuple[str, ...] = ()
+
+    def sealed(self) -> dict[str, Any]:
+        """What its seal is over: all that it allows."""
+        return {
+            "id": self.id,
+            "task": self.task_name,
+            "by": self.by,
+            "as": sorted(self.as_principals),
+            "at": self.at.isoformat(),
+            "until": self.expires_at.isoformat(),
+            "occurrences": self.occurrences,
+            "execution": self.execution_id,
+            "plan": self.plan,
+        }
 
     def covers(self, execution: Execution, now: datetime) -> bool:
         """Whether it lets this execution start now."""

@@ -306,7 +306,8 @@ class App:
         if orphans:
             await recorder.put(*(_orphaned(execution, now) for execution in orphans))
         scheduler.experience.load(await recorder.run(executions.durations, HISTORY))
-        scheduler.approving.load(await recorder.run(policies.approvals, now))
+        approvals = await recorder.run(policies.approvals, now)
+        scheduler.approving.load(approval for approval, seal in approvals if definitions.is_given(approval, seal))
         ended = await recorder.run(executions.newest_ended_by_task)
         again = await Aftermath(recorder, definitions, self._log).settle(ended, now)
         scheduler.load(

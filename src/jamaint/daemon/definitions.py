@@ -9,6 +9,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from jamaint.config import Config, Known, parse_policy, parse_task, parse_window
+from jamaint.core.approvals import Approval
 from jamaint.core.freezes import Freeze
 from jamaint.core.policies import Policy, effective, in_order
 from jamaint.core.tasks import Task
@@ -203,6 +204,14 @@ class Definitions:
         async with self._changing:
             await self._recorder.run(objects.delete_window, name)
             del self.windows[name]
+
+    def seal_of(self, approval: Approval) -> str:
+        """The seal of an approval that somebody has given through this daemon."""
+        return self._seals.of(approval.sealed())
+
+    def is_given(self, approval: Approval, seal: str | None) -> bool:
+        """Whether somebody has given it so: a row of the database cannot approve anything."""
+        return self._seals.is_whole(approval.sealed(), seal)
 
     async def put_policy(self, policy: Policy, created_by: str, by_root: bool) -> None:
         """Keeps a policy made through the socket; one of root's gets a seal, and is not bound by the grants."""

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from jamaint.core.approvals import Approval
 from jamaint.core.policies import Policy
-from jamaint.host.postgres import Connection
+from jamaint.host.postgres import Connection, Row
 from jamaint.store.statements import statements
 from jamaint.store.values import from_jsonb, jsonb
 
@@ -86,8 +86,8 @@ async def starts(connection: Connection, since: datetime) -> dict[str, list[date
     return found
 
 
-async def approve(connection: Connection, approval: Approval) -> None:
-    """Writes an approval down."""
+async def approve(connection: Connection, approval: Approval, seal: str) -> None:
+    """Writes an approval down, with its seal."""
     await connection.execute(
         SQL["approve"],
         approval.id,
@@ -100,6 +100,7 @@ async def approve(connection: Connection, approval: Approval) -> None:
         sorted(approval.as_principals),
         approval.at,
         approval.expires_at,
+        seal,
     )
 
 
@@ -108,24 +109,9 @@ async def use_approval(connection: Connection, approval_id: str, execution_id: s
     await connection.execute(SQL["use_approval"], approval_id, execution_id)
 
 
-async def approvals(connection: Connection, now: datetime) -> list[Approval]:
-    """Those that have not ended, the oldest first."""
-    return [
-        Approval(
-            id=str(row["id"]),
-            task_name=row["task_name"],
-            by=row["approved_by"],
-            at=row["approved_at"],
-            expires_at=row["expires_at"],
-            occurrences=row["occurrences"],
-            execution_id=None if row["execution_id"] is None else str(row["execution_id"]),
-            plan=row["plan"],
-            reason=row["reason"],
-            as_principals=frozenset(row["principals"]),
-            used_by=tuple(str(one) for one in row["used_by"]),
-        )
-        for row in await connection.fetch(SQL["approvals"], now)
-    ]
+async def approvals(connection: Connection, now: datetime) -> list[tuple[Approval, str | None]]:
+    """Those that have not ended, each with its seal, the oldest first."""
+    return [(_approval(row), row["seal"]) for row in await connection.fetch(SQL["approvals"], now)]
 
 
 async def override(connection: Connection, given: Override) -> None:
@@ -159,3 +145,19 @@ async def overrides(
 async def forget(connection: Connection, task: str, before: datetime) -> int:
     """Deletes some of the task's executions that ended before then, with their logs; returns how many: 0 at the end."""
     return len(await connection.fetch(SQL["forget"], task, before))
+
+
+def _approval(row: Row) -> Approval:
+    return Approval(
+        id=str(row["id"]),
+        task_name=row["task_name"],
+        by=row["approved_by"],
+        at=row["approved_at"],
+        expires_at=row["expires_at"],
+        occurrences=row["occurrences"],
+        execution_id=None if row["execution_id"] is None else str(row["execution_id"]),
+        plan=row["plan"],
+        reason=row["reason"],
+        as_principals=frozenset(row["principals"]),
+        used_by=tuple(str(one) for one in row["used_by"]),
+    )

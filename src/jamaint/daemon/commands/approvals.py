@@ -91,7 +91,7 @@ async def _approve(
         reason=None if reason is None else reason[:500],
         as_principals=principals,
     )
-    await daemon.recorder.run(policies.approve, approval)
+    await daemon.recorder.run(policies.approve, approval, daemon.definitions.seal_of(approval))
     daemon.scheduler.take_approval(approval)
     return views.approval(approval)
 
