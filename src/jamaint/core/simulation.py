@@ -15,7 +15,7 @@ from random import Random
 from jamaint.core import scheduling
 from jamaint.core.executions import Execution, State
 from jamaint.core.guards import catch_up
-from jamaint.core.guards.guard import Occupied, Snapshot, Waiting
+from jamaint.core.guards.guard import Occupied, Snapshot, Verdict, Waiting
 from jamaint.core.scheduling import decide
 from jamaint.core.tasks import Task
 from jamaint.core.timetable import Occurrence, Timetable
@@ -121,6 +121,7 @@ class _Simulation:
         self._started: dict[str, tuple[Execution, datetime]] = {}
         self._ended: dict[str, Execution] = {}
         self._skipped: dict[str, Execution] = {}
+        self._held: dict[str, Sequence[Verdict]] = {}
         self._caught_up: tuple[datetime, ...] = ()
         self._number = 0
         self._snapshot: Snapshot
@@ -155,10 +156,14 @@ class _Simulation:
 
     def _decide(self, now: datetime) -> datetime | None:
         agenda = decide(self._snapshot, now)
+        self._held |= agenda.held
         for ident in agenda.start:
             self._start(self._remove(self._by_id[ident]), now)
         for ident, against in agenda.skip:
-            self._skip(self._remove(self._by_id[ident]).execution, against[0].guard, against[0].detail, now)
+            # That its time ran out says little: what had kept it from starting until then is the reason.
+            held = self._held.pop(ident, ())
+            cause = held[0] if held and against[0].guard == "misfire" else against[0]
+            self._skip(self._remove(self._by_id[ident]).execution, cause.guard, cause.detail, now)
         for ident in (*agenda.stop, *agenda.replace):
             self._stop(ident, now)
         return agenda.wake_at
@@ -231,7 +236,9 @@ class _Simulation:
 
     def _duration(self, task: Task) -> float:
         known = self._scenario.durations.get(task.name)
-        seconds = self._random.choice(known) / 1000 if known else UNKNOWN_SECONDS
+        declared = task.expected_duration_seconds
+        unknown = UNKNOWN_SECONDS if declared is None else declared
+        seconds = self._random.choice(known) / 1000 if known else unknown
         return seconds if task.timeout_seconds is None else min(seconds, task.timeout_seconds)
 
     def _end_what_has_ended(self, now: datetime) -> None:

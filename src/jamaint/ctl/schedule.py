@@ -120,7 +120,12 @@ def draw_simulation(found: Mapping[str, Any], look: Look) -> list[str]:
         look.paint("bold", "first"),
         *columns([_run_row(one, look) for one in _first(found["items"])], look, "  "),
     ]
-    return [*lines, "", "durations are drawn from history; conditions count as met, and what never ran takes a minute"]
+    return [
+        *lines,
+        "",
+        "durations are drawn from history; conditions count as met, and what never ran takes what it "
+        "declares, or a minute",
+    ]
 
 
 def _first(items: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
