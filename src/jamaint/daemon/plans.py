@@ -107,6 +107,8 @@ class Plans:
         old = [_promise(step) for step in stored.steps]
         if stored.itemised:  # what has changed since is left out item by item
             fresh, old = [one[:2] for one in fresh], [one[:2] for one in old]
+        elif [one["detail"] for one in plan.refusals] != [one["detail"] for one in stored.refusals]:
+            fresh = []
         if fresh != old:
             detail = f"it would not do what the plan says any more: {_difference(old, fresh)}; make a new plan"
             raise undoing.Refused(detail, "refused", [{"guard": "plan", "verdict": "refuse", "detail": detail}])

@@ -458,7 +458,8 @@ class Runner:
         self._current.say(run.execution, level, step, message)
 
     def _set_progress(self, run: _Run, step: str, line: Mapping[str, Any]) -> None:
-        weights = [max(one.bytes, one.items) for one in run.plan.steps]
+        # An analysis has its figures when it begins: with a weight it would be half of the bar, and none of the time.
+        weights = [0 if one.name == "analysis" else max(one.bytes, one.items) for one in run.plan.steps]
         fraction = fraction_of(weights, run.index, line["done"], line["total"])
         progress = Progress(step, line["done"], line["total"], line["unit"], fraction)
         began = (run.execution.started_at or self._now()) + timedelta(seconds=run.steering.paused_seconds)

@@ -24,8 +24,11 @@ class SystemCleanup:
     def plan(self) -> Plan:
         """See Executor. A kind that is refused is a step that says so and fails when its turn comes."""
         planned = [self._plan_kind(kind) for kind in KINDS if kind in self._configs]
-        steps, warnings = [step for step, _ in planned], [line for _, lines in planned for line in lines]
-        return Plan(tuple(steps), tuple(warnings))
+        return Plan(
+            steps=tuple(step for step, _ in planned),
+            warnings=tuple(line for _, plan in planned for line in plan.warnings),
+            roots=tuple(root for _, plan in planned for root in plan.roots),
+        )
 
     def run(self, step: Step) -> dict[str, Any]:
         """See Executor. What a kind had done when it failed or was stopped stands in the details."""
@@ -75,13 +78,18 @@ class SystemCleanup:
             self._executors[kind] = executor_of(KINDS[kind].executor)(work, self._host)
         return self._executors[kind]
 
-    def _plan_kind(self, kind: str) -> tuple[Step, list[str]]:
+    def _plan_kind(self, kind: str) -> tuple[Step, Plan]:
+        """Its one step, and what else there is to say. What the guard against mass deletion stands against is not done
+        here even if approved: an approval is for the plan of one task of that kind."""
         name = KINDS[kind].operation
         try:
             plan = self._executor(kind).plan()
         except StepFailed as refusal:
-            args = {"kind": kind, "refused": refusal.message, "refusal": refusal.kind}
-            return Step(name, f"Nothing, because {refusal.message}", args, independent=True), []
+            return _refused(kind, refusal.message, refusal.kind), Plan(())
+        if plan.refusals:
+            details = "; ".join(str(one["detail"]) for one in plan.refusals)
+            why = f"{details} (a task of {KINDS[kind].executor} can do it, by a plan that an admin approves)"
+            return _refused(kind, why, "refused"), Plan((), plan.warnings, (), plan.roots)
         acting = [step for step in plan.steps if step.name != "analysis"]
         undo = {"kind": kind, "steps": [step_to_json(replace(step, sample=())) for step in undo_order(acting)][::-1]}
         step = Step(
@@ -94,7 +102,12 @@ class SystemCleanup:
             tuple(item for step in acting for item in step.sample)[:SAMPLE],
             independent=True,
         )
-        return step, [f"{kind}: {warning}" for warning in plan.warnings]
+        return step, replace(plan, warnings=tuple(f"{kind}: {warning}" for warning in plan.warnings))
+
+
+def _refused(kind: str, why: str, refusal: str) -> Step:
+    args = {"kind": kind, "refused": why, "refusal": refusal}
+    return Step(KINDS[kind].operation, f"Nothing, because {why}", args, independent=True)
 
 
 def _parts(steps: Any) -> tuple[Step, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jamaint.core.plans import Plan, Step, step_from_json, step_to_json
+from jamaint.core.plans import MassDeletion, Plan, Step, step_from_json, step_to_json
 from jamaint.executors.executor import StepFailed, Stopped
 from jamaint.executors.system import SystemCleanup
 from logsrun import EVERYTHING, NOW, Talk, work
@@ -81,6 +81,20 @@ def test_it_comes_back_byte_for_byte_also_in_a_dry_run_first(logs: Path) -> None
     assert (undone["restored"], undone["kept"], undone["problems"]) == (4, [], [])
     assert differences(before, snapshot(logs)) == []
     assert details["freed_on_purge"] > 0
+
+
+def test_what_the_guard_against_mass_deletion_refuses_is_not_done_and_what_was_seen_is_told(tmp_path: Path) -> None:
+    logs = aged(tmp_path / "many", tuple(range(40, 100)))
+    whole = replace(executor(logs)._work, mass_deletion=MassDeletion(share=0.25, items=50))
+    one = SystemCleanup(whole, Talk())
+    plan = one.plan()
+    step = handed_over(plan)[0]
+    assert plan.roots[0]["path"] == str(logs)
+    assert "60 of 60" in step.says
+    with pytest.raises(StepFailed, match="60 of 60") as failed:
+        one.run(step)
+    assert failed.value.kind == "refused"
+    assert len(list(logs.iterdir())) == 60
 
 
 def test_a_purge_frees_what_it_said(logs: Path) -> None:
