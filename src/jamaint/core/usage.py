@@ -82,8 +82,10 @@ def _of(executor: str, config: Mapping[str, Any]) -> Iterable[Target]:
         return [Target(DIRECTORIES[executor], directory_of(path)) for path in paths]
     if executor.startswith("database."):
         return [Target("database", str(config["dsn"]))]
-    if executor == "cache.cleanup" and config.get("redis"):
-        return [Target("cache", str(config["redis"]["url"]))]
+    if executor == "cache.cleanup":
+        paths = (config.get("directories") or {"paths": ()})["paths"]
+        servers = [Target("cache", str(config["redis"]["url"]))] if config.get("redis") else []
+        return [*servers, *(Target("files", one["path"]) for one in paths)]
     return []
 
 

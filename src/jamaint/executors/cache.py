@@ -1,16 +1,19 @@
-"""cache.cleanup: removes keys of a Redis or Valkey server that nobody has used for long, in batches nobody notices."""
+"""cache.cleanup: removes keys of a Redis or Valkey server, and cached files, that nobody has used for long."""
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from jamaint.core.caches import LEAST_BATCH, CacheRules, IdleTimes, Memory, next_batch, to_free
-from jamaint.core.plans import Plan, Step
+from jamaint.core.plans import Plan, Step, step_from_json, step_to_json
+from jamaint.executors import executor_of
 from jamaint.executors.executor import Host, StepFailed, Stopped, Work
 from jamaint.host.kept_keys import KeptKeys
 from jamaint.host.redis_cache import CacheRefused, RedisCache, Seen
 
-ANALYSIS, CLEANUP = "analysis", "cleanup"
+ANALYSIS, CLEANUP, DIRECTORIES = "analysis", "cleanup", "directories"
+FILES = "filesystem.cleanup"
 SAMPLE = 20
 SHOWN_CHARACTERS = 200
 MEMORY_EVERY = 20
@@ -22,21 +25,30 @@ class CacheCleanup:
 
     def __init__(self, work: Work, host: Host) -> None:
         self._work, self._host = work, host
-        self._rules = CacheRules.of(work.config["redis"])
-        self._keeps = bool(work.config["redis"]["keep_for_rollback"]) and work.keeps_way_back
+        redis, directories = work.config["redis"], work.config.get("directories")
+        self._rules = CacheRules.of(redis) if redis else CacheRules("")
+        self._keeps = bool(redis and redis["keep_for_rollback"]) and work.keeps_way_back
+        # Files are files: what cleans them anywhere else, with its trash and its guards, cleans them here.
+        self._files = executor_of(FILES)(replace(work, config=directories), host) if directories else None
         self._cache: RedisCache | None = None
         self._facts: dict[str, Any] = {}
 
     def plan(self) -> Plan:
         """See Executor. Looks at every key that matches; none looks used for that."""
-        try:
-            cache = self._connected()
-            return self._plan(cache)
-        except CacheRefused as refusal:
-            raise StepFailed(str(refusal)) from None
+        files = Plan(()) if self._files is None else self._files.plan()
+        keys = Plan(())
+        if self._work.config["redis"]:
+            try:
+                keys = self._plan(self._connected())
+            except CacheRefused as refusal:
+                raise StepFailed(str(refusal)) from None
+        return replace(files, steps=(*keys.steps, *map(_of_files, files.steps)))
 
     def run(self, step: Step) -> dict[str, Any]:
         """See Executor. A key that has been used, changed or given an expiry since the plan stays."""
+        if step.name == DIRECTORIES:
+            assert self._files is not None
+            return self._files.run(step_from_json(step.args["step"]))
         try:
             if step.name == ANALYSIS:
                 return self._analysis()
@@ -49,6 +61,9 @@ class CacheCleanup:
         outcome: dict[str, Any] = {"restored": 0, "removed": 0, "kept": [], "problems": []}
         if step.undo is None:
             return outcome
+        if DIRECTORIES in step.undo:
+            assert self._files is not None
+            return self._files.undo(step_from_json(step.undo[DIRECTORIES]), dry_run)
         try:
             cache = self._connected()
             expired = 0
@@ -72,6 +87,9 @@ class CacheCleanup:
         """See Executor."""
         if step.undo is None:
             return {"freed_space": 0, "items": 0, "problems": []}
+        if DIRECTORIES in step.undo:
+            assert self._files is not None
+            return self._files.purge(step_from_json(step.undo[DIRECTORIES]))
         try:
             return {"freed_space": self._kept_keys().remove(), "items": step.items, "problems": []}
         except OSError as error:
@@ -226,6 +244,14 @@ class _Removing:
             "memory_before": self._before.used,
             "memory_after": after.used,
         }
+
+
+def _of_files(step: Step) -> Step:
+    """A step of filesystem.cleanup as one of ours."""
+    whole = step_to_json(replace(step, sample=()))
+    return replace(
+        step, name=DIRECTORIES, args={"step": whole}, undo=None if step.undo is None else {DIRECTORIES: whole}
+    )
 
 
 def _name(key: bytes) -> str:

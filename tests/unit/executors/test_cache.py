@@ -11,15 +11,19 @@ from typing import Any
 import pytest
 import redis
 
+from jamaint.config import Known, parse_task
 from jamaint.core.plans import MassDeletion, Step, step_from_json, step_to_json
+from jamaint.errors import Problem
 from jamaint.executors.cache import CacheCleanup
 from jamaint.executors.executor import StepFailed, Stopped, Work
 from jamaint.host import redis_cache
 from jamaint.host.kept_keys import KeptKeys
 from jamaint.host.redis_cache import Kept
 from rediscache import needs_redis, serving
+from treesnapshot import differences, snapshot
 
 pytestmark = needs_redis
+NOW = datetime(2026, 11, 25, 2, tzinfo=UTC)
 
 
 class Listener:
@@ -37,6 +41,12 @@ class Listener:
 
     def log(self, level: str, message: str) -> None:
         self.said.append(message)
+
+    def paused(self) -> int:
+        return 0
+
+    def held(self, number: int) -> None:
+        return None
 
     def checkpoint(self) -> None:
         self.checkpoints += 1
@@ -74,7 +84,7 @@ def cleanup(address: str, tmp_path: Path, host: Listener) -> Callable[..., Cache
             keeps_way_back=True,
             mass_deletion=MassDeletion(),
             timeout_seconds=None,
-            now=datetime(2026, 11, 25, 2, tzinfo=UTC),
+            now=NOW,
             low_space=0.0,
             kept_directory=str(tmp_path / "kept"),
         )
@@ -308,6 +318,65 @@ class TestTheWayBack:
         assert 0 < removed < 500
         assert client.dbsize() == 500 - removed
         assert executor.undo(step, dry_run=False)["restored"] == removed
+
+
+class TestDirectories:
+    @pytest.fixture
+    def directory(self, tmp_path: Path) -> Path:
+        directory = tmp_path / "cached"
+        directory.mkdir(mode=0o755)
+        for days in (1, 5, 20, 40):
+            file = directory / f"{days}.html"
+            file.write_bytes(b"x" * 8192)
+            os.utime(file, (NOW.timestamp() - days * 86400,) * 2)
+        return directory
+
+    def cleanup(self, tmp_path: Path, host: Listener, directory: dict[str, Any]) -> CacheCleanup:
+        given = {"executor": "cache.cleanup", "config": {"directories": [directory]}}
+        task = parse_task({"name": "sweep", **given}, origin="file", grants=None, known=Known())
+        return CacheCleanup(
+            Work(
+                execution="an-execution",
+                task_name="sweep",
+                config=task.config,
+                keeps_way_back=True,
+                mass_deletion=MassDeletion(share=1.0, items=0),
+                timeout_seconds=None,
+                now=NOW,
+                low_space=0.0,
+            ),
+            host,
+        )
+
+    @pytest.mark.parametrize(
+        ("rule", "left"),
+        [({"age": "10d"}, ["1.html", "5.html"]), ({"max_size": "20KiB"}, ["1.html", "5.html"])],
+    )
+    def test_what_is_old_or_too_much_goes_and_comes_back(
+        self, tmp_path: Path, host: Listener, directory: Path, rule: dict[str, Any], left: list[str]
+    ) -> None:
+        before = snapshot(directory)
+        executor = self.cleanup(tmp_path, host, {"path": str(directory), **rule})
+        plan = executor.plan()
+        assert [step.name for step in plan.steps] == ["directories"]
+        assert plan.roots[0]["path"] == str(directory)
+        step = step_from_json(step_to_json(plan.steps[0]))
+        assert executor.run(step)["files"] == 2
+        assert sorted(path.name for path in directory.glob("*.html")) == left
+        again = self.cleanup(tmp_path, host, {"path": str(directory), **rule})
+        assert again.undo(step, dry_run=False)["restored"] == 2
+        assert differences(before, snapshot(directory)) == []
+
+    def test_a_purge_gives_the_space_back(self, tmp_path: Path, host: Listener, directory: Path) -> None:
+        executor = self.cleanup(tmp_path, host, {"path": str(directory), "age": "10d"})
+        (step,) = executor.plan().steps
+        said = executor.run(step)["freed_on_purge"]
+        assert executor.purge(step)["freed_space"] == said > 0
+
+    def test_a_cache_must_be_named(self) -> None:
+        given = {"name": "sweep", "executor": "cache.cleanup", "config": {}}
+        with pytest.raises(Problem, match="names no cache"):
+            parse_task(given, origin="file", grants=None, known=Known())
 
 
 class TestRefused:

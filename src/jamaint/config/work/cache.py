@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from pydantic import Field, PlainValidator
+from pydantic import Field, PlainValidator, model_validator
 
-from jamaint.config.fields import Flag, Seconds, Section, Share, Text
+from jamaint.config.fields import Account, Bytes, Flag, Seconds, Section, Share, Text
 from jamaint.config.mistakes import Flaw
-from jamaint.config.units import text
+from jamaint.config.units import DAY, text
+from jamaint.config.work.filesystem import cleaned_root
 from jamaint.config.work.work import Named, Work
 
 SCHEMES = ("redis://", "rediss://", "unix://")
@@ -34,28 +35,72 @@ class Redis(Section):
     keep_for_rollback: Flag = False
 
 
-class CacheCleanup(Work):
-    """cache.cleanup: removes keys that nobody uses."""
+class CacheDirectory(Section):
+    """A directory of cached files: what is older than `age` goes, or the oldest until `max_size` is left."""
 
-    redis: Redis = Field(description="the server and which of its keys go")
+    path: Annotated[str, PlainValidator(cleaned_root)] = Field(description="the directory, such as /var/cache/app")
+    age: Seconds | None = None
+    max_size: Bytes | None = None
+
+    @model_validator(mode="after")
+    def _something_goes(self) -> "CacheDirectory":
+        if self.age is None and self.max_size is None:
+            raise ValueError("says of nothing that it goes: give an age or a max_size")
+        return self
+
+
+class CacheCleanup(Work):
+    """cache.cleanup: removes keys and files that nobody uses."""
+
+    redis: Redis | None = None
+    directories: tuple[CacheDirectory, ...] = ()
+    user: Account | None = None
+
+    @model_validator(mode="after")
+    def _has_a_cache(self) -> "CacheCleanup":
+        if self.redis is None and not self.directories:
+            raise ValueError("names no cache: give `redis`, `directories`, or both")
+        return self
 
     def normalised(self) -> dict[str, Any]:
         redis = self.redis
         return {
-            "redis": {
+            "redis": redis
+            and {
                 "url": redis.url,
                 "pattern": redis.pattern,
                 "idle_for_seconds": redis.idle_for,
                 "missing_expiry": redis.missing_expiry,
                 "max_memory_share": redis.max_memory_share,
                 "keep_for_rollback": redis.keep_for_rollback,
-            }
+            },
+            "directories": self._as_paths() if self.directories else None,
+            "user": self.user,
+        }
+
+    def _as_paths(self) -> dict[str, Any]:
+        """What filesystem.cleanup is to do with them."""
+        rest: dict[str, Any] = {"pattern": None, "min_size": 0, "max_files": None, "keep_newest": 0, "exclude": []}
+        return {
+            "paths": [
+                {"path": one.path, "age_seconds": one.age, "max_size": one.max_size, **rest} for one in self.directories
+            ],
+            "remove_empty_directories": False,
+            "broken_links": False,
+            "duplicates": None,
+            "directory_age_seconds": DAY,
+            "user": self.user,
         }
 
     def named(self) -> Iterator[Named]:
-        yield Named("server", ("redis", "url"), self.redis.url)
+        if self.redis:
+            yield Named("server", ("redis", "url"), self.redis.url)
+        for index, one in enumerate(self.directories):
+            yield Named("path", ("directories", index, "path"), one.path)
+        if self.user:
+            yield Named("user", ("user",), self.user)
 
     def doubts(self) -> Iterator[Flaw]:
         redis = self.redis
-        if redis.idle_for is None and not redis.missing_expiry and redis.max_memory_share is None:
+        if redis and redis.idle_for is None and not redis.missing_expiry and redis.max_memory_share is None:
             yield Flaw(("redis", "pattern"), f"removes every key that matches {redis.pattern}, also those in use")

@@ -13,14 +13,15 @@ from jamaint.config.work.work import Named, Work, setting_of
 FILES_LIMIT = 10**9
 
 
-def _root(value: Any, info: ValidationInfo) -> str:
+def cleaned_root(value: Any, info: ValidationInfo) -> str:
+    """A directory that may be cleaned. Raises ValueError."""
     return paths.allowed_root(paths.plain_directory(value), setting_of(info).state_dir)
 
 
 class CleanupPath(Section):
     """One directory, and which of its files go."""
 
-    path: Annotated[str, PlainValidator(_root)] = Field(description="the directory, such as /srv/uploads/tmp")
+    path: Annotated[str, PlainValidator(cleaned_root)] = Field(description="the directory, such as /srv/uploads/tmp")
     pattern: Annotated[str | None, PlainValidator(paths.exclusion)] = None
     age: Seconds | None = None
     min_size: Bytes = 0

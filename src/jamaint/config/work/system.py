@@ -28,6 +28,9 @@ class SystemCleanup(Work):
     def _has_a_kind(self) -> "SystemCleanup":
         if not self._kinds():
             raise ValueError(f"names no kind of cleanup: there are {', '.join(type(self).model_fields)}")
+        for kind, work in self._kinds().items():
+            if getattr(work, "user", None) is not None:
+                raise ValueError(f"{kind} cannot have a `user` here, because all kinds are one process: write a task")
         return self
 
     def normalised(self) -> dict[str, Any]:
