@@ -57,9 +57,11 @@ def test_the_readme_as_it_stands(sample: Path) -> None:
 
 
 def _logs_before_the_window_opens(sample: Path) -> dict[bytes, Entry]:
-    """The tree as it was made: the daemon serves seconds before the window opens."""
+    """The tree as it was made: the daemon's socket is there seconds before the window opens, and before it is up."""
+    _type(sample, "until [ -S .run/socket/jamaintd.sock ]; do read -t 0.1 < <(:) || :; done")
+    made = dict(snapshot(_logs(sample)))
     _type(sample, "until jamaintctl task list >&2; do read -t 0.1 < <(:) || :; done")
-    return dict(snapshot(_logs(sample)))
+    return made
 
 
 def _first_execution(caller: Client) -> str:
