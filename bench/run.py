@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import answers
+import cleaning
 import client
 import idle
 import rotation
@@ -23,6 +24,7 @@ TOPICS: Mapping[str, Topic] = {
     "idle": idle.TOPIC,
     "tasks": tasks.TOPIC,
     "answers": answers.TOPIC,
+    "cleaning": cleaning.TOPIC,
     "rotation": rotation.TOPIC,
     "upkeep": upkeep.TOPIC,
     "schedules": schedules.SCHEDULES,

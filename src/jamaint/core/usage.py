@@ -85,6 +85,7 @@ def _of(executor: str, config: Mapping[str, Any]) -> Iterable[Target]:
     if executor == "cache.cleanup":
         paths = (config.get("directories") or {"paths": ()})["paths"]
         servers = [Target("cache", str(config["redis"]["url"]))] if config.get("redis") else []
+        servers += [Target("cache", f"memcached:{config['memcached']}")] if config.get("memcached") else []
         return [*servers, *(Target("files", one["path"]) for one in paths)]
     return []
 

@@ -10,9 +10,10 @@ from jamaint.core.plans import Plan, Step, step_from_json, step_to_json
 from jamaint.executors import executor_of
 from jamaint.executors.executor import Host, StepFailed, Stopped, Work
 from jamaint.host.kept_keys import KeptKeys
+from jamaint.host.memcached import MemcachedFailed, statistics
 from jamaint.host.redis_cache import CacheRefused, RedisCache, Seen
 
-ANALYSIS, CLEANUP, DIRECTORIES = "analysis", "cleanup", "directories"
+ANALYSIS, CLEANUP, DIRECTORIES, MEMCACHED = "analysis", "cleanup", "directories", "memcached"
 FILES = "filesystem.cleanup"
 SAMPLE = 20
 SHOWN_CHARACTERS = 200
@@ -42,10 +43,12 @@ class CacheCleanup:
                 keys = self._plan(self._connected())
             except CacheRefused as refusal:
                 raise StepFailed(str(refusal)) from None
-        return replace(files, steps=(*keys.steps, *map(_of_files, files.steps)))
+        return replace(files, steps=(*keys.steps, *self._of_memcached(), *map(_of_files, files.steps)))
 
     def run(self, step: Step) -> dict[str, Any]:
         """See Executor. A key that has been used, changed or given an expiry since the plan stays."""
+        if step.name == MEMCACHED:
+            return self._statistics()
         if step.name == DIRECTORIES:
             assert self._files is not None
             return self._files.run(step_from_json(step.args["step"]))
@@ -134,6 +137,18 @@ class CacheCleanup:
             )
         args = {"cutoff": cutoff, "need": need}
         return Plan((analysis, Step(CLEANUP, " ".join(says), args, undo, keys, size, tuple(sample))))
+
+    def _of_memcached(self) -> tuple[Step, ...]:
+        address = self._work.config.get("memcached")
+        says = f"Look at memcached at {address}; change nothing: it evicts by itself."
+        return (Step(MEMCACHED, says),) if address else ()
+
+    def _statistics(self) -> dict[str, Any]:
+        try:
+            found = statistics(self._work.config["memcached"])
+        except MemcachedFailed as failure:
+            raise StepFailed(str(failure)) from None
+        return {**found, "freed_space": 0, "freed_on_purge": 0}
 
     def _says(self, memory: Memory, need: int | None, keys: int) -> str:
         share = self._rules.max_memory_share

@@ -8,6 +8,7 @@ from typing import Any
 from jamaint.core.plans import Plan, Step
 from jamaint.executors.executor import Host, Work
 from jamaint.host.globs import Globs
+from jamaint.host.memcached import MemcachedFailed, statistics
 from jamaint.host.redis_cache import CacheRefused, RedisCache, shown
 from jamaint.host.roots import RootRefused, open_root
 from jamaint.host.skipped import Skipped
@@ -53,7 +54,7 @@ class Usage:
             if kind == "cache":
                 return _cache(name)
             return self._directory(name)
-        except (OSError, RootRefused, TargetFailed, CacheRefused) as error:
+        except (OSError, RootRefused, TargetFailed, CacheRefused, MemcachedFailed) as error:
             return {"bytes": None, "problem": str(error)}
 
     def _directory(self, path: str) -> dict[str, Any]:
@@ -113,6 +114,9 @@ def _each_disk_once(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _cache(url: str) -> dict[str, Any]:
+    kind, _, address = url.partition(":")
+    if kind == "memcached":
+        return _memcached(address)
     cache = RedisCache(url)
     try:
         facts = cache.facts()
@@ -127,4 +131,15 @@ def _cache(url: str) -> dict[str, Any]:
         "hit_share": facts["hit_share"],
         "evicted_keys": facts["evicted_keys"],
         "label": shown(url),
+    }
+
+
+def _memcached(address: str) -> dict[str, Any]:
+    found = statistics(address)
+    kept = ("share", "keys", "hit_share", "evicted_keys")
+    return {
+        "bytes": found["used_memory"],
+        "total": found["max_memory"],
+        **{key: found[key] for key in kept},
+        "label": f"memcached at {address}",
     }

@@ -7,7 +7,7 @@ from pydantic import Field, PlainValidator, model_validator
 
 from jamaint.config.fields import Account, Bytes, Flag, Seconds, Section, Share, Text
 from jamaint.config.mistakes import Flaw
-from jamaint.config.units import DAY, text
+from jamaint.config.units import DAY, shown, text
 from jamaint.config.work.filesystem import cleaned_root
 from jamaint.config.work.work import Named, Work
 
@@ -19,6 +19,15 @@ def _redis_address(value: Any) -> str:
     address = text(value)
     if not address.startswith(SCHEMES):
         raise ValueError("must be an address such as redis://localhost:6379/0 or unix:///run/redis/redis.sock")
+    return address
+
+
+def _memcached_address(value: Any) -> str:
+    """HOST:PORT, or the path of a socket."""
+    address = text(value)
+    _, colon, port = address.rpartition(":")
+    if not address.startswith("/") and not (colon and port.isdigit()):
+        raise ValueError(f"must be an address such as localhost:11211 or /run/memcached.sock, not {shown(address)}")
     return address
 
 
@@ -53,13 +62,14 @@ class CacheCleanup(Work):
     """cache.cleanup: removes keys and files that nobody uses."""
 
     redis: Redis | None = None
+    memcached: Annotated[str | None, PlainValidator(_memcached_address)] = None
     directories: tuple[CacheDirectory, ...] = ()
     user: Account | None = None
 
     @model_validator(mode="after")
     def _has_a_cache(self) -> "CacheCleanup":
-        if self.redis is None and not self.directories:
-            raise ValueError("names no cache: give `redis`, `directories`, or both")
+        if self.redis is None and not self.directories and self.memcached is None:
+            raise ValueError("names no cache: give `redis`, `memcached`, `directories`, or several of them")
         return self
 
     def normalised(self) -> dict[str, Any]:
@@ -74,6 +84,7 @@ class CacheCleanup(Work):
                 "max_memory_share": redis.max_memory_share,
                 "keep_for_rollback": redis.keep_for_rollback,
             },
+            "memcached": self.memcached,
             "directories": self._as_paths() if self.directories else None,
             "user": self.user,
         }
@@ -95,6 +106,8 @@ class CacheCleanup(Work):
     def named(self) -> Iterator[Named]:
         if self.redis:
             yield Named("server", ("redis", "url"), self.redis.url)
+        if self.memcached:
+            yield Named("server", ("memcached",), self.memcached)
         for index, one in enumerate(self.directories):
             yield Named("path", ("directories", index, "path"), one.path)
         if self.user:
