@@ -80,6 +80,7 @@ def one_run(root: Path, number: int, keeps: bool = True) -> Step:
 def test_a_directory_that_is_swapped_for_a_link(top: Path, real: str, target: str, keeps: bool) -> None:
     root, canary = a_tree(top)
     before = snapshot(canary)
+    held = os.open(root, os.O_PATH)  # by its path, the refill below would itself follow the link
     with attacker(swap(top / real, top / "aside", top / target)) as attack:
         for run in itertools.takewhile(attack.goes_on, itertools.count()):
             with suppress(StepFailed):
@@ -89,7 +90,8 @@ def test_a_directory_that_is_swapped_for_a_link(top: Path, real: str, target: st
             if not keeps:
                 with suppress(OSError):
                     for number in range(FILES):
-                        put(root / "mixed" / f"{number}", 40)
+                        put(Path(f"/proc/self/fd/{held}/mixed/{number}"), 40)
+    os.close(held)
     assert differences(before, snapshot(canary)) == []
 
 
