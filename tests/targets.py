@@ -23,10 +23,15 @@ class Talk:
         self.looks = 0
         self._stop_after = stop_after
         self._pauses = pauses
+        self._pausing = False
 
     def stop_after(self, count: int) -> None:
         """Asks to stop, but for so many looks from now."""
         self._stop_after = self.looks + count
+
+    def pause(self) -> None:
+        """Pauses once, at the next look."""
+        self._pausing = True
 
     def progress(self, done: int, total: int | None, unit: str) -> None:
         """See Host."""
@@ -45,7 +50,8 @@ class Talk:
     def paused(self) -> int:
         """See Host."""
         self.checkpoint()
-        return 1 if self.looks in self._pauses else 0
+        pausing, self._pausing = self._pausing or self.looks in self._pauses, False
+        return 1 if pausing else 0
 
     def held(self, number: int) -> None:
         """See Host."""

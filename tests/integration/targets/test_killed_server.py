@@ -1,10 +1,12 @@
 """PostgreSQL is killed while we are at work on it: what was committed stands, and the next execution ends clean."""
 
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from clusters import Place, ask
 from jamaint.core import indexes as rules
 from jamaint.core.plans import Step
 from jamaint.executors.executor import StepFailed
-from jamaint.host.targets import connection, deleting, rebuilding
+from jamaint.host.targets import building, connection, deleting, rebuilding
 from postgres import short_directory
 from targets import Talk, cleanup, look, optimize, planned, rule, run_script
 
@@ -79,7 +81,7 @@ async def killed(place: Place, run: Callable[[], Any]) -> str:
 async def test_in_a_cleanup(place: Place, calm: int) -> None:
     async with a_table(place) as dsn:
         before = await in_thread(look, dsn, "t")
-        host = Killer(lambda: os.kill(place.up, signal.SIGKILL), calm)
+        host = Killer(lambda: kill_all(place.up), calm)
         executor = cleanup(dsn, rule("t", batch_size=900), host=host)
         step: Step = await in_thread(planned, executor)
         why = await killed(place, lambda: executor.run(step))
@@ -106,7 +108,7 @@ async def test_in_a_rebuild(place: Place) -> None:
         async def kill_when_half_built() -> None:
             while not await ask(dsn, BROKEN):
                 await trio.lowlevel.checkpoint()
-            os.kill(place.up, signal.SIGKILL)
+            kill_all(place.up)
 
         async with reading(dsn), trio.open_nursery() as nursery:
             nursery.start_soon(kill_when_half_built)
@@ -119,7 +121,11 @@ async def test_in_a_rebuild(place: Place) -> None:
         assert await ask(dsn, BROKEN) == 0
 
 
-async def test_in_a_drop(place: Place) -> None:
+async def test_in_a_drop(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nobody_was_there(*_: Any) -> None:
+        """Whoever is at the table came in the moment after."""
+
+    monkeypatch.setattr(building, "wait_until_free", nobody_was_there)
     async with a_table(place) as dsn:
         now = datetime.now(UTC)
         for days in (40, 20):
@@ -132,7 +138,7 @@ async def test_in_a_drop(place: Place) -> None:
         async def kill_when_half_dropped() -> None:
             while not await ask(dsn, BROKEN):
                 await trio.lowlevel.checkpoint()
-            os.kill(place.up, signal.SIGKILL)
+            kill_all(place.up)
 
         async with reading(dsn, "t"), trio.open_nursery() as nursery:
             nursery.start_soon(kill_when_half_dropped)
@@ -142,6 +148,16 @@ async def test_in_a_drop(place: Place) -> None:
         assert await ask(dsn, BROKEN) == 0
         assert (await in_thread(executor.undo, step, False))["restored"] == 1
         assert await ask(dsn, "SELECT indisvalid FROM pg_index WHERE indexrelid = 't_body'::regclass")
+
+
+def kill_all(server: int) -> None:
+    """The server and all its processes at once: left to themselves they would end one after the other, and what one
+    waits for another to release would still get done."""
+    pids = [server, *map(int, Path(f"/proc/{server}/task/{server}/children").read_text().split())]
+    for sent in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, sent)
 
 
 async def in_thread(do: Callable[..., Any], *args: Any) -> Any:

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from jamaint.core import indexes as rules
 from jamaint.core.plans import Step
 from jamaint.executors.executor import StepFailed, Stopped
-from jamaint.host.targets import indexes, rebuilding, unused, upkeep
+from jamaint.host.targets import building, indexes, rebuilding, unused, upkeep
 from postgres import on_connection
 from targets import EXECUTION, Talk, optimize, rule, run_script, value
 
@@ -28,8 +28,7 @@ BROKEN = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
 
 @pytest.fixture(autouse=True)
 def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (rebuilding, unused, indexes):
-        monkeypatch.setattr(module, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(building, "PAUSES", (0.0, 0.0))
     monkeypatch.setattr(rebuilding, "REST_SECONDS", 0.0)
 
 
@@ -113,7 +112,7 @@ class TestRebuilding:
     def test_a_transaction_that_does_not_end_is_waited_for_no_longer_than_that(
         self, airy: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(indexes, "BUILD_LOCK_SECONDS", 0.1)
+        monkeypatch.setattr(building, "BUILD_LOCK_SECONDS", 0.1)
         executor = optimize(airy, optimize_indexes=True)
         step = step_of(executor, "index_optimization")
         with reading(airy):
@@ -156,6 +155,24 @@ class TestRebuilding:
         assert executor.run(step)["rebuilt"] == 2
         assert value(airy, BROKEN) == 0
         assert host.held_in
+
+    def test_while_it_is_paused_nothing_is_half_built(self, airy: str) -> None:
+        host = Paused(airy)
+        executor = optimize(airy, host, optimize_indexes=True)
+        step = step_of(executor, "index_optimization")
+        with reading(airy) as let_go, once_half_built(airy, lambda: (host.pause(), let_go())):
+            assert executor.run(step)["rebuilt"] == 2
+        assert host.broken == [0]
+
+    def test_its_progress_never_goes_back(self, airy: str) -> None:
+        host = Talk()
+        executor = optimize(airy, host, optimize_indexes=True)
+        step = step_of(executor, "index_optimization")
+        with reading(airy) as let_go, once_half_built(airy, let_go):
+            executor.run(step)
+        done = [done for done, _, _ in host.progressed]
+        assert done == sorted(done)
+        assert done[-1] == step.bytes
 
     def test_killed_in_the_middle_the_next_run_ends_clean(self, airy: str) -> None:
         executor = optimize(airy, optimize_indexes=True)
@@ -249,6 +266,38 @@ class TestUnused:
         details = later.run(step_of(later, "unused_indexes"))
         assert [one["index"] for one in details["built_again"]] == ["public.t_body"]
         assert value(airy, "SELECT indisvalid FROM pg_index WHERE indexrelid = 't_body'::regclass")
+
+    def test_whoever_is_at_the_table_is_waited_for_before_its_index_is_touched(
+        self, airy: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(building, "BUILD_LOCK_SECONDS", 0.1)
+        executor = self.watched(airy)
+        step = step_of(executor, "unused_indexes")
+        with reading(airy, "t"):
+            details = executor.run(step)
+            assert value(airy, BROKEN) == 0
+        assert "is at the table in a transaction that does not end" in details["skipped"][0]["why"]
+        assert value(airy, "SELECT indisvalid FROM pg_index WHERE indexrelid = 't_body'::regclass")
+
+    @pytest.mark.parametrize("comes_back", [False, True])
+    def test_stopped_in_the_midst_of_a_drop(self, airy: str, monkeypatch: pytest.MonkeyPatch, comes_back: bool) -> None:
+        monkeypatch.setattr(building, "wait_until_free", nobody_was_there)
+        monkeypatch.setattr(building, "LEAVING_SECONDS", 0.05)
+        executor = self.watched(airy)
+        step = step_of(executor, "unused_indexes")
+        host = Talk()
+        stopped = optimize(airy, host, remove_unused_indexes=True, now=self.NOW)
+        with reading(airy, "t"), stop_in_a_build(airy, host), pytest.raises(Stopped):
+            stopped.run(step)
+        assert any("is half dropped, and goes with the next execution" in line for line in host.logged)
+        if comes_back:
+            assert executor.undo(step, dry_run=False)["restored"] == 1
+            assert value(airy, "SELECT indisvalid FROM pg_index WHERE indexrelid = 't_body'::regclass")
+        else:
+            later = optimize(airy, remove_unused_indexes=True, now=self.NOW, execution="later")
+            later.run(step_of(later, "unused_indexes"))
+            assert value(airy, "SELECT to_regclass('t_body')") is None
+        assert value(airy, BROKEN) == 0
 
     def test_another_in_its_place_is_not_touched(self, airy: str) -> None:
         executor = self.watched(airy)
@@ -348,15 +397,34 @@ class TestAnalysis:
         assert executor.undo(step, dry_run=False)["restored"] == 100
 
 
+class Paused(Talk):
+    """A host that counts invalid indexes in each pause."""
+
+    def __init__(self, dsn: str) -> None:
+        super().__init__()
+        self._dsn = dsn
+        self.broken: list[int] = []
+
+    def checkpoint(self) -> None:
+        """See Host: after `held`, it is where a pause is waited out."""
+        if len(self.broken) < len(self.held_in):
+            self.broken.append(value(self._dsn, BROKEN))
+        super().checkpoint()
+
+
+async def nobody_was_there(*_: Any) -> None:
+    """In the place of wait_until_free: whoever is at the table came in the very next moment."""
+
+
 @contextmanager
-def reading(dsn: str) -> Iterator[Callable[[], None]]:
-    """Somebody looks at another table while the block lasts, or until told to let go: every build waits for that."""
+def reading(dsn: str, table: str = "pg_class") -> Iterator[Callable[[], None]]:
+    """Somebody looks at a table while the block lasts, or until told to let go: every build waits for that."""
     held, go = threading.Event(), threading.Event()
 
     def hold() -> None:
         async def read(connection: Any) -> None:
             async with connection.transaction(isolation="repeatable_read"):
-                await connection.execute("SELECT count(*) FROM pg_class")
+                await connection.execute(f"SELECT count(*) FROM {table}")
                 held.set()
                 while not go.is_set():
                     await connection.execute("SELECT pg_sleep(0.01)")
@@ -373,12 +441,15 @@ def reading(dsn: str) -> Iterator[Callable[[], None]]:
         thread.join()
 
 
-@contextmanager
-def stop_in_a_build(dsn: str, host: Talk) -> Iterator[None]:
+def stop_in_a_build(dsn: str, host: Talk) -> AbstractContextManager[None]:
     """Asks to stop once a build has made its index."""
-    thread = threading.Thread(
-        target=lambda: (wait_for(dsn, "SELECT count(*) FROM pg_index WHERE NOT indisvalid"), host.stop_after(0))
-    )
+    return once_half_built(dsn, lambda: host.stop_after(0))
+
+
+@contextmanager
+def once_half_built(dsn: str, do: Callable[[], Any]) -> Iterator[None]:
+    """Does it, once in the block, as soon as there is an invalid index."""
+    thread = threading.Thread(target=lambda: (wait_for(dsn, BROKEN), do()))
     thread.start()
     try:
         yield

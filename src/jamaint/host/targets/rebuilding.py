@@ -7,22 +7,9 @@ from typing import Any
 
 from jamaint.core.indexes import LEAST_BYTES, WRAPAROUND_AGE, Index, why_not_rebuild
 from jamaint.core.plans import Step
-from jamaint.host.targets.connection import LockTimeoutError, Target, TargetFailed, TooSlowError
-from jamaint.host.targets.deleting import PAUSES
-from jamaint.host.targets.indexes import (
-    SQL,
-    analyze,
-    around,
-    build,
-    clear_build,
-    clear_builds,
-    exact_air,
-    indexes_of,
-    leave_build,
-    note_build,
-    open_builds,
-    space_missing,
-)
+from jamaint.host.targets.building import Build, build, clear_builds, open_builds
+from jamaint.host.targets.connection import Target, TargetFailed
+from jamaint.host.targets.indexes import SQL, analyze, around, exact_air, indexes_of, space_missing
 from jamaint.host.targets.notebook import alone_on, check_notebook
 from jamaint.host.targets.reins import Doing, Reins
 
@@ -128,7 +115,9 @@ async def _one(doing: Doing, rule: Rule, entry: Mapping[str, Any], pace: _Pace) 
             return index.bytes
         await target.check_primary()
         began = time.monotonic()
-        await _rebuild(doing, index, pace)
+        total = (pace.done, index.bytes, pace.total)
+        sql = SQL["reindex"].format(index=index.quoted)
+        await build(target, Build(index.table_oid, index.name, index.quoted, sql, doing.execution, total), reins)
         seconds = time.monotonic() - began
         await analyze(target, index.table_quoted, reins)
     pace.bytes, pace.seconds = pace.bytes + index.bytes, pace.seconds + seconds
@@ -146,32 +135,6 @@ async def _one(doing: Doing, rule: Rule, entry: Mapping[str, Any], pace: _Pace) 
     )
     await reins.rest(min(seconds, REST_SECONDS))
     return index.bytes
-
-
-async def _rebuild(doing: Doing, index: Index, pace: _Pace) -> None:
-    target, reins = doing.target, doing.reins
-
-    async def start() -> None:
-        await clear_build(target, index.table_oid, index.name, reins)
-        await note_build(target, index.table_oid, index.name, doing.execution)
-
-    sql, total = SQL["reindex"].format(index=index.quoted), (pace.done, index.bytes, pace.total)
-    for pause in (*PAUSES, None):
-        try:
-            await build(target, sql, reins, total, start)
-        except (LockTimeoutError, TooSlowError) as error:
-            await leave_build(target, index.table_oid, index.name, reins)
-            if pause is None:
-                raise TargetFailed(f"gave up after {len(PAUSES) + 1} tries: {error}") from error
-            reins.host.log("info", f"{index.quoted}: {error}; tries again in {pause:g} s")
-            await reins.rest(pause)
-        except BaseException:
-            if not target.work.is_closed():
-                await leave_build(target, index.table_oid, index.name, reins)
-            raise
-        else:
-            await clear_build(target, index.table_oid, index.name, reins)
-            return
 
 
 async def _confirmed(target: Target, rule: Rule, index: Index) -> tuple[float, str | None]:

@@ -54,11 +54,16 @@ class Reins:
         """A safe point between two statements: waits here while the execution is paused or throttled."""
         await asyncio.get_running_loop().run_in_executor(None, self.host.checkpoint)
 
-    async def drive(self, start: Callable[[], Awaitable[T]], look: Callable[[], Awaitable[None]] | None = None) -> T:
+    async def drive(
+        self,
+        start: Callable[[], Awaitable[T]],
+        look: Callable[[], Awaitable[None]] | None = None,
+        leave: Callable[[], Awaitable[None]] | None = None,
+    ) -> T:
         """Runs `start()`, and cancels it when the execution is to stop or to pause; after a pause it starts again.
 
-        So it must leave nothing behind when it is cancelled, or clear it away when it starts. `look` is called now
-        and then meanwhile.
+        What it leaves behind when it is cancelled `leave` clears away before a pause; before a stop the caller does.
+        `look` is called now and then meanwhile.
         """
         while True:
             running = asyncio.ensure_future(start())
@@ -74,6 +79,8 @@ class Reins:
                 return running.result()
             if await _end(running):  # it had ended all the same
                 return running.result()
+            if leave is not None:
+                await leave()
             self.host.held(number)
             await self.checkpoint()
 

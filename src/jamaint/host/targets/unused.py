@@ -9,19 +9,9 @@ from typing import Any
 from jamaint.core.indexes import Index, Noted, never_dropped, why_not_drop
 from jamaint.core.plans import Step
 from jamaint.host.statements import statements
-from jamaint.host.targets.connection import LockTimeoutError, Row, Target, TargetFailed, TooSlowError, failures_named
-from jamaint.host.targets.deleting import PAUSES
-from jamaint.host.targets.indexes import (
-    around,
-    build,
-    clear_build,
-    clear_builds,
-    drop,
-    indexes_of,
-    leave_build,
-    note_build,
-    open_builds,
-)
+from jamaint.host.targets.building import Build, build, clear_builds, drop, open_builds
+from jamaint.host.targets.connection import Row, Target, TargetFailed, failures_named
+from jamaint.host.targets.indexes import around, indexes_of
 from jamaint.host.targets.notebook import alone_on
 from jamaint.host.targets.reins import Doing, Reins
 
@@ -153,7 +143,7 @@ async def _drop(doing: Doing, index: Index) -> str | None:
                     doing.now,
                     json.dumps(dict(reading)),
                 )
-            await drop(target, index.quoted, reins)
+            await drop(target, index.quoted, index.table_oid, reins)
             with failures_named(target.identity.database):
                 await target.work.execute(_SQL["move"], doing.execution, index.quoted, state)
                 await target.work.execute(_SQL["forget"], index.table_oid, index.name)
@@ -173,7 +163,7 @@ async def _finish_drops(target: Target, reins: Reins) -> None:
         rows = await target.work.fetch(_SQL["half_dropped"])
     for row in rows:
         if row["is_valid"] is False:
-            await drop(target, row["quoted"], reins)
+            await drop(target, row["quoted"], row["relation"], reins)
         with failures_named(target.identity.database):
             if row["is_valid"]:
                 await target.work.execute(_SQL["unkeep"], row["execution"], row["quoted"])
@@ -226,38 +216,23 @@ async def _back(target: Target, row: Row, reins: Reins, dry_run: bool) -> int:
         return 1
     async with alone_on(target, row["relation"], row["table_name"]):
         if there is not None and row["state"] == "dropping":  # killed in the midst of it
-            await drop(target, row["quoted"], reins)
+            await drop(target, row["quoted"], row["relation"], reins)
         await _build_again(target, row, reins)
         await _settle(target, row)
     return 1
 
 
 async def _build_again(target: Target, row: Row, reins: Reins) -> None:
-    sql = _CREATE.sub("CREATE INDEX CONCURRENTLY ", row["definition"])
-
-    async def begin() -> None:
-        await clear_build(target, row["relation"], row["name"], reins)
-        await note_build(target, row["relation"], row["name"], row["execution"])
+    async def prepare() -> None:
         with failures_named(target.identity.database):
             place = await target.work.fetchval(_SQL["quote"], row["tablespace"] or "")
             await target.work.execute(_SQL["tablespace"].format(tablespace=place))
 
     await open_builds(target)
-    for pause in (*PAUSES, None):
-        try:
-            await build(target, sql, reins, (0, row["bytes"], row["bytes"]), begin)
-        except (LockTimeoutError, TooSlowError) as error:
-            await leave_build(target, row["relation"], row["name"], reins)
-            if pause is None:
-                raise TargetFailed(f"gave up building it again: {error}") from error
-            await reins.rest(pause)
-        except BaseException:
-            if not target.work.is_closed():
-                await leave_build(target, row["relation"], row["name"], reins)
-            raise
-        else:
-            break
-    await clear_build(target, row["relation"], row["name"], reins)
+    sql = _CREATE.sub("CREATE INDEX CONCURRENTLY ", row["definition"])
+    total = (0, row["bytes"], row["bytes"])
+    one = Build(row["relation"], row["name"], row["quoted"], sql, row["execution"], total)
+    await build(target, one, reins, prepare)
 
 
 async def _settle(target: Target, row: Row) -> None:

@@ -112,5 +112,14 @@ WHERE $1 = ANY (pg_blocking_pids(a.pid)) AND (a.query LIKE 'autovacuum:%(to prev
 LIMIT 1
 
 -- name: build_progress
-SELECT blocks_done + tuples_done AS done, blocks_total + tuples_total AS total
-FROM pg_stat_progress_create_index WHERE pid = $1
+-- A phase counts blocks or rows, and what the one before has counted stands there still.
+SELECT phase, blocks_done, blocks_total, tuples_done, tuples_total FROM pg_stat_progress_create_index WHERE pid = $1
+
+-- name: users
+-- Transactions of others that hold a lock on the table $1. A prepared one has no process.
+SELECT virtualtransaction AS transaction, coalesce(pid, 0) AS pid FROM pg_locks
+WHERE locktype = 'relation' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND relation = $1 AND granted AND coalesce(pid <> ALL ($2), true)
+
+-- name: is_valid
+SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)

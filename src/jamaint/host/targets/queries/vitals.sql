@@ -18,7 +18,3 @@ LEFT JOIN (SELECT pid, extract(epoch FROM clock_timestamp() - xact_start) AS sec
 
 -- name: vacuum_progress
 SELECT heap_blks_scanned AS done, heap_blks_total AS total FROM pg_stat_progress_vacuum WHERE pid = $1
-
--- name: build_progress
-SELECT phase, blocks_done + tuples_done AS done, blocks_total + tuples_total AS total, lockers_total, lockers_done
-FROM pg_stat_progress_create_index WHERE pid = $1
