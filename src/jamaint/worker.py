@@ -7,12 +7,14 @@ import os
 import signal
 import sys
 import time
+import traceback
 from _queue import SimpleQueue
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from threading import Lock, Thread
+from types import TracebackType
 from typing import Any
 
 from jamaint import wire
@@ -22,6 +24,7 @@ from jamaint.core.plans import Item, MassDeletion, Plan, Step, step_from_json, s
 from jamaint.errors import Problem
 from jamaint.executors import EXECUTORS, executor_of
 from jamaint.executors.executor import NOWHERE, Executor, StepFailed, Stopped, Work
+from jamaint.host import secrets
 from jamaint.host.accounts import become, find_account
 from jamaint.host.dialogue import LINE_LIMIT, line, parse
 from jamaint.host.kernel import lower_priority
@@ -29,8 +32,11 @@ from jamaint.host.output import printable
 from jamaint.host.pace import Pace
 from jamaint.host.plan_files import StoredItems, Unreadable, open_plan, packed
 from jamaint.host.processes import children, end_all
+from jamaint.host.secrets import NoSecret
 
 PROGRESS_SECONDS = 0.1
+_EXACT = frozenset({"is", "args", "undo", "block", "unit", "level", "kind", "held", "roots"})
+"""The keys below which nothing is for people, or what is there is compared with something."""
 MESSAGE_LIMIT = 64 << 10
 _CHUNK_BYTES = 64 << 10
 _LEVELS = frozenset({"info", "warning", "error"})
@@ -81,14 +87,14 @@ class Dialogue:
 
     def say(self, message: Answer) -> None:
         """Sends a line on the way, from any thread."""
-        data = line(message)
+        data = line(_without_secrets(message))
         with self._lock:
             self._write(data)
 
     def answer(self, message: Answer) -> None:
         """Sends the line that ends the operation under way."""
         try:
-            data = line(message)
+            data = line(_without_secrets(message))
         except (TypeError, ValueError) as error:
             sys.excepthook(*sys.exc_info())
             data = line(failed(f"the answer cannot be sent: {error}"))
@@ -193,6 +199,7 @@ def main() -> None:
     """Serves one execution until stdin ends, or SIGTERM."""
     source, target = _take_over_pipes()
     _clear_signals()
+    sys.excepthook = _say_exception
     dialogue = Dialogue(source, target)
     opening = dialogue.opening()
     if opening is None:
@@ -231,9 +238,13 @@ def _open(opening: Order, host: DaemonHost) -> Callable[[Order], Answer]:
         # A command may be one that others wait for (a service's reindex): it yields, but is not starved.
         lower_priority(10 if name == "command" else 19, idle_disk=name != "command")
         planned = _planned(opening)
+        opening = _with_secrets(opening)
         kind = executor_of(name)  # as who we are now: another user may not be able to read our own modules
         _become(opening.get("user"))
         executor = kind(replace(_work(opening), planned=planned), host)
+    except NoSecret as problem:
+        answer = failed(f"a secret cannot be had: {problem}", "refused")
+        return lambda _: answer
     except StepFailed as refusal:
         answer = failed(refusal.message, refusal.kind, refusal.details)
         return lambda _: answer
@@ -242,6 +253,31 @@ def _open(opening: Order, host: DaemonHost) -> Callable[[Order], Answer]:
         answer = failed(f"{type(error).__name__}: {error}")
         return lambda _: answer
     return lambda order: _perform(executor, host, order)
+
+
+def _with_secrets(opening: Order) -> Order:
+    """The opening with the secrets that its config refers to: looked up here, as who we are now, and kept nowhere."""
+    task = opening["task"]
+    environment = {**os.environ, **opening.get("environment", {})}
+    return {**opening, "task": {**task, "config": secrets.resolved(task["config"], environment)}}
+
+
+def _without_secrets(message: Answer) -> Answer:
+    """What people read of a message; what it is about (`args`, `undo`, `items`) is sent as it is."""
+    return {key: value if key in _EXACT else _read_by_people(value) for key, value in message.items()}
+
+
+def _read_by_people(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _without_secrets(value)
+    if isinstance(value, list | tuple):
+        return [_read_by_people(item) for item in value]
+    return secrets.cleaned(value) if isinstance(value, str) else value
+
+
+def _say_exception(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+    """In place of Python's own, whose last line is the error's text, with whatever is in it."""
+    os.write(2, secrets.cleaned("".join(traceback.format_exception(kind, error, where))).encode("utf-8", "replace"))
 
 
 def _become(user: str | None) -> None:

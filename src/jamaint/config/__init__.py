@@ -1,6 +1,7 @@
 """Configuration: YAML to one frozen Config, or every mistake that is in it, each with file, line, column and key."""
 
 from jamaint.config.configuration import (
+    Address,
     Config,
     Database,
     Grants,
@@ -11,14 +12,13 @@ from jamaint.config.configuration import (
     SchedulerRules,
     Socket,
     shown_config,
-    without_password,
-    without_passwords,
 )
 from jamaint.config.load import load
 from jamaint.config.mistakes import ConfigInvalid, Mistake, mistakes_text
 from jamaint.config.requests import Known, parse_policy, parse_task, parse_window
 
 __all__ = [
+    "Address",
     "Config",
     "ConfigInvalid",
     "Database",
@@ -37,6 +37,4 @@ __all__ = [
     "parse_task",
     "parse_window",
     "shown_config",
-    "without_password",
-    "without_passwords",
 ]

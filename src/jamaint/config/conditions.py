@@ -13,7 +13,6 @@ from jamaint.config.fields import (
     Account,
     Flag,
     Positive,
-    PostgresAddress,
     Seconds,
     Section,
     Share,
@@ -23,6 +22,7 @@ from jamaint.config.fields import (
     some,
 )
 from jamaint.config.mistakes import did_you_mean
+from jamaint.config.secrets import WAYS, PostgresAddress, Secret, joined, reference
 from jamaint.config.units import share, shown, size_bytes, text
 from jamaint.config.work.command import Command, command_line
 from jamaint.config.work.work import Named, setting_of
@@ -30,6 +30,7 @@ from jamaint.core.tasks import Condition
 from jamaint.core.touching import database_of
 
 LONGEST_LOOK_SECONDS = 60.0
+HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
 UNIT_STATES = ("active", "inactive", "failed", "activating", "deactivating", "reloading")
 
@@ -58,7 +59,10 @@ def _as_list(value: Any) -> Any:
     return value if isinstance(value, list) or value is None else [value]
 
 
-def _address(value: Any) -> str:
+def _address(value: Any) -> Any:
+    """An address, or the secret that is one."""
+    if isinstance(value, Mapping):
+        return reference(value)
     url = text(value)
     try:
         parts = urlsplit(url)
@@ -68,11 +72,27 @@ def _address(value: Any) -> str:
     if not fits or not url.isascii() or not url.isprintable() or " " in url or "#" in url:
         raise ValueError(f"must be an address such as http://localhost:8080/health, not {shown(url.partition('?')[0])}")
     if parts.username is not None or parts.password is not None:
-        raise ValueError("cannot have a user or password in it")
+        raise ValueError("cannot have a user or password in it: write `headers`, with an authorization")
     return url
 
 
-def _database(value: Any, info: ValidationInfo) -> tuple[str, str]:
+def _header(value: Any) -> str:
+    name = text(value)
+    if not HEADER.fullmatch(name) or name.lower() in ("host", "connection", "content-length"):
+        raise ValueError("must be the name of a header, and none of the connection's own")
+    return name
+
+
+def _header_value(value: Any) -> Any:
+    """What a header says, or the secret that it says. It may be one in any case, so no message repeats it."""
+    if isinstance(value, Mapping):
+        return reference(value)
+    if not isinstance(value, str) or not value.isascii() or not value.isprintable():
+        raise ValueError(f"must be text in ASCII, or {WAYS}")
+    return value
+
+
+def _database(value: Any, info: ValidationInfo) -> tuple[str, Any]:
     """Its name in grants.databases, and the address."""
     name, there = text(value), setting_of(info).databases
     if there is None:
@@ -195,15 +215,19 @@ class CommandEnds(Fact):
 
 
 class HttpAnswers(Fact):
-    url: Annotated[str, PlainValidator(_address)] = Field(description="the address, such as http://localhost/health")
+    url: Annotated[Any, PlainValidator(_address)] = Field(description="the address, such as http://localhost/health")
+    headers: dict[Annotated[str, PlainValidator(_header)], Annotated[Any, PlainValidator(_header_value)]] = Field(
+        default_factory=dict
+    )
     status: Annotated[Status, AfterValidator(some)] = (200,)
     timeout: LookSeconds = 5.0
 
     def params(self) -> dict[str, Any]:
-        return {"url": self.url, "status": self.status, "timeout_seconds": self.timeout}
+        given = {"url": self.url, "headers": self.headers, "status": self.status}
+        return {**given, "timeout_seconds": self.timeout}
 
     def named(self) -> Iterator[Named]:
-        yield Named("server", ("url",), self.url)
+        yield Named("server", ("url",), "")
 
 
 class TcpConnects(Fact):
@@ -220,7 +244,8 @@ class TcpConnects(Fact):
 
 class PostgresqlState(Fact):
     dsn: PostgresAddress | None = None
-    database: Annotated[tuple[str, str], PlainValidator(_database)] | None = None
+    password: Secret | None = None
+    database: Annotated[tuple[str, Any], PlainValidator(_database)] | None = None
     primary: Flag | None = None
     max_replication_lag: Seconds | None = None
     max_active_connections: Annotated[int, PlainValidator(between(0, 10**6))] | None = None
@@ -233,12 +258,14 @@ class PostgresqlState(Fact):
     def _has_a_server_and_a_check(self) -> Self:
         if (self.dsn is None) is (self.database is None):
             raise ValueError("must have one of dsn and database: an address, or a name in grants.databases")
+        joined(self.dsn, self.password)
         if all(getattr(self, check) is None for check in self.CHECKS):
             raise ValueError(f"must have something to check: {', '.join(self.CHECKS[:-1])} or {self.CHECKS[-1]}")
         return self
 
     def params(self) -> dict[str, Any]:
-        name, dsn = self.database or (database_of(self.dsn or ""), self.dsn)
+        address = joined(self.dsn, self.password)
+        name, dsn = self.database or (database_of(address), address)
         return {
             "name": name,
             "dsn": dsn,
@@ -252,7 +279,7 @@ class PostgresqlState(Fact):
 
     def named(self) -> Iterator[Named]:
         if self.dsn is not None:
-            yield Named("dsn", ("dsn",), self.dsn)
+            yield Named("dsn", ("dsn",), "")
         if self.database is not None:
             yield Named("database", ("database",), self.database[0])
 

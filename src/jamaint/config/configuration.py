@@ -1,6 +1,5 @@
 """Configuration: the daemon's settings and the objects from files, as frozen values."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,12 +7,12 @@ from typing import Any, Literal, NamedTuple
 
 from jamaint.core.freezes import Freeze
 from jamaint.core.policies import Policy
+from jamaint.core.secrets import as_given, without_passwords
 from jamaint.core.tasks import Task
 from jamaint.core.windows import Window
 
-_BEFORE_HOST = re.compile(r"^([^:]+://[^:/@]*):.*@", re.DOTALL)
-_IN_QUERY = re.compile(r"([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
-
+Address = str | Mapping[str, Any]
+"""Where a database is: its address, or how the secret is called that is the address or its password (core.secrets)."""
 Level = Literal["debug", "info", "warning", "error"]
 
 
@@ -31,7 +30,7 @@ class Principal(NamedTuple):
 class Database:
     """Where the state is kept: `dsn` None means the embedded PostgreSQL, `binaries` the directory of its programs."""
 
-    dsn: str | None = None
+    dsn: Address | None = None
     binaries: str | None = None
 
 
@@ -58,7 +57,7 @@ class Grants:
     """What objects made through the socket may name; `file` is where a person adds to it."""
 
     paths: tuple[str, ...] = ()
-    databases: Mapping[str, str] = field(default_factory=dict)
+    databases: Mapping[str, Address] = field(default_factory=dict)
     commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     users: tuple[str, ...] = ()
     file: str = "jamaintd.yaml"
@@ -118,7 +117,7 @@ def shown_config(config: Config) -> dict[str, Any]:
     database, scheduler, rollback = config.database, config.scheduler, config.rollback
     return {
         "files": list(config.files),
-        "database": {"dsn": database.dsn and without_password(database.dsn), "binaries": database.binaries},
+        "database": {"dsn": as_given(database.dsn), "binaries": database.binaries},
         "socket": {"path": config.socket.path, "mode": f"{config.socket.mode:04o}", "group": config.socket.group},
         "roles": {
             role: [str(principal) for principal in getattr(config.roles, role)]
@@ -127,7 +126,7 @@ def shown_config(config: Config) -> dict[str, Any]:
         "state_dir": config.state_dir,
         "grants": {
             "paths": list(config.grants.paths),
-            "databases": {name: without_password(dsn) for name, dsn in config.grants.databases.items()},
+            "databases": {name: as_given(address) for name, address in config.grants.databases.items()},
             "commands": {name: list(arguments) for name, arguments in config.grants.commands.items()},
             "users": list(config.grants.users),
         },
@@ -139,24 +138,8 @@ def shown_config(config: Config) -> dict[str, Any]:
         },
         "rollback": {"retention_seconds": rollback.retention_seconds, "low_space": rollback.low_space},
         "log": {"format": config.log.format, "level": config.log.level},
-        "windows": {name: dict(window.definition) for name, window in config.windows.items()},
-        "policies": {name: dict(policy.definition) for name, policy in config.policies.items()},
-        "freezes": {name: dict(freeze.definition) for name, freeze in config.freezes.items()},
+        "windows": {name: without_passwords(window.definition) for name, window in config.windows.items()},
+        "policies": {name: without_passwords(policy.definition) for name, policy in config.policies.items()},
+        "freezes": {name: without_passwords(freeze.definition) for name, freeze in config.freezes.items()},
         "tasks": {name: without_passwords(task.definition) for name, task in config.tasks.items()},
     }
-
-
-def without_passwords(value: Mapping[str, Any]) -> dict[str, Any]:
-    """A mapping with no password in what stands below `dsn`, however deep."""
-    return {key: _hidden(key, item) for key, item in value.items()}
-
-
-def _hidden(key: str, value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return without_passwords(value)
-    return without_password(value) if key == "dsn" and isinstance(value, str) else value
-
-
-def without_password(dsn: str) -> str:
-    """The address with `***` for every password in it. Where it is malformed, more is hidden rather than less."""
-    return _IN_QUERY.sub(r"\1***", _BEFORE_HOST.sub(r"\1:***@", dsn))

@@ -116,9 +116,9 @@ class _Reading:
             spot = (event.start_mark.line + 1, event.start_mark.column + 1)
             if getattr(event, "anchor", None):
                 sign = "*" if isinstance(event, yaml.AliasEvent) else "&"
-                raise _NoYamlError(
-                    spot, f"anchors and aliases are not read here: write out what {sign}{event.anchor} means"
-                )
+                # Not its name: a password that begins so, without quotes, is one.
+                problem = f"anchors and aliases are not read: write it out, or quote what begins with {sign}"
+                raise _NoYamlError(spot, problem)
             if isinstance(event, yaml.ScalarEvent):
                 self._take_scalar(event, spot)
             elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
@@ -136,7 +136,7 @@ class _Reading:
         if len(self._frames) >= DEPTH_LIMIT:
             raise _NoYamlError(spot, f"nested deeper than {DEPTH_LIMIT}")
         if event.tag not in (None, "!", MAPPING_TAG, SEQUENCE_TAG):
-            self._flaw(spot, f"tags are not read here: remove {event.tag}")
+            self._flaw(spot, "tags are not read here: remove it, or quote what begins with !")
         value: dict[str, Any] | list[Any] = {} if isinstance(event, yaml.MappingStartEvent) else []
         self.spots[id(value)] = {}
         self._frames.append(_Frame(value, spot))
@@ -145,7 +145,7 @@ class _Reading:
         if "\0" in event.value:
             self._flaw(spot, "a NUL character is not allowed")
         if event.tag not in (None, "!", STRING_TAG):
-            self._flaw(spot, f"tags are not read here: remove {event.tag}")
+            self._flaw(spot, "tags are not read here: remove it, or quote what begins with !")
         plain = event.tag is None and not event.style
         frame = self._frames[-1] if self._frames else None
         if frame is not None and self._wants_key(frame):

@@ -1,18 +1,16 @@
 """Doubts: what can be taken, and is probably not what was meant, or will not do what it says. Told as warnings."""
 
 import grp
-import os
 import pwd
-import stat
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from jamaint.config.configuration import without_password
 from jamaint.config.documents import Document
 from jamaint.config.merging import Given, Merged
 from jamaint.config.mistakes import Flaw, Mistake
 from jamaint.config.names import SCOPED, idle_tasks, strangers_in_scope
 from jamaint.config.reading import Read
+from jamaint.config.secret_doubts import Judge, of_secrets
 from jamaint.config.settings import Settings
 from jamaint.core.tasks import Task
 from jamaint.core.windows import Window
@@ -24,6 +22,8 @@ def doubts(
     settings: Settings,
     tasks: Mapping[str, Read[Task]],
     windows: Mapping[str, Read[Window]],
+    *,
+    judge: Judge,
 ) -> Iterator[Mistake]:
     """All doubts of a configuration without mistakes, as what they are like: a place, a key, and what to do."""
     for document in documents:
@@ -34,7 +34,7 @@ def doubts(
     if settings.database.dsn and settings.database.binaries:
         problem = "is for the embedded PostgreSQL, which is not used because there is a dsn"
         yield merged.sections["database"].mistake(Flaw(("binaries",), problem, at_key=True))
-    yield from _open_password(merged, settings)
+    yield from of_secrets(merged, judge)
     yield from _strangers(merged, settings, tasks)
 
 
@@ -66,26 +66,6 @@ def _unheard(merged: Merged) -> Iterator[Mistake]:
             if given.value.get("notifications"):
                 yield given.mistake(Flaw(("notifications",), problem, at_key=True))
                 return
-
-
-def _open_password(merged: Merged, settings: Settings) -> Iterator[Mistake]:
-    dsns: list[tuple[str, tuple[str, ...], str]] = [
-        ("grants", ("databases", name), dsn) for name, dsn in settings.grants.databases.items()
-    ]
-    if settings.database.dsn:
-        dsns.append(("database", ("dsn",), settings.database.dsn))
-    for section, path, dsn in dsns:
-        given = merged.sections[section]
-        if without_password(dsn) != dsn and _mode(given.document.file) & stat.S_IROTH:
-            problem = f"holds a password, and everybody may read it: chmod 0640 {given.document.file}"
-            yield given.mistake(Flaw(path, problem, at_key=True))
-
-
-def _mode(file: str) -> int:
-    try:
-        return os.stat(file).st_mode
-    except OSError:
-        return 0
 
 
 def _strangers(merged: Merged, settings: Settings, tasks: Mapping[str, Read[Task]]) -> Iterator[Mistake]:

@@ -103,14 +103,6 @@ def zone(value: Any) -> str:
     raise ValueError(f"{shown(name)} is no time zone that this machine knows: {hint}")
 
 
-def postgres_address(value: Any) -> str:
-    """A PostgreSQL address. It may hold a password, so no message repeats it."""
-    address = text(value)
-    if not address.startswith(("postgresql://", "postgres://")):
-        raise ValueError("must be an address such as postgresql:///jamaint or postgresql://user@host:5432/name")
-    return address
-
-
 def variables(value: Mapping[str, str]) -> Mapping[str, str]:
     """Names of environment variables; those of the daemon's own are taken."""
     for name in value:
@@ -138,7 +130,6 @@ Note = Annotated[str, PlainValidator(lambda value: value if value == "" else tex
 Argument = Annotated[str, PlainValidator(argument)]
 Account = Annotated[str, PlainValidator(account)]
 Zone = Annotated[str, PlainValidator(zone)]
-PostgresAddress = Annotated[str, PlainValidator(postgres_address)]
 Environment = Annotated[dict[str, Argument], AfterValidator(variables)]
 Arguments = Annotated[tuple[Argument, ...], AfterValidator(some)]
 Texts = Annotated[tuple[Text, ...], AfterValidator(some)]

@@ -15,6 +15,7 @@ from jamaint.config.mistakes import ConfigInvalid, Flaw, Mistake
 from jamaint.config.names import wrong_circles, wrong_names, wrong_rings
 from jamaint.config.policies import read_policy
 from jamaint.config.reading import Read, read_task, read_window
+from jamaint.config.secret_doubts import Judge
 from jamaint.config.settings import read_settings
 from jamaint.config.units import shown
 from jamaint.config.work.work import Setting
@@ -28,10 +29,22 @@ T = TypeVar("T", Task, Window, Freeze, Policy)
 SINGULAR: Mapping[str, str] = {"windows": "window", "tasks": "task", "freezes": "freeze", "policies": "policy"}
 
 
-def load(path: str | None, *, environ: Mapping[str, str], euid: int, loaded_at: datetime | None = None) -> Config:
+def _unasked(_kind: str, _name: str) -> None:
+    """Nobody looks."""
+
+
+def load(
+    path: str | None,
+    *,
+    environ: Mapping[str, str],
+    euid: int,
+    loaded_at: datetime | None = None,
+    secret: Judge = _unasked,
+) -> Config:
     """The configuration in `path`, or else in the file that the environment names, or else in the usual place.
 
-    `loaded_at` (aware, UTC) is now if it is not given. Raises ConfigInvalid with every mistake there is.
+    `loaded_at` (aware, UTC) is now if it is not given; `secret` says why one that is referred to cannot be had.
+    Raises ConfigInvalid with every mistake there is.
     """
     found = files.find(path, environ, euid)
     documents = list(files.documents(found, euid))
@@ -46,7 +59,7 @@ def load(path: str | None, *, environ: Mapping[str, str], euid: int, loaded_at: 
     _check_names(merged)
     if merged.mistakes:
         raise ConfigInvalid(_in_order(merged.mistakes, documents))
-    warnings = [*files.unread(found), *doubts(merged, documents, settings, tasks, windows)]
+    warnings = [*files.unread(found), *doubts(merged, documents, settings, tasks, windows, judge=secret)]
     return Config(
         path=found.main if found and any(document.file == found.main for document in documents) else None,
         files=tuple(document.file for document in documents),

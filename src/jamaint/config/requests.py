@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 from jamaint.config import paths
-from jamaint.config.configuration import Config, Grants
+from jamaint.config.configuration import Address, Config, Grants
 from jamaint.config.mistakes import Flaw, dotted
 from jamaint.config.names import wrong_circles, wrong_names, wrong_rings
 from jamaint.config.policies import read_policy
 from jamaint.config.reading import read_task, read_window
+from jamaint.config.secrets import WAYS, given_secrets
 from jamaint.config.work.work import Named, Setting
 from jamaint.core.policies import Policy
 from jamaint.core.tasks import Origin, Task
@@ -49,7 +50,7 @@ class Known:
     tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     windows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    databases: Mapping[str, str] = field(default_factory=dict)
+    databases: Mapping[str, Address] = field(default_factory=dict)
     state_dir: str = "/"
 
     @property
@@ -80,7 +81,7 @@ def parse_task(
     # The walk begins with this task, so a ring through it begins with it too; any other was there before.
     flaws += [flaw for first, flaw in wrong_rings(tasks, [name]) if first == name]
     flaws += [flaw for first, flaw in wrong_circles(tasks, [name]) if first == name]
-    flaws += _not_granted(found.named, grants)
+    flaws += [*_not_granted(found.named, grants), *_kept_passwords(value)]
     if found.value is None or flaws:
         raise _refusal(flaws)
     return found.value
@@ -89,7 +90,7 @@ def parse_task(
 def parse_window(value: Mapping[str, Any], *, origin: Origin, grants: Grants | None, known: Known) -> Window:
     """The window that `value` (with its `name`) defines; the same rules as `parse_task`."""
     found = read_window(value, origin, known.setting)
-    flaws = [*found.flaws, *_not_granted(found.named, grants)]
+    flaws = [*found.flaws, *_not_granted(found.named, grants), *_kept_passwords(value)]
     if found.value is None or flaws:
         raise _refusal(flaws)
     return found.value
@@ -98,7 +99,7 @@ def parse_window(value: Mapping[str, Any], *, origin: Origin, grants: Grants | N
 def parse_policy(value: Mapping[str, Any], *, origin: Origin, grants: Grants | None) -> Policy:
     """The policy that `value` (with its `name`) defines; the same rules as `parse_task`."""
     found = read_policy(value, origin)
-    flaws = [*found.flaws, *_not_granted(found.named, grants)]
+    flaws = [*found.flaws, *_not_granted(found.named, grants), *_kept_passwords(value)]
     if found.value is None or flaws:
         raise _refusal(flaws)
     return found.value
@@ -110,6 +111,17 @@ def _not_granted(named: Iterable[Named], grants: Grants | None) -> Iterator[Flaw
         problem = _RULES[each.kind](each.value, grants)
         if problem:
             yield Flaw(each.path, problem)
+
+
+def _kept_passwords(value: Mapping[str, Any]) -> Iterator[Flaw]:
+    """What is made through the socket is kept in the database, whoever makes it, and a password is not."""
+    for path, found in given_secrets(value):
+        if isinstance(found, str):
+            yield Flaw(
+                path,
+                "has a password in it, which would be kept in the database: leave it out, and write how it is called "
+                f"beside the address, as password: {WAYS}, or define this in a file",
+            )
 
 
 def _path_rule(path: str, grants: Grants) -> str | None:

@@ -1,9 +1,9 @@
 """Sections: the settings of the daemon as they stand in the file, one model each."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, PlainValidator
+from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
 from jamaint.config import configuration as values
 from jamaint.config import paths
@@ -11,16 +11,15 @@ from jamaint.config.fields import (
     Account,
     Arguments,
     Flag,
-    PostgresAddress,
     Seconds,
     Section,
     Share,
-    Text,
     account,
     between,
     object_name,
     one_of,
 )
+from jamaint.config.secrets import GrantedAddress, PostgresAddress, Secret, any_address, joined
 from jamaint.config.units import shown, text
 
 NOWHERE = "/nowhere/at/all"
@@ -91,7 +90,13 @@ class DatabaseSection(Section):
     """database: where the state is kept."""
 
     dsn: PostgresAddress | None = None
+    password: Secret | None = None
     binaries: AbsolutePath | None = None
+
+    @model_validator(mode="after")
+    def _has_one_password(self) -> Self:
+        joined(self.dsn, self.password)
+        return self
 
 
 class SocketSection(Section):
@@ -114,7 +119,7 @@ class GrantsSection(Section):
     """grants: what objects made through the socket may name."""
 
     paths: tuple[Annotated[str, PlainValidator(_granted_path)], ...] = ()
-    databases: dict[Annotated[str, PlainValidator(object_name)], PostgresAddress] = Field(default_factory=dict)
+    databases: dict[Annotated[str, PlainValidator(object_name)], GrantedAddress] = Field(default_factory=dict)
     commands: dict[Annotated[str, PlainValidator(object_name)], GrantedCommand] = Field(default_factory=dict)
     users: tuple[Account, ...] = ()
 
@@ -147,7 +152,9 @@ class LogSection(Section):
 class Channel(Section):
     """One way to tell people."""
 
-    url: Text = Field(description="the address that messages go to, such as mailto://ops@example.org")
+    url: Annotated[Any, PlainValidator(any_address)] = Field(
+        description="the address that messages go to, such as mailto://ops@example.org"
+    )
 
 
 class NotificationsSection(Section):

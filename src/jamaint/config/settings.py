@@ -11,6 +11,7 @@ from jamaint.config.fields import Section
 from jamaint.config.files import first_of, user_directory
 from jamaint.config.merging import Merged
 from jamaint.config.mistakes import Flaw, Mistake
+from jamaint.config.secrets import joined
 
 S = TypeVar("S", bound=Section)
 
@@ -40,7 +41,7 @@ def read_settings(merged: Merged, environ: Mapping[str, str], euid: int, main: s
     _section(merged, "notifications", sections.NotificationsSection)
     state_dir = _state_dir(merged, environ, euid)
     return Settings(
-        database=values.Database(database.dsn, database.binaries),
+        database=values.Database(joined(database.dsn, database.password), database.binaries),
         socket=_socket(merged, environ, euid, state_dir),
         roles=values.Roles(roles.viewer, roles.operator, roles.admin),
         state_dir=state_dir,

@@ -7,6 +7,8 @@ YAML 1.1 reads `2:30` as 150, `010` as 8 and `on` as true. Here such a scalar st
 import re
 from typing import Any
 
+from jamaint.core.secrets import cleaned
+
 MINUTE, HOUR, DAY, WEEK = 60.0, 3600.0, 86400.0, 604800.0
 SECONDS = {"ms": 0.001, "s": 1.0, "m": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
 MEANT = {
@@ -173,10 +175,11 @@ def _is_number(value: Any) -> bool:
 
 
 def shown(value: Any) -> str:
-    """What `value` is, in a person's words, and short."""
+    """What `value` is, in a person's words, and short; of an address without its password."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
+        value = cleaned(value)
         return value if 0 < len(value) <= 60 and value.isprintable() else repr(value[:60])
     if isinstance(value, dict):
         return "a mapping"

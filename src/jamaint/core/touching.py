@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from jamaint.core.secrets import ADDRESS, is_address, told, without_password
+
 PATHS = frozenset({"path", "paths", "log_paths", "directory", "directories", "destination"})
 DATABASES = frozenset({"dsn", "database", "url"})
 """The keys of a config below which a text that begins with / is a path, and any text a database."""
@@ -42,18 +44,22 @@ def meeting(some: Iterable[Touch], others: Iterable[Touch]) -> tuple[Touch, Touc
     return next(((one, other) for one in some for other in others if _meet(one, other)), None)
 
 
-def database_of(address: str) -> str:
+def database_of(address: Any) -> str:
     """What two addresses of one database have in common: `cms on localhost`. No password is in it.
 
-    A name that is no address, as grants have them, stays as it is.
+    Of an address that is a secret only that is known: `credential cms-dsn`. A name that is no address, as grants have
+    them, stays as it is.
     """
+    if isinstance(address, Mapping):
+        inside = address.get(ADDRESS)
+        return told(address) if inside is None else database_of(inside)
     if "://" not in address:
-        return address
-    parts = urlsplit(address)
+        return str(address)
+    parts = urlsplit(without_password(str(address)))
     query = parse_qs(parts.query)
     try:
         host, port = parts.hostname, parts.port
-    except ValueError:  # a port that is none, or several hosts: the text itself, without who and with which password
+    except ValueError:  # a port that is none, or several hosts: the text itself, without who
         host, port = parts.netloc.rpartition("@")[2], None
     host = host or (query.get("host") or [""])[0]
     user = parts.username or (query.get("user") or [""])[0]
@@ -65,7 +71,9 @@ def database_of(address: str) -> str:
 
 def _in(value: Any, key: str | None) -> Iterator[Touch]:
     """Walks a config; `key` is the nearest of PATHS or DATABASES above, if any."""
-    if isinstance(value, Mapping):
+    if key in DATABASES and is_address(value):
+        yield Touch("database", database_of(value))
+    elif isinstance(value, Mapping):
         for name, item in value.items():
             yield from _in(item, name if name in PATHS or name in DATABASES else None)
     elif isinstance(value, list | tuple):

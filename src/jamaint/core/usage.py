@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from jamaint.core.cleanups import KINDS, SYSTEM
+from jamaint.core.secrets import written
 from jamaint.core.tasks import Task
 
 DAY = timedelta(days=1)
@@ -81,10 +82,10 @@ def _of(executor: str, config: Mapping[str, Any]) -> Iterable[Target]:
         paths = [*config.get("log_paths", ()), *(one["path"] for one in config.get("paths", ()))]
         return [Target(DIRECTORIES[executor], directory_of(path)) for path in paths]
     if executor.startswith("database."):
-        return [Target("database", str(config["dsn"]))]
+        return [Target("database", written(config["dsn"]))]
     if executor == "cache.cleanup":
         paths = (config.get("directories") or {"paths": ()})["paths"]
-        servers = [Target("cache", str(config["redis"]["url"]))] if config.get("redis") else []
+        servers = [Target("cache", written(config["redis"]["url"]))] if config.get("redis") else []
         servers += [Target("cache", f"memcached:{config['memcached']}")] if config.get("memcached") else []
         return [*servers, *(Target("files", one["path"]) for one in paths)]
     return []

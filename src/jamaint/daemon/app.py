@@ -13,11 +13,11 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from jamaint import VERSION
-from jamaint.config import Config, ConfigInvalid, Principal
+from jamaint.config import Address, Config, ConfigInvalid, Principal
 from jamaint.core.estimates import HISTORY
 from jamaint.core.executions import Execution, State, advance
 from jamaint.core.roles import ROLES, Members, role_of
-from jamaint.daemon import views
+from jamaint.daemon import addresses, views
 from jamaint.daemon.aftermath import Aftermath
 from jamaint.daemon.auditor import Auditor
 from jamaint.daemon.background import Background
@@ -37,8 +37,8 @@ from jamaint.daemon.server import Server
 from jamaint.daemon.usage import Usage
 from jamaint.daemon.waiting import Waiting
 from jamaint.daemon.watching import Watching
-from jamaint.errors import Problem
-from jamaint.host import machine, systemd
+from jamaint.errors import INTERNAL, Problem
+from jamaint.host import machine, secrets, systemd
 from jamaint.host.clock import Clock, WallClock
 from jamaint.host.cluster import Cluster
 from jamaint.host.facts import Outside
@@ -155,7 +155,7 @@ class App:
     @asynccontextmanager
     async def _database(self) -> AsyncIterator[str]:
         if self._config.database.dsn is not None:
-            yield self._config.database.dsn
+            yield await trio.to_thread.run_sync(_address, self._config.database.dsn)
             return
         cluster = Cluster(
             state_dir=self._config.state_dir,
@@ -367,6 +367,7 @@ class App:
         self._config = config
         self._config_problem = None
         self._members = members
+        secrets.learn(addresses.all_passwords(config))
         for warning in config.warnings:
             self._log.warning(warning)
 
@@ -430,6 +431,13 @@ class App:
             open_windows=sorted(self._scheduler.openings),
             database=self._recorder.away or "ok",
         )
+
+
+def _address(dsn: Address) -> str:
+    try:
+        return str(secrets.resolved(dsn))
+    except secrets.NoSecret as error:
+        raise Problem(INTERNAL, f"cannot reach the database that keeps the state: {error}") from None
 
 
 async def _close(recorder: Recorder) -> None:

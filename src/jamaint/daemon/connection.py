@@ -7,6 +7,7 @@ import trio
 
 from jamaint import wire
 from jamaint.host.peers import Peer
+from jamaint.host.secrets import cleaned_line
 
 LINE_SECONDS = 45.0
 """How long a line that has begun may take to end."""
@@ -31,7 +32,7 @@ class Connection:
 
     async def send(self, line: bytes) -> None:
         """Sends a line; lines that come while one is being sent go together. A client that never reads is cut off."""
-        self._waiting += line
+        self._waiting += cleaned_line(line)
         if self._sending.locked() and len(self._waiting) < CHUNK:
             return
         async with self._sending:

@@ -12,8 +12,10 @@ from jamaint.config import Config, Known, parse_policy, parse_task, parse_window
 from jamaint.core.approvals import Approval
 from jamaint.core.freezes import Freeze
 from jamaint.core.policies import Policy, effective, in_order
+from jamaint.core.secrets import without_passwords
 from jamaint.core.tasks import Task
 from jamaint.core.windows import Window
+from jamaint.daemon import addresses
 from jamaint.daemon.recorder import Recorder
 from jamaint.errors import Problem, invalid, not_found
 from jamaint.host.seals import Seals
@@ -112,10 +114,10 @@ class Definitions:
         """What an object made through the socket may refer to."""
         return Known.of(self.config, self.tasks, self.windows)
 
-    def addresses(self) -> list[str]:
-        """Every address of a database that tasks work on, or may; with the passwords that are in them."""
-        in_tasks = [task.config["dsn"] for task in self.tasks.values() if task.config.get("dsn")]
-        return [*in_tasks, *self.config.grants.databases.values()]
+    def addresses(self, task: str) -> dict[str, str]:
+        """What the way back of a task has without its password, and what it is with it: its own before others'."""
+        ordered = sorted(self.tasks.values(), key=lambda one: one.name == task)
+        return addresses.known(ordered, self.config)
 
     def effective(self) -> list[Task]:
         """Every task, with those that an operator switched off disabled."""
@@ -234,7 +236,11 @@ class Definitions:
         found = dict(config.policies)
         for name, policy in config.policies.items():
             before = stored.get(name)
-            if before is None or before.origin != "file" or dict(before.definition) != dict(policy.definition):
+            if (
+                before is None
+                or before.origin != "file"
+                or dict(before.definition) != without_passwords(policy.definition)
+            ):
                 self._warn_if_replaced("policy", name, before)
                 changes.policies["added" if before is None else "changed"].append(name)
                 await self._recorder.run(policies.put_policy, policy)
@@ -271,7 +277,11 @@ class Definitions:
         found = dict(config.windows)
         for name, window in config.windows.items():
             before = stored.get(name)
-            if before is None or before.origin != "file" or dict(before.definition) != dict(window.definition):
+            if (
+                before is None
+                or before.origin != "file"
+                or dict(before.definition) != without_passwords(window.definition)
+            ):
                 self._warn_if_replaced("window", name, before)
                 changes.windows["added" if before is None else "changed"].append(name)
                 await self._recorder.run(objects.put_window, window, None)
@@ -291,7 +301,11 @@ class Definitions:
         found, kept_rows = dict(config.tasks), dict[str, StoredTask]()
         for name, task in config.tasks.items():
             before = stored.get(name)
-            if before is None or before.origin != "file" or dict(before.definition) != dict(task.definition):
+            if (
+                before is None
+                or before.origin != "file"
+                or dict(before.definition) != without_passwords(task.definition)
+            ):
                 self._warn_if_replaced("task", name, before)
                 changes.tasks["added" if before is None else "changed"].append(name)
                 before = await self._recorder.run(objects.put_task, task, now)

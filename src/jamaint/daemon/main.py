@@ -12,6 +12,7 @@ from jamaint.config import Config, ConfigInvalid, load, mistakes_text
 from jamaint.daemon.app import App
 from jamaint.errors import Problem
 from jamaint.host import journal
+from jamaint.host.secrets import problem_with
 
 EXIT_FAILED = 1
 EXIT_CONFIGURATION = 7
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _load(path: str | None) -> Config:
-    return load(path, environ=os.environ, euid=os.geteuid())
+    return load(path, environ=os.environ, euid=os.geteuid(), secret=problem_with)
 
 
 def _leaves(group: BaseExceptionGroup[Problem]) -> list[BaseException]:

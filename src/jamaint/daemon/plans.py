@@ -18,6 +18,7 @@ from structlog.typing import FilteringBoundLogger
 
 from jamaint.core.mass_deletion import Sighting, from_json, to_json, worth_noting
 from jamaint.core.plans import Item, Plan
+from jamaint.core.secrets import without_passwords
 from jamaint.core.tasks import Task
 from jamaint.daemon import undoing, views
 from jamaint.daemon.recorder import Recorder
@@ -230,7 +231,7 @@ def header_of(task: Task, steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What a hash is over beside the items: what decides what is done, as a digest, and the steps' figures."""
     decides = {
         "executor": task.executor,
-        "config": dict(task.config),
+        "config": without_passwords(task.config),
         "rollback": task.rollback.enabled,
         "mass_deletion": [task.mass_deletion.share, task.mass_deletion.items],
     }

@@ -1,6 +1,6 @@
 """Rollback points: undone when an operator asks, settled after a crash, purged when they expire."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -41,7 +41,7 @@ class Rollbacks:
         clock: Clock,
         seals: Seals,
         log: FilteringBoundLogger,
-        addresses: Callable[[], Iterable[str]] = tuple,
+        addresses: Callable[[str], Mapping[str, str]] = lambda _task: {},
     ) -> None:
         self._addresses = addresses
         self._postgres = postgres
@@ -180,7 +180,9 @@ class Rollbacks:
 
     def _usable(self, point: RollbackPoint) -> RollbackPoint:
         """The point with the password that its database has in the configuration now."""
-        return replace(point, opening=revealed(point.opening, self._addresses()))
+        return replace(
+            point, opening=revealed(point.opening, self._addresses((point.opening.get("task") or {}).get("name", "")))
+        )
 
     def _is_ours(self, point: RollbackPoint) -> bool:
         return self._seals.is_whole(rollback_points.sealed(point.opening, point.steps), point.seal)

@@ -348,8 +348,7 @@ class Runner:
         if await self._recorder.run(rollback_points.move, point.id, ["open", "undoing"], "undoing") is None:
             self._log.error("the rollback point of a failed execution is gone", execution=run.execution.id)
             return
-        address = run.task.config.get("dsn")
-        opening = addresses.revealed(point.opening, () if address is None else (address,))
+        opening = addresses.revealed(point.opening, addresses.known((run.task,)))
         result = await undoing.undo(
             replace(point, opening=opening),
             lambda line: self._hear(run, line),

@@ -24,6 +24,7 @@ from jamaint.host.journal import MESSAGE_IDS
 from jamaint.host.names import Names
 from jamaint.host.peers import Peer, peer_of
 from jamaint.host.postgres import DatabaseAwayError
+from jamaint.host.secrets import cleaned, cleaned_deep
 from jamaint.store.audit import Entry
 
 CONNECTIONS = 512
@@ -215,7 +216,8 @@ class Server:
             result = await self._call(connection, role, command, request)
             stream = result.subscription if isinstance(result, Stream) else None
             reply = _reply(connection, request, result)
-        except Problem as problem:
+        except Problem as found:
+            problem = _without_secrets(found)
             self._audit(connection, role, command, request, problem=problem)
             return wire.refusal(request.id, problem), None
         except trio.Cancelled:
@@ -314,10 +316,15 @@ def _reply(connection: Connection, request: wire.Request, result: Any) -> bytes:
     return reply
 
 
+def _without_secrets(problem: Problem) -> Problem:
+    """Whoever wrote it: a driver's error may repeat an address, and a mistake what stands beside it."""
+    return Problem(problem.code, cleaned(problem.message), cleaned_deep(problem.data))
+
+
 def _detail(request: wire.Request, problem: Problem | None) -> dict[str, Any]:
     detail: dict[str, Any] = {"dry_run": True} if request.params.get("dry_run") is True else {}
     if request.params.get("emergency") is True:
-        detail |= {"emergency": True, "reason": str(request.params.get("reason") or "")[:500]}
+        detail |= {"emergency": True, "reason": cleaned(str(request.params.get("reason") or "")[:500])}
     if problem is not None:
         detail |= {"code": problem.code, "message": problem.message[:500]}
     return detail
@@ -327,7 +334,7 @@ def _object_of(params: dict[str, Any]) -> str | None:
     for key in ("task", "window", "policy", "execution"):
         value = params.get(key)
         if isinstance(value, str):
-            return value[:200]
+            return cleaned(value[:200])
         if isinstance(value, dict):
-            return str(value.get("name"))[:200]
+            return cleaned(str(value.get("name"))[:200])
     return None

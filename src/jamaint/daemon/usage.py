@@ -1,5 +1,6 @@
 """Usage: measured by a worker when somebody asks and once in a while by itself, so that growth can be told."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -96,7 +97,7 @@ class Usage:
             "executor": "usage",
             "task": {
                 "name": "usage",
-                "config": {},
+                "config": {"addresses": _addresses(wanted)},
                 "rollback": False,
                 "mass_deletion": {"share": 0.0, "items": 0},
                 "timeout_seconds": None,
@@ -160,6 +161,11 @@ class Usage:
 
 
 _KINDS = ("storage", "database", "cache", "logs", "temp", "files")
+
+
+def _addresses(wanted: Sequence[Target]) -> dict[str, Any]:
+    """Of each target whose address is a secret, or has its password elsewhere, what the worker is to look up."""
+    return {target.name: json.loads(target.name) for target in wanted if target.name.startswith("{")}
 
 
 def _named(one: Mapping[str, Any]) -> dict[str, Any]:

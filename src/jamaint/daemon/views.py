@@ -5,13 +5,13 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from jamaint.config import without_passwords
 from jamaint.core.approvals import Approval
 from jamaint.core.emergencies import KEY as EMERGENCY
 from jamaint.core.executions import Execution, Paused, Progress, StepRecord
 from jamaint.core.plans import Item, Plan
 from jamaint.core.policies import Policy
 from jamaint.core.recurrence import change_at
+from jamaint.core.secrets import without_passwords
 from jamaint.core.tasks import Task
 from jamaint.core.windows import Opening, Window
 from jamaint.store.audit import Entry
@@ -135,7 +135,7 @@ def opening(value: Opening | None, running: int = 0) -> dict[str, Any] | None:
 
 def task(value: Task, *, enabled: bool, paused_until: datetime | None, next_due: datetime | None) -> dict[str, Any]:
     """A task, as it was defined and as it stands."""
-    given = value.definition
+    given = without_passwords(value.definition)
     return {
         "id": value.id,
         "name": value.name,
@@ -149,7 +149,7 @@ def task(value: Task, *, enabled: bool, paused_until: datetime | None, next_due:
         "timeout": milliseconds(value.timeout_seconds),
         "expected_duration": milliseconds(value.expected_duration_seconds),
         "on_window_end": value.on_window_end,
-        "config": without_passwords(given.get("config") or {}),
+        "config": dict(given.get("config") or {}),
         "dependencies": list(given.get("dependencies", ())),
         "conditions": list(given.get("conditions", ())),
         "rollback": {"enabled": value.rollback.enabled, "auto_rollback": value.rollback.auto_rollback},
@@ -165,7 +165,7 @@ def task(value: Task, *, enabled: bool, paused_until: datetime | None, next_due:
 
 def window(value: Window, current: Opening | None, following: Opening | None, running: int) -> dict[str, Any]:
     """A window, as it was defined, and its openings now and next."""
-    given = value.definition
+    given = without_passwords(value.definition)
     return {
         "id": value.id,
         "name": value.name,
@@ -189,7 +189,7 @@ def window(value: Window, current: Opening | None, following: Opening | None, ru
 
 def policy(value: Policy) -> dict[str, Any]:
     """A policy, as it was defined."""
-    given = value.definition
+    given = without_passwords(value.definition)
     return {
         "id": value.id,
         "name": value.name,

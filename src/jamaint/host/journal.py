@@ -20,6 +20,7 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor, Wrapped
 
 from jamaint.host import journald
 from jamaint.host.log_lines import Record, escaped, json_line, plain, text_line
+from jamaint.host.secrets import cleaned
 from jamaint.host.stderr import Lines
 
 MESSAGE_IDS: Final[Mapping[str, str]] = {
@@ -134,13 +135,22 @@ class _Log:
 
     def write(self, record: Record) -> None:
         if self.sink is not None:
-            self.sink.write(record)
+            self.sink.write(_without_secrets(record))
 
     def drain(self) -> None:
         if self.sink is not None:
             self.sink.drain()
 
     debug = info = warning = error = critical = write
+
+
+def _without_secrets(record: Record) -> Record:
+    """Whatever was logged, and whoever raised what: a driver's error may repeat an address."""
+    return record._replace(
+        message=cleaned(record.message),
+        fields={name: cleaned(value) if isinstance(value, str) else value for name, value in record.fields.items()},
+        traceback=None if record.traceback is None else cleaned(record.traceback),
+    )
 
 
 _log = _Log()

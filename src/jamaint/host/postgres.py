@@ -24,6 +24,8 @@ import asyncpg
 import outcome
 import trio
 
+from jamaint.host.secrets import cleaned
+
 new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 with contextlib.suppress(ImportError):  # the extra [fast] may not be installed
     from uvloop import new_event_loop  # the faster one takes its place
@@ -209,6 +211,11 @@ def _connecting() -> Iterator[None]:
     """Whatever keeps us from having a connection is something that an administrator mends, and that passes."""
     try:
         yield
+    except (asyncpg.ClientConfigurationError, ValueError) as error:  # its text may repeat the address, and a password
+        raise DatabaseAwayError(
+            f"its address cannot be used ({type(error).__name__}): write it as postgresql://user@host/name, and / : @ "
+            "of a password as %2F %3A %40"
+        ) from None
     except _NO_CONNECTION as error:
         raise DatabaseAwayError(_why(error)) from error
 
@@ -273,7 +280,7 @@ _NO_CONNECTION: tuple[type[Exception], ...] = (*_AWAY, asyncpg.PostgresError)
 
 
 def _why(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return cleaned(str(error).splitlines()[0] if str(error) else type(error).__name__)
 
 
 async def _visit(dsn: str, work: Callable[[Connection], Awaitable[T]], timeout_seconds: float) -> T:

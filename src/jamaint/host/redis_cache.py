@@ -225,12 +225,17 @@ class RedisCache:
             raise CacheRefused(f"{self.name} cannot be reached: {error}") from None
         except redis.RedisError as error:
             raise CacheRefused(f"{self.name} refuses: {error}") from None
+        except ValueError:  # of its address; the text may repeat a part of it
+            raise CacheRefused(f"{self.name}: its address cannot be used") from None
 
 
 def shown(url: str) -> str:
     """The address without user and password, for a person."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:  # the text may repeat a part of a password
+        return "the server"
     if parts.scheme == "unix":
         return f"the server at {parts.path}"
-    port = f":{parts.port}" if parts.port else ""
     return f"the server at {parts.hostname or 'localhost'}{port}{parts.path}"

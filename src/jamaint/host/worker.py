@@ -23,6 +23,7 @@ from jamaint.host.accounts import SAFE_PATH
 from jamaint.host.dialogue import FINAL, HEARD, LINE_LIMIT, line, parse
 from jamaint.host.output import Lines
 from jamaint.host.processes import MARK, end_all, signal_name
+from jamaint.host.secrets import cleaned, handed_over
 
 GRACE_SECONDS = 10.0
 """From a cancel, or SIGTERM, to SIGKILL: more than a worker gives its command, so that it ends that itself."""
@@ -286,6 +287,7 @@ class _LastWords:
             self.add(text)
 
     def add(self, text: str) -> None:
+        text = cleaned(text)
         self._kept.append(text)
         self._on_stderr(text)
 
@@ -304,7 +306,7 @@ async def open_worker(
     """
     worker = await _start(opening["execution"], on_line, on_stderr, grace_seconds)
     try:
-        await worker.open(opening)
+        await worker.open({**opening, "environment": handed_over(opening)})
         yield worker
     finally:
         await worker.close()
@@ -322,7 +324,7 @@ async def _start(execution: str, on_line: OnLine, on_stderr: Callable[[str], Non
                 stdout=child_stdout,
                 stderr=child_stderr,
                 cwd="/",
-                env={"PATH": SAFE_PATH, "LANG": "C.UTF-8", MARK: execution},
+                env={"PATH": SAFE_PATH, "LANG": "C.UTF-8", **_credentials(), MARK: execution},
                 start_new_session=True,
             )
         except OSError as error:
@@ -337,6 +339,12 @@ async def _start(execution: str, on_line: OnLine, on_stderr: Callable[[str], Non
         ours.pop_all()
     descriptors = _Descriptors(stdin, stdout, stderr, end, ready)
     return Worker(execution, process, descriptors, on_line=on_line, on_stderr=on_stderr, grace_seconds=grace_seconds)
+
+
+def _credentials() -> dict[str, str]:
+    """Where systemd has put secrets; what a worker starts itself is not told."""
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    return {"CREDENTIALS_DIRECTORY": directory} if directory else {}
 
 
 def _pipes(theirs: ExitStack, ours: ExitStack) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:

@@ -8,7 +8,7 @@ from jamaint.core.tasks import Task
 from jamaint.core.windows import Window
 from jamaint.host.postgres import Connection, Row
 from jamaint.store.statements import statements
-from jamaint.store.values import from_jsonb, jsonb, optional_jsonb
+from jamaint.store.values import from_jsonb, jsonb, kept, optional_jsonb
 
 SQL = statements("objects")
 
@@ -46,7 +46,7 @@ async def put_task(
     connection: Connection, task: Task, due_from: datetime, created_by: str | None = None, seal: str | None = None
 ) -> StoredTask:
     """Inserts or replaces a task; `due_from` holds from then on if its schedule is new."""
-    given = task.definition
+    given = kept(task.origin, task.definition)
     row = await connection.fetchrow(
         SQL["put_task"],
         task.id,
@@ -104,7 +104,7 @@ async def windows(connection: Connection) -> dict[str, StoredWindow]:
 
 async def put_window(connection: Connection, window: Window, created_by: str | None) -> None:
     """Inserts or replaces a window."""
-    given = window.definition
+    given = kept(window.origin, window.definition)
     await connection.execute(
         SQL["put_window"],
         window.id,

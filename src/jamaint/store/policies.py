@@ -8,7 +8,7 @@ from jamaint.core.approvals import Approval
 from jamaint.core.policies import Policy
 from jamaint.host.postgres import Connection, Row
 from jamaint.store.statements import statements
-from jamaint.store.values import from_jsonb, jsonb
+from jamaint.store.values import from_jsonb, jsonb, kept
 
 SQL = statements("policies")
 
@@ -54,7 +54,7 @@ async def put_policy(
     connection: Connection, policy: Policy, created_by: str | None = None, seal: str | None = None
 ) -> None:
     """Inserts or replaces a policy."""
-    given = policy.definition
+    given = kept(policy.origin, policy.definition)
     await connection.execute(
         SQL["put"],
         policy.id,

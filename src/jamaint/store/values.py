@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from jamaint.core.secrets import without_passwords
 from jamaint.wire import dumps, loads
 
 # jsonb holds neither a NUL nor half a surrogate pair; both come in names of files and in output of commands.
@@ -36,6 +37,13 @@ def from_jsonb(text: str | None) -> Any:
 def columns(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """Rows as one tuple a column, the form that unnest takes."""
     return list(zip(*rows, strict=True))
+
+
+def kept(origin: str, definition: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A definition as a row has it: of an object from a file, whose authority is the file, without passwords. (What is
+    made through the socket may have none.)"""
+    found: Mapping[str, Any] = without_passwords(definition) if origin == "file" else definition
+    return found
 
 
 def _readable(match: re.Match[str]) -> str:

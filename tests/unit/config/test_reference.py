@@ -15,7 +15,7 @@ from jamaint.config.sections import SECTIONS, Top
 from jamaint.config.work import CONFIG_OF
 
 ROOT = Path(__file__).parents[3]
-PAGES = ("configuration.md", "conditions.md")
+PAGES = ("configuration.md", "conditions.md", "secrets.md")
 SHIPPED = (ROOT / "etc/jamaint/jamaintd.yaml").read_text()
 # A # before a word or an indented line is an example; before a space and a word, it explains.
 UNCOMMENTED = re.sub(r"^#(?! \S)", "", SHIPPED, flags=re.MULTILINE)

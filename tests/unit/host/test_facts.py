@@ -256,6 +256,31 @@ class TestServers:
             assert await found("http", url=url, status=(200,), timeout_seconds=60.0) == status
         assert asked[0].startswith(b"GET /health?q=1 HTTP/1.1\r\nHost: 127.0.0.1:")
 
+    async def test_headers_and_addresses_that_are_secrets(self, tmp_path):
+        for name, text in (
+            ("token", "Bearer planted-token"),
+            ("broken", "a\r\nX: y"),
+            ("no-address", "planted-nowhere"),
+        ):
+            (tmp_path / name).write_text(text)
+            (tmp_path / name).chmod(0o600)
+        usual = {"status": (200,), "timeout_seconds": 60.0}
+        with server(b"HTTP/1.1 200 OK\r\n") as (port, asked):
+            (tmp_path / "url").write_text(f"http://127.0.0.1:{port}/hook?key=planted\n")
+            (tmp_path / "url").chmod(0o600)
+            url = {"secret": {"file": str(tmp_path / "url")}}
+            headers = {"Authorization": {"secret": {"file": str(tmp_path / "token")}}}
+            assert await found("http", url=url, headers=headers, **usual) == 200
+            assert b"GET /hook?key=planted " in asked[0]
+            assert b"\r\nAuthorization: Bearer planted-token\r\n" in asked[0]
+            for name in ("broken", "no-address", "nothing"):
+                broken = {"url": url, "headers": {"X": {"secret": {"file": str(tmp_path / name)}}}}
+                if name == "no-address":
+                    broken = {"url": {"secret": {"file": str(tmp_path / name)}}}
+                unknown = await found("http", **broken, **usual)
+                assert isinstance(unknown, Unknown)
+                assert "planted" not in unknown.why
+
     async def test_one_that_drips_has_its_time(self):
         with server(b"HTTP/1.1 2", hold=True) as (port, _asked):
             url = f"http://127.0.0.1:{port}"

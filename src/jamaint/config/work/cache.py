@@ -7,19 +7,10 @@ from pydantic import Field, PlainValidator, model_validator
 
 from jamaint.config.fields import Account, Bytes, Flag, Seconds, Section, Share, Text
 from jamaint.config.mistakes import Flaw
+from jamaint.config.secrets import RedisAddress, Secret, joined
 from jamaint.config.units import DAY, shown, text
 from jamaint.config.work.filesystem import cleaned_root
 from jamaint.config.work.work import Named, Work
-
-SCHEMES = ("redis://", "rediss://", "unix://")
-
-
-def _redis_address(value: Any) -> str:
-    """The address of a server. It may hold a password, so no message repeats it."""
-    address = text(value)
-    if not address.startswith(SCHEMES):
-        raise ValueError("must be an address such as redis://localhost:6379/0 or unix:///run/redis/redis.sock")
-    return address
 
 
 def _memcached_address(value: Any) -> str:
@@ -34,14 +25,18 @@ def _memcached_address(value: Any) -> str:
 class Redis(Section):
     """Which server, and which of its keys go."""
 
-    url: Annotated[str, PlainValidator(_redis_address)] = Field(
-        description="the server's address, such as redis://localhost:6379/0"
-    )
+    url: RedisAddress = Field(description="the server's address, such as redis://localhost:6379/0")
+    password: Secret | None = None
     pattern: Text = Field(description='which keys may go, such as "session:*"')
     idle_for: Seconds | None = None
     missing_expiry: Flag = False
     max_memory_share: Share | None = None
     keep_for_rollback: Flag = False
+
+    @model_validator(mode="after")
+    def _has_one_password(self) -> "Redis":
+        joined(self.url, self.password)
+        return self
 
 
 class CacheDirectory(Section):
@@ -77,7 +72,7 @@ class CacheCleanup(Work):
         return {
             "redis": redis
             and {
-                "url": redis.url,
+                "url": joined(redis.url, redis.password),
                 "pattern": redis.pattern,
                 "idle_for_seconds": redis.idle_for,
                 "missing_expiry": redis.missing_expiry,
@@ -105,7 +100,7 @@ class CacheCleanup(Work):
 
     def named(self) -> Iterator[Named]:
         if self.redis:
-            yield Named("server", ("redis", "url"), self.redis.url)
+            yield Named("server", ("redis", "url"), "")
         if self.memcached:
             yield Named("server", ("memcached",), self.memcached)
         for index, one in enumerate(self.directories):

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, model_validator
 
-from jamaint.config.fields import Account, Flag, PostgresAddress, Section, Text, between, some
+from jamaint.config.fields import Account, Flag, Section, Text, between, some
 from jamaint.config.mistakes import Flaw, did_you_mean
+from jamaint.config.secrets import PostgresAddress, Secret, joined
 from jamaint.config.units import MINUTE, duration_seconds, share, shown, text
 from jamaint.config.work.work import Named, Work, setting_of
 from jamaint.core.predicates import wrong_condition
@@ -87,6 +88,7 @@ class DatabaseWork(Work):
     """What tasks on a database have in common. The address that is normalised may hold a password."""
 
     dsn: PostgresAddress | None = None
+    password: Secret | None = None
     database: Annotated[str, PlainValidator(_granted)] | None = None
     lock_timeout: Annotated[float, PlainValidator(_lock_timeout)] = LOCK_TIMEOUT_SECONDS
     user: Account | None = None
@@ -101,12 +103,17 @@ class DatabaseWork(Work):
         if self.database is not None:
             databases = setting_of(info).databases
             object.__setattr__(self, "_address", (databases or {}).get(self.database, ""))
+        joined(self.dsn, self.password)
         return self
 
-    _address: str = ""
+    _address: Any = ""
 
     def normalised(self) -> dict[str, Any]:
-        return {"dsn": self.dsn or self._address, "lock_timeout_seconds": self.lock_timeout, "user": self.user}
+        return {
+            "dsn": joined(self.dsn, self.password) or self._address,
+            "lock_timeout_seconds": self.lock_timeout,
+            "user": self.user,
+        }
 
     def named(self) -> Iterator[Named]:
         if self.database is not None:

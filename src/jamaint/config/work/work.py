@@ -17,7 +17,7 @@ class Setting:
 
     state_dir: str = "/"
     commands: Mapping[str, tuple[str, ...]] | None = field(default_factory=dict)
-    databases: Mapping[str, str] | None = field(default_factory=dict)
+    databases: Mapping[str, Any] | None = field(default_factory=dict)
 
 
 class Named(NamedTuple):

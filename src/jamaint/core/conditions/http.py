@@ -3,6 +3,7 @@
 from urllib.parse import urlsplit
 
 from jamaint.core.conditions.condition import Finding, Kind, Params
+from jamaint.core.secrets import told
 
 
 def _subject(params: Params) -> str:
@@ -17,6 +18,8 @@ def _judge(params: Params, found: int) -> Finding:
 
 def _address(params: Params) -> str:
     """Without what may be a secret: who, and the query."""
+    if not isinstance(params["url"], str):
+        return f"the address in {told(params['url'])}"
     parts = urlsplit(params["url"])
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 

@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 
 import trio
 
+from jamaint.core.secrets import references
 from jamaint.host.postgres import Postgres
+from jamaint.host.secrets import NoSecret, resolved
 
 T = TypeVar("T")
 Params = Any
@@ -37,6 +39,15 @@ class Outside:
     database: Postgres | None = None
     limiter: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(THREADS))
     hanging: set[str] = field(default_factory=set)
+
+    async def with_secrets(self, value: Any) -> Any:
+        """`value` with the secrets that it refers to. Raises LookError for one that cannot be had."""
+        try:
+            if next(references(value), None) is None:
+                return resolved(value)
+            return await trio.to_thread.run_sync(resolved, value, abandon_on_cancel=True, limiter=self.limiter)
+        except NoSecret as problem:
+            raise LookError(str(problem)) from None
 
     async def apart(self, what: str, work: Callable[..., T], *args: Any) -> T:
         """`work(*args)` in a thread, which is left behind when the look's time is up. Raises LookError as long as an

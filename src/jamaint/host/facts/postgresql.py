@@ -14,7 +14,8 @@ QUESTION = resources.files("jamaint.host.facts").joinpath("postgresql.sql").read
 async def look(params: Mapping[str, Any], outside: Outside) -> Server:
     if outside.database is None:
         raise LookError("no database can be asked here")
-    found = await outside.database.visit(params["dsn"], _ask, timeout_seconds=params["timeout_seconds"])
+    address = await outside.with_secrets(params["dsn"])
+    found = await outside.database.visit(address, _ask, timeout_seconds=params["timeout_seconds"])
     if not found["sees_all"]:
         raise LookError("its user may not see other sessions: grant it pg_monitor")
     return Server(

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import asyncpg
 
+from jamaint.host.secrets import cleaned
 from jamaint.host.statements import statements
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -189,7 +190,8 @@ async def _open(address: Address) -> Connection:
     except (asyncpg.InterfaceError, asyncpg.InternalClientError, ValueError) as error:
         # Its message may repeat the address, and with it a password.
         raise TargetFailed(
-            f"the database's address cannot be used ({type(error).__name__}): write it as postgresql://user@host/name"
+            f"the database's address cannot be used ({type(error).__name__}): write it as "
+            "postgresql://user@host/name, and / : @ of a password as %2F %3A %40"
         ) from None
 
 
@@ -249,4 +251,4 @@ def _reached(error: BaseException) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return cleaned(str(error).splitlines()[0] if str(error) else type(error).__name__)
