@@ -58,6 +58,11 @@ class Lines:
         self._seen = 0
         self._broken = False
 
+    @property
+    def begun(self) -> int:
+        """Bytes that are kept of a line that has not ended."""
+        return len(self._rest)
+
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """Yields each whole line without its newline. Raises Problem(TOO_LARGE) once a line passes the limit.
 

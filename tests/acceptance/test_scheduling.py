@@ -49,13 +49,13 @@ class TestRoom:
     def test_a_window_s_limit_holds_across_its_tasks(self, place: Scene) -> None:
         """Of five that come due together two run, whatever the global limit; each end lets the next one start."""
         names = [f"t{number}" for number in range(5)]
-        place.configure(
-            scheduler={"max_concurrent_tasks": 10},
-            windows={"w": window(1.5, max_concurrent_tasks=2)},
-            tasks={name: place.held(name, schedule={"window": "w"}) for name in names},
-        )
+        tasks = {name: place.held(name, schedule={"window": "w"}) for name in names}
+        place.configure(scheduler={"max_concurrent_tasks": 10}, windows={"w": window(86400)}, tasks=tasks)
         with place.serving() as caller:
             caller.call("event.subscribe")
+            opens = {"w": window(4, max_concurrent_tasks=2)}  # in a file at once, it could be open before we listen
+            place.configure(scheduler={"max_concurrent_tasks": 10}, windows=opens, tasks=tasks)
+            caller.call("daemon.reload")
             begun: list[str] = []
             for round_ in range(5):
                 while len(begun) < min(2 + round_, 5):
@@ -137,12 +137,11 @@ class TestSkipped:
 
     def test_one_that_could_not_start_in_time_is_told_of_with_what_stood_against_it(self, place: Scene) -> None:
         """Missed while the daemon was draining; after the grace it is skipped, and says so."""
-        place.configure(
-            scheduler={"misfire_grace": "1s"}, tasks={"late": {**QUICK, "schedule": {"at": soon(1.0)}}, "a": QUICK}
-        )
+        place.configure(scheduler={"misfire_grace": "1s"}, tasks={"a": QUICK})
         with place.serving() as caller:
             caller.call("event.subscribe")
             assert place.json("drain") == {"state": "draining", "running": 0}
+            caller.call("task.create", task={"name": "late", **QUICK, "schedule": {"at": soon(2)}})
             skipped = until(caller, "execution.ended", task_name="late")
             assert skipped["status"] == "cancelled"
             assert reasons_of(skipped) == [("misfire", "refuse"), ("scheduler", "wait")]

@@ -3,7 +3,6 @@
 import grp
 import json
 import os
-import random
 import re
 import socket
 import stat
@@ -46,9 +45,6 @@ tasks:
     category: system
     config: {{ command: [cat, {directory}/gate] }}
 """
-FUZZ_LINES = 20_000
-SEED = 20261124
-CODES = {PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, NOT_FOUND, TOO_LARGE}
 needs_root = pytest.mark.skipif(not CAN_BE_OTHERS, reason="only root can connect as somebody else")
 
 
@@ -330,57 +326,6 @@ class TestDescriptors:
                 one._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, rude)
                 one.send_raw(line(id=1, method="event.subscribe")[: 5 + number])
         assert settled_descriptors(place, lambda found: found <= before) <= before
-
-
-def test_fuzz(place: Path) -> None:
-    """Mutated lines: each gets a strict line of known form or none, and the daemon stays what it was."""
-    chance = random.Random(SEED)
-    before, pid = settled_descriptors(place, lambda _: True), (place / "pid").read_text()
-    answered = 0
-    for _ in range(FUZZ_LINES // 100):
-        lines = [_mutated(chance) for _ in range(100)]
-        for reply in exchange(place, b"".join(lines)):
-            answered += 1
-            if "error" in reply:
-                assert reply["error"]["code"] in CODES, (reply, lines)
-    assert answered > FUZZ_LINES * 0.7
-    assert os.path.exists(f"/proc/{pid}/fd")
-    assert settled_descriptors(place, lambda found: found <= before) <= before
-    assert "Traceback" not in (place / "jamaintd.log").read_text()
-
-
-SEEDS = (
-    line(id=1, method="status"),
-    line(id="a", method="task.list", params={"limit": 10}),
-    line(id=2, method="task.get", params={"task": "nothing"}),
-    line(id=3, method="task.explain", params={"task": "waits", "at": "2026-11-24T02:00:00Z"}),
-    line(id=4, method="execution.list", params={"status": "completed", "limit": 5, "since": "2026-01-01T00:00:00Z"}),
-    line(id=5, method="execution.get", params={"execution": "last"}),
-    line(id=6, method="execution.wait", params={"execution": "last", "timeout": 0}),
-    line(id=7, method="execution.logs", params={"execution": "last", "after_seq": 1}),
-    line(id=8, method="window.next", params={"limit": 3}),
-    line(id=9, method="audit.list", params={"limit": 3, "cursor": "17"}),
-)
-SNIPPETS = (b"null", b"true", b"-1", b"1e400", b"NaN", b'""', b"[]", b"{}", b"\\u0000", b"\\ud800", b"\x00", b"\xff",
-            b'"', b"{", b"}", b"[", b"]", b",", b":", b"9" * 30, b"0" * 300, b"\xf0\x9f\x92\xa3", b"\r")  # fmt: skip
-
-
-def _mutated(chance: random.Random) -> bytes:
-    data = bytearray(chance.choice(SEEDS)[:-1])
-    for _ in range(chance.randrange(1, 5)):
-        at = chance.randrange(len(data) + 1)
-        kind = chance.randrange(5)
-        if kind == 0:
-            data[at : at + chance.randrange(1, 9)] = b""
-        elif kind == 1:
-            data[at:at] = chance.choice(SNIPPETS)
-        elif kind == 2 and at < len(data):
-            data[at] = chance.randrange(256)
-        elif kind == 3:
-            data += data[at : at + 40]
-        else:
-            data[at:at] = chance.choice(SEEDS)[:-1]
-    return bytes(data).replace(b"\n", b" ") + b"\n"
 
 
 class TestWhoMayDoWhat:

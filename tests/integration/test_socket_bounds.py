@@ -15,9 +15,9 @@ import trio
 
 import postgres as server
 from jamaint.config import load
-from jamaint.daemon import app, connection, observer
+from jamaint.daemon import app, auditor, connection, crowd, observer
 from jamaint.daemon import server as server_module
-from jamaint.errors import NOT_AUTHORISED, UNAVAILABLE
+from jamaint.errors import NOT_AUTHORISED, NOT_FOUND, UNAVAILABLE
 from peers import CAN_BE_OTHERS, Who, connecting_as, users
 
 CONFIG = """
@@ -190,7 +190,7 @@ class TestMany:
     async def test_those_of_one_user_are_counted_and_the_next_is_told(
         self, scene: Scene, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(server_module, "CONNECTIONS_OF_ONE_USER", 3)
+        monkeypatch.setattr(crowd, "CONNECTIONS_OF_ONE_USER", 3)
         async with scene.caller() as first, scene.caller() as second, scene.caller() as third:
             for one in (first, second, third):
                 assert (await one.call("daemon.version"))["protocol"] == 1
@@ -204,8 +204,8 @@ class TestMany:
 
     @needs_root
     async def test_others_and_root_above_all_get_in(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(server_module, "CONNECTIONS_OF_ONE_USER", 2)
-        monkeypatch.setattr(server_module, "CONNECTIONS", 3)
+        monkeypatch.setattr(crowd, "CONNECTIONS_OF_ONE_USER", 2)
+        monkeypatch.setattr(crowd, "CONNECTIONS", 3)
         one, other = (Who(user.pw_uid, user.pw_gid) for user in users(2))
         async with scene.caller(one) as first, scene.caller(one) as second, scene.caller(other) as third:
             for caller in (first, second, third):
@@ -228,6 +228,26 @@ async def test_a_role_that_is_taken_away_is_gone_on_connections_that_are_open(sc
         scene.config.write_text(text)
         await root.call("daemon.reload")
         assert (await admin.call("config.show"))["code"] == NOT_AUTHORISED
+
+
+async def test_refusals_without_end_are_counted_in_the_audit_log_and_nobody_elses_is_left_out(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auditor, "REFUSALS", 5)
+    monkeypatch.setattr(auditor, "MINUTE_SECONDS", 0.5)
+    counted = "SELECT (detail->>'entries')::int AS n FROM audit_log WHERE outcome = 'entries left out'"
+    written = "SELECT count(*) AS n FROM audit_log WHERE outcome = 'refused' AND method = 'task.disable'"
+    async with scene.caller() as flooding:
+        for number in range(100):
+            await flooding.send(number, "task.disable", task="nosuch\n" * number)
+        for _ in range(100):
+            assert ((await flooding.receive()) or {})["error"]["code"] == NOT_FOUND
+        await flooding.call("task.disable", task="nothing")  # what is done is never left out
+        with trio.fail_after(PATIENCE_SECONDS):
+            while sum(row["n"] for row in await scene.sql(counted)) + (await scene.sql(written))[0]["n"] < 100:
+                pass
+        assert (await scene.sql(written))[0]["n"] < 100
+        assert (await scene.sql("SELECT outcome FROM audit_log WHERE object = 'nothing'"))[0]["outcome"] == "done"
 
 
 class TestTheDatabaseIsAway:

@@ -12,6 +12,9 @@ from jamaint.store.audit import Entry
 KEPT = 10_000
 """Entries that are kept while the database is away; more are counted, and one entry says how many were left out."""
 RETRY_SECONDS = 2.0
+REFUSALS = 500
+"""Entries of refused calls of one user that are written in each minute; the rest is counted, and one says how many."""
+MINUTE_SECONDS = 60.0
 GATHER_SECONDS = 0.02
 """How long an entry that nobody waits for may wait for others: its commit would hold up that of what was asked for."""
 
@@ -22,18 +25,25 @@ class Auditor:
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
         self._entries: list[Entry] = []
+        self._refused: dict[int, int] = {}
+        """How many calls of whom, in this minute."""
+        self._last_refused: dict[int, Entry] = {}
+        self._minute = trio.Event()
         self._left_out = 0
         self._work = trio.Event()
         self._hurry = trio.Event()
         self._written = trio.Event()
 
-    def note(self, entry: Entry) -> None:
-        """Takes an entry; it is written within moments."""
+    def note(self, entry: Entry) -> bool:
+        """Takes an entry; it is written within moments. False: it is one of so many that it is only counted."""
+        if entry.outcome == "refused" and self._is_one_of_many(entry):
+            return False
         if len(self._entries) >= KEPT:
             self._left_out += 1
-            return
+            return False
         self._entries.append(entry)
         self._work.set()
+        return True
 
     async def written(self) -> None:
         """Returns when all that has been noted is durable."""
@@ -43,6 +53,11 @@ class Auditor:
 
     async def serve(self, postgres: Postgres) -> None:
         """Writes until it is cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._count_refusals)
+            await self._serve(postgres)
+
+    async def _serve(self, postgres: Postgres) -> None:
         while True:
             await self._work.wait()
             with trio.move_on_after(GATHER_SECONDS):
@@ -67,6 +82,24 @@ class Auditor:
             self._hurry = trio.Event()
             written, self._written = self._written, trio.Event()
             written.set()
+
+    def _is_one_of_many(self, entry: Entry) -> bool:
+        count = self._refused[entry.uid] = self._refused.get(entry.uid, 0) + 1
+        self._minute.set()
+        if count > REFUSALS:
+            self._last_refused[entry.uid] = entry
+        return count > REFUSALS
+
+    async def _count_refusals(self) -> None:
+        while True:
+            await self._minute.wait()
+            await trio.sleep(MINUTE_SECONDS)
+            self._minute = trio.Event()
+            refused, self._refused = self._refused, {}
+            last, self._last_refused = self._last_refused, {}
+            for uid, entry in last.items():
+                detail = {"entries": refused[uid] - REFUSALS, "why": f"more than {REFUSALS} refused calls in a minute"}
+                self.note(entry._replace(at=self._now(), outcome="entries left out", detail=detail))
 
     def _omission(self) -> Entry:
         left_out, self._left_out = self._left_out, 0

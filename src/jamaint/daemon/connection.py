@@ -18,33 +18,54 @@ DRAIN_SECONDS = 5.0
 CHUNK = 65536
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Connection:
-    """Replies and events share its stream, one line at a time."""
+    """Replies and events share its stream, one line at a time. `weigh` is called when it holds more than before."""
 
     stream: trio.SocketStream
     peer: Peer
     user: str
+    weigh: Callable[["Connection"], None] = lambda _: None
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     subscriptions: int = 0
+    asked: int = 0
+    """Bytes of the lines whose calls are under way."""
+    _begun: int = 0
+    _leaving: int = 0
     _sending: trio.Lock = field(default_factory=trio.Lock)
     _waiting: bytearray = field(default_factory=bytearray)
+    _taken: trio.Event = field(default_factory=trio.Event)
+
+    def held(self) -> int:
+        """Bytes of ours that it takes: a line that has not ended, calls that are under way, answers it has not read."""
+        return self._begun + self.asked + self._leaving + len(self._waiting)
 
     async def send(self, line: bytes) -> None:
         """Sends a line; lines that come while one is being sent go together. A client that never reads is cut off."""
         self._waiting += cleaned_line(line)
+        self.weigh(self)
         if self._sending.locked() and len(self._waiting) < CHUNK:
             return
         async with self._sending:
             while self._waiting:
                 data = bytes(self._waiting)
                 self._waiting.clear()
+                self._leaving = len(data)
+                self._taken.set()
+                self._taken = trio.Event()
                 try:
                     with trio.fail_after(SEND_SECONDS):
                         await self.stream.send_all(data)
                 except (trio.TooSlowError, trio.BrokenResourceError):
                     self.scope.cancel()  # it hung up, or never reads: what it had asked for goes on
                     return
+                finally:
+                    self._leaving = 0
+
+    async def room(self) -> None:
+        """Returns when there is room for an answer: nothing is carried out for a client that reads none."""
+        while len(self._waiting) >= CHUNK:
+            await self._taken.wait()
 
     async def lines(self, is_idle: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
         """Each line, until the client has sent its last, has left one unfinished, or was silent while `is_idle`.
@@ -57,6 +78,8 @@ class Connection:
             for line in lines.feed(chunk):
                 line_ends = None
                 yield line
+            self._begun = lines.begun
+            self.weigh(self)
             if chunk.endswith(b"\n"):
                 line_ends = None
             elif line_ends is None:

@@ -17,6 +17,7 @@ from jamaint.daemon.background import Pending
 from jamaint.daemon.commands import COMMANDS
 from jamaint.daemon.commands.command import Call, Command, Daemon, Stream
 from jamaint.daemon.connection import Connection
+from jamaint.daemon.crowd import Crowd, Turns
 from jamaint.daemon.observer import Subscription
 from jamaint.daemon.waiting import Waiting
 from jamaint.errors import CONFLICT, INTERNAL, METHOD_NOT_FOUND, NOT_AUTHORISED, TOO_LARGE, Problem, unavailable
@@ -27,8 +28,6 @@ from jamaint.host.postgres import DatabaseAwayError
 from jamaint.host.secrets import cleaned, cleaned_deep
 from jamaint.store.audit import Entry
 
-CONNECTIONS = 512
-CONNECTIONS_OF_ONE_USER = 128
 IN_FLIGHT = 64
 """Calls of one connection that are carried out and answered at the same time; the next is read when one has been."""
 SUBSCRIPTIONS = 16
@@ -59,7 +58,8 @@ class Server:
         self._role_of = role_of
         self._auditor = auditor
         self._log = log
-        self._by_uid: dict[int, int] = {}
+        self._crowd = Crowd()
+        self._turns = Turns()
         self._names = Names()
         self._calls = 0
         self._silent: set[trio.SocketStream] = set()
@@ -75,7 +75,8 @@ class Server:
     async def serve(self, listeners: Sequence[socket.socket]) -> None:
         """Accepts and answers until it is cancelled."""
         with self._conversing:
-            async with trio.open_nursery() as conversations:
+            async with trio.open_nursery() as nursery, trio.open_nursery() as conversations:
+                nursery.start_soon(self._turns.serve)
                 with self._accepting:
                     ours = [trio.SocketListener(trio.socket.from_stdlib_socket(one)) for one in listeners]
                     await trio.serve_listeners(self._serve_one, ours, handler_nursery=conversations)
@@ -100,27 +101,37 @@ class Server:
             peer = peer_of(stream.socket.getsockopt)
         except OSError:
             return  # without credentials there is nothing to answer
-        mine = self._by_uid.get(peer.uid, 0)
-        if mine >= CONNECTIONS_OF_ONE_USER or (peer.uid != 0 and sum(self._by_uid.values()) >= CONNECTIONS):
-            connection = Connection(stream, peer, f"uid {peer.uid}")
-            problem = unavailable(f"too many connections ({mine} of {connection.user}): close some", 1)
+        connection = Connection(stream, peer, f"uid {peer.uid}", self._weigh)
+        try:
+            self._crowd.check_room(peer)
+        except Problem as problem:
             with connection.scope:
                 await connection.send(wire.refusal(None, problem))
             return
-        self._by_uid[peer.uid] = mine + 1
+        self._crowd.add(connection)
         self._silent.add(stream)
         try:
-            connection = Connection(stream, peer, await self._names.of(peer.uid))
             with connection.scope:
+                connection.user = await self._names.of(peer.uid)
                 await self._converse(connection)
         except Exception as error:  # one client's trouble is never another's
             self._log.error("internal error with a client", uid=peer.uid, exc_info=error)
         finally:
             self._silent.discard(stream)
             self._tell_if_answered()
-            self._by_uid[peer.uid] -= 1
-            if not self._by_uid[peer.uid]:
-                del self._by_uid[peer.uid]
+            self._crowd.remove(connection)
+
+    def _weigh(self, connection: Connection) -> None:
+        """Cuts off the client that holds the most, where its user's hold too much."""
+        heaviest = self._crowd.heaviest(connection)
+        if heaviest is not None:
+            self._log.warning(
+                f"cut off a client of {heaviest.user}, whose connections hold too much of the daemon's memory",
+                uid=heaviest.peer.uid,
+                pid=heaviest.peer.pid,
+                bytes=heaviest.held(),
+            )
+            heaviest.scope.cancel()
 
     async def _converse(self, connection: Connection) -> None:
         room = trio.Semaphore(IN_FLIGHT)
@@ -132,6 +143,7 @@ class Server:
                             room.acquire_nowait()  # acquire() would let a turn of the loop go by for each line
                         else:
                             await room.acquire()
+                        connection.asked += len(line)
                         nursery.start_soon(self._take, connection, line, room)
             except Problem as problem:  # too long: what follows cannot be told from its rest
                 await connection.send(wire.refusal(None, problem))
@@ -147,8 +159,11 @@ class Server:
         self._silent.discard(connection.stream)
         stream = None
         try:
+            await self._turns.take(connection.peer.uid)
+            await connection.room()
             stream = await self._take_one(connection, line)
         finally:
+            connection.asked -= len(line)
             room.release()
             if stream is None:
                 self._end_call()
@@ -271,11 +286,7 @@ class Server:
         denied = problem is not None and problem.code == NOT_AUTHORISED
         if not denied and (command is None or not command.changes):
             return
-        if denied:
-            self._log.warning(
-                str(problem), method=request.method, uid=connection.peer.uid, message_id=MESSAGE_IDS["refused_call"]
-            )
-        self._auditor.note(
+        written = self._auditor.note(
             Entry(
                 at=self._now(),
                 uid=connection.peer.uid,
@@ -288,6 +299,10 @@ class Server:
                 detail=_detail(request, problem),
             )
         )
+        if denied and written:
+            self._log.warning(
+                str(problem), method=request.method, uid=connection.peer.uid, message_id=MESSAGE_IDS["refused_call"]
+            )
 
 
 async def _all_answered(room: trio.Semaphore) -> None:

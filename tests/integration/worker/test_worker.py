@@ -247,7 +247,7 @@ host.log("info", subprocess.run(["ionice", "-p", str(os.getpid())], capture_outp
 async def test_a_command_is_nice_but_not_starved(execution: str, heard: Heard) -> None:
     async with open_worker(shell(execution, "nice; ionice -p $$"), heard, heard.stderr.append) as worker:
         await worker.ask({"do": "run", "step": await planned(worker)})
-    assert heard.lines[0] == "10"
+    assert heard.lines[0] == str(max(10, os.nice(0)))  # the tests may be nice themselves
     assert heard.lines[1] != "idle"
 
 
