@@ -6,12 +6,14 @@ FILES is the size of the tree (30000), BENCH_TREE where it is made: on the disk 
 import os
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
+from measure import children, peak_mib
 from places import WORK, at_the_end, scratch
 from product import Daemon, daemon
 from topic import AbsentError, Figures, Topic
@@ -21,11 +23,12 @@ DIRECTORIES = 300
 TREE = Path(os.environ.get("BENCH_TREE", str(WORK))) / "tree"
 OLD_SECONDS = 30 * 86400
 AGE = "10d"
+WORKER_MIB = "worker MiB"
 
 Act = Callable[[], float]
 
 
-def program(*command: str) -> Callable[[], Figures]:
+def program(*command: str, every: int = 1) -> Callable[[], Figures]:
     """A program that removes all that is old."""
 
     def act() -> float:
@@ -35,7 +38,7 @@ def program(*command: str) -> Callable[[], Figures]:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         return time.monotonic() - began
 
-    return lambda: _measured(act, every=1, left=0)
+    return lambda: _measured(act, every)
 
 
 def tmpfiles() -> Figures:
@@ -49,20 +52,21 @@ def tmpfiles() -> Figures:
             subprocess.run(["systemd-tmpfiles", "--clean", config], check=True)
             return time.monotonic() - began
 
-    return _measured(act, every=1, left=0)
+    return _measured(act, every=1)
 
 
 def ours(task: str, every: int = 1) -> Callable[[], Figures]:
     """A task of the daemon, from its start to its end as they are written down."""
 
     def run() -> Figures:
-        _daemon()
-        return _measured(lambda: _executed(task), every=every, left=0 if every == 1 else FILES - FILES // every)
+        with _Peak(_daemon().pid) as peak:
+            figures = _measured(lambda: _executed(task), every)
+        return {**figures, WORKER_MIB: peak.mib}
 
     return run
 
 
-def undo() -> Figures:
+def undo(every: int = 1) -> Callable[[], Figures]:
     """What was taken is put back."""
 
     def act() -> float:
@@ -72,8 +76,11 @@ def undo() -> Figures:
             caller.call("execution.rollback", execution="last")
             return time.monotonic() - began
 
-    _daemon()
-    return _measured(act, every=1, left=FILES)
+    def run() -> Figures:
+        _daemon()
+        return _measured(act, every, left=FILES)
+
+    return run
 
 
 def _executed(task: str) -> float:
@@ -85,13 +92,38 @@ def _executed(task: str) -> float:
     return float(ended["duration"]) / 1000
 
 
-def _measured(act: Act, every: int, left: int) -> Figures:
+def _measured(act: Act, every: int, left: int | None = None) -> Figures:
+    left = FILES - FILES // every if left is None else left
     with _tree(every):
         seconds = act()
         found = sum(len(names) for at, _, names in os.walk(TREE) if ".jamaint-trash" not in at)
         if found != left:
             raise RuntimeError(f"{found} files are left, and not {left}")
     return {"files/s": FILES // every / seconds, "s": seconds}
+
+
+class _Peak(threading.Thread):
+    """The most memory, in MiB, that a worker of the daemon `pid` has had while this is open."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self._pid, self._ends = pid, threading.Event()
+        self.mib = 0.0
+
+    def run(self) -> None:
+        while not self._ends.wait(0.02):
+            for child in children(self._pid):
+                with suppress(OSError, LookupError):
+                    if b"jamaint-worker" in Path(f"/proc/{child}/cmdline").read_bytes():
+                        self.mib = max(self.mib, peak_mib(child))
+
+    def __enter__(self) -> "_Peak":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
+        self.join()
 
 
 @contextmanager
@@ -130,16 +162,27 @@ def _daemon() -> Daemon:
     return at_the_end.enter_context(daemon(directory, tasks=tasks, rollback={"retention": "7d"}))
 
 
-TOPIC = Topic(
-    f"{FILES} files, all of them or every second one old, at {TREE.parent}",
-    ("files/s", "s"),
+CLEANING = Topic(
+    f"{FILES} files, all of them old, at {TREE.parent}",
+    ("files/s", "s", WORKER_MIB),
     {
         "find -delete": program("find", str(TREE), "-mindepth", "1", "-delete"),
         "rm -rf": program("rm", "-rf", str(TREE)),
         "systemd-tmpfiles": tmpfiles,
+        "tmpreaper": program("tmpreaper", "--mtime", "--all", "--runtime=0", AGE, str(TREE)),
         "jamaintd, undo kept": ours("kept"),
-        "jamaintd, every second file, undo kept": ours("kept", every=2),
         "jamaintd, no undo": ours("unkept"),
-        "jamaintd, the undo": undo,
+        "jamaintd, the undo": undo(),
+    },
+)
+THINNING = Topic(
+    f"{FILES} files, every second one old, at {TREE.parent}",
+    ("files/s", "s", WORKER_MIB),
+    {
+        "find -delete": program("find", str(TREE), "-type", "f", "-mtime", "+9", "-delete", every=2),
+        "tmpreaper": program("tmpreaper", "--mtime", "--all", "--runtime=0", AGE, str(TREE), every=2),
+        "jamaintd, undo kept": ours("kept", every=2),
+        "jamaintd, no undo": ours("unkept", every=2),
+        "jamaintd, the undo": undo(every=2),
     },
 )

@@ -23,6 +23,11 @@ def resident_mib(pid: int) -> float:
     return _field(f"/proc/{pid}/status", "VmRSS:") / 1024
 
 
+def peak_mib(pid: int) -> float:
+    """The most of the process that has been in memory so far, shared pages included, in MiB."""
+    return _field(f"/proc/{pid}/status", "VmHWM:") / 1024
+
+
 def shared_out_mib(pids: Iterable[int]) -> float:
     """The memory of several processes, each shared page divided among those that share it, in MiB."""
     return sum(_field(f"/proc/{pid}/smaps_rollup", "Pss:") for pid in pids) / 1024

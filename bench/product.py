@@ -1,6 +1,7 @@
 """The product as a user has it: a wheel in a virtual environment of its own, a daemon of that, and calls to it."""
 
 import contextlib
+import json
 import shutil
 import socket
 import subprocess
@@ -10,7 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from measure import until
 from places import CHECKOUT, INSTALLED, scratch
 
@@ -95,7 +95,7 @@ def daemon(directory: Path, dsn: str | None = None, **sections: Mapping[str, Any
     config = {"state_dir": str(directory / "state"), "socket": {"path": str(path)}, **sections}
     if dsn is not None:
         config["database"] = {"dsn": dsn}
-    (directory / "jamaintd.yaml").write_text(yaml.safe_dump(config))
+    (directory / "jamaintd.yaml").write_text(json.dumps(config))  # which is YAML, and never has an alias
     with (directory / "log").open("ab") as log:
         process = subprocess.Popen(
             [installed() / "jamaintd", "--config", directory / "jamaintd.yaml"],

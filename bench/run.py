@@ -24,7 +24,8 @@ TOPICS: Mapping[str, Topic] = {
     "idle": idle.TOPIC,
     "tasks": tasks.TOPIC,
     "answers": answers.TOPIC,
-    "cleaning": cleaning.TOPIC,
+    "cleaning": cleaning.CLEANING,
+    "thinning": cleaning.THINNING,
     "rotation": rotation.TOPIC,
     "upkeep": upkeep.TOPIC,
     "schedules": schedules.SCHEDULES,
@@ -65,7 +66,8 @@ def _measure(topic: Topic, rounds: int) -> tuple[dict[str, list[Figures]], dict[
                 left_out[name] = str(error)
                 del found[name]
             except Exception as error:  # the others are measured all the same
-                print(f"round {number + 1}: {name} failed: {error!r}", file=sys.stderr)
+                notes = "\n".join(getattr(error, "__notes__", ()))
+                print(f"round {number + 1}: {name} failed: {error!r} {notes}", file=sys.stderr)
             else:
                 found[name].append({**figures, LOAD: load()})
     return found, left_out

@@ -4,6 +4,7 @@ To rename a file back is a change of it, and its time of change tells so: no lis
 which the undo worked. A directory's moves on when somebody uses it; those that came back whole are known by inode.
 """
 
+import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -33,6 +34,8 @@ def test(records: Sequence[Mapping[str, Any]], before: int | None) -> Callable[[
     inodes = frozenset(inode for one in young for inode in one["inodes"])
 
     def held(seen: Any) -> bool:
-        return seen.st_ino in inodes or any(begun <= seen.st_ctime_ns <= ended for begun, ended in spans)
+        if seen.st_ino in inodes and stat.S_ISDIR(seen.st_mode):  # a file may have got the number of one that is gone
+            return True
+        return any(begun <= seen.st_ctime_ns <= ended for begun, ended in spans)
 
     return held

@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from jamaint.host import wholes
@@ -47,6 +48,7 @@ class _Purging:
         self.skipped = Skipped()
         self._checkpoint, self._progress = checkpoint, progress
         self._open = open_files()
+        self._spread = Spread()
 
     def purge(self, root: Root, execution: str, step: str) -> None:
         """Empties and removes the step's directory, and those above it that are empty then."""
@@ -142,12 +144,12 @@ class _Purging:
 
     def _empty_listed(self, descent: Descent, frame: "_Emptying", contents: "_Contents | None") -> None:
         fd = descent.here.fd
-        remove: Spread[str, tuple[str, os.stat_result | OSError]] = Spread(lambda names: _remove_files(fd, names))
+        remove = partial(_remove_files, fd)
         frame.again = False
         frame.passes += 1
         for files, directories in _listed(fd, frame.stuck):
             before = len(frame.stuck)
-            for name, result in remove(files):
+            for name, result in self._spread(remove, files):
                 if isinstance(result, OSError):
                     self._skip(descent, name, why_not(result, name, fd), contents, frame)
                 elif contents is not None:

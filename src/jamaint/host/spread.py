@@ -5,15 +5,16 @@ or on a disk that does not, threads only cost. So the first names show which it 
 """
 
 import os
-import threading
-import time
+import resource
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Generic, TypeVar
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
+from typing import TypeVar
 
 THREADS = 8
-_WAITS = 40e-6
-"""Seconds for one name from which on it is the disk that takes them, not we."""
+_WAITS = 0.5
+"""Times that we gave the processor away for one name, from which on it is the disk that takes them, not we. (Not the
+time it took: on a busy machine others have it, and threads do not help against that.)"""
 
 WORTH_BYTES = 1 << 20
 """From files of this size on, threads that read, pack and write them pay."""
@@ -22,40 +23,31 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Spread(Generic[T, R]):
-    """Calls `act` with items, and with shares of them side by side once that pays. Results come in no order."""
+class Spread:
+    """Calls `act` with items, and with shares of them side by side once that has been seen to pay."""
 
-    def __init__(self, act: Callable[[Sequence[T]], list[R]]) -> None:
-        self._act = act
+    def __init__(self) -> None:
         self._pays = False
 
-    def __call__(self, items: Sequence[T]) -> list[R]:
-        """All results. What `act` raises is raised here, after all threads have ended."""
+    def __call__(self, act: Callable[[Sequence[T]], list[R]], items: Sequence[T]) -> list[R]:
+        """All results, in no order. What `act` raises is raised here, after all threads have ended."""
         if self._pays and len(items) >= THREADS:
-            return self._side_by_side(items)
-        start = time.perf_counter()
-        results = self._act(items)
-        self._pays = bool(items) and time.perf_counter() - start > _WAITS * len(items)
+            calls = [_threads().submit(act, items[number::THREADS]) for number in range(THREADS)]
+            wait(calls)
+            return [result for call in calls for result in call.result()]
+        before = _given_away()
+        results = act(items)
+        self._pays |= bool(items) and _given_away() - before > _WAITS * len(items)
         return results
 
-    def _side_by_side(self, items: Sequence[T]) -> list[R]:
-        results: list[R] = []
-        errors: list[BaseException] = []
 
-        def work(share: Sequence[T]) -> None:
-            try:
-                results.extend(self._act(share))
-            except BaseException as error:
-                errors.append(error)
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(THREADS)
 
-        threads = [threading.Thread(target=work, args=(items[n::THREADS],)) for n in range(THREADS)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if errors:
-            raise errors[0]
-        return results
+
+def _given_away() -> int:
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
 
 
 def side_by_side(act: Callable[[T], None], items: Sequence[T], mean_bytes: int) -> None:

@@ -167,7 +167,7 @@ class Direct:
         self.root = root
         self._durable = durable
         self._changed: set[str] = set()
-        self._remove: Spread[tuple[str, int], tuple[str, os.stat_result | str | OSError]] = Spread(self._remove_some)
+        self._spread = Spread()
         self._here: Place | None = None
         self._writers: Mapping[int, int] = {}
 
@@ -176,7 +176,7 @@ class Direct:
         self._note_change(place)
         self._here, self._writers = place, ledger.held.writers
         left: list[str] = []
-        for name, result in self._remove(list(zip(names, prints, strict=True))):
+        for name, result in self._spread(self._remove_some, list(zip(names, prints, strict=True))):
             if isinstance(result, os.stat_result):
                 ledger.taken.add(result, ledger.held.any)
                 continue

@@ -1,5 +1,6 @@
 """Threads come in when a name takes long, and what goes wrong in one of them is raised where it was asked for."""
 
+import select
 import threading
 from collections.abc import Sequence
 
@@ -17,12 +18,28 @@ def test_everything_is_done_once_alone_and_side_by_side() -> None:
             together.wait()  # passes only when all threads are in it at once
         return [item * 2 for item in items]
 
-    spread = Spread(act)
-    assert spread([]) == []
-    assert spread(range(100)) == list(range(0, 200, 2))
+    spread = Spread()
+    assert spread(act, []) == []
+    assert spread(act, range(100)) == list(range(0, 200, 2))
     spread._pays = True
-    assert sorted(spread(range(100))) == list(range(0, 200, 2))
-    assert spread([1]) == [2]  # too few to share
+    assert sorted(spread(act, range(100))) == list(range(0, 200, 2))
+    assert spread(act, [1]) == [2]  # too few to share
+
+
+def test_threads_come_in_when_each_name_waits_and_not_when_it_only_takes_long() -> None:
+    def work(items: Sequence[int]) -> list[int]:
+        return [sum(range(20_000)) for _ in items]
+
+    def wait(items: Sequence[int]) -> list[int]:
+        for _ in items:
+            select.select([], [], [], 0.0001)
+        return list(items)
+
+    spread = Spread()
+    spread(work, range(50))
+    assert not spread._pays
+    spread(wait, range(50))
+    assert spread._pays
 
 
 def test_an_error_in_a_thread_is_raised_here() -> None:
@@ -31,10 +48,10 @@ def test_an_error_in_a_thread_is_raised_here() -> None:
             raise OSError("disk")
         return list(items)
 
-    spread = Spread(act)
+    spread = Spread()
     spread._pays = True
     with pytest.raises(OSError, match="disk"):
-        spread(range(100))
+        spread(act, range(100))
 
 
 class TestSideBySide:
