@@ -1,10 +1,12 @@
 """The other end of host/worker: one execution in a process of its own, spoken to in JSON lines on stdin and stdout.
 
+As a child of the daemon it is `main`; as a unit of systemd `serve_unit`, where host.supervising stands in between.
 The dialogue has the two pipes for itself: what an executor prints goes to stderr, and what it starts reads /dev/null.
 """
 
 import os
 import signal
+import socket
 import sys
 import time
 import traceback
@@ -33,6 +35,7 @@ from jamaint.host.pace import Pace
 from jamaint.host.plan_files import StoredItems, Unreadable, open_plan, packed
 from jamaint.host.processes import children, end_all
 from jamaint.host.secrets import NoSecret
+from jamaint.host.supervising import supervise
 
 PROGRESS_SECONDS = 0.1
 _EXACT = frozenset({"is", "args", "undo", "block", "unit", "level", "kind", "held", "roots"})
@@ -220,6 +223,13 @@ def main() -> None:
     os._exit(0)  # the thread that listens may be in the midst of a read, and there is nothing else to put in order
 
 
+def serve_unit() -> None:
+    """Serves one execution as a unit of systemd: stdin is the connection that the unit was started for."""
+    channel = socket.socket(fileno=os.dup(0))
+    _nothing_to_read()
+    supervise(channel, main)
+
+
 def failed(message: str, kind: str = "failed", details: dict[str, Any] | None = None) -> Answer:
     """The answer of an operation that could not be done."""
     return {
@@ -310,8 +320,10 @@ def _work(opening: Order) -> Work:
 
 def _planned(opening: Order) -> StoredItems | None:
     """The stored plan that is to be carried out: opened as who we are now, for only root may read it."""
-    path = opening.get("plan")
+    path, fd = opening.get("plan"), opening.get("plan_fd")
     try:
+        if fd is not None:  # a daemon that may read what this process may not has opened it
+            return StoredItems(int(fd))
         return None if path is None else StoredItems(open_plan(path))
     except OSError as error:
         raise StepFailed(f"the plan's items cannot be read: {error}", "refused") from None
@@ -401,11 +413,16 @@ def _lines(source: int) -> Iterator[bytes]:
 def _take_over_pipes() -> tuple[int, int]:
     """Moves the dialogue to two descriptors that nothing inherits."""
     source, target = os.dup(0), os.dup(1)
+    _nothing_to_read()
+    return source, target
+
+
+def _nothing_to_read() -> None:
+    """stdin is /dev/null from here on, and stdout goes where stderr goes."""
     nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     os.dup2(nothing, 0)
     os.dup2(2, 1)
     os.close(nothing)
-    return source, target
 
 
 def _clear_signals() -> None:
@@ -418,4 +435,4 @@ def _clear_signals() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve_unit()

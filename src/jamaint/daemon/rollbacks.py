@@ -21,6 +21,7 @@ from jamaint.host.journal import MESSAGE_IDS
 from jamaint.host.postgres import Postgres
 from jamaint.host.processes import end_all
 from jamaint.host.seals import Seals
+from jamaint.host.worker import former_ended
 from jamaint.store import executions, rollback_points
 from jamaint.store.rollback_points import RollbackPoint
 
@@ -149,7 +150,7 @@ class Rollbacks:
 
     async def _settle_one(self, execution: Execution) -> None:
         """The daemon died while this one ran: end what still lives of it, then undo it where its task says so."""
-        await trio.to_thread.run_sync(end_all, execution.id)
+        await self._end_left(execution.id)
         point = await self._recorder.run(rollback_points.of_execution, execution.id)
         error = {"message": "interrupted: the daemon died while it ran", "kind": "interrupted"}
         ended = advance(
@@ -178,6 +179,12 @@ class Rollbacks:
             message_id=MESSAGE_IDS["execution_failed"],
         )
 
+    async def _end_left(self, execution_id: str) -> None:
+        """What still lives of an execution of a former daemon is ended, or has ended by itself, as units do."""
+        await trio.to_thread.run_sync(end_all, execution_id)
+        if not await former_ended():
+            self._log.error("a worker of the former daemon does not end: systemctl list-units 'jamaint-*'")
+
     def _usable(self, point: RollbackPoint) -> RollbackPoint:
         """The point with the password that its database has in the configuration now."""
         return replace(
@@ -191,7 +198,7 @@ class Rollbacks:
         if not self._is_ours(point):
             self._log.error("a rollback point that is not ours is left alone", point=point.id)
             return
-        await trio.to_thread.run_sync(end_all, point.execution_id)
+        await self._end_left(point.execution_id)
         if point.status == "purging":
             await self._purge_claimed(point)
             return

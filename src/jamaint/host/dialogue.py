@@ -14,6 +14,13 @@ HEARD = frozenset({"progress", "log", "held", "items"})
 """What it says in the lines that come before that one."""
 
 
+STDERR, ENDED = "stderr", "ended"
+"""Lines about a worker that is a unit, by its supervisor: what came on stderr, and at last its status."""
+
+END = "end"
+"""An order to such a supervisor: end the worker and all that it has started, within `grace` seconds."""
+
+
 def line(message: dict[str, Any]) -> bytes:
     """Raises TypeError or ValueError for what JSON cannot say, ValueError for a line over the limit."""
     data = wire.dumps(message).encode("utf-8")

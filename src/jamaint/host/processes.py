@@ -120,6 +120,12 @@ def end_all(execution: str, but: Collection[int] = frozenset(), grace_seconds: f
     return _end(lambda: _members(execution, spared), grace_seconds)[0]
 
 
+def end_offspring(grace_seconds: float) -> int:
+    """As `end_all`, for every process below this one; what has lost its parent only where this one adopts orphans."""
+    own = os.getpid()
+    return _end(lambda: _below(own), grace_seconds)[0]
+
+
 def signal_name(number: int) -> str:
     """SIGKILL for 9; a number that has no name stays a number."""
     try:
@@ -279,13 +285,21 @@ def _look_at(pid: int) -> _Process | None:
 def _members(execution: str, spared: Collection[int], below: int | None = None) -> list[_Process]:
     """Every live process with the mark, or below one with the mark, or below `below`; but never one of `spared`."""
     mark = f"\0{MARK}={execution}\0".encode()
-    found: dict[int, _Process] = {}
+    there = [process for process in _processes() if process.pid not in spared]
+    found = {process.pid: process for process in there if _has_mark(process.pid, mark)}
+    return _with_offspring(there, found, below)
+
+
+def _below(pid: int) -> list[_Process]:
+    """Every live process below that one."""
+    return _with_offspring([process for process in _processes() if process.pid != pid], {}, pid)
+
+
+def _with_offspring(there: Iterable[_Process], found: dict[int, _Process], below: int | None) -> list[_Process]:
+    """Those that are found, and what is below them or `below`; the oldest first."""
     offspring: dict[int, list[_Process]] = {}
-    for process in _processes():
-        if process.pid not in spared:
-            offspring.setdefault(process.parent, []).append(process)
-            if _has_mark(process.pid, mark):
-                found[process.pid] = process
+    for process in there:
+        offspring.setdefault(process.parent, []).append(process)
     heads = [*found.values(), *(offspring.get(below, []) if below is not None else [])]
     while heads:
         process = heads.pop()

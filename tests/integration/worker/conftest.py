@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import trio
+from units import units
 from workers import Heard, marked
 
-from jamaint.host import worker as host_worker
+from jamaint.host import worker_child
 from jamaint.host.processes import children
 
 
@@ -26,7 +27,7 @@ def execution() -> str:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next workers give what they end a fifth of a second."""
     code = "import jamaint.executors.command as it; it.GRACE_SECONDS = 0.2; from jamaint.worker import main"
-    monkeypatch.setattr(host_worker, "_BOOT", host_worker._BOOT.replace("from jamaint.worker import main", code))
+    monkeypatch.setattr(worker_child, "_BOOT", worker_child._BOOT.replace("from jamaint.worker import main", code))
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +38,17 @@ def no_process_left(execution: str) -> Iterator[None]:
     assert children() == before
     assert not list(marked(execution))
     assert set(os.listdir("/proc/self/fd")) <= descriptors
+
+
+@pytest.fixture(autouse=True, params=["child", "unit"])
+def link(request: pytest.FixtureRequest, no_process_left: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """How the next workers are reached: as children, or through a socket, as units of a systemd that is ours."""
+    if request.param == "child":
+        yield request.param
+        return
+    with units() as directory:
+        monkeypatch.setenv("JAMAINT_WORKERS", directory)
+        yield request.param
 
 
 @pytest.fixture(autouse=True)

@@ -63,6 +63,7 @@ async def test_an_async_listener_is_waited_for(execution: str) -> None:
         assert taken == [str(number) for number in range(1, 501)]
 
 
+@pytest.mark.parametrize("link", ["child"], indirect=True)
 async def test_a_timeout_ends_all_that_the_command_has_started(execution: str, heard: Heard, impatient: None) -> None:
     words = shell(execution, STRAYS)
     words["task"]["timeout_seconds"] = 3
@@ -219,6 +220,7 @@ async def test_what_an_executor_leaves_running_is_ended_with_the_worker(
     assert all_ended(strays)
 
 
+@pytest.mark.parametrize("link", ["child"], indirect=True)
 async def test_a_worker_is_given_a_fixed_environment_and_yields_to_others(
     execution: str, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,6 +273,7 @@ os.setuid(0)
     assert answer["error"]["message"].startswith("PermissionError")
 
 
+@pytest.mark.parametrize("link", ["child"], indirect=True)
 @as_root
 async def test_a_worker_that_is_not_root_refuses_to_be_somebody_else(execution: str, heard: Heard) -> None:
     words = shell(execution, "true", user="root") | {"user": "nobody"}
@@ -298,7 +301,7 @@ async def test_a_daemon_that_is_not_root_has_no_worker_of_another_user(execution
 async def test_an_opening_that_cannot_be_is_the_answer_to_every_operation(
     execution: str, heard: Heard, change: Message, message: str, kind: str
 ) -> None:
-    async with open_worker(opening(execution) | change, heard, heard.stderr.append) as worker:
+    async with open_worker(opening(execution) | change, heard, heard.stderr.append, kind="files") as worker:
         for _ in range(2):
             answer = await worker.ask({"do": "plan"})
             assert answer == {"is": "failed", "error": {"message": message, "kind": kind}, "details": {}}

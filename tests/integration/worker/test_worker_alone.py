@@ -15,9 +15,10 @@ from workers import (
     shell,
 )
 
-from jamaint.host import dialogue
-from jamaint.host import worker as host_worker
+from jamaint.host import dialogue, worker_child
 from jamaint.host.processes import MARK
+
+pytestmark = pytest.mark.parametrize("link", ["child"], indirect=True)
 
 
 class Alone:
@@ -25,7 +26,7 @@ class Alone:
 
     def __init__(self, words: Message) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-c", host_worker._BOOT, host_worker._HOME, "jamaint-worker", words["execution"]],
+            [sys.executable, "-I", "-c", worker_child._BOOT, worker_child._HOME, "jamaint-worker", words["execution"]],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -97,6 +97,7 @@ async def test_a_worker_whose_daemon_goes_while_it_is_paused_ends(
     assert heard.stderr == []  # the end of the context hangs up; conftest sees that nothing is left
 
 
+@pytest.mark.parametrize("link", ["child"], indirect=True)
 async def test_a_paused_worker_that_is_killed_is_lost(
     execution: str, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,7 +108,7 @@ async def test_a_paused_worker_that_is_killed_is_lost(
             nursery.start_soon(asked.run)
             await worker.steer({"do": "pause", "number": 1})
             await held(heard, 1)
-            signal.pidfd_send_signal(worker._exit, signal.SIGKILL)
+            signal.pidfd_send_signal(worker._link._exit, signal.SIGKILL)
         assert asked.lost is not None
         assert asked.lost.message == "the worker was killed by SIGKILL"
 

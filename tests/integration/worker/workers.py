@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trio
 
-from jamaint.host import worker as host_worker
+from jamaint.host import worker_child
 from jamaint.host.processes import MARK
 from jamaint.host.worker import Worker, open_worker
 
@@ -115,7 +115,7 @@ async def plan(execution: str, heard: Heard) -> Message:
 
 def boots(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     """Lets the next worker run `code`; `daemon` in it is the pipe that it answers on."""
-    monkeypatch.setattr(host_worker, "_BOOT", f"import os, sys, signal\ndaemon = sys.stdout.buffer.raw\n{code}")
+    monkeypatch.setattr(worker_child, "_BOOT", f"import os, sys, signal\ndaemon = sys.stdout.buffer.raw\n{code}")
 
 
 def executes(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
@@ -139,4 +139,4 @@ sys.modules["jamaint.executors.test"] = types.SimpleNamespace(Test=Test)
 EXECUTORS["test"] = "test:Test"
 main()
 """
-    monkeypatch.setattr(host_worker, "_BOOT", code)
+    monkeypatch.setattr(worker_child, "_BOOT", code)

@@ -1,0 +1,53 @@
+"""Kinds of workers, where each is a unit of its own: which one does the work of an executor."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from jamaint.core.cleanups import KINDS, SYSTEM
+
+FILES, DATABASES, COMMANDS, PACKAGES = "files", "databases", "commands", "packages"
+"""Works in directories; reaches databases, caches and pages over the network; runs a command; is not fenced in."""
+
+_NETWORK = ("database.", "cache.")
+_PROGRAMS = frozenset({"filesystem.optimize"})
+"""Executors that have programs of the machine work on its disks, with rights that no fence leaves."""
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+
+
+def kind_of(executor: str, config: Mapping[str, Any], user: str | None = None) -> str:
+    """The kind of worker for it, with the user's name where there is one: files, databases-postgres, commands-www-data.
+
+    `user` is whom a task of files or databases names; a command's stands in its config. Raises ValueError where no
+    one kind can do all of it, and for a user's name that no unit can have.
+    """
+    kinds = {_kind(part, sub) for part, sub in parts(executor, config)}
+    if len(kinds) != 1:
+        raise ValueError(f"no one worker does {executor}: {', '.join(sorted(kinds)) or 'nothing'}")
+    (kind,) = kinds
+    user = config.get("user") if kind == COMMANDS else user
+    return kind if kind == PACKAGES else of_user(kind, user)
+
+
+def parts(executor: str, config: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """(executor, config) of all that an executor is made of: itself, or the kinds of a system cleanup."""
+    if executor != SYSTEM:
+        return [(executor, config)]
+    return [(KINDS[one["kind"]].executor, one["config"]) for one in config["kinds"]]
+
+
+def of_user(kind: str, user: str | None) -> str:
+    """The kind as a user of its own. Raises ValueError for a name that no unit can have."""
+    if user is None:
+        return kind
+    if not _NAME.fullmatch(user):
+        raise ValueError(f"a worker's unit cannot be named after the user {user!r}")
+    return f"{kind}-{user}"
+
+
+def _kind(executor: str, config: Mapping[str, Any]) -> str:
+    if executor == "command":
+        return PACKAGES if config.get("unit") == PACKAGES else COMMANDS
+    if executor in _PROGRAMS or config.get("prerotate") or config.get("postrotate"):
+        return PACKAGES
+    return DATABASES if executor.startswith(_NETWORK) else FILES
