@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,14 @@ class Client:
 class Daemon:
     """jamaintd in the foreground; `ready` when it has said so over NOTIFY_SOCKET. It may get a listening socket."""
 
-    def __init__(self, config: Path, *, knife: str | None = None, passed: socket.socket | None = None) -> None:
+    def __init__(
+        self,
+        config: Path,
+        *,
+        knife: str | None = None,
+        passed: socket.socket | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.config = config
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind("")  # an abstract address of the kernel's choice
@@ -93,7 +100,7 @@ class Daemon:
         self.process = subprocess.Popen(
             [*boot, "--config", str(config)],
             stderr=self.errors,
-            env={**_environment(), "NOTIFY_SOCKET": "@" + address[1:].decode()},
+            env={**_environment(), **(environment or {}), "NOTIFY_SOCKET": "@" + address[1:].decode()},
             pass_fds=() if passed is None else (passed.fileno(),),
         )
 
@@ -129,9 +136,9 @@ class Daemon:
 
 
 @contextlib.contextmanager
-def daemon(config: Path) -> Iterator[Daemon]:
+def daemon(config: Path, environment: Mapping[str, str] | None = None) -> Iterator[Daemon]:
     """A daemon that serves; stopped at the end, and its log shown if it did not start."""
-    running = Daemon(config)
+    running = Daemon(config, environment=environment)
     try:
         if not running.wait_ready():
             raise AssertionError(config.with_suffix(".log").read_text())
