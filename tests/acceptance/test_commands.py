@@ -235,6 +235,29 @@ class TestObjects:
             assert [task["name"] for task in place.json("task", "list")["items"]] == ["logs", "mine", "root-s"]
             assert place.ctl("execute", "mine").returncode == 0
 
+    def test_what_root_made_beyond_the_grants_outlives_a_restart_and_a_row_alone_does_not(self, place: Scene) -> None:
+        beyond = [{"file": {"path": "/nowhere/at/all", "exists": False}}]
+        made = {
+            "window": as_yaml(name="of-root", **window(86400), conditions=beyond),
+            "task": as_yaml(name="of-root", **QUICK, conditions=beyond),
+            "policy": as_yaml(name="of-root", rules=[{"rate": {"at_most": 9, "within": "1h"}}], actions=["deny"]),
+        }
+        place.configure()
+        with place.serving():
+            for kind, text in made.items():
+                assert place.ctl(kind, "create", "-f", "-", stdin=text).returncode == 0
+        with place.serving():
+            for kind in made:
+                assert place.ctl(kind, "show", "of-root").returncode == 0, kind
+        assert place.dsn is not None
+        for table in ("maintenance_windows", "maintenance_tasks"):
+            server.execute(place.dsn, f"UPDATE {table} SET seal = NULL")
+        with place.serving():
+            alerts = place.json("status")["alerts"]
+            for kind in ("window", "task"):
+                assert place.ctl(kind, "show", "of-root").returncode == 4, kind
+                assert [one for one in alerts if one["message"].startswith(f"{kind} of-root is not in force")], alerts
+
 
 class TestReload:
     def test_a_good_file_is_applied_and_a_bad_one_is_not(self, place: Scene) -> None:

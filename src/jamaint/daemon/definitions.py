@@ -178,10 +178,11 @@ class Definitions:
             await self._recorder.run(objects.quarantine_task, name, since, now)
             self.stored[name] = self.stored[name]._replace(quarantined_at=since)
 
-    async def put_window(self, window: Window, created_by: str) -> None:
-        """Keeps a window made through the socket."""
+    async def put_window(self, window: Window, created_by: str, by_root: bool) -> None:
+        """Keeps a window made through the socket; one of root's gets a seal, and is not bound by the grants."""
+        seal = self._seals.of(window.definition) if by_root else None
         async with self._changing:
-            await self._recorder.run(objects.put_window, window, created_by)
+            await self._recorder.run(objects.put_window, window, created_by, seal)
             self.windows[window.name] = self._with_skips(window)
 
     async def skip_openings(self, name: str, starts: Sequence[datetime], by: str) -> None:
@@ -261,7 +262,6 @@ class Definitions:
             return parse_policy(row.definition, origin="api", grants=grants)
         except Problem as problem:
             self._say_left_out("policy", row.name, problem)
-            self.left_out.append(f"policy {row.name} is not in force: {problem.message}")
             return None
 
     def _with_skips(self, window: Window) -> Window:
@@ -334,13 +334,15 @@ class Definitions:
         try:
             _check_name(row)
             known = Known.of(self.config, {}, {})
-            return parse_window(row.definition, origin="api", grants=self.config.grants, known=known)
+            grants = None if self._seals.is_whole(row.definition, row.seal) else self.config.grants
+            return parse_window(row.definition, origin="api", grants=grants, known=known)
         except Problem as problem:
             self._say_left_out("window", row.name, problem)
             return None
 
     def _say_left_out(self, kind: str, name: str, problem: Problem) -> None:
         self._log.error(f"{kind} {name} of the database is left out: {problem.message}", **_safe(problem.data))
+        self.left_out.append(f"{kind} {name} is not in force: {problem.message}")
 
     def _warn_if_replaced(self, kind: str, name: str, before: StoredTask | StoredWindow | StoredPolicy | None) -> None:
         if before is not None and before.origin != "file":

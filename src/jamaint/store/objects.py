@@ -35,6 +35,7 @@ class StoredWindow(NamedTuple):
     origin: str
     definition: Mapping[str, Any]
     created_by: str | None
+    seal: str | None
 
 
 async def tasks(connection: Connection) -> dict[str, StoredTask]:
@@ -97,12 +98,14 @@ async def windows(connection: Connection) -> dict[str, StoredWindow]:
     """All windows, by name."""
     rows = await connection.fetch(SQL["windows"])
     return {
-        row["name"]: StoredWindow(row["name"], row["origin"], from_jsonb(row["definition"]), row["created_by"])
+        row["name"]: StoredWindow(
+            row["name"], row["origin"], from_jsonb(row["definition"]), row["created_by"], row["seal"]
+        )
         for row in rows
     }
 
 
-async def put_window(connection: Connection, window: Window, created_by: str | None) -> None:
+async def put_window(connection: Connection, window: Window, created_by: str | None, seal: str | None = None) -> None:
     """Inserts or replaces a window."""
     given = kept(window.origin, window.definition)
     await connection.execute(
@@ -121,6 +124,7 @@ async def put_window(connection: Connection, window: Window, created_by: str | N
         window.origin,
         jsonb(given),
         created_by,
+        seal,
     )
 
 

@@ -105,7 +105,7 @@ def _parse(daemon: Daemon, call: Call, value: dict[str, Any]) -> Window:
 
 async def _put(daemon: Daemon, call: Call, window: Window) -> dict[str, Any]:
     writable(daemon)
-    await daemon.definitions.put_window(window, call.user)
+    await daemon.definitions.put_window(window, call.user, by_root=call.peer.uid == 0)
     daemon.scheduler.take_definitions()
     return _view(daemon, window)
 

@@ -35,14 +35,14 @@ SELECT * FROM maintenance_windows
 
 -- name: put_window
 INSERT INTO maintenance_windows AS kept (id, name, description, schedule, duration, timezone, allowed_tasks,
-    max_concurrent_tasks, emergency_override, notifications, conditions, origin, definition, created_by)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+    max_concurrent_tasks, emergency_override, notifications, conditions, origin, definition, created_by, seal)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 ON CONFLICT (name) DO UPDATE SET
     description = excluded.description, schedule = excluded.schedule,
     duration = excluded.duration, timezone = excluded.timezone, allowed_tasks = excluded.allowed_tasks,
     max_concurrent_tasks = excluded.max_concurrent_tasks, emergency_override = excluded.emergency_override,
     notifications = excluded.notifications, conditions = excluded.conditions, origin = excluded.origin,
-    definition = excluded.definition,
+    definition = excluded.definition, seal = excluded.seal,
     updated_at = CASE WHEN kept.definition = excluded.definition THEN kept.updated_at ELSE now() END
 
 -- name: delete_window
