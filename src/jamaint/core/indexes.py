@@ -114,20 +114,23 @@ def _against_rebuild(index: Index, version: int, with_expressions: bool) -> Iter
         yield "it is over an expression, whose statistics are lost until the next ANALYZE: expression_indexes allows it"
 
 
-def why_not_drop(index: Index, replicas: int, noted: Noted | None, now: datetime) -> str | None:
-    """Why an index that seems unused stays; None if it may go."""
-    return next(_against_drop(index, replicas, noted, now), None)
+def why_not_drop(
+    index: Index, replicas: int, noted: Noted | None, now: datetime, counting_since: datetime | None = None
+) -> str | None:
+    """Why an index that seems unused stays; None if it may go. Scans before `counting_since` have been forgotten."""
+    return next(_against_drop(index, replicas, noted, now, counting_since), None)
 
 
-def never_dropped(index: Index) -> str | None:
-    """What the index is there for besides being scanned; None if that is all."""
-    return next(_duties(index), None)
+def never_dropped(index: Index, twin: Index | None = None) -> str | None:
+    """What the index is there for besides being scanned, and `twin` (of the same columns) is not; None if that is
+    all."""
+    return next(_duties(index, twin), None)
 
 
-def _duties(index: Index) -> Iterator[str]:
+def _duties(index: Index, twin: Index | None = None) -> Iterator[str]:
     if index.is_primary:
         yield "it is the primary key"
-    if index.is_unique:
+    if index.is_unique and not (twin is not None and twin.is_unique):
         yield "it keeps its columns unique"
     if index.is_exclusion or index.backs_constraint:
         yield "a constraint rests on it"
@@ -139,13 +142,15 @@ def _duties(index: Index) -> Iterator[str]:
         yield "it is over an expression, whose statistics serve the planner even if it is never scanned"
     if index.is_partition or index.is_partitioned:
         yield "it belongs to the index of a partitioned table"
-    if index.supports_foreign_key:
+    if index.supports_foreign_key and twin is None:
         yield "a foreign key of its table is looked up by it"
     if index.is_of_extension:
         yield "it belongs to an extension"
 
 
-def _against_drop(index: Index, replicas: int, noted: Noted | None, now: datetime) -> Iterator[str]:
+def _against_drop(
+    index: Index, replicas: int, noted: Noted | None, now: datetime, counting_since: datetime | None
+) -> Iterator[str]:
     yield from _duties(index)
     if not index.is_valid or index.is_being_built:
         yield "it is invalid or being built"
@@ -166,6 +171,8 @@ def _against_drop(index: Index, replicas: int, noted: Noted | None, now: datetim
     if noted is None or noted.looks < LEAST_LOOKS or now - noted.since < timedelta(days=UNUSED_DAYS):
         days = 0 if noted is None else (now - noted.since).days
         yield f"it has been watched for {days} of {UNUSED_DAYS} days"
+    if counting_since is not None and now - counting_since < timedelta(days=UNUSED_DAYS):
+        yield f"the server's counters were reset on {counting_since:%Y-%m-%d}: scans before that are not known"
 
 
 def is_leftover(name: str) -> bool:
@@ -193,6 +200,28 @@ def duplicates(indexes: Sequence[Index]) -> list[tuple[Index, Index]]:
             found.setdefault(index.shape, []).append(index)
     pairs = []
     for same in found.values():
-        keep = max(same, key=lambda index: (never_dropped(index) is not None, index.scans, -index.oid))
-        pairs += [(index, keep) for index in same if index is not keep and never_dropped(index) is None]
+        keep = max(same, key=lambda one: (never_dropped(one, one) is not None, one.is_unique, one.scans, -one.oid))
+        pairs += [(index, keep) for index in same if index is not keep and never_dropped(index, keep) is None]
     return pairs
+
+
+def covered(indexes: Sequence[Index]) -> list[tuple[Index, Index]]:
+    """Pairs of btrees of which the first has the columns with which the second begins, and nothing else to do."""
+    pairs = []
+    for index in indexes:
+        if not index.is_valid or index.method != "btree" or never_dropped(index, index) is not None or index.is_unique:
+            continue
+        wider = [other for other in indexes if other.table_oid == index.table_oid and _begins(other, index)]
+        if wider:
+            pairs.append((index, min(wider, key=lambda one: (one.bytes, one.oid))))
+    return pairs
+
+
+def _begins(wide: Index, narrow: Index) -> bool:
+    """Whether the columns, their order and all else of `narrow` are those with which `wide` begins."""
+    if not wide.is_valid or wide.method != "btree" or wide.has_expressions or narrow.has_expressions:
+        return False
+    here, there = wide.shape.split("/"), narrow.shape.split("/")
+    columns = len(there[1].split())
+    parts = [(a.split(), b.split()) for a, b in zip(here[1:5], there[1:5], strict=True)]
+    return len(parts[0][0]) > columns and here[5:] == there[5:] and all(a[:columns] == b[:columns] for a, b in parts)

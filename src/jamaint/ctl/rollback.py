@@ -55,17 +55,21 @@ def draw(result: Mapping[str, Any], look: Look) -> list[str]:
     name, ident = execution["task_name"], short(execution["id"])
     unit = str(result.get("unit") or "file")
     restored, removed = count(result["restored"], unit), count(result["removed"], unit)
+    makes = unit == "file" or result["removed"]
     if result.get("dry_run"):
         lines = [f"{name} {ident}: this is a dry run, nothing has been changed"]
-        lines.append(f"  {restored} would be put back, {removed} that it made would be removed")
+        made = f", {removed} that it made would be removed" if makes else ""
+        lines.append(f"  {restored} would be put back{made}")
     else:
         style, words = ("yellow", "rolled back in part") if incomplete(result) else ("green", "rolled back")
-        lines = [f"{name} {ident} {look.paint(style, words)}: {restored} put back, {removed} that it made removed"]
+        made = f", {removed} that it made removed" if makes else ""
+        lines = [f"{name} {ident} {look.paint(style, words)}: {restored} put back{made}"]
     lines += items_kept(result, look)
     if incomplete(result) and not result.get("dry_run"):
         if error_text(execution):
             lines.append(f"  {look.paint('red', error_text(execution))}")
-        lines.append(f"  what is kept stays in the trash; once the way is free: jamaintctl rollback {ident}")
+        where = " in the trash" if unit == "file" else ""
+        lines.append(f"  what is kept stays{where}; once the way is free: jamaintctl rollback {ident}")
     return lines
 
 

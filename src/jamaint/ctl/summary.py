@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     Execution = Mapping[str, Any]
 
 ENDED = frozenset({"completed", "failed", "cancelled", "rolled_back"})
-KNOWN_DETAILS = frozenset({"files", "bytes", "freed_space", "freed_on_purge", "skipped", "skipped_count", "items"})
+KNOWN_DETAILS = frozenset(
+    {"files", "unit", "bytes", "freed_space", "freed_on_purge", "skipped", "skipped_count", "items", "recommended"}
+)
 SHOWN = 10
 """So many skipped or kept files are named; --json has them all."""
 
@@ -63,7 +65,7 @@ def details(execution: Execution, look: Look) -> list[str]:
     if steps:
         lines += ["", look.paint("bold", "STEPS")]
         lines += _steps(execution, look)
-        lines += _skipped(execution, look) + _other_details(steps)
+        lines += _skipped(execution, look) + _other_details(steps) + _recommended(steps, look)
     hints = _next(execution, look)
     return [*lines, "", *hints] if hints else lines
 
@@ -202,7 +204,7 @@ def _step(step: Mapping[str, Any], told: str) -> tuple[Cell, ...]:
         if files is None and "rows" in found
         else ""
         if files is None
-        else count(files, "file"),
+        else count(files, str(found.get("unit") or "file")),
         "" if found.get("bytes") is None else size(found["bytes"]),
         ", ".join(notes),
     )
@@ -240,12 +242,21 @@ def _other_details(steps: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
+def _recommended(steps: Sequence[Mapping[str, Any]], look: Look) -> list[str]:
+    """What an analysis advises: what, why, and the SQL that would do it."""
+    found = [one for step in steps for one in (step.get("details") or {}).get("recommendations") or ()]
+    lines = ["", look.paint("bold", "RECOMMENDED")] if found else []
+    for one in found[:SHOWN]:
+        lines += [f"  {one.get('what')}: {one.get('reason')}", *([f"    {one['sql']};"] if one.get("sql") else [])]
+    return lines + ([f"  … and {len(found) - SHOWN} more; --json shows all"] if len(found) > SHOWN else [])
+
+
 def _figure(key: str, item: Any) -> str:
     """A figure without a place of its own: bytes as people read them, underscores as spaces."""
     words = key.replace("_", " ")
-    if "bytes" in key and isinstance(item, int) and not isinstance(item, bool):
+    if ("bytes" in key or "memory" in key) and isinstance(item, int) and not isinstance(item, bool):
         return f"{words.replace(' bytes', '').replace('bytes', '').strip()} {size(item)}"
-    return f"{words} {scalar(item)}"
+    return f"{words} {item:,}" if type(item) is int else f"{words} {scalar(item)}"
 
 
 def _way_back(point: Mapping[str, Any], look: Look) -> str:

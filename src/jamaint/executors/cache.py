@@ -61,7 +61,7 @@ class CacheCleanup:
 
     def undo(self, step: Step, dry_run: bool) -> dict[str, Any]:
         """See Executor. A key that has come again since is not overwritten; one that has expired since stays away."""
-        outcome: dict[str, Any] = {"restored": 0, "removed": 0, "kept": [], "problems": []}
+        outcome: dict[str, Any] = {"restored": 0, "removed": 0, "kept": [], "problems": [], "unit": "key"}
         if step.undo is None:
             return outcome
         if DIRECTORIES in step.undo:
@@ -177,7 +177,8 @@ class CacheCleanup:
 
     def _analysis(self) -> dict[str, Any]:
         facts = self._connected().facts()
-        return {**facts, "files": facts["keys"], "bytes": facts["used_memory"], "freed_space": 0, "freed_on_purge": 0}
+        figures = {"files": facts["keys"], "unit": "key", "bytes": facts["used_memory"]}
+        return {**facts, **figures, "freed_space": 0, "freed_on_purge": 0}
 
     def _remove(self, step: Step) -> dict[str, Any]:
         cache = self._connected()
@@ -252,6 +253,7 @@ class _Removing:
         after = self._cache.memory()
         return {
             "files": self.keys,
+            "unit": "key",
             "bytes": self.bytes,
             "freed_space": self.bytes,
             "freed_on_purge": 0 if self._kept is None else self._kept.size(),

@@ -118,4 +118,4 @@ def _nap() -> tuple[set[Future[Page]], set[Future[Page]]]:
 
 def _details(found: Sequence[Page], left_out: int) -> dict[str, Any]:
     statuses, times = [page.status for page in found], [page.milliseconds for page in found]
-    return {**summary(statuses, times, sum(page.size for page in found)), "left_out": left_out}
+    return {**summary(statuses, times, sum(page.size for page in found)), "unit": "page", "left_out": left_out}

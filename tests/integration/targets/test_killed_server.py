@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from clusters import Place, ask
 from jamaint.core import indexes as rules
 from jamaint.core.plans import Step
 from jamaint.executors.executor import StepFailed
-from jamaint.host.targets import building, connection, deleting, rebuilding
+from jamaint.host.targets import building, connection, deleting, rebuilding, unused
+from jamaint.host.targets.indexes import Around, around
 from postgres import short_directory
 from targets import Talk, cleanup, look, optimize, planned, rule, run_script
 
@@ -125,7 +127,12 @@ async def test_in_a_drop(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     async def nobody_was_there(*_: Any) -> None:
         """Whoever is at the table came in the moment after."""
 
+    async def counting_for_ever(target: Any) -> Around:
+        """The counters of a server that has just been made are as old as they can be."""
+        return replace(await around(target), counting_since=None)
+
     monkeypatch.setattr(building, "wait_until_free", nobody_was_there)
+    monkeypatch.setattr(unused, "around", counting_for_ever)
     async with a_table(place) as dsn:
         now = datetime.now(UTC)
         for days in (40, 20):

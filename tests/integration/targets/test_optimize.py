@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -202,6 +203,7 @@ class TestUnused:
     @pytest.fixture(autouse=True)
     def any_size(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(rules, "UNUSED_BYTES", 0)
+        monkeypatch.setattr(unused, "around", counting_for_ever)
 
     def watched(self, dsn: str, days: int = 40) -> Any:
         """An executor that has looked so often that unused indexes may go."""
@@ -230,6 +232,16 @@ class TestUnused:
         assert value(airy, "SELECT obj_description('t_body'::regclass)") == "for the 'search'; really"
         assert value(airy, BROKEN) == 0
         assert executor.undo(step, dry_run=False)["restored"] == 0
+
+    def test_while_the_server_has_counted_for_less_long_nothing_goes(
+        self, airy: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        executor = self.watched(airy)
+        monkeypatch.setattr(unused, "around", indexes.around)
+        run_script(airy, "SELECT pg_stat_reset()")
+        plan = executor.plan()
+        assert next(step for step in plan.steps if step.name == "unused_indexes").items == 0
+        assert any("public.t_body: the server's counters were reset on" in line for line in plan.warnings)
 
     def test_one_that_is_scanned_begins_anew(self, airy: str) -> None:
         executor = self.watched(airy)
@@ -372,7 +384,8 @@ class TestAnalysis:
         monkeypatch.setattr("jamaint.host.targets.analysis.LARGE_BYTES", 1)
         run_script(
             airy,
-            "CREATE INDEX twice ON t (body); CREATE TABLE child (t bigint REFERENCES t);"
+            "CREATE INDEX twice ON t (body); CREATE INDEX narrow ON t (at);"
+            "CREATE INDEX wide ON t (at, body); CREATE TABLE child (t bigint REFERENCES t);"
             "INSERT INTO child VALUES (6); CREATE INDEX half ON t (at)",
         )
         run_script(airy, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'half'::regclass")
@@ -381,6 +394,7 @@ class TestAnalysis:
         details = executor.run(step)
         said = {one["sql"]: one["reason"] for one in details["recommendations"]}
         assert "the same as public.t_body" in said["DROP INDEX CONCURRENTLY public.twice"]
+        assert "public.wide begins with its columns" in said["DROP INDEX CONCURRENTLY public.narrow"]
         assert "has no index" in said["CREATE INDEX CONCURRENTLY ON public.child (t)"]
         assert "invalid" in said["REINDEX INDEX CONCURRENTLY public.half"]
         assert "air" in said["REINDEX INDEX CONCURRENTLY public.t_body"]
@@ -410,6 +424,11 @@ class Paused(Talk):
         if len(self.broken) < len(self.held_in):
             self.broken.append(value(self._dsn, BROKEN))
         super().checkpoint()
+
+
+async def counting_for_ever(target: Any) -> indexes.Around:
+    """What the server says of itself, but that its counters, which have just begun, are as old as they can be."""
+    return replace(await indexes.around(target), counting_since=None)
 
 
 async def nobody_was_there(*_: Any) -> None:

@@ -1,11 +1,23 @@
-"""Which names a build that was cut short leaves, and how much of an index is air."""
+"""Which indexes may go, which names a build that was cut short leaves, and how much of an index is air."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jamaint.core.benefit import Benefit, between, compare
-from jamaint.core.indexes import air_of_pages, is_leftover, may_be_left_by
+from jamaint.core.indexes import (
+    Index,
+    Noted,
+    air_of_pages,
+    covered,
+    duplicates,
+    is_leftover,
+    may_be_left_by,
+    why_not_drop,
+)
 
 NAMES = st.text(alphabet="abé_1", min_size=1, max_size=40).filter(lambda name: len(name.encode()) <= 63)
 
@@ -62,3 +74,62 @@ class TestBenefit:
     def test_what_was_counted_anew_is_left_out(self) -> None:
         begin = {1: (10, 10.0), 2: (50, 50.0)}
         assert between(begin, {1: (30, 40.0), 2: (5, 5.0), 3: (7, 1.0)}) == {1: (20, 30.0), 3: (7, 1.0)}
+
+
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
+
+
+def index(name: str, columns: str = "1", **changes: Any) -> Index:
+    """A valid btree over such columns (numbers), large, never scanned, and with no duty."""
+    number = len(columns.split())
+    shape = "/".join(["7", columns, *(" ".join(["9"] * number),) * 3, "btree", "", changes.pop("predicate", "")])
+    fields: dict[str, Any] = {
+        **dict.fromkeys(
+            ("is_unique", "is_primary", "is_exclusion", "is_replica_identity", "is_clustered", "has_expressions"), False
+        ),
+        **dict.fromkeys(("is_partial", "is_partitioned", "is_partition", "backs_constraint"), False),
+        **dict.fromkeys(("supports_foreign_key", "is_being_built", "is_of_extension"), False),
+        **{"oid": sum(name.encode()), "table_oid": 7, "name": name, "quoted": name, "table_quoted": "t"},
+        **{"method": "btree", "definition": "", "bytes": 100 << 20, "table_bytes": 1 << 30, "tuples": 1e6},
+        **{"table_tuples": 1e6, "is_valid": True, "persistence": "p", "is_owner": True, "scans": 0, "tuples_read": 0},
+        **{"last_scan": None, "writes": 0, "shape": shape, "location": "", "needed_bytes": None},
+    }
+    return Index(**{**fields, **changes})
+
+
+def names(pairs: list[tuple[Index, Index]]) -> list[tuple[str, str]]:
+    return [(one.name, other.name) for one, other in pairs]
+
+
+class TestDuplicates:
+    def test_the_one_with_a_duty_stays(self) -> None:
+        assert names(duplicates([index("a"), index("pk", is_unique=True, is_primary=True)])) == [("a", "pk")]
+        assert names(duplicates([index("u", is_unique=True), index("a", scans=5)])) == [("a", "u")]
+
+    def test_two_that_serve_a_foreign_key_need_not_both(self) -> None:
+        both = [index("a", supports_foreign_key=True, scans=5), index("b", supports_foreign_key=True)]
+        assert names(duplicates(both)) == [("b", "a")]
+
+    def test_two_constraints_stay(self) -> None:
+        constraint = {"is_unique": True, "backs_constraint": True}
+        assert duplicates([index("a", **constraint), index("b", **constraint)]) == []
+
+    def test_one_with_which_another_begins_is_covered(self) -> None:
+        assert names(covered([index("a", "1"), index("ab", "1 2"), index("ba", "2 1")])) == [("a", "ab")]
+        assert covered([index("a", "1", is_unique=True), index("ab", "1 2")]) == []
+        assert covered([index("a", "1"), index("ab", "1 2", predicate="b > 0")]) == []
+        assert covered([index("a", "1"), index("ab", "1 2", is_valid=False)]) == []
+        assert covered([index("a", "1"), index("ab", "1 2", table_oid=8)]) == []
+
+
+class TestUnused:
+    WATCHED = Noted(NOW - timedelta(days=40), 3, 0)
+
+    def test_it_may_go_after_long_enough(self) -> None:
+        assert why_not_drop(index("a"), 0, self.WATCHED, NOW, NOW - timedelta(days=35)) is None
+        assert why_not_drop(index("a"), 0, self.WATCHED, NOW) is None
+
+    def test_scans_before_a_reset_of_the_counters_are_not_known(self) -> None:
+        """Looks of ours that find no scan tell nothing when the server has begun to count anew in between."""
+        why = why_not_drop(index("a"), 0, self.WATCHED, NOW, NOW - timedelta(days=3))
+        assert why == "the server's counters were reset on 2026-11-23: scans before that are not known"

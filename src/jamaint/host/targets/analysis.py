@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 
 from jamaint.core.benefit import Times, between, compare
-from jamaint.core.indexes import Index, duplicates, is_leftover, never_dropped
+from jamaint.core.indexes import Index, covered, duplicates, is_leftover, never_dropped
 from jamaint.core.plans import Step
 from jamaint.host.statements import statements
 from jamaint.host.targets.connection import Row, Target, failures_named
@@ -142,6 +142,11 @@ def _of_indexes(indexes: Sequence[Index], threshold: float) -> list[Recommendati
         told.add(index.oid)
         reason = f"it is the same as {other.quoted}"
         found.append(_drop(index, f"drop {index.quoted}", reason))
+    for index, other in covered([index for index in indexes if index.oid not in told]):
+        if index.bytes >= LARGE_BYTES:
+            told.add(index.oid)
+            reason = f"{other.quoted} begins with its columns and finds the same rows ({index.bytes >> 20} MiB)"
+            found.append(_drop(index, f"drop {index.quoted}", reason))
     for index in [index for index in indexes if index.oid not in told]:
         if is_leftover(index.name) and not index.is_valid and not index.is_being_built:
             found.append(_drop(index, f"drop {index.quoted}", "an interrupted build has left it; it costs every write"))

@@ -6,15 +6,18 @@ from datetime import datetime
 from typing import Any
 
 from jamaint.core.plans import MassDeletion, Step
-from jamaint.host.targets.connection import Target, TargetFailed
+from jamaint.host.targets.connection import Target, TargetFailed, failures_named
 from jamaint.host.targets.deleting import Deleted, Deletion, kept_table, summed
-from jamaint.host.targets.notebook import check_notebook, open_notebook
+from jamaint.host.targets.notebook import check_notebook, let_held_go, open_notebook
 from jamaint.host.targets.reins import Reins
 from jamaint.host.targets.restoring import Kept, let_go, put_back
-from jamaint.host.targets.selection import Count, Selection, count, sample, select
+from jamaint.host.targets.selection import Count, Selection, count, count_referred, sample, select
 from jamaint.host.targets.tables import Table
 
 NAME = "data_cleanup"
+SAMPLE = 5
+HOLD_SECONDS = 30 * 86400.0
+"""For so long rows that were put back are left alone, where their rule names no age; else for another such age."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +41,28 @@ async def plan(target: Target, job: Job) -> tuple[Step, list[str]]:
         selection = await select(target, rule, job.now)
         found = await count(target, selection)
         _guard(selection, found, job.mass_deletion)
-        samples += await sample(target, selection)
+        samples += (await sample(target, selection))[: max(1, SAMPLE // len(job.rules))]
         table = selection.table
         items += found.rows
         size += _bytes(table, found.rows)
-        says.append(f"Delete {_about(found)} of {table.quoted} {selection.says}.")
-        warnings += _warnings(table)
+        referred = await count_referred(target, selection)
+        says.append(f"Delete {_about(found)} of {table.quoted} {selection.says}{_but(referred)}.")
+        warnings += _warnings(selection)
         entries.append(
-            {"table": table.oid, "name": table.quoted, "kept": kept_table(job.execution, number), "rows": found.rows}
+            {
+                "table": table.oid,
+                "name": table.quoted,
+                "kept": kept_table(job.execution, number),
+                "hold": rule.get("older_than_seconds") or HOLD_SECONDS,
+                "rows": found.rows,
+            }
         )
+    says.append("They go in batches, each a transaction that locks its own rows and nothing else.")
     if job.keeps_way_back:
         says.append("What goes is kept in the schema jamaint beside it and can be put back until it is purged.")
     else:
         says.append("The task keeps no way back: what goes cannot be put back.")
-    undo = {"tables": [{key: one[key] for key in ("table", "name", "kept")} for one in entries]}
+    undo = {"tables": [{key: one[key] for key in ("table", "name", "kept", "hold")} for one in entries]}
     return (
         Step(
             name=NAME,
@@ -69,6 +80,8 @@ async def plan(target: Target, job: Job) -> tuple[Step, list[str]]:
 async def run(target: Target, job: Job, step: Step, reins: Reins, tally: dict[str, Any]) -> None:
     """Deletes, rule by rule; what has been done stands in `tally`, also when this raises."""
     await open_notebook(target)
+    with failures_named(target.identity.database):
+        await let_held_go(target.work)
     total, done = max(1, step.items), list[tuple[str, Deleted]]()
     for number, (rule, planned) in enumerate(zip(job.rules, step.args["tables"], strict=True), start=1):
         selection = await select(target, rule, job.now)
@@ -112,7 +125,10 @@ async def purge(target: Target, step: Step, reins: Reins) -> dict[str, Any]:
 
 
 def _entries(step: Step) -> list[Kept]:
-    return [Kept(one["table"], one["name"], one["kept"]) for one in (step.undo or {}).get("tables", ())]
+    return [
+        Kept(one["table"], one["name"], one["kept"], one.get("hold", HOLD_SECONDS))
+        for one in (step.undo or {}).get("tables", ())
+    ]
 
 
 def _guard(selection: Selection, found: Count, limit: MassDeletion) -> None:
@@ -151,8 +167,20 @@ def _left(rows: int, table: Table) -> str:
     return f"{rows} old rows are left, because others refer to them ({names}): clean those up first"
 
 
-def _warnings(table: Table) -> list[str]:
-    found = []
+def _but(referred: int | None) -> str:
+    """What of them stays."""
+    if referred is None:
+        return ", but for those that others refer to"
+    return f", but for {referred:,} of them as long as others refer to them" if referred else ""
+
+
+def _warnings(selection: Selection) -> list[str]:
+    table, held, found = selection.table, selection.held, list[str]()
+    if held is not None:
+        found.append(
+            f"{table.quoted}: {held.rows:,} rows that a rollback has put back are left until "
+            f"{held.until:%Y-%m-%d %H:%M} UTC (they stand in jamaint.held_rows)"
+        )
     if table.delete_triggers:
         found.append(f"{table.quoted}: triggers fire for each row that goes: {', '.join(table.delete_triggers)}")
     if table.insert_triggers:

@@ -167,7 +167,8 @@ class Deletion:
                 }
                 values = [*start, *(bound or ())]
                 held = await work.fetchval(SQL["hold"].format(**parts), *values) if table.references else 0
-                parts["condition"] = " AND ".join([selection.condition, *self._unreferenced()])
+                if table.references:
+                    parts["condition"] = f"{selection.condition} AND {selection.unreferenced}"
                 take = SQL["take" if self.kept is not None else "take_for_good"].format(**parts)
                 taken = await work.fetchval(take, *values)
                 self._check_bound(taken)
@@ -184,19 +185,6 @@ class Deletion:
                 f"the columns of {self.selection.table.quoted} were changed meanwhile: this batch was taken back, and "
                 "the rest waits for the next execution"
             )
-
-    def _unreferenced(self) -> list[str]:
-        table = self.selection.table
-        return [
-            SQL["unreferenced"].format(
-                child=reference.quoted,
-                pairs=" AND ".join(
-                    f"jamaint_child.{child} = {table.quoted}.{own}"
-                    for child, own in zip(reference.columns, reference.referred, strict=True)
-                ),
-            )
-            for reference in table.references
-        ]
 
     async def _vacuum(self) -> None:
         """So that the dead rows' space is used again, and the statistics tell of what is left."""

@@ -20,12 +20,13 @@ SPACE_FACTOR = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What decides about all indexes at once. `data_directory` None: the server is elsewhere, or does not say."""
+    """What decides about all indexes at once. `counting_since`: from when on the server's counters have not been reset;
+    `data_directory` None: the server is elsewhere, or does not say."""
 
     age: int
     freeze_age: int
     replicas: int
-    stats_reset: datetime | None
+    counting_since: datetime | None
     data_directory: str | None
 
 

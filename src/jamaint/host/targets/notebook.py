@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
 
 from jamaint.host.statements import statements
 from jamaint.host.targets.connection import Connection, Target, TargetFailed
@@ -56,6 +58,33 @@ async def move_cursor(connection: Connection, task: str, oid: int, rule: str, po
 async def clear_cursor(connection: Connection, task: str, oid: int, rule: str) -> None:
     """The rule has come to the end of its table."""
     await connection.execute(_SQL["clear_cursor"], task, oid, rule)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """How many rows of a table were put back and are not to go again yet, and until when."""
+
+    rows: int
+    until: datetime
+
+
+async def open_held(connection: Connection) -> None:
+    """Makes the list of rows that were put back where it is missing."""
+    await connection.execute(_SQL["create_held"])
+
+
+async def held_of(connection: Connection, oid: int) -> Held | None:
+    """What of that table is held; None if nothing is."""
+    if not await connection.fetchval(_SQL["has_held"]):
+        return None
+    row = await connection.fetchrow(_SQL["held"], oid)
+    return None if row is None or not row["rows"] else Held(row["rows"], row["until"])
+
+
+async def let_held_go(connection: Connection) -> None:
+    """Forgets those whose time is over."""
+    if await connection.fetchval(_SQL["has_held"]):
+        await connection.execute(_SQL["let_held_go"])
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ import asyncpg
 
 from jamaint.host.targets.connection import LockTimeoutError, Target, TargetFailed, TooSlowError, failures_named
 from jamaint.host.targets.deleting import BATCH_SECONDS, PAUSES
-from jamaint.host.targets.notebook import alone_on
+from jamaint.host.targets.notebook import alone_on, open_held
 from jamaint.host.targets.reins import Reins
 from jamaint.host.targets.selection import SQL
 from jamaint.host.targets.tables import Table, find_table, name_of
@@ -19,11 +19,13 @@ PAGES = 32
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a rule of an execution has kept: `table` is its oid, `name` what it was called."""
+    """What a rule of an execution has kept: `table` is its oid, `name` what it was called. What is put back is held for
+    so long."""
 
     table: int
     name: str
     kept: str
+    hold_seconds: float
 
 
 @dataclass(slots=True)
@@ -61,6 +63,8 @@ async def put_back(target: Target, entry: Kept, reins: Reins, dry_run: bool) -> 
         return PutBack(row["rows"] - row["taken"], taken.kept, taken.problems)
     async with alone_on(target, table.oid, table.quoted):
         await target.set_timeouts(BATCH_SECONDS)
+        with failures_named(target.identity.database):
+            await open_held(target.work)
         found.restored = await _all_back(target, table, entry, parts, reins)
         left = await _left_over(target, table, entry, parts)
         found.kept, found.problems = left.kept, left.problems
@@ -179,6 +183,8 @@ def _parts(table: Table, entry: Kept, there: Sequence[str]) -> dict[str, str]:
     return {
         "table": table.quoted,
         "kept": entry.kept,
+        "oid": str(table.oid),
+        "hold_seconds": str(float(entry.hold_seconds)),
         "columns": ", ".join(columns),
         "changed": changed,
         "same": " AND ".join(f"put.{name} = batch.{name}" for name in key),

@@ -13,6 +13,7 @@ import asyncpg
 from jamaint.core.predicates import wrong_condition
 from jamaint.host.statements import statements
 from jamaint.host.targets.connection import Target, TargetFailed, TooSlowError, failures_named
+from jamaint.host.targets.notebook import Held, held_of
 from jamaint.host.targets.tables import AGE_TYPES, Column, Table, find_table, leads_an_index
 
 COUNT_SECONDS = 10.0
@@ -34,6 +35,22 @@ class Selection:
     rule: str
     """A mark that is the same for the same rule, whenever it runs."""
     most_rows: int
+    held: Held | None = None
+    """Rows that were put back, which `condition` leaves out."""
+
+    @property
+    def unreferenced(self) -> str:
+        """SQL for that no other row refers to a row."""
+        return " AND ".join(
+            SQL["unreferenced"].format(
+                child=reference.quoted,
+                pairs=" AND ".join(
+                    f"jamaint_child.{child} = {self.table.quoted}.{own}"
+                    for child, own in zip(reference.columns, reference.referred, strict=True)
+                ),
+            )
+            for reference in self.table.references
+        )
 
     @property
     def order(self) -> str:
@@ -81,7 +98,11 @@ async def select(target: Target, rule: Mapping[str, Any], now: datetime) -> Sele
         walk = (column, *others) if by_age else table.key
         mark = {"age_column": column.name, "older_than": rule["older_than_seconds"], "by_age": by_age}
     digest = hashlib.sha256(json.dumps([mark, [each.name for each in walk]], sort_keys=True).encode()).hexdigest()
-    return Selection(table, condition, says, walk, digest[:16], rule["batch_size"])
+    held = await held_of(target.watch, table.oid)
+    if held is not None:
+        key = ", ".join(f"{table.quoted}.{column.quoted}::text" for column in table.key)
+        condition = f"{condition} AND {SQL['not_held'].format(oid=table.oid, key=key)}"
+    return Selection(table, condition, says, walk, digest[:16], rule["batch_size"], held)
 
 
 async def count(target: Target, selection: Selection) -> Count:
@@ -96,6 +117,16 @@ async def count(target: Target, selection: Selection) -> Count:
     except TooSlowError:
         rows, exact = estimate, False
     return Count(rows, None if of is None else max(of, rows), exact)
+
+
+async def count_referred(target: Target, selection: Selection) -> int | None:
+    """How many of them others refer to now; None where that takes too long to count."""
+    if not selection.table.references:
+        return 0
+    try:
+        return await _count(target, selection.table, f"{selection.condition} AND NOT ({selection.unreferenced})")
+    except TooSlowError:
+        return None
 
 
 async def sample(target: Target, selection: Selection) -> tuple[Mapping[str, Any], ...]:

@@ -94,7 +94,12 @@ async def _judged(target: Target, now: datetime) -> list[tuple[Index, str | None
     indexes, everything = await indexes_of(target), await around(target)
     noted = await _noted(target)
     return [
-        (index, why_not_drop(index, everything.replicas, noted.get((index.table_oid, index.name)), now))
+        (
+            index,
+            why_not_drop(
+                index, everything.replicas, noted.get((index.table_oid, index.name)), now, everything.counting_since
+            ),
+        )
         for index in indexes
         if never_dropped(index) is None
     ]

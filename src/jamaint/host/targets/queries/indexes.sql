@@ -64,7 +64,9 @@ SELECT index_size, leaf_pages, empty_pages, deleted_pages, avg_leaf_density FROM
 SELECT age(datfrozenxid)::int8 AS age, current_setting('autovacuum_freeze_max_age')::int8 AS freeze_age,
     (SELECT count(*)::int FROM pg_stat_replication) + (SELECT count(*)::int FROM pg_replication_slots
         WHERE slot_type = 'physical') AS replicas,
-    (SELECT stats_reset FROM pg_stat_database WHERE datname = current_database()) AS stats_reset,
+    -- A crash resets all counters, and says so only in those of the server as a whole.
+    (SELECT greatest(d.stats_reset, b.stats_reset) FROM pg_stat_database d, pg_stat_bgwriter b
+        WHERE d.datname = current_database()) AS counting_since,
     inet_server_addr() IS NULL OR inet_server_addr() <<= '127.0.0.0/8' OR inet_server_addr() = '::1' AS is_local,
     CASE WHEN pg_has_role('pg_read_all_settings', 'MEMBER') THEN current_setting('data_directory', true) END AS data_directory
 FROM pg_database WHERE datname = current_database()

@@ -30,6 +30,20 @@ ON CONFLICT (task, relation, rule) DO UPDATE SET position = excluded.position, m
 -- name: clear_cursor
 DELETE FROM jamaint.cursors WHERE task = $1 AND relation = $2 AND rule = $3
 
+-- name: create_held
+-- Rows that were put back, by their keys: they are old still, and would go again at once.
+CREATE TABLE IF NOT EXISTS jamaint.held_rows (
+    relation oid NOT NULL, key text[] NOT NULL, until timestamptz NOT NULL, PRIMARY KEY (relation, key))
+
+-- name: has_held
+SELECT to_regclass('jamaint.held_rows') IS NOT NULL
+
+-- name: held
+SELECT count(*) AS rows, max(until) AS until FROM jamaint.held_rows WHERE relation = $1 AND until > clock_timestamp()
+
+-- name: let_held_go
+DELETE FROM jamaint.held_rows WHERE until <= clock_timestamp()
+
 -- name: lock
 -- One of us at a time on a table, whichever daemon it is of.
 SELECT pg_try_advisory_lock(1784769633, $1::int)

@@ -10,7 +10,7 @@ EXPLAIN (FORMAT JSON) SELECT FROM {table} WHERE {condition}
 SELECT count(*) FROM {table} WHERE {condition}
 
 -- name: sample
-SELECT ARRAY[{key}] AS key, pg_column_size(jamaint_row.*) AS bytes FROM {table} AS jamaint_row WHERE {condition} LIMIT 5
+SELECT ARRAY[{key}] AS key, pg_column_size({table}.*) AS bytes FROM {table} WHERE {condition} LIMIT 5
 
 -- name: within
 SET LOCAL statement_timeout = '{milliseconds}ms'
@@ -25,6 +25,10 @@ SELECT count(*) FROM (SELECT FROM {table} WHERE {after} AND {until} AND {conditi
 
 -- name: unreferenced
 NOT EXISTS (SELECT FROM {child} AS jamaint_child WHERE {pairs})
+
+-- name: not_held
+NOT EXISTS (SELECT FROM jamaint.held_rows AS jamaint_held WHERE jamaint_held.relation = {oid}
+    AND jamaint_held.key = ARRAY[{key}] AND jamaint_held.until > now())
 
 -- name: make_kept
 -- Columns and their types, and nothing else: no default, no constraint, no trigger changes what is kept.
@@ -64,8 +68,11 @@ SELECT coalesce(pg_total_relation_size(to_regclass($1)), 0)
 WITH batch AS MATERIALIZED (SELECT ctid AS jamaint_place, * FROM {kept} WHERE ctid >= $1::text::tid AND ctid < $2::text::tid),
     put AS (INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM batch
         ON CONFLICT DO NOTHING RETURNING {columns}),
-    back AS (SELECT batch.jamaint_place, {changed} AS changed FROM batch JOIN put ON {same}),
-    gone AS (DELETE FROM {kept} USING back WHERE {kept}.ctid = back.jamaint_place)
+    back AS (SELECT batch.jamaint_place, ARRAY[{key}] AS key, {changed} AS changed FROM batch JOIN put ON {same}),
+    gone AS (DELETE FROM {kept} USING back WHERE {kept}.ctid = back.jamaint_place),
+    held AS (INSERT INTO jamaint.held_rows (relation, key, until)
+        SELECT {oid}, key, now() + {hold_seconds} * interval '1 second' FROM back
+        ON CONFLICT (relation, key) DO UPDATE SET until = excluded.until)
 SELECT count(*) AS put, count(*) FILTER (WHERE changed) AS changed FROM back
 
 -- name: places
@@ -75,7 +82,10 @@ SELECT ctid::text FROM {kept} WHERE ctid >= $1::text::tid AND ctid < $2::text::t
 WITH batch AS MATERIALIZED (SELECT * FROM {kept} WHERE ctid = $1::text::tid),
     put AS (INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM batch
         ON CONFLICT DO NOTHING RETURNING 1),
-    gone AS (DELETE FROM {kept} WHERE ctid = $1::text::tid AND EXISTS (SELECT FROM put))
+    gone AS (DELETE FROM {kept} WHERE ctid = $1::text::tid AND EXISTS (SELECT FROM put)),
+    held AS (INSERT INTO jamaint.held_rows (relation, key, until)
+        SELECT {oid}, ARRAY[{key}], now() + {hold_seconds} * interval '1 second' FROM batch WHERE EXISTS (SELECT FROM put)
+        ON CONFLICT (relation, key) DO UPDATE SET until = excluded.until)
 SELECT count(*) FROM put
 
 -- name: left_over
