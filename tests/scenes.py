@@ -100,6 +100,12 @@ class Scene:
         command = ["cat", str(self.gate(f"{name}.gate"))]
         return {"type": "custom", "category": "system", "config": {"command": command}, **more}
 
+    @contextlib.contextmanager
+    def reached(self, name: str) -> Iterator[None]:
+        """The command of a task that is held has begun, and stands at its gate until the block ends."""
+        with self.gate(f"{name}.gate").open("w"):
+            yield
+
     def let_go(self, name: str) -> None:
         """Opens the gate of a task that is held."""
         self.open_gate(f"{name}.gate")

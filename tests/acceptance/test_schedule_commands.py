@@ -1,11 +1,12 @@
 """`jamaintctl schedule …` and `next`, typed at a real daemon: what comes, another schedule, days to come."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from running import refusal
-from scenes import Scene, scene
+from running import client, refusal
+from scenes import Scene, scene, until
 
 QUICK = {"type": "custom", "category": "system", "executor": "noop"}
 BERLIN = "Europe/Berlin"
@@ -153,7 +154,9 @@ class TestNext:
             assert "moved: the clocks leap over its time" in place.ctl("next", "-n", "3").stdout
 
     def test_as_a_calendar_file(self, place: Scene) -> None:
-        place.configure(windows={"w": night()})
+        hour = (datetime.now(UTC) + timedelta(hours=12)).hour  # an opening that is under way would be a third one
+        schedule = {"cron": f"30 {hour} * * *"}
+        place.configure(windows={"w": night(schedule=schedule, timezone="UTC")})
         with place.serving():
             done = place.ctl("next", "w", "-n", "2", "--ics")
             lines = done.stdout.splitlines()
@@ -171,8 +174,9 @@ class TestAfter:
         place.configure(tasks=tasks)
         with place.serving() as caller:
             assert caller.call("execution.list", task="then")["items"] == []  # enabled later: none of the past
-            ended = caller.run("first")
-            caller.call("event.subscribe")
-            while not (found := caller.call("execution.list", task="then", status="completed")["items"]):
-                caller.receive()
+            with client(place.socket) as watching:
+                watching.call("event.subscribe")
+                ended = caller.run("first")
+                until(watching, "execution.ended", task_name="then", status="completed")
+            found = caller.call("execution.list", task="then", status="completed")["items"]
             assert [one["scheduled_for"] for one in found] == [ended["completed_at"]]

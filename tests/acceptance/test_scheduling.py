@@ -167,8 +167,9 @@ class TestStopped:
             assert place.json("execution", "cancel", waiting)["status"] == "cancelled"
             ended = caller.call("execution.get", execution=waiting)
             assert (ended["started_at"], reasons_of(ended)) == (None, [("cancelled", "refuse")])
-            place.json("execution", "cancel", running[:8])
-            ended = caller.call("execution.wait", execution=running)
+            with place.reached("a"):
+                place.json("execution", "cancel", running[:8])
+                ended = caller.call("execution.wait", execution=running)
             assert (ended["status"], ended["error"]["kind"]) == ("cancelled", "cancelled")
             assert ended["reasons"][0]["detail"] == "cancelled by root"
             assert ended["steps"][0]["status"] == "cancelled"
@@ -184,7 +185,7 @@ class TestStopped:
         place.configure(
             tasks={
                 "stuck": {
-                    "type": "custom", "category": "system", "timeout": "1s",
+                    "type": "custom", "category": "system", "timeout": "5s",
                     "config": {"command": ["sh", "-c", script]},
                 }
             }
@@ -194,7 +195,7 @@ class TestStopped:
             runaway = os.pidfd_open(int(pids.read_text()))
             ended = caller.call("execution.wait", execution=ident)
             assert (ended["status"], ended["error"]["kind"]) == ("failed", "timeout")
-            assert "1 s" in ended["error"]["message"]
+            assert "5 s" in ended["error"]["message"]
             assert select.select([runaway], [], [], 0)[0] == [runaway], "a process has outlived its execution"
             os.close(runaway)
             assert caller.call("daemon.version")["protocol"] == 1
@@ -203,9 +204,9 @@ class TestStopped:
         place.configure(tasks={"a": place.held("a"), "b": QUICK})
         with place.serving() as caller:
             (ident,) = start(caller, "a")
-            assert place.json("drain") == {"state": "draining", "running": 1}
-            assert place.json("status")["scheduler"]["state"] == "draining"
-            place.let_go("a")
+            with place.reached("a"):
+                assert place.json("drain") == {"state": "draining", "running": 1}
+                assert place.json("status")["scheduler"]["state"] == "draining"
             assert caller.call("execution.wait", execution=ident)["status"] == "completed"
 
     def test_a_reload_leaves_what_runs_as_it_was_begun(self, place: Scene) -> None:
@@ -213,8 +214,8 @@ class TestStopped:
         with place.serving() as caller:
             (ident,) = start(caller, "a")
             place.configure(tasks={"b": QUICK})
-            assert place.json("reload")["changes"]["tasks"]["removed"] == ["a"]
-            place.let_go("a")
+            with place.reached("a"):
+                assert place.json("reload")["changes"]["tasks"]["removed"] == ["a"]
             ended = caller.call("execution.wait", execution=ident)
             assert (ended["status"], ended["task_name"]) == ("completed", "a")
             assert place.json("execution", "list", "--task", "a")["items"][0]["id"] == ident

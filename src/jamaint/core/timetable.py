@@ -47,7 +47,7 @@ class Timetable:
     """
 
     def __init__(self, windows: Mapping[str, Window], misfire_grace_seconds: float, machine: str = "") -> None:
-        self._windows = windows
+        self._windows = dict(windows)
         self._grace = timedelta(seconds=misfire_grace_seconds)
         self._machine = machine
         self._heap: list[tuple[datetime, str]] = []
@@ -71,9 +71,12 @@ class Timetable:
             self._push(task, due)
 
     def keep(self, task: Task, old: "Timetable") -> bool:
-        """Adds a task with the next occurrence that it has in `old`, if it is there with the same schedule."""
+        """Adds a task with the next occurrence that it has in `old`, if it is there with the same schedule, and its
+        window opens as it did."""
         before = old._tasks.get(task.name)
         if before is None or before.schedule != task.schedule or before.enabled != task.enabled:
+            return False
+        if _openings_of(old._window(task)) != _openings_of(self._window(task)):
             return False
         due, ends = old._nominal.get(task.name), old._ends.get(task.name)
         self.remove(task.name)
@@ -260,6 +263,11 @@ class Timetable:
     def _window(self, task: Task) -> Window | None:
         name = None if task.schedule is None else task.schedule.window
         return None if name is None else self._windows.get(name)
+
+
+def _openings_of(window: Window | None) -> tuple[Schedule, bool] | None:
+    """What says when it opens. (What is due at a skipped opening comes due all the same, and is told of.)"""
+    return None if window is None else (window.schedule, window.enabled)
 
 
 def _waits(task: Task) -> bool:

@@ -1,6 +1,7 @@
 """Which tasks are due: at a cost of what is due, each once, and of what was missed the newest."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -51,6 +52,24 @@ def test_a_task_of_a_window_is_due_as_it_opens_and_may_start_until_its_cutoff() 
     assert found.scheduled_for == utc("2026-11-24T02:00")
     assert found.deadline == utc("2026-11-24T05:30")
     assert made.next_of("cleanup") == utc("2026-11-25T02:00")
+
+
+def test_a_window_that_opens_at_another_time_takes_its_tasks_along() -> None:
+    one = task(schedule=Schedule(window="night"))
+    night = window(cutoff_minutes=30)
+    later = replace(night, schedule=Schedule(cron="0 4 * * *"))
+    old = table(one, since=utc("2026-11-24T01:00"))
+    for changed, is_kept in (
+        (replace(night, cutoff_minutes=5, skipped={utc("2026-11-24T02:00"): "root"}), True),
+        (later, False),
+        (replace(night, enabled=False), False),
+    ):
+        assert Timetable({"night": changed}, GRACE).keep(one, old) is is_kept
+    windows = {"night": night}
+    old = Timetable(windows, GRACE)
+    old.put(one, utc("2026-11-24T01:00"))
+    windows["night"] = later  # as the daemon keeps them
+    assert not Timetable(windows, GRACE).keep(one, old)
 
 
 @pytest.mark.parametrize(
