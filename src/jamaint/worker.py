@@ -32,7 +32,7 @@ from jamaint.host.dialogue import LINE_LIMIT, line, parse
 from jamaint.host.kernel import lower_priority
 from jamaint.host.output import printable
 from jamaint.host.pace import Pace
-from jamaint.host.plan_files import StoredItems, Unreadable, open_plan, packed
+from jamaint.host.plan_files import Packing, StoredItems, Unreadable, open_plan
 from jamaint.host.processes import children, end_all
 from jamaint.host.secrets import NoSecret
 from jamaint.host.supervising import supervise
@@ -183,11 +183,10 @@ class DaemonHost:
     def held(self, number: int) -> None:
         self._dialogue.say({"is": "held", "number": number})
 
-    def tell_items(self, step: str, items: Iterator[Item]) -> None:
-        """Sends what a step of a plan would act on, for the plan to be stored."""
-        for count, block in packed(step, items):
-            self.checkpoint()
-            self._dialogue.say({"is": "items", "count": count, "block": b64encode(block).decode("ascii")})
+    def tell_items(self, count: int, block: bytes) -> None:
+        """Sends some of what a step of a plan would act on, for the plan to be stored."""
+        self.checkpoint()
+        self._dialogue.say({"is": "items", "count": count, "block": b64encode(block).decode("ascii")})
 
     def flush(self) -> None:
         """Sends the progress that has been held back."""
@@ -370,11 +369,13 @@ def _plan(executor: Executor, _: Order) -> Answer:
 
 def _tell_items(executor: Executor, host: DaemonHost, answer: Answer) -> bool:
     """Sends the items of the plan in `answer`; false for an executor that cannot tell them."""
-    items: Callable[[Step], Iterator[Item]] | None = getattr(executor, "items", None)
+    items: Callable[[Step, Callable[[Item], None]], None] | None = getattr(executor, "items", None)
     if items is None:
         return False
     for step in answer["steps"]:
-        host.tell_items(step["name"], items(step_from_json(step)))
+        packing = Packing(step["name"], host.tell_items)
+        items(step_from_json(step), packing.tell)
+        packing.finish()
     return True
 
 

@@ -140,3 +140,22 @@ def test_a_command_is_planned_as_what_would_be_run(place: Scene) -> None:
         ident = place.ctl("execute", "held", "--plan", plan["hash"], "--detach").stdout.strip()
         place.let_go("held")
         assert json.loads(place.ctl("--json", "execution", "show", ident).stdout)["id"] == ident
+
+
+def test_a_cleaning_by_age_does_what_its_plan_lists_and_leaves_what_has_changed(place: Scene) -> None:
+    directory = place.directory / "logs" / "app"
+    by = {"files": ["modification"], "directories": ["modification"]}
+    config = {"paths": [{"path": str(directory), "age": "30d", "age_by": by}]}
+    temp = {"executor": "temp.cleanup", "config": config, "mass_deletion": {"share": "100%", "items": 1000}}
+    place.configure(tasks={"temp": temp})
+    with place.serving():
+        before = snapshot(directory)
+        plan = place.json("plan", "temp")
+        assert (plan["itemised"], plan["count"]) == (True, len(OLD))
+        assert differences(before, snapshot(directory)) == []
+        changed = directory / f"web-{OLD[0]:04}.log"
+        changed.write_text("written to since")
+        done = place.json("execute", "temp", "--plan", plan["hash"])
+        shown = place.ctl("execution", "show", done["id"]).stdout
+        assert f"{changed.name}" in shown and "its size has changed since the plan" in shown, shown
+        assert names(place) == sorted([changed.name, *(f"web-{days:04}.log" for days in YOUNG)])

@@ -8,10 +8,12 @@ from typing import Any
 from jamaint.core.ages import nanoseconds
 from jamaint.core.clearing import KEPT, amount, going, left_alone
 from jamaint.core.mass_deletion import Sighting, refusals, to_json
-from jamaint.core.plans import Plan, Step
-from jamaint.executors.executor import Host, StepFailed, Stopped, Work
+from jamaint.core.plans import Item, Plan, Step
+from jamaint.executors.executor import Host, Planned, StepFailed, Stopped, Work
 from jamaint.host import held
 from jamaint.host.clearing import Area, Clearing, look
+from jamaint.host.inuse import in_use
+from jamaint.host.itemised import Remaining, list_items
 from jamaint.host.judging import Rule
 from jamaint.host.leaving import Telling
 from jamaint.host.openfiles import open_files
@@ -23,6 +25,7 @@ from jamaint.host.taking import DiskStopped
 from jamaint.host.trash import Busy
 
 CLEANUP = "cleanup"
+OF_THE_PLAN = "of the plan"
 _HIDDEN = (
     "the open files of other users' processes cannot be seen with these rights: whether one of them still uses a file "
     "is told by its age and its locks alone"
@@ -45,10 +48,19 @@ class Aged:
     def __init__(self, work: Work, host: Host, name: str = CLEANUP) -> None:
         self._work, self._host, self._name = work, host, name
         self._areas: Sequence[Area] | None = None
+        self._changed = Skipped()
 
     def plan(self, places: Sequence[Place]) -> tuple[Step, list[str], Sequence[Sighting]]:
-        """The step, warnings, and what was seen of each root. StepFailed is unsafe when every root is."""
+        """The step, warnings, and what was seen of each root. StepFailed is unsafe when every root is.
+
+        Where a stored plan is carried out, nothing but its items that are as they were is looked for.
+        """
         opened, skipped = open_files(), Skipped()
+        if self._work.planned is not None:
+            remaining = self._remaining(self._work.planned)
+            places = [Place(one.path, remaining.rule(one.rule), None, [OF_THE_PLAN]) for one in places]
+            self._changed = remaining.skipped
+            skipped.merge(self._changed)
         areas: list[Area] = []
         refused: list[RootRefused] = []
         now_ns = nanoseconds(self._work.now)
@@ -74,10 +86,23 @@ class Aged:
         if opened.hidden:
             warnings.append(_HIDDEN)
         warnings += [f"{item['path']} is left alone: {item['why']}" for item in skipped.problems]
+        if self._work.planned is not None:  # it has passed the guard or been approved
+            return self._step(areas, places, skipped), warnings, []
         at = self._work.now.isoformat(timespec="seconds")
         seen = [Sighting(refusal.path, 0, None, at=at) for refusal in refused if refusal.kind == "missing"]
         seen += [area.sighting(at) for area in areas]
         return self._step(areas, places, skipped), warnings, seen
+
+    def items(self, tell: Callable[[Item], None]) -> None:
+        """Tells what the step of the plan just made would take, a directory after all that is in it."""
+        held = open_files()
+        for area in self._areas or ():
+            try:
+                with area.reopen() as root:
+                    use = in_use(root.stat.st_dev, held)
+                    list_items(root, area.rule, use, tell, self._host.checkpoint)
+            except RootRefused:
+                continue  # the plan has told it, or it has gone since
 
     def run(self, step: Step, places: Sequence[Place]) -> dict[str, Any]:
         """Does it; its details. Raises StepFailed, Stopped."""
@@ -85,6 +110,7 @@ class Aged:
             self.plan(places)
         telling = Telling(self._host.checkpoint, self._host.progress)
         clearing = Clearing(self._areas or (), step.undo, step.items, telling, self._host.paused)
+        clearing.skipped.merge(self._changed)
         try:
             with clearing:
                 clearing.clear()
@@ -145,6 +171,10 @@ class Aged:
             sum(area.tally.bytes for area in areas),
             tuple(item for area in areas for item in area.sample)[:20],
         )
+
+    def _remaining(self, planned: Planned) -> Remaining:
+        items = (item for step, item in planned.items() if step == self._name)
+        return Remaining(items, self._host.checkpoint)
 
     def _direct(self, areas: Sequence[Area]) -> dict[str, str]:
         """Roots in which nothing goes to the trash, and why."""

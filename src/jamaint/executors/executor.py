@@ -1,6 +1,6 @@
 """What every executor is: it plans without touching, does one step, puts it back, and at last lets the way back go."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -105,5 +105,5 @@ class Itemised(Protocol):
     Any other's stored plan is carried out only if a new plan has the same steps.
     """
 
-    def items(self, step: Step) -> Iterator[Item]:
-        """What a step of the plan just made would act on, one by one. Asked for only when a plan is stored."""
+    def items(self, step: Step, tell: Callable[[Item], None]) -> None:
+        """Tells what a step of the plan just made would act on, one by one. Asked for only when a plan is stored."""

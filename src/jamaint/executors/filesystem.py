@@ -7,7 +7,7 @@ from typing import Any
 
 from jamaint.core.ages import Ages, limit
 from jamaint.core.clearing import over
-from jamaint.core.plans import Plan, Step
+from jamaint.core.plans import Item, Plan, Step
 from jamaint.executors.aged import Aged, Place, nested, plan_of
 from jamaint.executors.executor import Host, Work
 from jamaint.host import held as held_by_undos
@@ -38,9 +38,21 @@ class FilesystemCleanup:
         self._places = [self._place(one, held) for one in self._work.config["paths"]]
         step, warnings, seen = self._cleanup.plan(self._places)
         steps = [step]
-        if self._work.config["duplicates"]:
+        if self._work.planned is not None and self._work.config["duplicates"] == "remove":
+            self._twins = self._places  # which ones, the plan says
+            step, more, _ = self._duplicates.plan(self._twins)
+            steps.append(step)
+            warnings += more
+        elif self._work.config["duplicates"]:
             steps.append(self._plan_duplicates(self._places, held, warnings))
         return plan_of(self._work, steps, warnings, seen)
+
+    def items(self, step: Step, tell: Callable[[Item], None]) -> None:
+        """See Itemised."""
+        if step.name == CLEANUP:
+            self._cleanup.items(tell)
+        elif not step.args.get("only_report"):
+            self._duplicates.items(tell)
 
     def run(self, step: Step) -> dict[str, Any]:
         """See Executor. A step in which some files could not be dealt with is done; `problems` has them."""

@@ -1,7 +1,7 @@
 """logs.cleanup: deletes old logs, compresses those no longer written to, and moves aged ones to an archive."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -61,10 +61,11 @@ class LogsCleanup:
         warnings += [f"{item['path']} is left alone: {item['why']}" for item in self._skipped.problems]
         return Plan(tuple(steps), tuple(warnings), refused, tuple(map(to_json, roots)))
 
-    def items(self, step: Step) -> Iterator[Item]:
+    def items(self, step: Step, tell: Callable[[Item], None]) -> None:
         """See Itemised."""
         assert self._survey is not None
-        return items_of(self._survey.found, step.name, self._host.checkpoint)
+        for item in items_of(self._survey.found, step.name, self._host.checkpoint):
+            tell(item)
 
     def run(self, step: Step) -> dict[str, Any]:
         """See Executor. A step in which some files could not be dealt with is done; `problems` has them."""

@@ -1,10 +1,10 @@
 """temp.cleanup: removes files that have not been used for long, and the directories in which all is like that."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jamaint.core.ages import Ages, limit
-from jamaint.core.plans import Plan, Step
+from jamaint.core.plans import Item, Plan, Step
 from jamaint.executors.aged import Aged, Place, nested, plan_of
 from jamaint.executors.executor import Host, Work
 from jamaint.host import held
@@ -23,6 +23,10 @@ class TempCleanup:
         """See Executor. StepFailed is unsafe when every root is."""
         step, warnings, seen = self._aged.plan(self._places())
         return plan_of(self._work, (step,), warnings, seen)
+
+    def items(self, step: Step, tell: Callable[[Item], None]) -> None:  # noqa: ARG002 - there is one step
+        """See Itemised."""
+        self._aged.items(tell)
 
     def run(self, step: Step) -> dict[str, Any]:
         """See Executor. A step in which some files could not be dealt with is done; `problems` has them."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from jamaint.core.ages import Ages, Old, asks_for_birth, old
+from jamaint.core.ages import Ages, Old, asks_for_birth, old, youngest
 from jamaint.host import syscalls
 from jamaint.host.globs import OURS, Globs, States, exclusion
 from jamaint.host.inuse import InUse
@@ -17,6 +17,7 @@ Name = Callable[[str], object]
 Three = tuple[States, States, States]
 """Where we are in the globs of `pattern`, `spared` and `alone`."""
 
+NOT_IN_PLAN = "not in the plan"
 EXCLUDED, HELD, NEWEST, BIRTH = "it is to be left alone", "it was put back by an undo, and is held", "newest", "birth"
 OWN_RULE = "it has a rule of its own"
 _OF_FILE_SYSTEM = frozenset({"lost+found", ".journal", "aquota.user", "aquota.group"})
@@ -28,6 +29,14 @@ def _none() -> Globs:
 
 
 @dataclass(frozen=True, slots=True)
+class Only:
+    """Tests, by its status, whether a file and whether a directory is one of those that a stored plan means."""
+
+    file: Old
+    directory: Old
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """What is old below one path. `before` is the moment in nanoseconds that ages end at; None: everything is old.
 
@@ -35,7 +44,8 @@ class Rule:
     paths below the root that have a rule of their own. `directories`: one in which all goes, goes too. `unit`: a
     directory right below the root goes whole or not at all. `also` tells of
     (status, name, open directory) why a file stays all the same, or the empty text. `held` tells by its status
-    whether something was put back by an undo. `old` is asked instead of `ages` whether a file is old.
+    whether something was put back by an undo. `old` is asked instead of `ages` whether a file is old, and `only`
+    instead of both, for directories too.
     """
 
     ages: Ages
@@ -49,6 +59,7 @@ class Rule:
     unit: bool = False
     also: Callable[[Any, str, int], str] | None = None
     old: Old | None = None
+    only: Only | None = None
     held: Callable[[Any], bool] | None = None
 
 
@@ -59,7 +70,18 @@ class Judge:
         self.root, self.rule, self.use = root, rule, use
         self.file_is_old: Old = rule.old or old(rule.ages.files_by, rule.before)
         self.directory_is_old: Old = old(rule.ages.directories_by, rule.before)
+        if rule.only is not None:
+            self.file_is_old, self.directory_is_old = rule.only.file, rule.only.directory
         self._of_mount = syscalls.is_mount_root(root.fd)
+
+    @property
+    def takes_everything(self) -> bool:
+        """Whether every file is old."""
+        return self.rule.before is None and self.rule.old is None and self.rule.only is None
+
+    def young_by(self, seen: Any) -> str:
+        """What kept a file that is not old, in one word or a few."""
+        return NOT_IN_PLAN if self.rule.only is not None else youngest(self.rule.ages.files_by, seen)
 
     def start(self) -> Three:
         """Where the globs are at the root. Those of what stays begin at /, the pattern's at the root."""

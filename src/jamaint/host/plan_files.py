@@ -9,9 +9,8 @@ import contextlib
 import json
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
-from itertools import islice
 
 from jamaint.core.plans import Item
 
@@ -43,10 +42,24 @@ def unpack(block: bytes) -> tuple[str, list[Item]]:
         raise Unreadable(f"a block of it cannot be read: {error}") from None
 
 
-def packed(step: str, items: Iterator[Item]) -> Iterator[tuple[int, bytes]]:
-    """(number of items, block) until there are none."""
-    while chunk := list(islice(items, BLOCK_ITEMS)):
-        yield len(chunk), pack(step, chunk)
+class Packing:
+    """Makes blocks of a step's items as they are told; `send` gets (number of items, block)."""
+
+    def __init__(self, step: str, send: Callable[[int, bytes], None]) -> None:
+        self._step, self._send = step, send
+        self._items: list[Item] = []
+
+    def tell(self, item: Item) -> None:
+        """Adds one."""
+        self._items.append(item)
+        if len(self._items) == BLOCK_ITEMS:
+            self.finish()
+
+    def finish(self) -> None:
+        """Sends what waits."""
+        items, self._items = self._items, []
+        if items:
+            self._send(len(items), pack(self._step, items))
 
 
 class Writing:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from jamaint.core.ages import youngest
 from jamaint.host.descent import Descent, Level
 from jamaint.host.globs import OURS
 from jamaint.host.judging import BIRTH, EXCLUDED, NEWEST, OWN_RULE, Judge, Three
@@ -131,7 +130,7 @@ class Sweep:
     def _list(self, frame: _Frame, again: bool) -> None:  # noqa: PLR0912, PLR0915 - each file goes through this loop
         """Goes through the files of a directory, and notes the directories in it."""
         judge, rule, fd = self._judge, self._rule, frame.level.fd
-        is_old, everything, least = judge.file_is_old, rule.before is None and rule.old is None, rule.least_bytes
+        is_old, everything, least = judge.file_is_old, judge.takes_everything, rule.least_bytes
         meant, stays = judge.meant(frame.states), judge.stays(frame.states)
         in_use, by, kept = judge.use.why, rule.ages.files_by, Counter[str]() if again else self.met.kept
         always, births = rule.held is not None or rule.also is not None or stays is not None, BIRTH in by
@@ -164,7 +163,7 @@ class Sweep:
                 files += 1
                 size += blocks
                 if not (everything or is_old(seen)):
-                    kept[youngest(by, seen)] += 1
+                    kept[judge.young_by(seen)] += 1
                     frame.whole = False
                     continue
                 if seen.st_size < least:

@@ -66,7 +66,7 @@ class Whole:
     def _list(self, descent: Descent, states: Three) -> list[str]:
         """Judges the files in a directory; returns the directories in it. Raises _Stays."""
         judge, rule, fd = self._judge, self._judge.rule, descent.here.fd
-        is_old, everything, least = judge.file_is_old, rule.before is None and rule.old is None, rule.least_bytes
+        is_old, everything, least = judge.file_is_old, judge.takes_everything, rule.least_bytes
         meant, stays, in_use = judge.meant(states), judge.stays(states), judge.use.why
         special = rule.held is not None or rule.also is not None
         status, room, add, device = syscalls.status, self._room, self.taken.add, judge.root.stat.st_dev

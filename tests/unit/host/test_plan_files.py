@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from jamaint.core.plans import Item
 from jamaint.host.plan_files import (
     BLOCK_BYTES,
+    Packing,
     StoredItems,
     Unreadable,
     Writing,
     hash_of,
     open_plan,
-    packed,
     page,
     remove_others,
     unpack,
@@ -37,8 +37,10 @@ def write(directory: Path, *steps: tuple[str, int]) -> str:
     writing = Writing(str(directory), "new")
     try:
         for step, count in steps:
-            for _, block in packed(step, some(count)):
-                writing.add(block)
+            packing = Packing(step, lambda _, block: writing.add(block))
+            for item in some(count):
+                packing.tell(item)
+            packing.finish()
         return writing.keep(b"header")
     finally:
         writing.close()
@@ -51,7 +53,12 @@ def read(path: Path) -> list[tuple[str, Item]]:
 @given(st.lists(ITEMS, min_size=1, max_size=20))
 @settings(max_examples=50)
 def test_items_come_back_whatever_their_names(items: list[Item]) -> None:
-    ((count, block),) = packed("cleanup", iter(items))
+    sent: list[tuple[int, bytes]] = []
+    packing = Packing("cleanup", lambda count, block: sent.append((count, block)))
+    for item in items:
+        packing.tell(item)
+    packing.finish()
+    ((count, block),) = sent
     assert (count, unpack(block)) == (len(items), ("cleanup", items))
 
 

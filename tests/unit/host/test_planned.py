@@ -42,7 +42,10 @@ def config(top: Path) -> dict[str, object]:
 def planned(top: Path) -> Kept:
     logs = executor(**config(top))
     steps = logs.plan().steps
-    return Kept([(step.name, item) for step in steps for item in logs.items(step)])
+    found: list[tuple[str, Item]] = []
+    for step in steps:
+        logs.items(step, lambda item, step=step: found.append((step.name, item)))  # type: ignore[misc]
+    return Kept(found)
 
 
 def run(top: Path, plan: Kept, **more: object) -> tuple[LogsCleanup, list[dict[str, object]]]:
