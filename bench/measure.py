@@ -1,6 +1,7 @@
 """What is read of a process and of a series: memory, CPU time, wakeups, quantiles, the machine's load."""
 
 import os
+import resource
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -37,6 +38,12 @@ def cpu_seconds(pid: int) -> float:
     """User and system time of the process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def cpu_seconds_of_children() -> float:
+    """User and system time of the processes that we have started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def wakeups(pid: int) -> int:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+import analysis
 import answers
 import cleaning
 import client
@@ -26,6 +27,7 @@ TOPICS: Mapping[str, Topic] = {
     "answers": answers.TOPIC,
     "cleaning": cleaning.CLEANING,
     "thinning": cleaning.THINNING,
+    "analysis": analysis.TOPIC,
     "rotation": rotation.TOPIC,
     "upkeep": upkeep.TOPIC,
     "schedules": schedules.SCHEDULES,

@@ -7,16 +7,14 @@ from typing import Any
 
 from jamaint.core.plans import Plan, Step
 from jamaint.executors.executor import Host, Work
-from jamaint.host.globs import Globs
+from jamaint.host.measuring import measure
 from jamaint.host.memcached import MemcachedFailed, statistics
 from jamaint.host.redis_cache import CacheRefused, RedisCache, shown
 from jamaint.host.roots import RootRefused, open_root
 from jamaint.host.skipped import Skipped
 from jamaint.host.targets.connection import Address, TargetFailed, open_target
 from jamaint.host.targets.sizes import size_of
-from jamaint.host.trees import Rules, walk
 
-BLOCK = 512
 LOCK_SECONDS = 1.0
 
 
@@ -59,19 +57,14 @@ class Usage:
             return {"bytes": None, "problem": str(error)}
 
     def _directory(self, path: str) -> dict[str, Any]:
-        """Blocks of its files, each file once however many names it has; as `du` counts, but for directories."""
-        files = size = 0
-        seen_before: set[tuple[int, int]] = set()
         skipped = Skipped()
         with open_root(path) as root:
-            for _, _, seen in walk(root, Rules(Globs(["**"], hidden=True)), skipped, self._host.checkpoint):
-                if seen.st_nlink > 1:
-                    if (seen.st_dev, seen.st_ino) in seen_before:
-                        continue
-                    seen_before.add((seen.st_dev, seen.st_ino))
-                files += 1
-                size += seen.st_blocks * BLOCK
-        return {"bytes": size, "files": files}
+            size, files = measure(root, skipped, self._host.checkpoint)
+        if not skipped.count:
+            return {"bytes": size, "files": files}
+        first = skipped.first or {}
+        left_out = f"without {skipped.count:,} that could not be entered; the first is {first['path']}: {first['why']}"
+        return {"bytes": size, "files": files, "problem": left_out}
 
     async def _database(self, dsn: str) -> dict[str, Any]:
         async with open_target(Address(dsn, self._work.task_name, LOCK_SECONDS)) as target:

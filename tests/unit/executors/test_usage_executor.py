@@ -1,6 +1,7 @@
 """usage: sizes as they are on the disk, each file once; what cannot be measured says why and stops nothing."""
 
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,23 @@ def test_a_directory_in_blocks_and_each_file_once(tree: Path) -> None:
     (found,) = measured(("logs", str(tree)))
     blocks = sum((tree / name).stat().st_blocks * 512 for name in ("a", "inner/.hidden", "sparse"))
     assert (found["files"], found["bytes"]) == (3, blocks)
+
+
+def test_what_could_not_be_entered_is_told_beside_the_figure(tree: Path) -> None:
+    (tree / "theirs").mkdir(mode=0o755)
+    (tree / "theirs" / "b").write_bytes(b"x" * 10_000)
+    mount = tree / "theirs"
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount something there")
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", mount], check=True)
+    try:
+        (found,) = measured(("logs", str(tree)))
+    finally:
+        subprocess.run(["umount", mount], check=True)
+    assert found["files"] == 3
+    assert found["problem"] == (
+        f"without 1 that could not be entered; the first is {mount}: another file system is mounted there"
+    )
 
 
 def test_measuring_changes_nothing(tree: Path) -> None:
