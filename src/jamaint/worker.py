@@ -21,6 +21,7 @@ from typing import Any
 
 from jamaint import wire
 from jamaint.core import mass_deletion
+from jamaint.core.fences import refused
 from jamaint.core.pacing import Limits
 from jamaint.core.plans import Item, MassDeletion, Plan, Step, step_from_json, step_to_json
 from jamaint.errors import Problem
@@ -28,6 +29,7 @@ from jamaint.executors import EXECUTORS, executor_of
 from jamaint.executors.executor import NOWHERE, Executor, StepFailed, Stopped, Work
 from jamaint.host import secrets
 from jamaint.host.accounts import become, find_account
+from jamaint.host.applied import applied
 from jamaint.host.dialogue import LINE_LIMIT, line, parse
 from jamaint.host.kernel import lower_priority
 from jamaint.host.output import printable
@@ -38,6 +40,8 @@ from jamaint.host.secrets import NoSecret
 from jamaint.host.supervising import supervise
 
 PROGRESS_SECONDS = 0.1
+KEPT = "JAMAINT_KEPT"
+"""Where a unit has a directory of its own for what is kept."""
 _EXACT = frozenset({"is", "args", "undo", "block", "unit", "level", "kind", "held", "roots"})
 """The keys below which nothing is for people, or what is there is compared with something."""
 MESSAGE_LIMIT = 64 << 10
@@ -197,8 +201,8 @@ class DaemonHost:
             self._dialogue.say(waiting)
 
 
-def main() -> None:
-    """Serves one execution until stdin ends, or SIGTERM."""
+def main(unit: str | None = None) -> None:
+    """Serves one execution until stdin ends, or SIGTERM. `unit`: the kind of worker that this unit is, if it is one."""
     source, target = _take_over_pipes()
     _clear_signals()
     sys.excepthook = _say_exception
@@ -207,7 +211,7 @@ def main() -> None:
     if opening is None:
         return
     host = DaemonHost(dialogue)
-    perform = _open(opening, host)
+    perform = _open(opening, host, unit)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, dialogue.end)
     dialogue.listen()
@@ -226,7 +230,8 @@ def serve_unit() -> None:
     """Serves one execution as a unit of systemd: stdin is the connection that the unit was started for."""
     channel = socket.socket(fileno=os.dup(0))
     _nothing_to_read()
-    supervise(channel, main)
+    unit = sys.argv[1]
+    supervise(channel, lambda: main(unit))
 
 
 def failed(message: str, kind: str = "failed", details: dict[str, Any] | None = None) -> Answer:
@@ -238,12 +243,14 @@ def failed(message: str, kind: str = "failed", details: dict[str, Any] | None = 
     }
 
 
-def _open(opening: Order, host: DaemonHost) -> Callable[[Order], Answer]:
+def _open(opening: Order, host: DaemonHost, unit: str | None) -> Callable[[Order], Answer]:
     """Becomes what the opening asks for. What cannot be is the answer to every operation."""
     try:
         name = opening["executor"]
         if name not in EXECUTORS:
             raise StepFailed(f"this worker knows no executor {name}", "refused")
+        if unit is not None:
+            _check(unit, name, opening)
         # A command may be one that others wait for (a service's reindex): it yields, but is not starved.
         lower_priority(10 if name == "command" else 19, idle_disk=name != "command")
         planned = _planned(opening)
@@ -262,6 +269,13 @@ def _open(opening: Order, host: DaemonHost) -> Callable[[Order], Answer]:
         answer = failed(f"{type(error).__name__}: {error}")
         return lambda _: answer
     return lambda order: _perform(executor, host, order)
+
+
+def _check(unit: str, name: str, opening: Order) -> None:
+    """A unit does what root's own configuration names, and nothing that only the daemon says."""
+    why = refused(unit, name, opening["task"]["config"], applied())
+    if why is not None:
+        raise StepFailed(why, "refused")
 
 
 def _with_secrets(opening: Order) -> Order:
@@ -310,7 +324,7 @@ def _work(opening: Order) -> Work:
         timeout_seconds=task["timeout_seconds"],
         now=datetime.fromisoformat(opening["now"]),
         low_space=opening["limits"]["low_space"],
-        kept_directory=opening["limits"].get("kept_directory", NOWHERE),
+        kept_directory=os.environ.get(KEPT) or opening["limits"].get("kept_directory", NOWHERE),
         ends_at=None if opening.get("ends_at") is None else datetime.fromisoformat(opening["ends_at"]),
         seen={one["path"]: mass_deletion.from_json(one) for one in opening.get("seen", ())},
         held=opening.get("held", ()),

@@ -132,6 +132,7 @@ def waits_for_its_database(machine: Machine) -> str:
     """With a database that cannot be reached it starts, says what it waits for, and refuses with exit 3"""
     machine.must("usermod", "--append", "--groups", "jamaint", "otto")
     machine.write(CONFIG, TASKS)
+    machine.must("jamaintctl", "config", "apply")
     machine.must("systemctl", "restart", "jamaintd")
     text = machine.until("it waits", lambda: _status_text(machine, "waiting for the database"))
     shown = machine.run("jamaintctl", "status")
@@ -146,8 +147,8 @@ def waits_for_its_database(machine: Machine) -> str:
 def comes_up_by_itself(machine: Machine) -> str:
     """It is up as soon as the database is there, without a restart"""
     before = machine.show("jamaintd", "MainPID")
-    machine.must("createuser", "root", name="postgres")
-    machine.must("createdb", "--owner=root", "jamaint", name="postgres")
+    machine.must("createuser", "jamaintd", name="postgres")
+    machine.must("createdb", "--owner=jamaintd", "jamaint", name="postgres")
     machine.until("up", lambda: _if_up(machine))
     _expect(machine.show("jamaintd", "MainPID") == before, "it was restarted")
     tasks = [item["name"] for item in machine.ctl("task", "list")["items"]]

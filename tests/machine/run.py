@@ -58,7 +58,7 @@ def main() -> int:
                 for line in str(seen).strip().splitlines():
                     print(f"          {line}", flush=True)
             if failed:
-                print(machine.run("journalctl", "-u", "jamaintd", "--no-pager", "-n", "120").stdout)
+                print(machine.run("journalctl", "-u", "jamaint*", "--no-pager", "-n", "150").stdout)
     except FailedError as error:
         print(f"NOT OK  {error}")
         return 1

@@ -18,13 +18,11 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 def kind_of(executor: str, config: Mapping[str, Any], user: str | None = None) -> str:
     """The kind of worker for it, with the user's name where there is one: files, databases-postgres, commands-www-data.
 
-    `user` is whom a task of files or databases names; a command's stands in its config. Raises ValueError where no
-    one kind can do all of it, and for a user's name that no unit can have.
+    `user` is whom a task of files or databases names; a command's stands in its config. What needs directories and the
+    network has no fence of its own, and goes to packages. Raises ValueError for a user's name that no unit can have.
     """
     kinds = {_kind(part, sub) for part, sub in parts(executor, config)}
-    if len(kinds) != 1:
-        raise ValueError(f"no one worker does {executor}: {', '.join(sorted(kinds)) or 'nothing'}")
-    (kind,) = kinds
+    kind = kinds.pop() if len(kinds) == 1 else PACKAGES
     user = config.get("user") if kind == COMMANDS else user
     return kind if kind == PACKAGES else of_user(kind, user)
 
@@ -48,6 +46,8 @@ def of_user(kind: str, user: str | None) -> str:
 def _kind(executor: str, config: Mapping[str, Any]) -> str:
     if executor == "command":
         return PACKAGES if config.get("unit") == PACKAGES else COMMANDS
-    if executor in _PROGRAMS or config.get("prerotate") or config.get("postrotate"):
+    if executor in _PROGRAMS or any(config.get(key) for key in ("prerotate", "postrotate", "signal")):
         return PACKAGES
+    if config.get("directories"):  # a cache that is a tree of files
+        return PACKAGES if config.get("redis") or config.get("memcached") else FILES
     return DATABASES if executor.startswith(_NETWORK) else FILES

@@ -11,7 +11,7 @@ import sys
 
 from jamaint.ctl.call import DONE
 from jamaint.ctl.render import columns
-from jamaint.errors import INTERNAL, INVALID_PARAMS, Problem
+from jamaint.errors import INTERNAL, INVALID_PARAMS, NOT_AUTHORISED, Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +34,14 @@ def check(call: Call) -> int:
     if call.json:
         return _as_json(call, file)
     return subprocess.run(_command(file), check=False).returncode  # noqa: S603 - a list, found by us
+
+
+def apply(call: Call) -> int:
+    """`jamaintctl config apply`: by root's own hand, on this machine; the daemon has no part in it."""
+    if os.geteuid() != 0:
+        raise Problem(NOT_AUTHORISED, "only root can apply the configuration to the workers' units: sudo it")
+    words = ["--apply", *(["--dry-run"] if call.values.get("dry_run") else [])]
+    return subprocess.run([_program(), *words], check=False).returncode  # noqa: S603 - a list, found by us
 
 
 def draw(found: Mapping[str, Any], look: Look) -> list[str]:
@@ -65,13 +73,17 @@ def _mistake(line: str) -> dict[str, Any]:
 
 
 def _command(file: str) -> list[str]:
+    return [_program(), "--check", "--config", file]
+
+
+def _program() -> str:
     """jamaintd as it stands beside this client, else on the PATH."""
     beside = os.path.dirname(sys.executable)
     for directory in [beside, *os.environ.get("PATH", "").split(os.pathsep), "/usr/sbin"]:  # not on everybody's PATH
         program = os.path.join(directory, "jamaintd")
         if directory and os.access(program, os.X_OK) and os.path.isfile(program):
-            return [program, "--check", "--config", file]
-    raise Problem(INTERNAL, f"there is no jamaintd in {beside} or on the PATH, and only it can check a file")
+            return program
+    raise Problem(INTERNAL, f"there is no jamaintd in {beside} or on the PATH, and only it knows the configuration")
 
 
 def _text(warning: Any) -> str:

@@ -299,6 +299,15 @@ VERBS = (
     ),
     Verb("config check", ("[FILE]",), (), "config_check:check", "check FILE, or what a reload would read",
          configures=True),
+    Verb(
+        "config apply",
+        (),
+        (DRY_RUN,),
+        "config_check:apply",
+        "as root: let the workers reach what the configuration names",
+        says="Writes units and drop-ins of systemd for the directories, users and secrets of tasks and grants,\n"
+        "and the file by which workers check what they are given. `jamaintctl reload` comes after it.",
+    ),
     Verb("config show", (), (), "administration:config", "the configuration as the daemon has it"),
     Verb("drain", (), (), "administration:drain", "start nothing new; what runs goes on to its end"),
     Verb("reload", (), (), "administration:reload", "read the configuration again", configures=True),

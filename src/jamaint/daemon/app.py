@@ -19,6 +19,7 @@ from jamaint.core.executions import Execution, State, advance
 from jamaint.core.roles import ROLES, Members, role_of
 from jamaint.daemon import addresses, views
 from jamaint.daemon.aftermath import Aftermath
+from jamaint.daemon.applying import left
 from jamaint.daemon.auditor import Auditor
 from jamaint.daemon.background import Background
 from jamaint.daemon.commands.command import Daemon
@@ -133,7 +134,7 @@ class App:
         systemd.notify("RELOADING=1", f"MONOTONIC_USEC={systemd.monotonic_usec()}")
         try:
             config = await self._read()
-            warnings = [*config.warnings, *_left_for_a_restart(self._started_with, config)]
+            warnings = [*config.warnings, *_left_for_a_restart(self._started_with, config), *left(config)]
             changes = await self._definitions.apply(config, self._scheduler_clock.now())
             self._take(config, await trio.to_thread.run_sync(_members_of, config))
             await self._scheduler.take_policies()
@@ -150,7 +151,7 @@ class App:
     async def check(self) -> dict[str, Any]:
         """Reads the files and tells what is wrong with them."""
         config = await self._read(note=False)
-        return {"path": config.path, "ok": True, "warnings": list(config.warnings)}
+        return {"path": config.path, "ok": True, "warnings": [*config.warnings, *left(config)]}
 
     @asynccontextmanager
     async def _database(self) -> AsyncIterator[str]:
@@ -368,7 +369,7 @@ class App:
         self._config_problem = None
         self._members = members
         secrets.learn(addresses.all_passwords(config))
-        for warning in config.warnings:
+        for warning in (*config.warnings, *left(config)):
             self._log.warning(warning)
 
     async def _feed_watchdog(self) -> None:

@@ -10,6 +10,7 @@ import trio
 from jamaint import VERSION
 from jamaint.config import Config, ConfigInvalid, load, mistakes_text
 from jamaint.daemon.app import App
+from jamaint.daemon.applying import apply
 from jamaint.errors import Problem
 from jamaint.host import journal
 from jamaint.host.secrets import problem_with
@@ -31,6 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"warning: {warning}", file=sys.stderr)
         print(f"{config.path or 'no file, the built-in configuration'}: in order")
         return 0
+    if options.apply:
+        if os.geteuid() != 0:
+            print("only root can apply the configuration to the workers' units", file=sys.stderr)
+            return EXIT_FAILED
+        return apply(config, options.dry_run)
     log = journal.configure(config.log.format, config.log.level)
     app = App(config, lambda: _load(options.config), log)
     code = 0
@@ -59,6 +65,8 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="jamaintd", description="Carries out the maintenance of this machine.")
     made.add_argument("--config", metavar="FILE", help="the configuration; conf.d/*.yaml beside it is merged after it")
     made.add_argument("--check", action="store_true", help="check the configuration, tell every mistake, and end")
+    made.add_argument("--apply", action="store_true", help="write the workers' units for the configuration, and end")
+    made.add_argument("--dry-run", action="store_true", help="with --apply: say what would be written")
     made.add_argument("--version", action="version", version=f"jamaintd {VERSION}", help="tell the version, and end")
     return made
 

@@ -82,7 +82,7 @@ def problem_with(kind: str, name: str, environ: Mapping[str, str] | None = None)
     try:
         if kind == "environment":
             _of_environment(name, os.environ if environ is None else environ)
-        elif kind == "file":
+        elif kind == "file" and not os.path.exists(_handed(name, environ)):
             os.close(_opened(name, name, trusted=False))
     except NoSecret as error:
         return str(error)
@@ -98,7 +98,21 @@ def _of_credentials(name: str, environ: Mapping[str, str]) -> str:
     return _content(os.path.join(directory, name), f"credential {name}", trusted=True)
 
 
-def _of_file(path: str, _environ: Mapping[str, str]) -> str:
+def credential_of(path: str) -> str:
+    """The name under which systemd hands a file to a unit that may not read it, where the configuration names it."""
+    return "file" + path.replace("/", "-")
+
+
+def _handed(path: str, environ: Mapping[str, str] | None) -> str:
+    """Where it is then."""
+    directory = (os.environ if environ is None else environ).get("CREDENTIALS_DIRECTORY")
+    return os.path.join(directory or "/nonexistent", credential_of(path))
+
+
+def _of_file(path: str, environ: Mapping[str, str]) -> str:
+    handed = _handed(path, environ)
+    if os.path.exists(handed):
+        return _content(handed, path, trusted=True)
     return _content(path, path, trusted=False)
 
 

@@ -16,7 +16,16 @@ from jamaint.host.links import Link, Message, WorkerLost
 from jamaint.host.processes import signal_name
 from jamaint.host.secrets import handed_over
 
-__all__ = ["GRACE_SECONDS", "Message", "OnLine", "Worker", "WorkerLost", "former_ended", "open_worker"]
+__all__ = [
+    "GRACE_SECONDS",
+    "Message",
+    "OnLine",
+    "Worker",
+    "WorkerLost",
+    "former_ended",
+    "open_worker",
+    "units_are_used",
+]
 
 GRACE_SECONDS = 10.0
 """From a cancel, or SIGTERM, to SIGKILL: more than a worker gives its command, so that it ends that itself."""
@@ -164,9 +173,14 @@ async def open_worker(
         await worker.close()
 
 
+def units_are_used() -> bool:
+    """Whether workers are units of their own here."""
+    return bool(os.environ.get(worker_unit.VARIABLE))
+
+
 async def former_ended() -> bool:
     """Waits until no worker that is a unit lives any more; false when one still does after a minute."""
-    return not os.environ.get(worker_unit.VARIABLE) or await worker_unit.all_ended()
+    return not units_are_used() or await worker_unit.all_ended()
 
 
 async def _link(opening: Message, on_stderr: Callable[[str], None], kind: str | None) -> Link:

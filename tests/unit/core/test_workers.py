@@ -23,6 +23,15 @@ from jamaint.core.workers import kind_of
         ("logs.rotate", {"postrotate": ["/bin/true"]}, None, "packages"),
         ("system.cleanup", {"kinds": [{"kind": "temp", "config": {}}, {"kind": "logs", "config": {}}]}, None, "files"),
         ("system.cleanup", {"kinds": [{"kind": "cache", "config": {}}]}, None, "databases"),
+        (
+            "system.cleanup",
+            {"kinds": [{"kind": "temp", "config": {}}, {"kind": "cache", "config": {}}]},
+            None,
+            "packages",
+        ),
+        ("logs.rotate", {"signal": {"pid_file": "/run/app.pid", "signal": "HUP"}}, None, "packages"),
+        ("cache.cleanup", {"directories": {"paths": []}, "redis": None}, None, "files"),
+        ("cache.cleanup", {"directories": {"paths": []}, "redis": {"url": "redis://a"}}, None, "packages"),
     ],
 )
 def test_the_executor_decides(executor: str, config: dict[str, Any], user: str | None, kind: str) -> None:
@@ -33,9 +42,3 @@ def test_the_executor_decides(executor: str, config: dict[str, Any], user: str |
 def test_a_name_that_could_lead_elsewhere_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="named after the user"):
         kind_of("command", {"user": name})
-
-
-def test_what_two_kinds_would_have_to_do_is_refused() -> None:
-    both = [{"kind": "temp", "config": {}}, {"kind": "database", "config": {}}]
-    with pytest.raises(ValueError, match="databases, files"):
-        kind_of("system.cleanup", {"kinds": both})

@@ -6,7 +6,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo
 
 from jamaint.config import paths
-from jamaint.config.fields import Account, Environment, between, some
+from jamaint.config.fields import Account, Environment, between, one_of, some
 from jamaint.config.mistakes import did_you_mean
 from jamaint.config.units import argument, shown, text
 from jamaint.config.work.work import Named, Work, setting_of
@@ -55,6 +55,10 @@ def _granted_command(name: str, commands: Mapping[str, tuple[str, ...]] | None) 
     raise ValueError(f"must be a list, because no shell reads it: [{as_list}], {hint}")
 
 
+UNITS = ("packages",)
+"""Workers' units that a command may ask for, instead of the one that is fenced in for its user."""
+
+
 class RunCommand(Work):
     """command: runs a program; `rollback_command` puts back what it did."""
 
@@ -69,12 +73,15 @@ class RunCommand(Work):
         0,
     )
 
+    unit: Annotated[str, PlainValidator(one_of(UNITS))] | None = None
+
     def normalised(self) -> dict[str, Any]:
         rollback = self.rollback_command
         return {
             "command": list(self.command.arguments),
             "rollback_command": list(rollback.arguments) if rollback else None,
             "user": self.user,
+            **({"unit": self.unit} if self.unit else {}),
             "environment": dict(self.environment),
             "working_directory": self.working_directory,
             "success_exit_codes": sorted(set(self.success_exit_codes)),
@@ -86,6 +93,8 @@ class RunCommand(Work):
             yield Named("command", ("rollback_command",), self.rollback_command.name or "")
         if self.user:
             yield Named("user", ("user",), self.user)
+        if self.unit:  # it has root's rights, whoever the task names
+            yield Named("user", ("unit",), "root")
         if self.working_directory:
             yield Named("path", ("working_directory",), self.working_directory)
         for name in self.environment:

@@ -1,0 +1,148 @@
+"""Fences: what each kind of worker is to reach, as the root-owned configuration says, and what an opening may name.
+
+`jamaintctl config apply` makes units of it, and a file by which each worker checks what the daemon gives it: so neither
+a row of the state database nor a daemon that has been taken over can introduce a directory, a command or a database.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from jamaint.core.secrets import references
+from jamaint.core.tasks import Task
+from jamaint.core.touching import Touch, database_of, touched
+from jamaint.core.workers import COMMANDS, DATABASES, FILES, PACKAGES, kind_of, of_user, parts
+
+BASES = (FILES, DATABASES, COMMANDS, PACKAGES)
+"""The kinds that are always there: their units come with the program."""
+
+COMMAND_KEYS = ("command", "rollback_command", "prerotate", "postrotate")
+APPLY = "run jamaintctl config apply as root"
+
+
+@dataclass(frozen=True, slots=True)
+class Fences:
+    """`paths` by kind of worker; `commands` are digests of command and environment; `secrets` are files by kind."""
+
+    paths: Mapping[str, tuple[str, ...]]
+    commands: tuple[str, ...]
+    databases: tuple[str, ...]
+    secrets: Mapping[str, tuple[str, ...]]
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """The kinds that are there for a user whom the configuration names."""
+        return tuple(kind for kind in self.paths if kind not in BASES)
+
+    def to_json(self) -> dict[str, Any]:
+        """As the workers have it."""
+        return {
+            "kinds": {kind: list(paths) for kind, paths in self.paths.items()},
+            "commands": list(self.commands),
+            "databases": list(self.databases),
+        }
+
+
+def fences(
+    tasks: Iterable[Task],
+    paths: Sequence[str] = (),
+    users: Sequence[str] = (),
+    commands: Iterable[Sequence[str]] = (),
+    databases: Iterable[Any] = (),
+) -> tuple[Fences, list[str]]:
+    """What tasks of files, and grants, need; and in words what cannot be had."""
+    kinds: dict[str, dict[str, None]] = {kind: {} for kind in BASES}
+    allowed = {digest(command, {}) for command in commands}
+    known = {database_of(address) for address in databases}
+    secrets: dict[str, dict[str, None]] = {}
+    problems = []
+    kinds[FILES] |= dict.fromkeys(paths)
+    for user in users:
+        for kind in (FILES, DATABASES, COMMANDS):
+            kinds.setdefault(of_user(kind, user), {}).update(dict.fromkeys(paths if kind == FILES else ()))
+    for task in tasks:
+        try:
+            kind = kind_of(task.executor, task.config, task.config.get("user"))
+        except ValueError as error:
+            problems.append(f"{task.name}: {error}")
+            continue
+        touches = _touches(task.executor, task.config)
+        kinds.setdefault(kind, {}).update(dict.fromkeys(one.value for one in touches if one.kind == "path"))
+        known |= {one.value for one in touches if one.kind == "database"}
+        allowed |= set(_commands(task.executor, task.config))
+        files = [name for source, name in references(task.config) if source == "file"]
+        secrets.setdefault(kind, {}).update(dict.fromkeys(files))
+    return (
+        Fences(
+            {kind: topmost(found) for kind, found in kinds.items()},
+            tuple(sorted(allowed)),
+            tuple(sorted(known)),
+            {kind: tuple(found) for kind, found in secrets.items() if found},
+        ),
+        problems,
+    )
+
+
+def topmost(paths: Iterable[str]) -> tuple[str, ...]:
+    """Those that lie in no other: each is a mount of its own, and one in another would be a foreign file system."""
+    found: list[str] = []
+    for path in sorted(set(paths)):
+        if not any(_holds(other, path) for other in found):
+            found.append(path)
+    return tuple(found)
+
+
+def refused(kind: str, executor: str, config: Mapping[str, Any], applied: Mapping[str, Any]) -> str | None:
+    """Why a worker of that kind does not do what an opening says, or None; `applied` as `Fences.to_json`."""
+    if kind not in applied.get("kinds", {}):
+        return f"the configuration has no worker {kind}: {APPLY}"
+    for touch in _touches(executor, config):
+        if touch.kind == "database" and touch.value not in applied.get("databases", ()):
+            return f"database {touch.value} is none of the configuration's: {APPLY}"
+        if touch.kind == "path" and kind.partition("-")[0] == FILES and not _is_in(touch.value, applied["kinds"][kind]):
+            return f"{touch.value} is not bound into the worker for {kind}: {APPLY}"
+    missing = set(_commands(executor, config)) - set(applied.get("commands", ()))
+    return f"its command is none of the configuration's: {APPLY}" if missing else None
+
+
+def not_applied(wanted: Fences, applied: Mapping[str, Any]) -> list[str]:
+    """What the configuration names and the workers' units do not have yet, in words."""
+    kinds = applied.get("kinds", {})
+    told = []
+    for kind, paths in wanted.paths.items():
+        if kind not in kinds:
+            told.append(f"there is no worker {kind}: {APPLY}")
+        elif kind.partition("-")[0] == FILES:
+            left = [path for path in paths if not _is_in(path, kinds[kind])]
+            told += [f"{path}: not bound into the worker for {kind}: {APPLY}" for path in left]
+    if set(wanted.commands) - set(applied.get("commands", ())):
+        told.append(f"a command of the configuration is not known to the workers: {APPLY}")
+    others = sorted(set(wanted.databases) - set(applied.get("databases", ())))
+    return told + [f"database {name} is not known to the workers: {APPLY}" for name in others]
+
+
+def digest(command: Sequence[str], environment: Mapping[str, Any]) -> str:
+    """A command with its environment, so that neither has to be told."""
+    text = json.dumps([list(command), dict(environment)], sort_keys=True)
+    return sha256(text.encode()).hexdigest()
+
+
+def _touches(executor: str, config: Mapping[str, Any]) -> list[Touch]:
+    return [touch for part, sub in parts(executor, config) for touch in touched(part, sub)]
+
+
+def _commands(executor: str, config: Mapping[str, Any]) -> Iterable[str]:
+    for _, sub in parts(executor, config):
+        for key in COMMAND_KEYS:
+            if sub.get(key):
+                yield digest(sub[key], sub.get("environment") or {})
+
+
+def _is_in(path: str, allowed: Iterable[str]) -> bool:
+    return any(_holds(one, path) for one in allowed)
+
+
+def _holds(directory: str, path: str) -> bool:
+    return path == directory or path.startswith(directory.rstrip("/") + "/")

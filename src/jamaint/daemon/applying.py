@@ -1,0 +1,57 @@
+"""`jamaintd --apply`, which is `jamaintctl config apply`: run by root, on the machine, without the daemon."""
+
+import sys
+
+from jamaint.config import Config
+from jamaint.core.fences import Fences, fences, not_applied
+from jamaint.core.secrets import references
+from jamaint.host import applying
+from jamaint.host.applied import applied
+from jamaint.host.worker import units_are_used
+
+
+def of_config(config: Config) -> tuple[Fences, list[str]]:
+    """What the configuration asks of the workers' units, and what of it cannot be had."""
+    grants = config.grants
+    return fences(
+        config.tasks.values(), grants.paths, grants.users, grants.commands.values(), grants.databases.values()
+    )
+
+
+def left(config: Config) -> list[str]:
+    """What the configuration names and workers that are units cannot reach, in words; nothing where they are not."""
+    if not units_are_used():
+        return []
+    wanted, problems = of_config(config)
+    return [*problems, *not_applied(wanted, applied())]
+
+
+def apply(config: Config, dry_run: bool) -> int:
+    """Makes the units what the configuration asks for, and prints what changed; the exit code."""
+    wanted, problems = of_config(config)
+    wanted, unbound = applying.bound(wanted)
+    own = tuple(name for kind, name in references({"dsn": config.database.dsn}) if kind == "file")
+    try:
+        files = applying.texts(wanted, own)
+        todo = applying.changes(files)
+        for change in todo:
+            print(f"{'would be ' if dry_run else ''}{change.what}: {change.path}")
+            if dry_run and change.what != "removed" and not change.path.endswith(".json"):
+                print("".join(f"    {line}\n" for line in _of_interest(files[change.path])), end="")
+        if not todo:
+            print("nothing has changed")
+        if not dry_run:
+            problems += applying.carry_out(files, todo)
+            for path in applying.take_over_trash(wanted):
+                print(f"taken over from root: {path}")
+    except (OSError, LookupError) as error:
+        print(f"the configuration could not be applied: {error}", file=sys.stderr)
+        return 1
+    for problem in [*unbound, *problems]:
+        print(f"warning: {problem}", file=sys.stderr)
+    return 0
+
+
+def _of_interest(text: str) -> list[str]:
+    names = ("User=", "BindPaths=", "LoadCredential=", "ListenStream=")
+    return [line for line in text.splitlines() if line.startswith(names)]
