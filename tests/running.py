@@ -116,6 +116,13 @@ class Daemon:
         finally:
             os.close(ended)
 
+    def wait_told(self, *words: str) -> str:
+        """What it tells systemd next that has one of these words in it."""
+        while True:
+            told = self._notify.recv(65536).decode()
+            if any(word in told for word in words):
+                return told
+
     def stop(self) -> int:
         """SIGTERM; the exit code."""
         self.process.send_signal(signal.SIGTERM)

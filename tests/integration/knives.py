@@ -8,12 +8,17 @@ from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import shortages
+
 from jamaint.daemon import rollbacks, runner, undoing
 from jamaint.host import postgres, worker
 
 
 def draw(knife: str) -> None:
-    """`knife` is `N:before` or `N:after`; from now on the Nth call is the last."""
+    """`knife` is `N:before` or `N:after`; from now on the Nth call is the last. Or a shortage: see shortages.begin."""
+    if not knife[0].isdigit():
+        shortages.begin(knife)
+        return
     number, when = knife.split(":")
     calls = itertools.count(1)
 

@@ -35,6 +35,7 @@ from jamaint.daemon.rollbacks import Rollbacks
 from jamaint.daemon.runner import Runner
 from jamaint.daemon.scheduler import Scheduler
 from jamaint.daemon.server import Server
+from jamaint.daemon.shortages import Shortages
 from jamaint.daemon.usage import Usage
 from jamaint.daemon.waiting import Waiting
 from jamaint.daemon.watching import Watching
@@ -74,6 +75,8 @@ class App:
         self._comes_up = "its database is being started"
         """What it waits for before it can do its work; empty when it is up."""
         self._reload_wanted = False
+        self._shortages = Shortages(config.state_dir, log, self._say_status)
+        self._current: Current
         self._scheduler: Scheduler
         self._definitions: Definitions
         self._recorder: Recorder
@@ -101,6 +104,7 @@ class App:
                 role_of=self._role_of,
                 auditor=auditor,
                 log=self._log,
+                on_shortage=self._shortages.look_again,
             )
             front.start_soon(server.serve, listeners)
             front.start_soon(self._heed_signals)
@@ -199,7 +203,7 @@ class App:
     ) -> None:
         self._comes_up = "what a crash had cut short is being settled"
         observer = Observer()
-        current = Current(observer, clock.now)
+        current = self._current = Current(observer, clock.now)
         seals = Seals(self._config.state_dir)
         definitions = self._definitions = Definitions(recorder, seals, self._log)
         plans = Plans(recorder, postgres, seals, clock, self._log, self._config.state_dir)
@@ -244,6 +248,7 @@ class App:
             lasting.start_soon(recorder.serve)
             lasting.start_soon(recorder.guard)
             lasting.start_soon(auditor.serve, postgres)
+            lasting.start_soon(self._shortages.serve)
             await definitions.apply(self._config, clock.now())
             settled = await rollbacks.settle()
             await plans.load()
@@ -332,6 +337,7 @@ class App:
                 # A task of its own: one that waits for the database must not keep SIGTERM from being heard.
                 nursery.start_soon(self._reload_when_told)
             elif number == signal.SIGUSR1:
+                self._shortages.look_again()
                 self._say_what_it_does()
             else:
                 self.stop()
@@ -391,6 +397,7 @@ class App:
             "version": VERSION,
             "pid": os.getpid(),
             "database": {"state": "ok" if away is None else "degraded", "detail": away},
+            "shortages": [{"kind": kind, "message": lack} for kind, lack in self._shortages.found.items()],
             "config": {
                 "path": self._config.path,
                 "loaded_at": views.time(self._config.loaded_at),
@@ -417,6 +424,7 @@ class App:
         parts = [", ".join(f"{len(ones)} {name}{'' if len(ones) == 1 else 's'}" for ones, name in defined)]
         if self._recorder.away is not None:
             parts.insert(0, f"the database is away ({self._recorder.away})")
+        parts[:0] = self._shortages.found.values()
         if self._config_problem is not None:
             parts.append("the new configuration was refused")
         systemd.notify(f"STATUS={'; '.join(parts)}")
@@ -425,13 +433,27 @@ class App:
         if self._comes_up:
             self._log.info("what it does now", waits_for=self._comes_up)
             return
+        going_on = self._current.all()
+        running = [one for one in going_on if one.status is State.RUNNING]
         self._log.info(
             "what it does now",
             scheduler=self._scheduler.state,
             wake_at=views.time(self._scheduler.wake_at),
             open_windows=sorted(self._scheduler.openings),
             database=self._recorder.away or "ok",
+            running=len(running),
+            waiting=len(going_on) - len(running),
+            lacking=sorted(self._shortages.found),
         )
+        for execution in running:
+            step = next((one.name for one in execution.steps if one.status == "running"), None)
+            self._log.info(
+                f"runs now: {execution.task_name}",
+                execution=execution.id,
+                task=execution.task_name,
+                step=step,
+                since=views.time(execution.started_at),
+            )
 
 
 def _address(dsn: Address) -> str:

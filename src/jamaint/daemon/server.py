@@ -1,7 +1,10 @@
 """The control socket: connections in, the kernel's word of who each is; one place where a Problem becomes a reply."""
 
+import contextlib
+import errno
+import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from typing import Any
@@ -35,6 +38,10 @@ SUBSCRIPTIONS = 16
 AUDIT_SECONDS = 2.0
 """How long an administrator's answer waits for the audit log: while the database is away, that can be long."""
 
+NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+NO_ROOM_SECONDS = 0.1
+"""How long nobody is accepted after one has been turned away for want of descriptors or memory."""
+
 RoleOf = Callable[[Peer], str]
 
 
@@ -50,8 +57,10 @@ class Server:
         role_of: RoleOf,
         auditor: Auditor,
         log: FilteringBoundLogger,
+        on_shortage: Callable[[], None] = lambda: None,
     ) -> None:
         self._waiting = waiting
+        self._on_shortage = on_shortage
         self._daemon: Daemon | None = None
         self._background = background
         self._now = now
@@ -78,8 +87,10 @@ class Server:
             async with trio.open_nursery() as nursery, trio.open_nursery() as conversations:
                 nursery.start_soon(self._turns.serve)
                 with self._accepting:
-                    ours = [trio.SocketListener(trio.socket.from_stdlib_socket(one)) for one in listeners]
-                    await trio.serve_listeners(self._serve_one, ours, handler_nursery=conversations)
+                    async with trio.open_nursery() as accepting:
+                        for one in listeners:
+                            listener = trio.SocketListener(trio.socket.from_stdlib_socket(one))
+                            accepting.start_soon(self._accept, listener, conversations)
 
     def accept_no_more(self) -> None:
         """Who comes from now on is left to the next daemon, where systemd keeps the socket."""
@@ -95,6 +106,29 @@ class Server:
         while self._calls or self._silent:
             self._answered = trio.Event()
             await self._answered.wait()
+
+    async def _accept(self, listener: trio.SocketListener, conversations: trio.Nursery) -> None:
+        """Everybody who comes. One descriptor is spare: whoever comes when there are no more is told so with it."""
+        spare = _Spare()
+        async with listener:
+            while True:
+                try:
+                    stream = await listener.accept()
+                except OSError as error:
+                    if error.errno not in NO_ROOM:
+                        raise
+                    self._on_shortage()
+                    with spare.given_up():
+                        await _turn_away(listener, os.strerror(error.errno))
+                    await trio.sleep(NO_ROOM_SECONDS)
+                else:
+                    conversations.start_soon(self._handle, stream)
+
+    async def _handle(self, stream: trio.SocketStream) -> None:
+        try:
+            await self._serve_one(stream)
+        finally:
+            await trio.aclose_forcefully(stream)
 
     async def _serve_one(self, stream: trio.SocketStream) -> None:
         try:
@@ -303,6 +337,40 @@ class Server:
             self._log.warning(
                 str(problem), method=request.method, uid=connection.peer.uid, message_id=MESSAGE_IDS["refused_call"]
             )
+
+
+class _Spare:
+    """A descriptor that is open for nothing but to be given up when there are no more."""
+
+    def __init__(self) -> None:
+        self._fd: int | None = None
+        self._open()
+
+    @contextlib.contextmanager
+    def given_up(self) -> Iterator[None]:
+        """In the block there is one to be had, unless another part of the daemon was quicker."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+        try:
+            yield
+        finally:
+            self._open()
+
+    def _open(self) -> None:
+        with contextlib.suppress(OSError):
+            self._fd = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+
+
+async def _turn_away(listener: trio.SocketListener, why: str) -> None:
+    with contextlib.suppress(OSError), trio.move_on_after(NO_ROOM_SECONDS):
+        stream = await listener.accept()
+        try:
+            await stream.send_all(wire.refusal(None, unavailable(f"the daemon takes no more clients now: {why}", 5)))
+        except trio.BrokenResourceError:
+            pass
+        finally:
+            await trio.aclose_forcefully(stream)
 
 
 async def _all_answered(room: trio.Semaphore) -> None:

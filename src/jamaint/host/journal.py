@@ -37,6 +37,7 @@ MESSAGE_IDS: Final[Mapping[str, str]] = {
     "database_lost": "f0ff4d6b963a4e979085cb3e966f4dce",
     "database_back": "c7223c2ba6d444ed877d8183fe9808e3",
     "purge_held": "3617ef16225f40879e735cd96e5fed09",
+    "shortage": "0a0d35bd3e364dd29e9d2d4be1bb9ae8",
     "refused_call": "97bad6273e2e4339a7d347b01afd6d87",
 }
 """What an administrator may search for. Fixed for ever; systemd/jamaint.catalog has a text for each."""

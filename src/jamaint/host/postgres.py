@@ -280,6 +280,8 @@ _NO_CONNECTION: tuple[type[Exception], ...] = (*_AWAY, asyncpg.PostgresError)
 
 
 def _why(error: BaseException) -> str:
+    if isinstance(error, FileNotFoundError):  # of a Unix socket; it names none
+        return f"no PostgreSQL listens there ({error.strerror})"
     return cleaned(str(error).splitlines()[0] if str(error) else type(error).__name__)
 
 

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from jamaint.errors import INTERNAL, Problem
 from jamaint.wire import dumps
 
 KEY_BYTES = 32
@@ -16,7 +17,13 @@ class Seals:
     """Marks values with a key that only the daemon's user can read, kept at `<state_dir>/seal.key`."""
 
     def __init__(self, state_dir: str) -> None:
-        self._key = _key(os.path.join(state_dir, "seal.key"))
+        """Raises Problem where there is no key and none can be made."""
+        path = os.path.join(state_dir, "seal.key")
+        try:
+            self._key = _key(path)
+        except OSError as error:
+            what = f"cannot read or make {path}, the key of what root allows: {error.strerror}"
+            raise Problem(INTERNAL, f"{what}; state_dir must be writable and have room") from error
 
     def of(self, value: Mapping[str, Any]) -> str:
         """The seal of `value`: the same for the same keys and values, in whatever order they come."""

@@ -39,16 +39,42 @@ class Implementation(Protocol):
 
 
 class OwnProtocol:
-    """sd_notify(3) and sd_listen_fds(3) on the standard library alone."""
+    """sd_notify(3) and sd_listen_fds(3) on the standard library alone.
+
+    The socket is kept: a service that has no descriptors left must not starve its watchdog.
+    """
+
+    def __init__(self) -> None:
+        self._channel: socket.socket | None = None
 
     def send(self, text: str) -> bool:
         """One datagram; a full queue, a socket that is not there and one that nobody reads are all False."""
-        with _connected() as channel:
-            if channel is None:
+        data = text.encode(errors="replace")
+        if self._channel is not None and self._leads_there(self._channel):
+            try:
+                return self._channel.send(data, socket.MSG_NOSIGNAL) > 0
+            except BlockingIOError:
                 return False
-            with contextlib.suppress(OSError):
-                return channel.send(text.encode(errors="replace"), socket.MSG_NOSIGNAL) > 0
+            except OSError:
+                pass  # whoever read it has gone; there may be another
+        self._forget()
+        self._channel = _connect()
+        with contextlib.suppress(OSError):
+            return self._channel is not None and self._channel.send(data, socket.MSG_NOSIGNAL) > 0
         return False
+
+    def _leads_there(self, channel: socket.socket) -> bool:
+        """Whether it is connected to what NOTIFY_SOCKET names now."""
+        try:
+            peer = channel.getpeername()
+        except OSError:
+            return False
+        return (peer if isinstance(peer, bytes) else os.fsencode(peer)) == os.fsencode(_address() or "")
+
+    def _forget(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
 
     def take(self) -> list[tuple[int, str]]:
         """Nothing when the variables are missing, not numbers, or meant for another process."""
@@ -147,15 +173,33 @@ def _has_room(channel: socket.socket) -> bool:
 @contextlib.contextmanager
 def _connected() -> Iterator[socket.socket | None]:
     """A non-blocking socket to NOTIFY_SOCKET, or None where there is none."""
+    channel = _connect()
+    try:
+        yield channel
+    finally:
+        if channel is not None:
+            channel.close()
+
+
+def _address() -> str | None:
     path = os.environ.get("NOTIFY_SOCKET", "")
     if not path.startswith(("/", "@")):
-        yield None
-        return
-    address = "\0" + path[1:] if path.startswith("@") else path
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as channel:
-        try:
-            channel.connect(address)
-        except (OSError, ValueError):
-            yield None
-            return
-        yield channel
+        return None
+    return "\0" + path[1:] if path.startswith("@") else path
+
+
+def _connect() -> socket.socket | None:
+    """A non-blocking socket to NOTIFY_SOCKET; None where there is none, nobody reads it, or no descriptor is left."""
+    address = _address()
+    if address is None:
+        return None
+    try:
+        channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        channel.connect(address)
+    except (OSError, ValueError):
+        channel.close()
+        return None
+    return channel

@@ -103,7 +103,9 @@ def _alerts(daemon: Daemon, past: Past) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     if daemon.recorder.away is not None:
         found.append({"kind": "database_away", "severity": "critical", "message": daemon.recorder.away})
-    problem = daemon.configuration()["config"]["problem"]
+    state = daemon.configuration()
+    found += [{"kind": one["kind"], "severity": "critical", "message": one["message"]} for one in state["shortages"]]
+    problem = state["config"]["problem"]
     if problem is not None:
         message = f"the old configuration stays in force; jamaintctl config check tells what is wrong: {problem}"
         found.append({"kind": "configuration_refused", "severity": "warning", "message": message})
