@@ -76,14 +76,13 @@ def _measure(topic: Topic, rounds: int) -> tuple[dict[str, list[Figures]], dict[
 
 
 def _table(topic: Topic, found: Mapping[str, Sequence[Figures]]) -> list[str]:
-    leading, reference = topic.figures[0], next(iter(topic.peers))
-    titles = ["", *topic.figures, f"{leading} / {reference}", LOAD]
+    compared, reference = (topic.figures[0], *topic.ratios), next(iter(topic.peers))
+    titles = ["", *topic.figures, *(f"{figure} / {reference}" for figure in compared), LOAD]
     lines = [f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
-    base = _median(found.get(reference, ()), leading)
+    bases = [_median(found.get(reference, ()), figure) for figure in compared]
     for name, runs in found.items():
-        mine = _median(runs, leading)
-        ratio = f"{mine / base:.2f}" if mine is not None and base else "–"
-        cells = [name, *(_cell(runs, figure) for figure in topic.figures), ratio, _cell(runs, LOAD)]
+        ratios = [_ratio(_median(runs, figure), base) for figure, base in zip(compared, bases, strict=True)]
+        cells = [name, *(_cell(runs, figure) for figure in topic.figures), *ratios, _cell(runs, LOAD)]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
@@ -91,6 +90,10 @@ def _table(topic: Topic, found: Mapping[str, Sequence[Figures]]) -> list[str]:
 def _median(runs: Sequence[Figures], figure: str) -> float | None:
     values = [run[figure] for run in runs if figure in run]
     return statistics.median(values) if values else None
+
+
+def _ratio(mine: float | None, base: float | None) -> str:
+    return f"{mine / base:.2f}" if mine is not None and base else "–"
 
 
 def _cell(runs: Sequence[Figures], figure: str) -> str:

@@ -12,8 +12,12 @@ class AbsentError(Exception):
 
 @dataclass(frozen=True)
 class Topic:
-    """`peers` by name, the first being the reference of all ratios; `figures` are the columns, the first one leads."""
+    """`peers` by name, the first being the reference of all ratios; `figures` are the columns, the first one leads.
+
+    Ratios are told of the first figure, and of those in `ratios`.
+    """
 
     says: str
     figures: tuple[str, ...]
     peers: Mapping[str, Callable[[], Figures]]
+    ratios: tuple[str, ...] = ()
