@@ -1,12 +1,14 @@
 """Runs executors of databases as a worker does, in this process, on a database of the test's own."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from jamaint.core.plans import MassDeletion, Step, step_from_json, step_to_json
+from jamaint.core.plans import Item, MassDeletion, Step, step_from_json, step_to_json
 from jamaint.executors.database_cleanup import DatabaseCleanup
 from jamaint.executors.database_optimize import DatabaseOptimize
 from jamaint.executors.executor import Stopped, Work
+from jamaint.host.plan_files import Packing, unpack
 from postgres import on_connection
 
 EXECUTION = "0f0e0d0c-0b0a-4908-8706-050403020100"
@@ -69,6 +71,7 @@ def work(dsn: str, **changes: Any) -> Work:
         "now": datetime.now(UTC),
         "low_space": 0.0,
         "ends_at": None,
+        "planned": None,
     }
     fields |= {key: changes.pop(key) for key in list(changes) if key in fields}
     config = {"dsn": dsn, "lock_timeout_seconds": 0.2, "user": None, **changes}
@@ -97,6 +100,25 @@ def optimize(dsn: str, host: Talk | None = None, **changes: Any) -> DatabaseOpti
         "cleanup_old_data": [],
     }
     return DatabaseOptimize(work(dsn, **{**config, **changes}), host or Talk())
+
+
+class Stored:
+    """The items of an executor's plan as they come from the file of a stored one."""
+
+    def __init__(self, executor: Any) -> None:
+        self._items: list[tuple[str, Item]] = []
+        for step in executor.plan().steps:
+            packing = Packing(step.name, self._take)
+            executor.items(step_from_json(step_to_json(step)), packing.tell)
+            packing.finish()
+
+    def _take(self, _count: int, block: bytes) -> None:
+        name, found = unpack(block)
+        self._items += [(name, item) for item in found]
+
+    def items(self) -> Iterable[tuple[str, Item]]:
+        """See Planned."""
+        return self._items
 
 
 def planned(executor: Any) -> Step:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-TARGET_SECONDS = 0.2
+TARGET_SECONDS = 0.1
 """How long a batch should hold its locks: shorter than anybody's patience, long enough to be worth a commit."""
 MIB = 1 << 20
 FIRST_ROWS = 500

@@ -3,11 +3,12 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from jamaint.core.plans import Plan, Step
+from jamaint.core.plans import Item, Plan, Step
 from jamaint.executors.executor import Host, Work
 from jamaint.executors.on_target import on_target
 from jamaint.host.targets import analysis, cleanup, rebuilding, unused, upkeep
 from jamaint.host.targets.connection import Target
+from jamaint.host.targets.promises import items_of, promise_of
 from jamaint.host.targets.reins import Doing, Reins
 
 Run = Callable[[Doing], Awaitable[None]]
@@ -28,7 +29,13 @@ class DatabaseOptimize:
             keeps_way_back=work.keeps_way_back,
             mass_deletion=work.mass_deletion,
             now=work.now,
+            promise=None if work.planned is None else promise_of(work.planned.items()),
         )
+
+    def items(self, step: Step, tell: Callable[[Item], None]) -> None:
+        """See Itemised: indexes and tables by their oids, rules of old rows with cutoff and number of rows."""
+        for item in items_of(step, self._work.now):
+            tell(item)
 
     def plan(self) -> Plan:
         """Raises StepFailed for what cannot be understood, and for what the guard of mass deletion refuses."""
@@ -59,12 +66,16 @@ class DatabaseOptimize:
     async def _plan(self, target: Target, _: Reins) -> Plan:
         config, steps, warnings = self._work.config, [analysis.plan()], list[str]()
         work = self._work
+
+        def only(step: str) -> frozenset[int] | None:
+            return None if self._job.promise is None else self._job.promise.only(step)
+
         found = [
-            await rebuilding.plan(target, self._rule) if config["optimize_indexes"] else None,
-            await unused.plan(target, work.execution, work.now, work.keeps_way_back)
+            await rebuilding.plan(target, self._rule, only(rebuilding.NAME)) if config["optimize_indexes"] else None,
+            await unused.plan(target, work.execution, work.now, work.keeps_way_back, only(unused.NAME))
             if config["remove_unused_indexes"]
             else None,
-            await upkeep.plan(target) if config["update_statistics"] else None,
+            await upkeep.plan(target, only(upkeep.NAME)) if config["update_statistics"] else None,
             await cleanup.plan(target, self._job) if config["cleanup_old_data"] else None,
         ]
         for step, more in (one for one in found if one is not None):

@@ -13,7 +13,7 @@ from jamaint.core.plans import MassDeletion
 from jamaint.executors.executor import StepFailed, Stopped
 from jamaint.host.targets import connection, deleting, restoring
 from postgres import on_connection
-from targets import EXECUTION, Talk, cleanup, look, planned, rule, run_script, value
+from targets import EXECUTION, Stored, Talk, cleanup, look, planned, rule, run_script, value
 
 KEPT = f"jamaint.kept_{EXECUTION.replace('-', '')}_1"
 SIMPLE = """
@@ -55,6 +55,20 @@ class TestWhatGoesAndComesBack:
         assert look(events, "events") == before
         assert executor.undo(step, dry_run=False)["restored"] == 0
         assert value(events, f"SELECT to_regclass('{KEPT}')") is None
+
+    def test_a_stored_plan_is_kept_to(self, events: str) -> None:
+        """Its cutoff is that of the plan, however much later it is carried out, and no row more goes than it says."""
+        now = datetime.now(UTC)
+        rules = rule("events", where="id > 300"), rule("events")
+        stored = Stored(cleanup(events, *rules, now=now - timedelta(seconds=200)))
+        run_script(events, "INSERT INTO events VALUES (500, now() - interval '30 days' - interval '100 s', 'since')")
+        later = cleanup(events, *rules, planned=stored, now=now)
+        with pytest.raises(StepFailed, match=r"public.events: 101 rows are meant now, and 100 in the plan: make a new"):
+            later.plan()
+        run_script(events, "UPDATE events SET id = -1 WHERE id = 500; DELETE FROM events WHERE id = 350")
+        details = later.run(planned(later))
+        assert [one["rows"] for one in details["tables"]] == [99, 270]
+        assert value(events, "SELECT body FROM events WHERE id = -1") == "since"
 
     def test_what_was_put_back_does_not_go_again_at_once(self, events: str) -> None:
         """It is as old as it was; the night after a rollback would take it again."""

@@ -16,7 +16,7 @@ from jamaint.core.plans import Step
 from jamaint.executors.executor import StepFailed, Stopped
 from jamaint.host.targets import building, indexes, rebuilding, unused, upkeep
 from postgres import on_connection
-from targets import EXECUTION, Talk, optimize, rule, run_script, value
+from targets import EXECUTION, Stored, Talk, optimize, rule, run_script, value
 
 FULL_OF_AIR = """
 CREATE TABLE t (id bigint PRIMARY KEY, at timestamptz, body text);
@@ -58,6 +58,15 @@ class TestRebuilding:
         assert value(airy, BROKEN) == 0
         assert value(airy, "SELECT count(*) FROM jamaint.builds") == 0
         assert step_of(executor, "index_optimization").items == 0
+
+    def test_a_stored_plan_is_kept_to(self, airy: str) -> None:
+        stored = Stored(optimize(airy, optimize_indexes=True, fragmentation=0.3))
+        run_script(airy, "CREATE INDEX more ON t (body, at) WITH (fillfactor = 20)")
+        run_script(airy, "ALTER INDEX more RESET (fillfactor)")
+        run_script(airy, "REINDEX INDEX t_pkey")
+        executor = optimize(airy, optimize_indexes=True, planned=stored)
+        details = executor.run(step_of(executor, "index_optimization"))
+        assert [one["index"] for one in details["indexes"]] == ["public.t_body"]
 
     def test_expressions_by_opt_in_keep_their_statistics(self, airy: str) -> None:
         executor = optimize(airy, optimize_indexes=True, expression_indexes=True)

@@ -9,6 +9,7 @@ from jamaint.core.plans import MassDeletion, Step
 from jamaint.host.targets.connection import Target, TargetFailed, failures_named
 from jamaint.host.targets.deleting import Deleted, Deletion, kept_table, summed
 from jamaint.host.targets.notebook import check_notebook, let_held_go, open_notebook
+from jamaint.host.targets.promises import Promise
 from jamaint.host.targets.reins import Reins
 from jamaint.host.targets.restoring import Kept, let_go, put_back
 from jamaint.host.targets.selection import Count, Selection, count, count_referred, sample, select
@@ -30,6 +31,13 @@ class Job:
     keeps_way_back: bool
     mass_deletion: MassDeletion
     now: datetime
+    promise: Promise | None = None
+    """What a stored plan allows, where one is carried out."""
+
+    def cutoff(self, number: int) -> datetime | None:
+        """That of a rule in the plan that is carried out."""
+        rule = None if self.promise is None else self.promise.rules.get(number)
+        return None if rule is None else rule.cutoff
 
 
 async def plan(target: Target, job: Job) -> tuple[Step, list[str]]:
@@ -38,9 +46,10 @@ async def plan(target: Target, job: Job) -> tuple[Step, list[str]]:
     says, warnings, samples, entries = list[str](), list[str](), list[Mapping[str, Any]](), list[dict[str, Any]]()
     items = size = 0
     for number, rule in enumerate(job.rules, start=1):
-        selection = await select(target, rule, job.now)
+        selection = await select(target, rule, job.now, job.cutoff(number))
         found = await count(target, selection)
         _guard(selection, found, job.mass_deletion)
+        _keep_promise(selection, found, job.promise, number)
         samples += (await sample(target, selection))[: max(1, SAMPLE // len(job.rules))]
         table = selection.table
         items += found.rows
@@ -50,8 +59,12 @@ async def plan(target: Target, job: Job) -> tuple[Step, list[str]]:
         warnings += _warnings(selection)
         entries.append(
             {
-                "table": table.oid,
+                "oid": table.oid,
                 "name": table.quoted,
+                "says": selection.says,
+                "cutoff": selection.cutoff.isoformat(),
+                "exact": found.exact,
+                "bytes": _bytes(table, found.rows),
                 "kept": kept_table(job.execution, number),
                 "hold": rule.get("older_than_seconds") or HOLD_SECONDS,
                 "rows": found.rows,
@@ -62,12 +75,12 @@ async def plan(target: Target, job: Job) -> tuple[Step, list[str]]:
         says.append("What goes is kept in the schema jamaint beside it and can be put back until it is purged.")
     else:
         says.append("The task keeps no way back: what goes cannot be put back.")
-    undo = {"tables": [{key: one[key] for key in ("table", "name", "kept", "hold")} for one in entries]}
+    undo = {"tables": [{"table": one["oid"], **{key: one[key] for key in ("name", "kept", "hold")}} for one in entries]}
     return (
         Step(
             name=NAME,
             says=" ".join(says),
-            args={"tables": [{"name": one["name"], "rows": one["rows"]} for one in entries]},
+            args={"rules": entries},
             undo=undo if job.keeps_way_back else None,
             items=items,
             bytes=size,
@@ -83,14 +96,14 @@ async def run(target: Target, job: Job, step: Step, reins: Reins, tally: dict[st
     with failures_named(target.identity.database):
         await let_held_go(target.work)
     total, done = max(1, step.items), list[tuple[str, Deleted]]()
-    for number, (rule, planned) in enumerate(zip(job.rules, step.args["tables"], strict=True), start=1):
-        selection = await select(target, rule, job.now)
+    for number, (rule, planned) in enumerate(zip(job.rules, step.args["rules"], strict=True), start=1):
+        selection = await select(target, rule, job.now, datetime.fromisoformat(planned["cutoff"]))
         deletion = Deletion(
             target=target,
             selection=selection,
             task=job.task,
             kept=kept_table(job.execution, number) if job.keeps_way_back else None,
-            most=_most(selection.table, planned["rows"], job.mass_deletion),
+            most=_most(selection.table, planned["rows"], job, number),
             reins=reins,
             done_before=sum(one.rows for _, one in done),
             done_total=total,
@@ -149,8 +162,26 @@ def _guard(selection: Selection, found: Count, limit: MassDeletion) -> None:
         )
 
 
-def _most(table: Table, planned: int, limit: MassDeletion) -> int:
-    """How many rows may go: what the guard allows, though never less than was planned under it."""
+def _keep_promise(selection: Selection, found: Count, promise: Promise | None, number: int) -> None:
+    """Raises TargetFailed when more would go than the stored plan says, or from another table."""
+    if promise is None:
+        return
+    rule, table = promise.rules.get(number), selection.table
+    if rule is None or rule.table != table.oid:
+        why = f"{table.quoted} is not the table that the plan was made for"
+    elif rule.most is not None and found.exact and found.rows > rule.most:
+        why = f"{table.quoted}: {found.rows:,} rows are meant now, and {rule.most:,} in the plan"
+    else:
+        return
+    raise TargetFailed(f"{why}: make a new one", "refused")
+
+
+def _most(table: Table, planned: int, job: Job, number: int) -> int:
+    """How many rows may go: what the plan says that is carried out; else what the guard allows, though never less than
+    was planned under it."""
+    rule, limit = None if job.promise is None else job.promise.rules.get(number), job.mass_deletion
+    if rule is not None and rule.most is not None:
+        return rule.most
     return max(limit.items, planned, round(limit.share * (table.rows or 0)))
 
 

@@ -31,8 +31,9 @@ class Rule:
     with_expressions: bool
 
 
-async def plan(target: Target, rule: Rule) -> tuple[Step, list[str]]:
-    """The step, with the indexes that would be rebuilt as they look now; and what is left alone and why."""
+async def plan(target: Target, rule: Rule, only: frozenset[int] | None) -> tuple[Step, list[str]]:
+    """The step, with the indexes that would be rebuilt as they look now; and what is left alone and why. With
+    `only`, no others than those oids."""
     await check_notebook(target)
     everything, warnings = await around(target), list[str]()
     found = [
@@ -42,6 +43,8 @@ async def plan(target: Target, rule: Rule) -> tuple[Step, list[str]]:
     chosen = []
     for index, air in found:
         why = _why_not(index, everything.age, target, rule) or space_missing(index, everything)
+        if only is not None and index.oid not in only:
+            continue
         if why is None:
             chosen.append((index, air))
         elif index.bytes >= LEAST_BYTES:
@@ -55,7 +58,7 @@ async def plan(target: Target, rule: Rule) -> tuple[Step, list[str]]:
         f"{gain >> 20} MiB. {SAYS_NOTHING}"
     )
     sample = [{"path": f"{index.quoted} ({air:.0%} air)", "bytes": index.bytes} for index, air in chosen[:10]]
-    args = {"indexes": [{"oid": index.oid, "name": index.quoted} for index, _ in chosen]}
+    args = {"things": [{"oid": index.oid, "name": index.quoted, "bytes": index.bytes} for index, _ in chosen]}
     return Step(NAME, says, args, None, len(chosen), size, tuple(sample)), warnings
 
 
@@ -67,7 +70,7 @@ async def run(doing: Doing, rule: Rule) -> None:
     for dropped in await clear_builds(target, reins):
         reins.host.log("info", f"dropped {dropped}, which a build of ours that was cut short had left")
     pace = _Pace(step.bytes)
-    for entry in step.args["indexes"]:
+    for entry in step.args["things"]:
         await reins.checkpoint()
         size = 0
         try:

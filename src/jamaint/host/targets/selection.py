@@ -35,6 +35,8 @@ class Selection:
     rule: str
     """A mark that is the same for the same rule, whenever it runs."""
     most_rows: int
+    cutoff: datetime
+    """From when on rows are not old; where no date says what is old, when that was asked."""
     held: Held | None = None
     """Rows that were put back, which `condition` leaves out."""
 
@@ -82,17 +84,19 @@ class Count:
     exact: bool
 
 
-async def select(target: Target, rule: Mapping[str, Any], now: datetime) -> Selection:
-    """What a rule of the configuration means on this database. Raises TargetFailed for one that cannot be understood,
-    or whose cutoff is not in the past."""
+async def select(target: Target, rule: Mapping[str, Any], now: datetime, cutoff: datetime | None = None) -> Selection:
+    """What a rule of the configuration means on this database; `cutoff` where it is given already. Raises TargetFailed
+    for one that cannot be understood, or whose cutoff is not in the past."""
     table = await find_table(target, rule["table"])
     if rule.get("where") is not None:
         condition, says, walk = f"(\n{rule['where']}\n)", f"where {rule['where']}", table.key
+        cutoff = now
         await _check_condition(target, table, rule["where"])
         mark = {"where": rule["where"]}
     else:
         column = _age_column(table, rule)
-        condition, says = _older_than(target, column, rule["older_than_seconds"], now)
+        cutoff = _cutoff(target, rule["older_than_seconds"], now) if cutoff is None else cutoff
+        condition, says = _older_than(target, column, cutoff)
         by_age = await leads_an_index(target.watch, table.oid, column.name)
         others = tuple(each for each in table.key if each.name != column.name)
         walk = (column, *others) if by_age else table.key
@@ -102,7 +106,7 @@ async def select(target: Target, rule: Mapping[str, Any], now: datetime) -> Sele
     if held is not None:
         key = ", ".join(f"{table.quoted}.{column.quoted}::text" for column in table.key)
         condition = f"{condition} AND {SQL['not_held'].format(oid=table.oid, key=key)}"
-    return Selection(table, condition, says, walk, digest[:16], rule["batch_size"], held)
+    return Selection(table, condition, says, walk, digest[:16], rule["batch_size"], cutoff, held)
 
 
 async def count(target: Target, selection: Selection) -> Count:
@@ -181,8 +185,8 @@ def _age_column(table: Table, rule: Mapping[str, Any]) -> Column:
     return column
 
 
-def _older_than(target: Target, column: Column, seconds: float, now: datetime) -> tuple[str, str]:
-    """The condition and how it is told. Raises TargetFailed when the cutoff cannot be trusted."""
+def _cutoff(target: Target, seconds: float, now: datetime) -> datetime:
+    """Raises TargetFailed when it cannot be trusted."""
     apart = abs((target.identity.now - now).total_seconds())
     if apart > CLOCK_SECONDS:
         raise TargetFailed(
@@ -192,6 +196,11 @@ def _older_than(target: Target, column: Column, seconds: float, now: datetime) -
     cutoff = min(now, target.identity.now) - timedelta(seconds=seconds)
     if seconds <= 0 or cutoff >= target.identity.now:
         raise TargetFailed("the cutoff is not in the past, so all rows would be old", "refused")
+    return cutoff
+
+
+def _older_than(target: Target, column: Column, cutoff: datetime) -> tuple[str, str]:
+    """The condition and how it is told."""
     literal = AGE_TYPES[column.base].format(cutoff=f"'{cutoff.isoformat()}'")
     zone = "" if column.base == "timestamp with time zone" else f", in the zone {target.identity.timezone}"
     # -infinity means "always", not "old".

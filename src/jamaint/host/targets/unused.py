@@ -25,10 +25,13 @@ _CREATE = re.compile(r"^CREATE INDEX ")
 _SQL = statements("jamaint.host.targets", "unused")
 
 
-async def plan(target: Target, execution: str, now: datetime, keeps_way_back: bool) -> tuple[Step, list[str]]:
-    """The step: which indexes would go now, which are only noted, and until when they are watched."""
+async def plan(
+    target: Target, execution: str, now: datetime, keeps_way_back: bool, only: frozenset[int] | None
+) -> tuple[Step, list[str]]:
+    """The step: which indexes would go now, which are only noted, and until when they are watched. With
+    `only`, no others than those oids would go."""
     found, warnings = await _judged(target, now), list[str]()
-    ready = [index for index, why in found if why is None]
+    ready = [index for index, why in found if why is None and (only is None or index.oid in only)]
     watched = [f"{index.quoted}: {why}" for index, why in found if why is not None and _is_candidate(index)]
     size = sum(index.bytes for index in ready)
     says = f"Drop {len(ready)} indexes concurrently that nobody has used, and note {len(watched)} that may be next."
@@ -37,7 +40,7 @@ async def plan(target: Target, execution: str, now: datetime, keeps_way_back: bo
     warnings += [f"an unused index stays for now: {line}" for line in watched[:10]]
     sample = tuple({"path": index.quoted, "bytes": index.bytes} for index in ready[:10])
     undo = {"execution": execution} if keeps_way_back else None
-    args = {"indexes": [index.quoted for index in ready]}
+    args = {"things": [{"oid": index.oid, "name": index.quoted, "bytes": index.bytes} for index in ready]}
     return Step(NAME, says, args, undo, len(ready), size, sample), warnings
 
 
@@ -52,9 +55,10 @@ async def run(doing: Doing) -> None:
     await clear_builds(target, reins)
     await _finish_drops(target, reins)
     await _look_after_dropped(doing)
+    planned = {entry["oid"] for entry in doing.step.args["things"]}
     for index, against in await _judged(target, doing.now):
         await reins.checkpoint()
-        if against is None and index.quoted in doing.step.args["indexes"]:
+        if against is None and index.oid in planned:
             why = await _drop(doing, index)
             if why is not None:
                 doing.skip(index.quoted, why)

@@ -17,10 +17,11 @@ OLD_AGE = 150_000_000
 _SQL = statements("jamaint.host.targets", "upkeep")
 
 
-async def plan(target: Target) -> tuple[Step, list[str]]:
-    """The step, with the tables that are due; those that we may not vacuum are warned of."""
+async def plan(target: Target, only: frozenset[int] | None) -> tuple[Step, list[str]]:
+    """The step, with the tables that are due; those that we may not vacuum are warned of. With `only`, no others than
+    those oids."""
     rows, warnings = await _due(target), list[str]()
-    chosen = [row for row in rows if row["is_owner"]]
+    chosen = [row for row in rows if row["is_owner"] and (only is None or row["oid"] in only)]
     warnings += [f"{row['quoted']} is {row['owner']}'s: {_why(row)}" for row in rows if not row["is_owner"]]
     vacuums = sum(row["vacuum"] is not None for row in chosen)
     says = (
@@ -29,7 +30,8 @@ async def plan(target: Target) -> tuple[Step, list[str]]:
     )
     sample = tuple({"path": f"{row['quoted']}: {_why(row)}", "bytes": row["bytes"]} for row in chosen[:10])
     size = sum(row["bytes"] for row in chosen)
-    return Step(NAME, says, {}, None, len(chosen), size, sample), warnings
+    args = {"things": [{"oid": row["oid"], "name": row["quoted"], "bytes": row["bytes"]} for row in chosen]}
+    return Step(NAME, says, args, None, len(chosen), size, sample), warnings
 
 
 async def run(doing: Doing) -> None:
@@ -38,8 +40,8 @@ async def run(doing: Doing) -> None:
     doing.tally.update(
         {"tables": [], "analysed": 0, "vacuumed": 0, "freed_space": 0, "skipped": [], "skipped_count": 0}
     )
-    done = 0
-    for row in [row for row in await _due(target) if row["is_owner"]]:
+    done, planned = 0, {entry["oid"] for entry in doing.step.args["things"]}
+    for row in [row for row in await _due(target) if row["oid"] in planned]:
         await reins.checkpoint()
         why = None if reins.left_seconds() > 0 else "the window has ended: next time"
         why = why or await reins.wait_for_others(row["oid"], at_once=True) or await _one(doing, row, done)
