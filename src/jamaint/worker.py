@@ -184,6 +184,10 @@ class DaemonHost:
             raise Stopped
         return self._dialogue.pace.paused
 
+    def found(self, number: int, answer: Answer) -> None:
+        """Tells the fact of one condition, or why it cannot be learnt: see executors.looks."""
+        self._dialogue.say({"is": "found", "number": number, **answer})
+
     def held(self, number: int) -> None:
         self._dialogue.say({"is": "held", "number": number})
 
@@ -252,7 +256,8 @@ def _open(opening: Order, host: DaemonHost, unit: str | None) -> Callable[[Order
         if unit is not None:
             _check(unit, name, opening)
         # A command may be one that others wait for (a service's reindex): it yields, but is not starved.
-        lower_priority(10 if name == "command" else 19, idle_disk=name != "command")
+        if name != "looks":  # a start waits for it, and a busy machine is what it may be asked about
+            lower_priority(10 if name == "command" else 19, idle_disk=name != "command")
         planned = _planned(opening)
         opening = _with_secrets(opening)
         kind = executor_of(name)  # as who we are now: another user may not be able to read our own modules
@@ -405,6 +410,13 @@ def _purge(executor: Executor, order: Order) -> Answer:
     return {"is": "done", "details": executor.purge(step_from_json(order["step"]))}
 
 
+def _look(executor: Executor, order: Order) -> Answer:
+    look: Callable[..., Answer] | None = getattr(executor, "look", None)
+    if look is None:
+        return failed("this executor does not look")
+    return {"is": "done", "details": look(order["conditions"], {**os.environ, **order["environment"]})}
+
+
 _LIMITED = frozenset({"run", "purge"})
 """Operations that keep the task's limits: a way back is wanted soon."""
 
@@ -416,6 +428,7 @@ _OPERATIONS: dict[str, Callable[[Executor, Order], Answer]] = {
     "run": _run,
     "undo": _undo,
     "purge": _purge,
+    "look": _look,
 }
 
 

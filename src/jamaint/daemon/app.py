@@ -45,6 +45,7 @@ from jamaint.host.clock import Clock, WallClock
 from jamaint.host.cluster import Cluster
 from jamaint.host.facts import Outside
 from jamaint.host.journal import MESSAGE_IDS
+from jamaint.host.lookers import Lookers
 from jamaint.host.peers import Peer, gid_of, uid_of
 from jamaint.host.postgres import DatabaseAwayError, Postgres, open_postgres
 from jamaint.host.seals import Seals
@@ -225,7 +226,7 @@ class App:
             addresses=definitions.addresses,
             log=self._log,
         )
-        looking = Looking(Outside(postgres), clock.wake)
+        looking = Looking(Outside(Lookers(lambda text: self._log.warning("a worker said", text=text))), clock.wake)
         scheduler = self._scheduler = Scheduler(
             definitions=definitions,
             recorder=recorder,

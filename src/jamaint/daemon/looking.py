@@ -32,6 +32,8 @@ class Looking:
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Looks at what is asked for, until it is cancelled."""
         async with trio.open_nursery() as nursery:
+            if self._outside.lookers is not None:
+                await nursery.start(self._outside.lookers.serve)
             self._nursery = nursery
             self._serves.set()
             task_status.started()

@@ -14,6 +14,7 @@ EXECUTORS: dict[str, str] = {
     "filesystem.optimize": "optimize:FilesystemOptimize",
     "logs.cleanup": "logs:LogsCleanup",
     "logs.rotate": "rotate:LogsRotate",
+    "looks": "looks:Looks",
     "noop": "noop:Noop",
     "temp.cleanup": "temp:TempCleanup",
     "usage": "usage:Usage",

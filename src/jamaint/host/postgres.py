@@ -99,13 +99,6 @@ class Postgres:
         found = await _hop(self._loop, self._connect_and_lock, lock_key, lost)
         return None if found is None else Session(self._loop, *found, lost)
 
-    async def visit(
-        self, dsn: str, work: Callable[[Connection], Awaitable[T]], *, timeout_seconds: float = ACQUIRE_TIMEOUT_SECONDS
-    ) -> T:
-        """Runs `work(connection)` on a connection of its own to any server, which is closed then. Raises
-        DatabaseAwayError, also for a server that refuses the connection or the statement."""
-        return await _hop(self._loop, _visit, dsn, work, timeout_seconds)
-
     async def _with_connection(self, work: Callable[..., Awaitable[T]], args: Any, kw: Any) -> T:
         with errors_named():
             pool = self._pool or await self._open_pool()
@@ -283,21 +276,6 @@ def _why(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError):  # of a Unix socket; it names none
         return f"no PostgreSQL listens there ({error.strerror})"
     return cleaned(str(error).splitlines()[0] if str(error) else type(error).__name__)
-
-
-async def _visit(dsn: str, work: Callable[[Connection], Awaitable[T]], timeout_seconds: float) -> T:
-    with _connecting():
-        settings = {**_SETTINGS, "statement_timeout": f"{max(round(timeout_seconds * 1000), 1)}ms"}
-        connection = await asyncpg.connect(
-            dsn, timeout=timeout_seconds, command_timeout=timeout_seconds, server_settings=settings
-        )
-        try:
-            result = await work(connection)
-            await connection.close(timeout=RELEASE_TIMEOUT_SECONDS)
-        except BaseException:
-            connection.terminate()  # nothing is left to be done there, and a server that hangs is not waited for
-            raise
-        return result
 
 
 async def _pool(dsn: str) -> asyncpg.Pool[asyncpg.Record]:

@@ -54,7 +54,9 @@ class Boot:
         self._path = path
 
     def write(self) -> None:
-        self._path.write_text(UNIT.format(code=worker_child._BOOT))
+        new = self._path.with_suffix(".new")  # another worker may be about to read the one that is there
+        new.write_text(UNIT.format(code=worker_child._BOOT))
+        new.replace(self._path)
 
 
 @contextmanager

@@ -1,4 +1,8 @@
-"""The list: how each fact is looked at. A look changes nothing, and has its time."""
+"""The list: how each fact is looked at. A look changes nothing, and has its time.
+
+What needs the network or runs a program (lookers.FACTS) is looked at by a worker; the rest is local, and everybody may
+see it.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -9,22 +13,18 @@ from jamaint.core.conditions import Unknown
 from jamaint.core.conditions.condition import span
 from jamaint.core.tasks import Condition
 from jamaint.host.facts import (
-    command,
     disk_free,
     file,
-    http,
     load_average,
     logged_in_users,
     mains_power,
     memory_available,
-    postgresql,
     pressure,
     processor,
-    tcp,
     unit,
 )
 from jamaint.host.facts.fact import LookError, Outside, reason
-from jamaint.host.postgres import DatabaseAwayError
+from jamaint.host.lookers import FACTS
 
 __all__ = ["LOOKS", "Outside", "look"]
 
@@ -36,10 +36,6 @@ LOOKS: Mapping[str, Callable[[Mapping[str, Any], Outside], Awaitable[Any]]] = {
     "pressure": pressure.look,
     "unit": unit.look,
     "file": file.look,
-    "command": command.look,
-    "http": http.look,
-    "tcp": tcp.look,
-    "postgresql": postgresql.look,
     "logged_in_users": logged_in_users.look,
     "mains_power": mains_power.look,
 }
@@ -50,6 +46,8 @@ USUAL_SECONDS = 2.0
 
 async def look(condition: Condition, outside: Outside) -> Any:
     """The fact that `condition` asks for, as core.conditions judges it, or Unknown. Takes its timeout at most."""
+    if condition.kind in FACTS:
+        return Unknown("nobody looks here") if outside.lookers is None else await outside.lookers.look(condition)
     seconds = condition.params.get("timeout_seconds", USUAL_SECONDS)
     try:
         with trio.fail_after(seconds):
@@ -58,7 +56,7 @@ async def look(condition: Condition, outside: Outside) -> Any:
         return Unknown(f"no answer within {span(seconds)}")
     except OSError as error:
         return Unknown(reason(error))
-    except (LookError, DatabaseAwayError) as error:
+    except LookError as error:
         return Unknown(str(error))
     except (ValueError, LookupError) as error:
         return Unknown(f"what was found makes no sense ({error})")

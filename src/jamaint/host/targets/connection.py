@@ -147,7 +147,7 @@ _CLOSING: tuple[type[BaseException], ...] = (*_GONE, asyncpg.PostgresError, asyn
 
 
 async def _connect(address: Address) -> tuple[Connection, Identity]:
-    connection = await _open(address)
+    connection = await connected(address)
     try:
         with failures_named("at that address"):
             row = await connection.fetchrow(_SQL["identity"])
@@ -163,7 +163,8 @@ async def _connect(address: Address) -> tuple[Connection, Identity]:
     return connection, identity
 
 
-async def _open(address: Address) -> Connection:
+async def connected(address: Address) -> Connection:
+    """One connection, to whatever answers there. Raises TargetFailed."""
     try:
         # No cache of statements: each is used a few times only, and names of them are lost behind a pooler.
         return await asyncpg.connect(

@@ -1,3 +1,4 @@
+-- name: state
 -- What a server says of itself. As a standby: how far it is behind; one that has replayed all that it has received is
 -- not behind, however long nothing was written. As the primary: the slowest of its standbys, in the same way.
 WITH here AS (SELECT pg_is_in_recovery() AS is_standby)

@@ -6,34 +6,38 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-import trio
-
 from jamaint import VERSION
-from jamaint.host.facts.fact import LookError, Outside
+from jamaint.host.looks.look import Deadline, LookError, connect
 
 LINE_LIMIT = 4096
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: |\r|$)")
 
 
-async def look(params: Mapping[str, Any], outside: Outside) -> int:
-    found = await outside.with_secrets({"url": params["url"], "headers": params.get("headers") or {}})
-    parts = _parts(found["url"])
-    host = parts.hostname or ""
-    secure = parts.scheme == "https"
-    stream: trio.abc.Stream = await trio.open_tcp_stream(host, parts.port or (443 if secure else 80))
+def look(params: Mapping[str, Any], seconds: float) -> int:
+    """The status."""
+    deadline, parts = Deadline(seconds), _parts(params["url"])
+    host, secure = parts.hostname or "", parts.scheme == "https"
+    place = parts.netloc.rpartition("@")[2]
+    request = _request(place, parts.path or "/", parts.query, params.get("headers") or {})
+    connection = connect(host, parts.port or (443 if secure else 80), deadline)
     try:
         if secure:
-            stream = trio.SSLStream(stream, ssl.create_default_context(), server_hostname=host, https_compatible=True)
-        await stream.send_all(
-            _request(parts.netloc.rpartition("@")[2], parts.path or "/", parts.query, found["headers"])
-        )
-        return await _status(stream)
+            connection.settimeout(deadline.left())
+            connection = ssl.create_default_context().wrap_socket(connection, server_hostname=host)
+        connection.settimeout(deadline.left())
+        connection.sendall(request)
+        said = bytearray()
+        while b"\n" not in said and len(said) < LINE_LIMIT:
+            connection.settimeout(deadline.left())
+            chunk = connection.recv(LINE_LIMIT)
+            if not chunk:
+                break
+            said += chunk
     except ssl.SSLError as error:
         raise LookError(f"no secure connection: {getattr(error, 'verify_message', '') or error.reason}") from None
-    except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-        raise LookError(f"the connection broke: {error.__cause__ or error}") from None
     finally:
-        await trio.aclose_forcefully(stream)
+        connection.close()
+    return _status(bytes(said))
 
 
 def _parts(url: str) -> SplitResult:
@@ -58,14 +62,8 @@ def _request(host: str, path: str, query: str, headers: Mapping[str, str]) -> by
     return f"GET {target} HTTP/1.1\r\n{head}\r\n".encode("ascii")
 
 
-async def _status(stream: trio.abc.Stream) -> int:
-    said = bytearray()
-    while b"\n" not in said and len(said) < LINE_LIMIT:
-        chunk = await stream.receive_some(LINE_LIMIT)
-        if not chunk:
-            break
-        said += chunk
-    found = _STATUS.match(bytes(said))
+def _status(said: bytes) -> int:
+    found = _STATUS.match(said)
     if found is None:
         raise LookError("what answers does not speak HTTP" if said else "it hung up without an answer")
     return int(found[1])
