@@ -21,7 +21,7 @@ from typing import Any
 
 from jamaint import wire
 from jamaint.core import mass_deletion
-from jamaint.core.fences import refused
+from jamaint.core.fences import refused, refused_look
 from jamaint.core.pacing import Limits
 from jamaint.core.plans import Item, MassDeletion, Plan, Step, step_from_json, step_to_json
 from jamaint.errors import Problem
@@ -273,7 +273,7 @@ def _open(opening: Order, host: DaemonHost, unit: str | None) -> Callable[[Order
         sys.excepthook(*sys.exc_info())
         answer = failed(f"{type(error).__name__}: {error}")
         return lambda _: answer
-    return lambda order: _perform(executor, host, order)
+    return lambda order: _perform(executor, host, order if unit is None else _checked(order))
 
 
 def _check(unit: str, name: str, opening: Order) -> None:
@@ -281,6 +281,15 @@ def _check(unit: str, name: str, opening: Order) -> None:
     why = refused(unit, name, opening["task"]["config"], applied())
     if why is not None:
         raise StepFailed(why, "refused")
+
+
+def _checked(order: Order) -> Order:
+    """An order to look with why it is not done, for each condition that root's own configuration does not name."""
+    if order.get("do") != "look":
+        return order
+    there = applied()
+    conditions = [{**one, "refused": refused_look(one["kind"], one["params"], there)} for one in order["conditions"]]
+    return {**order, "conditions": conditions}
 
 
 def _with_secrets(opening: Order) -> Order:

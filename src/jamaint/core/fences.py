@@ -11,9 +11,19 @@ from hashlib import sha256
 from typing import Any
 
 from jamaint.core.secrets import references
-from jamaint.core.tasks import Task
+from jamaint.core.tasks import Condition, Task
 from jamaint.core.touching import Touch, database_of, touched
-from jamaint.core.workers import COMMANDS, DATABASES, FILES, PACKAGES, kind_of, of_user, parts
+from jamaint.core.workers import (
+    COMMANDS,
+    DATABASES,
+    FILES,
+    LOOKED_AT,
+    PACKAGES,
+    kind_of,
+    kind_of_look,
+    of_user,
+    parts,
+)
 
 BASES = (FILES, DATABASES, COMMANDS, PACKAGES)
 """The kinds that are always there: their units come with the program."""
@@ -30,6 +40,8 @@ class Fences:
     commands: tuple[str, ...]
     databases: tuple[str, ...]
     secrets: Mapping[str, tuple[str, ...]]
+    conditions: tuple[str, ...] = ()
+    """Digests of those conditions that a worker looks at."""
 
     @property
     def users(self) -> tuple[str, ...]:
@@ -42,6 +54,7 @@ class Fences:
             "kinds": {kind: list(paths) for kind, paths in self.paths.items()},
             "commands": list(self.commands),
             "databases": list(self.databases),
+            "conditions": list(self.conditions),
         }
 
 
@@ -51,8 +64,10 @@ def fences(
     users: Sequence[str] = (),
     commands: Iterable[Sequence[str]] = (),
     databases: Iterable[Any] = (),
+    *,
+    conditions: Iterable[Condition] = (),
 ) -> tuple[Fences, list[str]]:
-    """What tasks of files, and grants, need; and in words what cannot be had."""
+    """What tasks and conditions of files, and grants, need; and in words what cannot be had."""
     kinds: dict[str, dict[str, None]] = {kind: {} for kind in BASES}
     allowed = {digest(command, {}) for command in commands}
     known = {database_of(address) for address in databases}
@@ -74,12 +89,19 @@ def fences(
         allowed |= set(_commands(task.executor, task.config))
         files = [name for source, name in references(task.config) if source == "file"]
         secrets.setdefault(kind, {}).update(dict.fromkeys(files))
+    looked_at = [one for one in conditions if one.kind in LOOKED_AT]
+    for condition in looked_at:
+        kind = kind_of_look(condition)
+        kinds.setdefault(kind, {})
+        files = [name for source, name in references(condition.params) if source == "file"]
+        secrets.setdefault(kind, {}).update(dict.fromkeys(files))
     return (
         Fences(
             {kind: topmost(found) for kind, found in kinds.items()},
             tuple(sorted(allowed)),
             tuple(sorted(known)),
             {kind: tuple(found) for kind, found in secrets.items() if found},
+            tuple(sorted({digest_of_look(one.kind, one.params) for one in looked_at})),
         ),
         problems,
     )
@@ -107,6 +129,17 @@ def refused(kind: str, executor: str, config: Mapping[str, Any], applied: Mappin
     return f"its command is none of the configuration's: {APPLY}" if missing else None
 
 
+def refused_look(kind: str, params: Mapping[str, Any], applied: Mapping[str, Any]) -> str | None:
+    """Why a worker does not look at what a condition of that kind asks, or None: only at what files or grants name."""
+    if digest_of_look(kind, params) in applied.get("conditions", ()):
+        return None
+    if kind == "command" and digest(params["command"], {}) in applied.get("commands", ()):
+        return None
+    if kind == "postgresql" and database_of(params["dsn"]) in applied.get("databases", ()):
+        return None
+    return f"the condition is none of the configuration's: {APPLY}"
+
+
 def not_applied(wanted: Fences, applied: Mapping[str, Any]) -> list[str]:
     """What the configuration names and the workers' units do not have yet, in words."""
     kinds = applied.get("kinds", {})
@@ -119,6 +152,8 @@ def not_applied(wanted: Fences, applied: Mapping[str, Any]) -> list[str]:
             told += [f"{path}: not bound into the worker for {kind}: {APPLY}" for path in left]
     if set(wanted.commands) - set(applied.get("commands", ())):
         told.append(f"a command of the configuration is not known to the workers: {APPLY}")
+    if set(wanted.conditions) - set(applied.get("conditions", ())):
+        told.append(f"a condition of the configuration is not known to the workers: {APPLY}")
     others = sorted(set(wanted.databases) - set(applied.get("databases", ())))
     return told + [f"database {name} is not known to the workers: {APPLY}" for name in others]
 
@@ -127,6 +162,11 @@ def digest(command: Sequence[str], environment: Mapping[str, Any]) -> str:
     """A command with its environment, so that neither has to be told."""
     text = json.dumps([list(command), dict(environment)], sort_keys=True)
     return sha256(text.encode()).hexdigest()
+
+
+def digest_of_look(kind: str, params: Mapping[str, Any]) -> str:
+    """What a condition asks, so that none of it has to be told."""
+    return sha256(json.dumps([kind, dict(params)], sort_keys=True).encode()).hexdigest()
 
 
 def _touches(executor: str, config: Mapping[str, Any]) -> list[Touch]:

@@ -5,9 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from jamaint.core.cleanups import KINDS, SYSTEM
+from jamaint.core.tasks import Condition
 
 FILES, DATABASES, COMMANDS, PACKAGES = "files", "databases", "commands", "packages"
 """Works in directories; reaches databases, caches and pages over the network; runs a command; is not fenced in."""
+
+LOOKED_AT = frozenset({"command", "http", "tcp", "postgresql"})
+"""The conditions that a worker looks at: the daemon has neither the network nor the right to run anything."""
 
 _NETWORK = ("database.", "cache.")
 _PROGRAMS = frozenset({"filesystem.optimize"})
@@ -25,6 +29,11 @@ def kind_of(executor: str, config: Mapping[str, Any], user: str | None = None) -
     kind = kinds.pop() if len(kinds) == 1 else PACKAGES
     user = config.get("user") if kind == COMMANDS else user
     return kind if kind == PACKAGES else of_user(kind, user)
+
+
+def kind_of_look(condition: Condition) -> str:
+    """The kind of worker that looks at what such a condition asks. Raises ValueError as `of_user`."""
+    return of_user(COMMANDS, condition.params["user"]) if condition.kind == "command" else DATABASES
 
 
 def parts(executor: str, config: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

@@ -13,8 +13,18 @@ from jamaint.host.worker import units_are_used
 def of_config(config: Config) -> tuple[Fences, list[str]]:
     """What the configuration asks of the workers' units, and what of it cannot be had."""
     grants = config.grants
+    conditions = [
+        *(condition for task in config.tasks.values() for condition in task.conditions),
+        *(condition for window in config.windows.values() for condition in window.conditions),
+        *(condition for policy in config.policies.values() for condition in policy.conditions),
+    ]
     return fences(
-        config.tasks.values(), grants.paths, grants.users, grants.commands.values(), grants.databases.values()
+        config.tasks.values(),
+        grants.paths,
+        grants.users,
+        grants.commands.values(),
+        grants.databases.values(),
+        conditions=conditions,
     )
 
 

@@ -165,7 +165,7 @@ _KINDS = ("storage", "database", "cache", "logs", "temp", "files")
 
 def _addresses(wanted: Sequence[Target]) -> dict[str, Any]:
     """Of each target whose address is a secret, or has its password elsewhere, what the worker is to look up."""
-    return {target.name: json.loads(target.name) for target in wanted if target.name.startswith("{")}
+    return {target.name: {"dsn": json.loads(target.name)} for target in wanted if target.name.startswith("{")}
 
 
 def _named(one: Mapping[str, Any]) -> dict[str, Any]:

@@ -66,12 +66,14 @@ class Looks:
         answers: SimpleQueue[tuple[int, Answer]] = SimpleQueue()
         waiting: dict[int, tuple[float, float]] = {}
         for number, condition in enumerate(conditions):
-            if condition["kind"] != "command":
+            if condition.get("refused"):
+                self._tell(number, {"unknown": condition["refused"]})
+            elif condition["kind"] != "command":
                 seconds = float(condition["params"]["timeout_seconds"])
                 waiting[number] = (time.monotonic() + seconds + SPARE_SECONDS, seconds)
                 Thread(target=_look, args=(number, condition, environment, answers), daemon=True).start()
         for number, condition in enumerate(conditions):
-            if condition["kind"] == "command":
+            if condition["kind"] == "command" and not condition.get("refused"):
                 self._tell(number, self._command(condition["params"]))
                 self._tell_all(answers, waiting, 0.0)
         left = 0

@@ -44,7 +44,7 @@ class Usage:
 
     def _measure(self, kind: str, name: str) -> dict[str, Any]:
         self._host.checkpoint()
-        name = self._work.config.get("addresses", {}).get(name, name)
+        name = self._work.config.get("addresses", {}).get(name, {"dsn": name})["dsn"]
         try:
             if kind == "storage":
                 return _disk(name)

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jamaint.core.fences import BASES, Fences
 from jamaint.core.workers import DATABASES, FILES
@@ -53,7 +53,7 @@ def bound(wanted: Fences) -> tuple[Fences, list[str]]:
             except LookupError as error:
                 told.append(f"worker {kind}: {error}")
     told += [f"{why}" for paths in wanted.secrets.values() for path in paths if (why := problem_with("file", path))]
-    return Fences(kinds, wanted.commands, wanted.databases, wanted.secrets), told
+    return replace(wanted, paths=kinds), told
 
 
 def texts(wanted: Fences, daemon_secrets: tuple[str, ...] = ()) -> dict[str, str]:

@@ -17,7 +17,7 @@ from jamaint.core.conditions import Unknown
 from jamaint.core.conditions.command import Ended
 from jamaint.core.conditions.postgresql import Server
 from jamaint.core.tasks import Condition
-from jamaint.core.workers import COMMANDS, DATABASES, of_user
+from jamaint.core.workers import COMMANDS, LOOKED_AT, kind_of_look
 from jamaint.host import secrets
 from jamaint.host.worker import Message, Worker, WorkerLost, open_worker
 
@@ -34,7 +34,8 @@ FACTS: Mapping[str, Callable[[Any], Any]] = {
     "tcp": str,
     "postgresql": lambda found: Server(**found),
 }
-"""The conditions that a worker looks at, each with how what it says becomes the fact."""
+"""How what a worker says becomes the fact, by the kind of the condition."""
+assert FACTS.keys() == LOOKED_AT
 
 
 @dataclass(slots=True)
@@ -81,7 +82,7 @@ class Lookers:
     async def look(self, condition: Condition) -> Any:
         """The fact that `condition` asks for, or Unknown."""
         try:
-            kind = _kind(condition)
+            kind = kind_of_look(condition)
         except ValueError as error:
             return Unknown(str(error))
         if self._nursery is None:
@@ -211,12 +212,6 @@ async def _ask(worker: Worker, batch: list[_Question]) -> int:
         why = (answer.get("error") or {}).get("message", "it was stopped")
         question.answer(Unknown(f"it could not be looked at: {why}"))
     return int((answer.get("details") or {}).get("left", 0)) if answer["is"] == "done" else 1
-
-
-def _kind(condition: Condition) -> str:
-    if condition.kind != "command":
-        return DATABASES
-    return of_user(COMMANDS, condition.params["user"])
 
 
 def _opening() -> dict[str, Any]:

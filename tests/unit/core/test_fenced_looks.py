@@ -1,0 +1,61 @@
+"""What a worker that is a unit looks at: what root's configuration asks, and nothing that only the daemon says."""
+
+from typing import Any
+
+import pytest
+
+from jamaint.core.fences import fences, not_applied, refused_look
+from jamaint.core.tasks import Condition
+
+DSN = {"address": "postgresql://me@db/cms", "password": {"secret": {"file": "/etc/pw"}}}
+COMMAND = Condition(
+    "command", {"command": ("/bin/ok",), "user": "www-data", "exit_codes": (0,), "timeout_seconds": 9.0}
+)
+HTTP = Condition(
+    "http",
+    {
+        "url": "http://h/",
+        "headers": {"a": {"secret": {"file": "/etc/token"}}},
+        "status": (200,),
+        "timeout_seconds": 5.0,
+    },
+)
+POSTGRES = Condition("postgresql", {"name": "cms", "dsn": DSN, "timeout_seconds": 5.0})
+LOAD = Condition("load_average", {"max": 3.0})
+
+
+def test_conditions_bring_their_kinds_and_their_secrets() -> None:
+    wanted, problems = fences((), conditions=(COMMAND, HTTP, POSTGRES, LOAD))
+    assert problems == []
+    assert "commands-www-data" in wanted.users
+    assert wanted.secrets["databases"] == ("/etc/token", "/etc/pw")
+    assert len(wanted.conditions) == 3
+
+
+@pytest.mark.parametrize("condition", [COMMAND, HTTP, POSTGRES])
+def test_what_a_file_names_is_looked_at_and_nothing_beside(condition: Condition) -> None:
+    applied = fences((), conditions=(condition,))[0].to_json()
+    as_sent: dict[str, Any] = {
+        key: list(value) if isinstance(value, tuple) else value for key, value in condition.params.items()
+    }
+    assert refused_look(condition.kind, as_sent, applied) is None
+    for change in ({"command": ["/bin/sh"]}, {"url": "http://other/"}, {"dsn": "postgresql://me@other/cms"}):
+        if change.keys() <= as_sent.keys():
+            assert "jamaintctl config apply" in (refused_look(condition.kind, {**as_sent, **change}, applied) or "")
+    assert "jamaintctl config apply" in (refused_look(condition.kind, as_sent, {}) or "")
+
+
+def test_what_grants_name_may_be_looked_at_by_what_was_made_through_the_socket() -> None:
+    applied = fences((), commands=[["/bin/ok"]], databases=["postgresql://other@db/cms"])[0].to_json()
+    assert refused_look(COMMAND.kind, COMMAND.params, applied) is None
+    assert refused_look(POSTGRES.kind, POSTGRES.params, applied) is None
+    assert refused_look(HTTP.kind, HTTP.params, applied) is not None
+
+
+def test_a_condition_that_was_not_applied_is_told() -> None:
+    wanted, _ = fences((), conditions=(HTTP,))
+    assert not_applied(wanted, wanted.to_json()) == []
+    without = {**wanted.to_json(), "conditions": []}
+    assert not_applied(wanted, without) == [
+        "a condition of the configuration is not known to the workers: run jamaintctl config apply as root"
+    ]
