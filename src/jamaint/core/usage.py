@@ -139,8 +139,12 @@ def of_storage(
     return Advice("storage", name, "green", f"{share:.0%} is used: no action is needed")
 
 
-def of_kind(kind: str, name: str, size: int, reclaimable: int | None, task: str | None) -> Advice:
-    """What to say of logs, temporary files, a database or a cache."""
+def of_kind(
+    kind: str, name: str, size: int, reclaimable: int | None, task: str | None, refusal: str | None = None
+) -> Advice:
+    """What to say of logs, temporary files, a database or a cache; `refusal` is why `task` would do nothing."""
+    if refusal is not None:
+        return Advice(kind, name, "yellow", f"its cleanup would be refused: {refusal}", task)
     if reclaimable is None:
         return Advice(kind, name, "green", "nothing that cleans it up is configured" if task is None else "not planned")
     if reclaimable and (reclaimable >= WORTH_BYTES or (size and reclaimable / size >= WORTH_SHARE)):

@@ -145,9 +145,8 @@ class Usage:
     def _advice(self, one: Mapping[str, Any], plans: Mapping[str, Step]) -> Advice:
         kind = {"files": "filesystem"}.get(one["kind"], one["kind"])
         step = plans.get(kind)
-        return of_kind(
-            one["kind"], one["name"], one["bytes"], _reclaimable(step), None if step is None else f"cleanup run {kind}"
-        )
+        task, refusal = (None, None) if step is None else (f"cleanup run {kind}", step.args.get("refused"))
+        return of_kind(one["kind"], one["name"], one["bytes"], _reclaimable(step), task, refusal)
 
     def _of_storage(self, one: Mapping[str, Any], advice: Sequence[Advice]) -> Advice:
         now = self._now()

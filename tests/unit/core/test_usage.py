@@ -130,3 +130,9 @@ def test_the_light_of_what_could_be_freed(size: int, reclaimable: int, light: st
 
 def test_what_nothing_cleans_up_says_so() -> None:
     assert of_kind("logs", "/a", 5, None, None).reason == "nothing that cleans it up is configured"
+
+
+def test_a_cleanup_that_would_be_refused_says_why() -> None:
+    found = of_kind("database", "shop", 5, None, "cleanup run database", "all rows would go")
+    assert (found.light, found.reason) == ("yellow", "its cleanup would be refused: all rows would go")
+    assert found.task == "cleanup run database"
