@@ -140,7 +140,7 @@ def of_storage(
 
 
 def of_kind(
-    kind: str, name: str, size: int, reclaimable: int | None, task: str | None, refusal: str | None = None
+    kind: str, name: str, size: int, reclaimable: int | None, task: str | None, *, refusal: str | None = None
 ) -> Advice:
     """What to say of logs, temporary files, a database or a cache; `refusal` is why `task` would do nothing."""
     if refusal is not None:

@@ -146,7 +146,7 @@ class Usage:
         kind = {"files": "filesystem"}.get(one["kind"], one["kind"])
         step = plans.get(kind)
         task, refusal = (None, None) if step is None else (f"cleanup run {kind}", step.args.get("refused"))
-        return of_kind(one["kind"], one["name"], one["bytes"], _reclaimable(step), task, refusal)
+        return of_kind(one["kind"], one["name"], one["bytes"], _reclaimable(step), task, refusal=refusal)
 
     def _of_storage(self, one: Mapping[str, Any], advice: Sequence[Advice]) -> Advice:
         now = self._now()

@@ -338,6 +338,28 @@ class TestWhatIsRefused:
         finally:
             run_script(events, "DROP OWNED BY poor; DROP ROLE poor")
 
+    def test_a_role_with_no_more_than_the_rights_it_needs(self, events: str) -> None:
+        """The schema is made for it by somebody who may; it has no right on the database."""
+        run_script(
+            events,
+            "DROP ROLE IF EXISTS poor; CREATE ROLE poor; CREATE SCHEMA jamaint AUTHORIZATION poor;"
+            "GRANT SELECT, DELETE ON events TO poor",
+        )
+        try:
+            before = look(events, "events")
+            poor = f"{events}&role=poor"
+            why = refusal(poor, rule("events"))
+            assert why.startswith("role poor may not insert into public.events, so what goes could not be put back")
+            assert planned(cleanup(poor, rule("events"), keeps_way_back=False)).items
+            run_script(events, "GRANT INSERT ON events TO poor")
+            executor = cleanup(poor, rule("events"))
+            step = planned(executor)
+            assert executor.run(step)["rows"] == step.items
+            assert executor.undo(step, dry_run=False)["restored"] == step.items
+            assert look(events, "events") == before
+        finally:
+            run_script(events, "DROP OWNED BY poor; DROP ROLE poor")
+
     def test_a_schema_that_is_somebody_elses(self, events: str) -> None:
         run_script(
             events, "DROP ROLE IF EXISTS mallory; CREATE ROLE mallory; CREATE SCHEMA jamaint AUTHORIZATION mallory"

@@ -133,6 +133,6 @@ def test_what_nothing_cleans_up_says_so() -> None:
 
 
 def test_a_cleanup_that_would_be_refused_says_why() -> None:
-    found = of_kind("database", "shop", 5, None, "cleanup run database", "all rows would go")
+    found = of_kind("database", "shop", 5, None, "cleanup run database", refusal="all rows would go")
     assert (found.light, found.reason) == ("yellow", "its cleanup would be refused: all rows would go")
     assert found.task == "cleanup run database"

@@ -47,6 +47,7 @@ async def plan(target: Target, job: Job) -> tuple[Step, list[str]]:
     items = size = 0
     for number, rule in enumerate(job.rules, start=1):
         selection = await select(target, rule, job.now, job.cutoff(number))
+        _check_way_back(selection.table, target.identity.role, job)
         found = await count(target, selection)
         _guard(selection, found, job.mass_deletion)
         _keep_promise(selection, found, job.promise, number)
@@ -158,6 +159,16 @@ def _guard(selection: Selection, found: Count, limit: MassDeletion) -> None:
             f"{table}: {_about(found)} of {found.of:,} would be deleted ({found.rows / found.of:.0%}); more than "
             f"{limit.items} rows that are more than {limit.share:.0%} need a second look. If it is meant, raise "
             "mass_deletion on the task",
+            "refused",
+        )
+
+
+def _check_way_back(table: Table, role: str, job: Job) -> None:
+    """Raises TargetFailed when what goes could not be put back."""
+    if job.keeps_way_back and not table.may_insert:
+        raise TargetFailed(
+            f"role {role} may not insert into {table.quoted}, so what goes could not be put back: grant it INSERT, or "
+            "say rollback: {enabled: false}",
             "refused",
         )
 

@@ -38,7 +38,10 @@ async def open_notebook(target: Target) -> None:
     await check_notebook(target)
     if await target.work.fetchval(_SQL["has_cursors"]):
         return
-    await target.work.execute(_SQL["create_schema"])
+    if (
+        await target.work.fetchrow(_SQL["schema_owner"]) is None
+    ):  # IF NOT EXISTS wants the right to make it all the same
+        await target.work.execute(_SQL["create_schema"])
     await target.work.execute(_SQL["create_cursors"])
 
 

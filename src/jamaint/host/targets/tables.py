@@ -64,6 +64,7 @@ class Table:
     rows: int | None
     table_bytes: int
     index_bytes: int
+    may_insert: bool
     is_owner: bool
     owner: str
     columns: tuple[Column, ...]
@@ -93,6 +94,7 @@ async def find_table(target: Target, given: str) -> Table:
         rows=None if row["tuples"] < 0 or (row["tuples"] == 0 and row["table_bytes"] > 0) else round(row["tuples"]),
         table_bytes=row["table_bytes"],
         index_bytes=row["index_bytes"],
+        may_insert=row["may_insert"],
         is_owner=row["is_owner"],
         owner=row["owner"],
         columns=columns,

@@ -8,7 +8,7 @@ SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name, format('%I.%I'
     c.relkind::text AS kind, c.relpersistence::text AS persistence, c.reltuples::float8 AS tuples,
     pg_table_size(c.oid) AS table_bytes, pg_indexes_size(c.oid) AS index_bytes,
     has_table_privilege(c.oid, 'SELECT, DELETE') AND has_table_privilege(c.oid, 'SELECT')
-        AND has_table_privilege(c.oid, 'DELETE') AS may_delete,
+        AND has_table_privilege(c.oid, 'DELETE') AS may_delete, has_table_privilege(c.oid, 'INSERT') AS may_insert,
     pg_has_role(c.relowner, 'USAGE') AS is_owner, pg_get_userbyid(c.relowner)::text AS owner,
     c.relhasrules AS has_rules,
     c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid) AS has_children,
