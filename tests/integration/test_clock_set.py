@@ -16,7 +16,7 @@ from clocks import FakeClock, Hand
 from jamaint.config import load
 from jamaint.core.executions import Execution
 from jamaint.daemon.app import App
-from jamaint.daemon.scheduler import new_execution
+from jamaint.daemon.due import of_request
 from jamaint.store import executions
 
 START = datetime(2026, 11, 24, 11, 30, tzinfo=UTC)
@@ -218,7 +218,7 @@ async def test_what_was_missed_while_it_was_away(database: str, tmp_path: Path) 
 async def test_a_run_by_hand_uses_up_no_occurrence(database: str, tmp_path: Path) -> None:
     async with serving(tmp_path, database, Hand(START), tasks={"a": noop(**HOURLY)}) as place:
         task = place.app._definitions.task("a")
-        await place.app._scheduler.request(new_execution(task, None, "root", place.hand.moment), task)
+        await place.app._scheduler.request(of_request(task, None, "root", place.hand.moment), task)
         await place.settled()
         await place.advance(1800)
         assert await place.runs() == [("24 11:30", "completed"), ("24 12:00", "completed")]

@@ -1,17 +1,11 @@
 """Approvals: who has said that a task may start, for how many times, until when, and for which plan."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jamaint.core.executions import Execution
-
-if TYPE_CHECKING:
-    from jamaint.core.guards.guard import View, Waiting
-    from jamaint.core.policies import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +62,3 @@ def usable(
     """The approval on which the execution may start: one of its own first, then the one that ends first."""
     found = [one for one in approvals if one.covers(execution, now) and one.is_by(principals)]
     return min(found, key=lambda one: (one.execution_id != execution.id, one.expires_at), default=None)
-
-
-def lacking(policy: Policy, waiting: Waiting, view: View) -> str | None:
-    """That it waits for approval, and from whom; None if it has been approved."""
-    principals = policy.rules.approval_by or ()
-    execution = waiting.execution
-    if usable(view.snapshot.approvals, execution, principals, view.now) is not None:
-        return None
-    whom = " or ".join(principals) or "an admin"
-    return f"it waits for approval by {whom}"

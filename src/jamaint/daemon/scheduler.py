@@ -4,18 +4,14 @@ Scheduled and requested executions wait in one queue and go one way. What is due
 moment is reckoned; a request is answered when it is durable, as a row that waits or as one that runs.
 """
 
-from bisect import bisect_left, insort
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
-from uuid import uuid4
 
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from jamaint.core import scheduling
 from jamaint.core.approvals import Approval
 from jamaint.core.conditions import Facts
 from jamaint.core.executions import Execution, State, advance
@@ -27,7 +23,7 @@ from jamaint.core.policies import Policy
 from jamaint.core.retries import failure_of, retry_of
 from jamaint.core.scheduling import Agenda, decide, explain
 from jamaint.core.tasks import Condition, Task
-from jamaint.core.timetable import MISSED_LIMIT, Occurrence, Timetable
+from jamaint.core.timetable import Occurrence, Timetable
 from jamaint.core.watching import watched
 from jamaint.core.windows import Opening, Window
 from jamaint.daemon import views
@@ -35,8 +31,10 @@ from jamaint.daemon.approving import Approving
 from jamaint.daemon.calendar import Calendar
 from jamaint.daemon.current import Current
 from jamaint.daemon.definitions import Definitions
+from jamaint.daemon.due import Due, of_occurrence
 from jamaint.daemon.experience import Experience
 from jamaint.daemon.looking import Looking
+from jamaint.daemon.queue import Queue
 from jamaint.daemon.recorder import Recorder
 from jamaint.daemon.runner import Runner
 from jamaint.daemon.watching import Watching
@@ -85,17 +83,13 @@ class Scheduler:
         self._looking = looking
         self._watching = watching
         self._clock = clock
-        self._machine = machine
         self._log = log
-        self._waiting: list[Waiting] = []  # in the order of starting
-        self._by_id: dict[str, Waiting] = {}
+        self._queue = Queue(current)
         self._any_conditions = False
         self._asked: dict[str, _Asked] = {}
         self._asking = trio.Event()
         self._running: dict[str, Occupied] = {}
-        self._ended: dict[str, Execution] = {}
-        self._skipped: dict[str, Execution] = {}
-        self._timetable = Timetable({}, 0)
+        self._due = Due(definitions, machine, self._busy)
         self._caught_up: tuple[datetime, ...] = ()
         self.experience = Experience()
         self.calendar = Calendar(definitions, self.experience)
@@ -121,7 +115,7 @@ class Scheduler:
 
     def has_waiting(self) -> bool:
         """Whether anything waits to start."""
-        return bool(self._waiting)
+        return bool(self._queue)
 
     def running_in(self, window: str) -> int:
         """How many executions run in a window."""
@@ -129,17 +123,15 @@ class Scheduler:
 
     def next_due(self, task: str) -> datetime | None:
         """When the task is due next."""
-        return self._timetable.next_of(task)
+        return self._due.next_of(task)
 
     def last_ended(self, task: str) -> Execution | None:
         """The task's newest execution that ran and has ended, as it ended."""
-        return self._ended.get(task)
+        return self._due.ended.get(task)
 
     def note_undone(self, execution: Execution) -> None:
         """An ended execution has been rolled back: what depends on it must see that."""
-        last = self._ended.get(execution.task_name)
-        if last is not None and last.id == execution.id:
-            self._ended[execution.task_name] = execution
+        self._due.note_undone(execution)
 
     def load(
         self,
@@ -149,71 +141,30 @@ class Scheduler:
         waiting: list[Execution],
     ) -> None:
         """Takes over what the store knows: each task's last occurrence, how each ended, and what still waits."""
-        self._ended, self._skipped = dict(ended), dict(skipped)
+        self._due.ended, self._due.skipped = dict(ended), dict(skipped)
         for execution in waiting:
             try:
                 task = self._definitions.task(execution.task_name)
             except Problem:
                 continue  # the task is gone: `settle_orphans` tells it
             # What has waited over a restart is late, and no better than what became due meanwhile.
-            self._queue(execution, task, catches_up=execution.trigger == "schedule")
+            self._enqueue(execution, task, catches_up=execution.trigger == "schedule")
         self.take_definitions(last)
 
     def take_definitions(self, last: Mapping[str, datetime] | None = None) -> None:
         """Reckons the timetable anew from what is defined now; `last` tells of occurrences that have had their row."""
-        now = self._clock.now()
-        grace = self._definitions.config.scheduler.misfire_grace_seconds
-        old, self._timetable = self._timetable, Timetable(self._definitions.windows, grace, self._machine)
-        for task in self._definitions.effective():
-            if last is not None or not self._timetable.keep(task, old):
-                self._put(task, self._since(task, last, now), now)
-        for waiting in tuple(self._waiting):
-            self._remove(waiting)
-            self._insert(self._as_defined_now(waiting))
+        self._due.reckon(self._clock.now(), last)
+        self._queue.change(self._as_defined_now)
         self._note_conditions()
         self.calendar.forget()
         self._clock.wake()
 
     def take_task(self, name: str) -> None:
         """Takes over one task that was made, changed, switched or deleted; the others stay as they are."""
-        if name not in self._definitions.tasks:
-            self._timetable.remove(name)
-        else:
-            task, now = self._definitions.task(name), self._clock.now()
-            if not self._timetable.keep(task, self._timetable):
-                self._put(task, now, now)
-        for waiting in [one for one in self._waiting if one.task.name == name]:
-            self._remove(waiting)
-            self._insert(self._as_defined_now(waiting))
+        self._due.reckon_task(name, self._clock.now())
+        self._queue.change(self._as_defined_now, name)
         self._note_conditions()
         self._clock.wake()
-
-    def _put(self, task: Task, since: datetime, now: datetime) -> None:
-        """From `since` on, but never from the future: a clock that was wrong for a while must not silence a task until
-        then. One that counts from an end, which what waits or runs of it has not reached, comes due with that."""
-        schedule, since = task.schedule, min(since, now)
-        if schedule is None or not schedule.waits_for_an_end:
-            self._timetable.put(task, since)
-        elif schedule.since_end:
-            ended = [one for one in (self._ended.get(task.name), self._skipped.get(task.name)) if one is not None]
-            ends = [one.completed_at for one in ended if one.completed_at is not None and one.completed_at <= now]
-            busy = {one.task.name for one in self._waiting} | {one.task.name for one in self._running.values()}
-            if task.name in busy:
-                self._timetable.suspend(task)
-            else:
-                self._timetable.put(task, max([since, *ends]))
-        else:
-            self._timetable.put(task, since)
-            last = None if schedule.after is None else self._ended.get(schedule.after.task)
-            if last is not None and last.completed_at is not None and since < last.completed_at <= now:
-                self._timetable.follow(task.name, last.status.value, last.completed_at)
-
-    def _since(self, task: Task, last: Mapping[str, datetime] | None, now: datetime) -> datetime:
-        stored = self._definitions.stored.get(task.name)
-        if last is None or stored is None:
-            return now
-        before = last.get(task.id)
-        return stored.due_from if before is None else max(stored.due_from, before)
 
     def _as_defined_now(self, waiting: Waiting) -> Waiting:
         """What waits starts as it is defined when it starts; what is not defined any more does not."""
@@ -268,7 +219,7 @@ class Scheduler:
         waiting = Waiting(execution, self._in_force(task, execution), self._definitions.paused_until(task.name))
         asked = _Asked()
         self._asked[execution.id] = asked
-        self._insert(waiting)
+        self._queue.add(waiting)
         self._asking.set()
         if len(self._running) < self._definitions.config.scheduler.max_concurrent_tasks:
             self._clock.wake()  # without room there is nothing to decide until something ends
@@ -282,14 +233,14 @@ class Scheduler:
         openings, freezes = self.calendar.openings_at(moment), self.calendar.freezes_at(moment)
         conditions = (*conditions_of(waiting, openings), *policy.conditions_of(waiting, self._policies))
         found = await self._looking.facts(conditions, patience=float("inf"))
-        others = tuple(one for one in self._waiting if one.execution.id != execution.id)
+        others = tuple(one for one in self._queue if one.execution.id != execution.id)
         snapshot = replace(self._snapshot(found, others), openings=openings, freezes=freezes)
         snapshot = replace(snapshot, frozen=self.calendar.frozen_at(moment))
         return explain(replace(snapshot, unable=self._unable([waiting])), waiting, moment)
 
     def empty_timetable(self, windows: Mapping[str, Window]) -> Timetable:
         """A timetable like the scheduler's own, with nothing in it: to reckon with somewhere else."""
-        return Timetable(windows, self._definitions.config.scheduler.misfire_grace_seconds, self._machine)
+        return self._due.empty(windows)
 
     def surroundings(self) -> Callable[[datetime], tuple[Snapshot, datetime | None]]:
         """What is open, frozen and allowed at any moment, by what is defined now: for a simulation."""
@@ -309,18 +260,16 @@ class Scheduler:
 
     async def cancel(self, execution_id: str, reason: str) -> bool:
         """Cancels an execution that waits, or asks one that runs to stop; False if it does neither."""
-        waiting = self._by_id.get(execution_id)
-        if waiting is not None:
-            await self._give_up(self._remove(waiting), (Verdict("cancelled", "refuse", reason),))
+        if self._queue.get(execution_id) is not None:
+            await self._give_up(self._queue.remove(execution_id), (Verdict("cancelled", "refuse", reason),))
             return True
         return self._runner.stop(execution_id, "cancelled", reason)
 
     async def give_up(self, execution_id: str, guard: str, reason: str) -> bool:
         """Gives up an execution that waits, in the name of that guard; False if it does not wait."""
-        waiting = self._by_id.get(execution_id)
-        if waiting is None:
+        if self._queue.get(execution_id) is None:
             return False
-        await self._give_up(self._remove(waiting), (Verdict(guard, "refuse", reason),))
+        await self._give_up(self._queue.remove(execution_id), (Verdict(guard, "refuse", reason),))
         return True
 
     async def serve(self) -> None:
@@ -336,24 +285,24 @@ class Scheduler:
 
     async def _turn(self, nursery: trio.Nursery) -> datetime | None:
         now = self._clock.now()
-        due = list(self._timetable.take_due(now))
+        due = self._due.take(now)
         if due:
             await self._write_due(due)
         found = await self._looking.facts(self._conditions())
         now = self._clock.now()  # those two may have taken their time
         self._turn_windows(now)
         if self._recorder.away is not None:
-            self._hold_all(Verdict("database", "wait", "the database is away: no start could be written down"))
+            self._queue.hold_all(Verdict("database", "wait", "the database is away: no start could be written down"))
             return self.calendar.turns_at  # nothing could be written down: woken when the database is back
-        snapshot = self._snapshot(found, tuple(self._waiting))
+        snapshot = self._snapshot(found, tuple(self._queue))
         agenda = decide(snapshot, now)
         self._carry_out(agenda, nursery)
-        moments = (agenda.wake_at, self._timetable.wake_at(), self.calendar.turns_at)
+        moments = (agenda.wake_at, self._due.wake_at(), self.calendar.turns_at)
         return min((moment for moment in moments if moment is not None), default=None)
 
     def _carry_out(self, agenda: Agenda, nursery: trio.Nursery) -> None:
         for ident in agenda.start:
-            waiting = self._remove(self._by_id[ident])
+            waiting = self._queue.remove(ident)
             self._running[ident] = self._occupied(waiting)
             self.experience.note_start(waiting.task.name, self._clock.now(), self._reach_seconds())
             if waiting.catches_up:
@@ -361,11 +310,11 @@ class Scheduler:
                 self._caught_up = (*catch_up.recent(self._caught_up, now), now)
             nursery.start_soon(self._run, waiting)
         for ident, against in agenda.skip:
-            nursery.start_soon(self._give_up, self._remove(self._by_id[ident]), against)
+            nursery.start_soon(self._give_up, self._queue.remove(ident), against)
         for ident, against in agenda.held.items():
-            self._hold(self._by_id[ident], against)
+            self._queue.hold(ident, against)
         if agenda.crowded is not None:
-            self._hold_all(agenda.crowded, but=agenda.held)
+            self._queue.hold_all(agenda.crowded, but=agenda.held)
         for ident in agenda.stop:
             self._runner.stop(ident, "window_end", "its window has ended, and the task says to stop then")
         for ident in agenda.pause:
@@ -395,34 +344,10 @@ class Scheduler:
             with suppress(Problem):  # it has just ended
                 self._runner.resume(ident, WINDOW, WINDOW)
 
-    def _hold_all(self, verdict: Verdict, but: Collection[str] = ()) -> None:
-        """All that wait, wait for the same, but for those that are told what they wait for."""
-        same = (verdict.to_json(),)
-        for waiting in tuple(self._waiting):
-            if waiting.execution.reasons != same and waiting.execution.id not in but:
-                self._hold(waiting, (verdict,))
-
-    def _hold(self, waiting: Waiting, against: tuple[Verdict, ...]) -> None:
-        """Notes why it waits; the same reasons are not told again."""
-        reasons = tuple(verdict.to_json() for verdict in against)
-        if reasons != waiting.execution.reasons:
-            held = replace(waiting, execution=replace(waiting.execution, reasons=reasons))
-            self._remove(waiting)
-            self._insert(held)
-            self._current.put(held.execution, "scheduled")
-
-    def _insert(self, waiting: Waiting) -> None:
-        insort(self._waiting, waiting, key=scheduling.order)
-        self._by_id[waiting.execution.id] = waiting
-
     def _note_conditions(self) -> None:
         tasks, windows = self._definitions.tasks.values(), self._definitions.windows.values()
         self._any_conditions = any(one.conditions for each in (tasks, windows, self._policies) for one in each)
         self._backups = tuple(task.name for task in tasks if task.type == "backup") if self._policies else ()
-
-    def _remove(self, waiting: Waiting) -> Waiting:
-        del self._waiting[bisect_left(self._waiting, scheduling.order(waiting), key=scheduling.order)]
-        return self._by_id.pop(waiting.execution.id)
 
     def _conditions(self) -> list[Condition]:
         """What must be looked at for those that wait; nothing in the common case that no task has conditions, and
@@ -431,7 +356,7 @@ class Scheduler:
             return []
         return [
             condition
-            for waiting in self._waiting
+            for waiting in self._queue
             for found in (conditions_of(waiting, self.openings), policy.conditions_of(waiting, self._policies))
             for condition in found
         ]
@@ -443,7 +368,7 @@ class Scheduler:
             self._asking = trio.Event()
             asked = tuple(self._asked)
             await trio.sleep(PATIENCE_SECONDS)
-            waiting = [self._by_id[ident] for ident in asked if ident in self._asked and ident in self._by_id]
+            waiting = [one for ident in asked if ident in self._asked and (one := self._queue.get(ident)) is not None]
             if waiting:
                 await self._write_waiting(waiting)
 
@@ -453,8 +378,9 @@ class Scheduler:
         room = concurrency.room(len(self._running), self._definitions.config.scheduler.max_concurrent_tasks)
         for waiting in asked:
             if not waiting.execution.reasons and room.verdict != "pass":  # nobody has looked at it, and so it waits
-                self._hold(waiting, (room,))
-        await self._recorder.put(*(self._by_id[ident].execution for ident in idents))
+                self._queue.hold(waiting.execution.id, (room,))
+        found = map(self._queue.get, idents)
+        await self._recorder.put(*(one.execution for one in found if one is not None))
         for event in settled:
             event.set()
 
@@ -470,10 +396,11 @@ class Scheduler:
                 if approval.plan is not None:  # what was approved is what is done
                     options = {**execution.options, "plan": approval.plan}
                     waiting = replace(waiting, execution=replace(execution, options=options))
-            ended = self._ended[waiting.task.name] = await self._run_watched(
+            ended = await self._run_watched(
                 waiting, ends_at, started=lambda: None if asked is None else asked.settled.set()
             )
-            self._note_end(ended)
+            self._due.note_ended(ended)
+            self._clock.wake()
             self.experience.note(ended)
             await self._retry(ended, waiting.task)
         finally:
@@ -501,7 +428,7 @@ class Scheduler:
         if again is None:
             return
         await self._recorder.put(again)
-        self._queue(again, task)
+        self._enqueue(again, task)
         self._clock.wake()
         self._log.info(
             f"{task.name} is tried again at {views.time(again.scheduled_for)}",
@@ -526,8 +453,8 @@ class Scheduler:
             asked.settled.set()
             return
         ended = advance(execution, State.CANCELLED, completed_at=self._clock.now(), reasons=reasons)
-        self._skipped[waiting.task.name] = ended
-        self._note_end(ended)
+        self._due.note_skipped(ended)
+        self._clock.wake()
         await self._recorder.put(ended)
         self._current.put(ended, "ended")
         self._log.warning(
@@ -545,23 +472,7 @@ class Scheduler:
                 nursery.start_soon(self._write_occurrence, occurrence)
 
     async def _write_occurrence(self, occurrence: Occurrence) -> None:
-        window = occurrence.window
-        execution = Execution(
-            id=str(uuid4()),
-            task_id=occurrence.task.id,
-            task_name=occurrence.task.name,
-            status=State.SCHEDULED,
-            trigger="schedule",
-            scheduled_for=occurrence.scheduled_for,
-            window_id=None if window is None else window.id,
-            window_name=None if window is None else window.name,
-            deadline=occurrence.deadline,
-            reasons=_missed(occurrence),
-        )
-        if occurrence.given_up is not None:
-            reason = Verdict("misfire", "refuse", occurrence.given_up).to_json()
-            now = self._clock.now()
-            execution = advance(execution, State.CANCELLED, completed_at=now, reasons=(reason, *execution.reasons))
+        execution = of_occurrence(occurrence, self._clock.now())
         try:
             await self._recorder.put(execution)
         except OccurrenceTakenError:
@@ -573,12 +484,12 @@ class Scheduler:
         if occurrence.given_up is not None:
             self._say_given_up(execution, occurrence.given_up)
             return
-        self._queue(execution, occurrence.task, occurrence.late)
+        self._enqueue(execution, occurrence.task, occurrence.late)
         self._current.put(execution, "scheduled")
 
     def _say_given_up(self, ended: Execution, why: str) -> None:
-        self._skipped[ended.task_name] = ended
-        self._note_end(ended)
+        self._due.note_skipped(ended)
+        self._clock.wake()
         self._current.put(ended, "ended")
         self._log.warning(
             f"{ended.task_name} was skipped: {why}",
@@ -588,15 +499,10 @@ class Scheduler:
             message_id=MESSAGE_IDS["execution_skipped"],
         )
 
-    def _note_end(self, execution: Execution) -> None:
-        """What counts from an end, or comes after one, may be due now."""
-        self._timetable.end(execution)
-        self._clock.wake()
-
-    def _queue(self, execution: Execution, task: Task, catches_up: bool = False) -> None:
+    def _enqueue(self, execution: Execution, task: Task, catches_up: bool = False) -> None:
         task = self._in_force(task, execution)
         waiting = Waiting(execution, task, self._definitions.paused_until(task.name), catches_up)
-        self._insert(waiting)
+        self._queue.add(waiting)
         if self._current.get(execution.id) is None:
             self._current.put(execution, "scheduled")
 
@@ -616,8 +522,8 @@ class Scheduler:
             starts=self.experience.starts,
             backups=self._backups,
             defined=self._definitions.tasks,
-            ended=self._ended,
-            skipped=self._skipped,
+            ended=self._due.ended,
+            skipped=self._due.skipped,
             unable=self._unable(waiting),
             facts=found,
             caught_up=self._caught_up,
@@ -626,6 +532,9 @@ class Scheduler:
             enabled=settings.enabled,
             draining=self._draining,
         )
+
+    def _busy(self) -> set[str]:
+        return {one.task.name for one in self._queue} | {one.task.name for one in self._running.values()}
 
     def _unable(self, waiting: Sequence[Waiting]) -> dict[str, str]:
         """Of what those that wait depend on: the tasks that cannot run, and why."""
@@ -663,44 +572,4 @@ class Scheduler:
         )
         self.calendar.forget()
         if jump < 0:
-            self._go_back(after.wall)
-
-    def _go_back(self, now: datetime) -> None:
-        anew = Timetable(self._definitions.windows, 0, self._machine)
-        for task in self._definitions.effective():
-            due = self._timetable.next_of(task.name)
-            if due is None:
-                continue
-            anew.put(task, now)
-            earlier = anew.next_of(task.name)
-            if earlier is not None and earlier < due:
-                self._timetable.put(task, now)
-
-
-def new_execution(
-    task: Task, window: Window | None, requested_by: str, now: datetime, options: Mapping[str, Any] | None = None
-) -> Execution:
-    """A requested execution, not yet written down."""
-    return Execution(
-        id=str(uuid4()),
-        task_id=task.id,
-        task_name=task.name,
-        status=State.SCHEDULED,
-        trigger="request",
-        scheduled_for=now,
-        window_id=None if window is None else window.id,
-        window_name=None if window is None else window.name,
-        requested_by=requested_by,
-        options=options or {},
-    )
-
-
-def _missed(occurrence: Occurrence) -> tuple[dict[str, str], ...]:
-    if not occurrence.missed:
-        return ()
-    count = f"at least {MISSED_LIMIT}" if occurrence.missed >= MISSED_LIMIT else str(occurrence.missed)
-    detail = (
-        f"{count} earlier occurrences since {views.time(occurrence.missed_since)} were missed while the "
-        "daemon did not run; this one stands for them"
-    )
-    return ({"guard": "misfire", "verdict": "wait", "detail": detail},)
+            self._due.go_back(after.wall)

@@ -28,7 +28,7 @@ def judge(waiting: Waiting, view: View) -> Verdict:
 def _decided(policy: Policy, waiting: Waiting, view: View) -> Verdict | None:
     """What the policy decides, or None if it lets others decide."""
     says = f"policy {policy.name}: "
-    if policy.rules.approval_by is not None and (lacks := approvals.lacking(policy, waiting, view)) is not None:
+    if policy.rules.approval_by is not None and (lacks := _lacking(policy, waiting, view)) is not None:
         return Verdict("policy", "wait", says + lacks)
     if policy.decision is None:
         return None
@@ -39,7 +39,7 @@ def _decided(policy: Policy, waiting: Waiting, view: View) -> Verdict | None:
     if policy.decision == "allow":
         return Verdict("policy", "pass", f"{says}allowed, {because}")
     if policy.decision == "require_approval":
-        lacks = approvals.lacking(policy, waiting, view)
+        lacks = _lacking(policy, waiting, view)
         return None if lacks is None else Verdict("policy", "wait", f"{says}{because}: {lacks}")
     refuses = policy.decision == "deny" or waiting.by_request
     return Verdict("policy", "refuse" if refuses else "wait", says + because)
@@ -97,3 +97,13 @@ def conditions_of(waiting: Waiting, policies: Iterable[Policy]) -> list[Conditio
     """What has to be looked at to know which policies are in force for it."""
     mine = about(policies, waiting.task, waiting.execution.window_name)
     return [condition for policy in mine for condition in policy.conditions]
+
+
+def _lacking(policy: Policy, waiting: Waiting, view: View) -> str | None:
+    """That it waits for approval, and from whom; None if it has been approved."""
+    principals = policy.rules.approval_by or ()
+    execution = waiting.execution
+    if approvals.usable(view.snapshot.approvals, execution, principals, view.now) is not None:
+        return None
+    whom = " or ".join(principals) or "an admin"
+    return f"it waits for approval by {whom}"

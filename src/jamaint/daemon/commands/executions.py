@@ -22,7 +22,7 @@ from jamaint.daemon.commands.command import (
     writable,
 )
 from jamaint.daemon.commands.pages import limit_of, moment_cursor, number_cursor, page
-from jamaint.daemon.scheduler import new_execution
+from jamaint.daemon.due import of_request
 from jamaint.errors import CONFLICT, Problem, invalid, refused
 from jamaint.host.worker import WorkerLost
 from jamaint.store import executions, rollback_points
@@ -40,7 +40,7 @@ async def start(daemon: Daemon, call: Call) -> dict[str, Any]:
     task = daemon.definitions.task(name)
     _refuse_unknown(options, task)
     window = None if window_name is None else daemon.definitions.window(window_name)
-    execution = new_execution(task, window, _requester(call, reason), daemon.now(), options or {})
+    execution = of_request(task, window, _requester(call, reason), daemon.now(), options or {})
     if plan is not None:
         chosen = await daemon.plans.usable(plan, task)
         execution = replace(execution, options={**execution.options, "plan": chosen.hash})

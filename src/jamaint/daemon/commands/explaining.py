@@ -9,7 +9,7 @@ from jamaint.core.executions import Execution, State
 from jamaint.core.tasks import Task
 from jamaint.daemon import views
 from jamaint.daemon.commands.command import Call, Daemon, ask, moment_of, take
-from jamaint.daemon.scheduler import new_execution
+from jamaint.daemon.due import of_request
 from jamaint.store import executions
 
 NOW = timedelta(minutes=1)
@@ -29,7 +29,7 @@ async def explain(daemon: Daemon, call: Call) -> dict[str, Any]:
         return await _past(daemon, task, moment)
     window = None if task.schedule is None else task.schedule.window
     execution = replace(
-        new_execution(task, None if window is None else daemon.definitions.window(window), "", moment),
+        of_request(task, None if window is None else daemon.definitions.window(window), "", moment),
         trigger="schedule",
     )
     verdicts = await daemon.scheduler.verdicts(execution, task, moment)

@@ -6,7 +6,7 @@ from typing import Any
 from jamaint.daemon import undoing, views
 from jamaint.daemon.commands.command import Call, Daemon, moment_of, take, writable
 from jamaint.daemon.commands.pages import NOT_OURS, limit_of, page
-from jamaint.daemon.scheduler import new_execution
+from jamaint.daemon.due import of_request
 from jamaint.errors import INTERNAL, Problem, invalid, refused
 from jamaint.host.plan_files import Unreadable
 from jamaint.host.worker import WorkerLost
@@ -23,7 +23,7 @@ async def make(daemon: Daemon, call: Call) -> dict[str, Any]:
     if cursor is not None:
         return await _page(daemon, cursor, size)
     writable(daemon)
-    execution = new_execution(task, None, call.user, daemon.now())
+    execution = of_request(task, None, call.user, daemon.now())
     verdicts = await daemon.scheduler.verdicts(execution, task, daemon.now())
     collected = daemon.plans.collect()
     try:

@@ -1,0 +1,63 @@
+"""The queue: what waits to start, in the order of starting, and why each of it still waits."""
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
+
+from jamaint.core.guards.guard import Verdict, Waiting
+from jamaint.core.scheduling import order
+from jamaint.daemon.current import Current
+
+
+class Queue:
+    """Executions that wait; may be changed while it is gone through."""
+
+    def __init__(self, current: Current) -> None:
+        self._current = current
+        self._waiting: list[Waiting] = []
+        self._by_id: dict[str, Waiting] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def __iter__(self) -> Iterator[Waiting]:
+        return iter(tuple(self._waiting))
+
+    def get(self, execution_id: str) -> Waiting | None:
+        """The one with this id, if it waits."""
+        return self._by_id.get(execution_id)
+
+    def add(self, waiting: Waiting) -> None:
+        """Puts one in its place."""
+        insort(self._waiting, waiting, key=order)
+        self._by_id[waiting.execution.id] = waiting
+
+    def remove(self, execution_id: str) -> Waiting:
+        """Takes one out. Raises KeyError."""
+        waiting = self._by_id.pop(execution_id)
+        del self._waiting[bisect_left(self._waiting, order(waiting), key=order)]
+        return waiting
+
+    def change(self, change: Callable[[Waiting], Waiting], task: str | None = None) -> None:
+        """Puts what `change` makes of each, or of each execution of a task, in its place."""
+        for waiting in self:
+            if task in (None, waiting.task.name):
+                self.remove(waiting.execution.id)
+                self.add(change(waiting))
+
+    def hold(self, execution_id: str, against: tuple[Verdict, ...]) -> None:
+        """Notes why it waits; the same reasons are not told again."""
+        waiting = self._by_id[execution_id]
+        reasons = tuple(verdict.to_json() for verdict in against)
+        if reasons != waiting.execution.reasons:
+            held = replace(waiting, execution=replace(waiting.execution, reasons=reasons))
+            self.remove(execution_id)
+            self.add(held)
+            self._current.put(held.execution, "scheduled")
+
+    def hold_all(self, verdict: Verdict, but: Collection[str] = ()) -> None:
+        """All that wait, wait for the same, but for those that are told what they wait for."""
+        same = (verdict.to_json(),)
+        for waiting in self:
+            if waiting.execution.reasons != same and waiting.execution.id not in but:
+                self.hold(waiting.execution.id, (verdict,))
