@@ -18,6 +18,7 @@ ENDED = frozenset({"completed", "failed", "cancelled", "rolled_back"})
 KNOWN_DETAILS = frozenset(
     {"files", "unit", "bytes", "freed_space", "freed_on_purge", "skipped", "skipped_count", "items", "recommended"}
 )
+SLOWEST = 5
 SHOWN = 10
 """So many skipped or kept files are named; --json has them all."""
 
@@ -65,7 +66,7 @@ def details(execution: Execution, look: Look) -> list[str]:
     if steps:
         lines += ["", look.paint("bold", "STEPS")]
         lines += _steps(execution, look)
-        lines += _skipped(execution, look) + _other_details(steps) + _recommended(steps, look)
+        lines += _skipped(execution, look) + _other_details(steps) + _slowest(steps, look) + _recommended(steps, look)
     hints = _next(execution, look)
     return [*lines, "", *hints] if hints else lines
 
@@ -240,6 +241,21 @@ def _other_details(steps: Sequence[Mapping[str, Any]]) -> list[str]:
         if plain:
             lines.append(f"  {step.get('name')}: {', '.join(plain)}")
     return lines
+
+
+def _slowest(steps: Sequence[Mapping[str, Any]], look: Look) -> list[str]:
+    """The queries that a server has spent most time with, as an analysis saw them."""
+    found = [one for step in steps for one in (step.get("details") or {}).get("slow_queries") or ()]
+    rows = [
+        (
+            duration(one.get("total_ms")),
+            count(one.get("calls") or 0, "call"),
+            f"{one.get('mean_ms')} ms",
+            one.get("query"),
+        )
+        for one in found[:SLOWEST]
+    ]
+    return ["", look.paint("bold", "MOST TIME WENT TO"), *columns(rows, look, "  ", right=(0, 1, 2))] if rows else []
 
 
 def _recommended(steps: Sequence[Mapping[str, Any]], look: Look) -> list[str]:

@@ -88,25 +88,38 @@ class DatabaseOptimize:
 
         async def look(doing: Doing) -> None:
             await analysis.run(doing, task, self._rule.threshold)
-            if self._work.config["optimize_indexes"] or self._work.config["remove_unused_indexes"]:
+            if last is not None:
                 await analysis.keep_times(doing.target, task, "begin")
 
         async def rebuild(doing: Doing) -> None:
             await rebuilding.run(doing, self._rule)
-            if not self._work.config["remove_unused_indexes"]:  # which ends the optimization then
-                await analysis.keep_times(doing.target, task, "end")
-
-        async def drop(doing: Doing) -> None:
-            await unused.run(doing)
-            await analysis.keep_times(doing.target, task, "end")
 
         async def delete(doing: Doing) -> None:
             await cleanup.run(doing.target, self._job, doing.step, doing.reins, doing.tally)
 
-        return {
-            analysis.NAME: look,
+        runs: dict[str, Run] = {
             rebuilding.NAME: rebuild,
-            unused.NAME: drop,
+            unused.NAME: unused.run,
             upkeep.NAME: upkeep.run,
             cleanup.NAME: delete,
         }
+        last = next((name for name in reversed(runs) if self._is_asked_for(name)), None)
+
+        async def end(doing: Doing) -> None:
+            assert last is not None
+            await runs[last](doing)
+            await analysis.keep_times(doing.target, task, "end")
+
+        return {analysis.NAME: look, **runs, **({last: end} if last is not None else {})}
+
+    def _is_asked_for(self, step: str) -> bool:
+        return bool(self._work.config[_SWITCHES[step]])
+
+
+_SWITCHES = {
+    rebuilding.NAME: "optimize_indexes",
+    unused.NAME: "remove_unused_indexes",
+    upkeep.NAME: "update_statistics",
+    cleanup.NAME: "cleanup_old_data",
+}
+"""The key of the config that asks for a step."""

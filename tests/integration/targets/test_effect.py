@@ -47,6 +47,17 @@ async def test_the_effect_on_queries_is_measured(place: Place) -> None:
         assert "50 and 50 calls" in effect
         assert any("what the last optimization did to queries: mean time -" in line for line in logged)
         assert any("FROM t WHERE body" in one["query"] for one in details["slow_queries"])
+        for other in ({"update_statistics": True}, {"remove_unused_indexes": True}):
+            told = await ask(dsn, "SELECT max(taken_at) FROM jamaint.query_times WHERE moment = 'end'")
+            await in_thread(run_all, dsn, other)
+            assert await ask(dsn, "SELECT max(taken_at) FROM jamaint.query_times WHERE moment = 'end'") > told
+
+
+def run_all(dsn: str, switches: dict[str, bool]) -> None:
+    """An optimization with other steps than that of indexes."""
+    executor = optimize(dsn, **switches)
+    for step in executor.plan().steps:
+        executor.run(step)
 
 
 def search(dsn: str) -> None:

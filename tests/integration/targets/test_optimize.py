@@ -413,6 +413,21 @@ class TestAnalysis:
         assert details["effect_of_last"] is None
         assert value(airy, "SELECT to_regnamespace('jamaint')") is None
 
+    def test_air_is_counted_where_it_can_be(self, airy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        if not value(airy, "SELECT count(*) FROM pg_available_extensions WHERE name = 'pgstattuple'"):
+            pytest.skip("this server has no pgstattuple: Debian's package postgresql-contrib, or the embedded wheel")
+        monkeypatch.setattr("jamaint.host.targets.analysis.LARGE_BYTES", 1)
+        executor = optimize(airy)
+        (step,) = executor.plan().steps
+        assert {one["air_is"] for one in executor.run(step)["tables"]} == {"estimated"}
+        run_script(airy, "CREATE EXTENSION pgstattuple")
+        details = executor.run(step)
+        (table,) = details["tables"]
+        assert table["air_is"] == "counted"
+        assert table["air_bytes"] > 0.7 * value(airy, "SELECT pg_relation_size('t')")
+        assert {one["air_is"] for one in details["indexes"]} == {"counted"}
+        assert "VACUUM (FULL, ANALYZE) public.t" in [one["sql"] for one in details["recommendations"]]
+
     def test_old_rows_go_too(self, airy: str) -> None:
         executor = optimize(airy, cleanup_old_data=[rule("t", where="id <= 600")])
         step = step_of(executor, "data_cleanup")

@@ -1,7 +1,7 @@
 """Looks at a database and says what could be better: each recommendation with its reason and, if any, its SQL."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -11,7 +11,7 @@ from jamaint.core.indexes import Index, covered, duplicates, is_leftover, never_
 from jamaint.core.plans import Step
 from jamaint.host.statements import statements
 from jamaint.host.targets.connection import Row, Target, failures_named
-from jamaint.host.targets.indexes import indexes_of
+from jamaint.host.targets.indexes import exact_air, indexes_of, pgstattuple
 from jamaint.host.targets.notebook import open_notebook
 from jamaint.host.targets.reins import Doing
 
@@ -21,6 +21,9 @@ LARGE_BYTES = 10 << 20
 SCANNED_ROWS = 10_000
 """Rows a scan reads on average: with fewer, an index would gain nothing."""
 DEAD_SHARE = 0.2
+AIRY_SHARE = 0.5
+COUNTED_BYTES = 1 << 30
+"""Of a table or index up to this size its air is counted, which reads it; of a larger one it is estimated."""
 AGE_WARNING = 1_000_000_000
 
 _SQL = statements("jamaint.host.targets", "analysis")
@@ -41,8 +44,9 @@ async def run(doing: Doing, task: str, threshold: float) -> None:
         foreign = await target.watch.fetch(_SQL["unindexed_foreign_keys"], LARGE_BYTES)
     assert totals is not None  # this database is in pg_database
     indexes = await indexes_of(target)
+    measured = await _measured(doing, tables, indexes)
     slow = await _statements(target, "slow_queries")
-    recommendations = [*_of_age(totals), *_of_tables(tables), *_of_indexes(indexes, threshold)]
+    recommendations = [*_of_age(totals), *_of_tables(tables, measured), *_of_indexes(indexes, threshold)]
     recommendations += [_missing(row) for row in foreign]
     tally |= {
         "database_bytes": totals["bytes"],
@@ -50,8 +54,8 @@ async def run(doing: Doing, task: str, threshold: float) -> None:
         "dead_rows": totals["dead_rows"],
         "transactions_left": totals["transactions_left"],
         "server": target.identity.version_text,
-        "tables": [_table(row) for row in tables],
-        "indexes": [_index(index) for index in indexes[:LISTED]],
+        "tables": [_table(row, measured.get(row["oid"])) for row in tables],
+        "indexes": [_index(index, measured.get(index.oid)) for index in indexes[:LISTED]],
         "slow_queries": [dict(row) for row in slow or ()],
         "queries": "pg_stat_statements is not installed, or not for us" if slow is None else None,
         "recommendations": recommendations,
@@ -107,6 +111,26 @@ async def _statements(target: Target, name: str) -> list[Row] | None:
             return None
 
 
+async def _measured(doing: Doing, tables: Sequence[Row], indexes: Sequence[Index]) -> dict[int, int]:
+    """Bytes of air by oid, counted where pgstattuple is installed and that is soon done; all else is estimated."""
+    target, found = doing.target, dict[int, int]()
+    schema = await pgstattuple(target)
+    if schema is None:
+        return found
+    for row in [row for row in tables if 0 < row["heap_bytes"] <= COUNTED_BYTES]:
+        await doing.reins.checkpoint()
+        try:
+            found[row["oid"]] = await target.watch.fetchval(_SQL["free_space"].format(schema=schema), row["oid"])
+        except (asyncpg.PostgresError, TimeoutError) as error:  # no right, no heap, or gone: it is estimated
+            doing.reins.host.log("info", f"{row['quoted']} is estimated and not counted: {error}")
+    for index in [index for index in indexes[:LISTED] if index.bytes <= COUNTED_BYTES and index.is_valid]:
+        await doing.reins.checkpoint()
+        air = await exact_air(target, index)
+        if air is not None:
+            found[index.oid] = round(air * index.bytes)
+    return found
+
+
 def _sql(recommendation: Recommendation) -> str:
     return f" ({recommendation['sql']})" if recommendation["sql"] else ""
 
@@ -118,7 +142,7 @@ def _of_age(totals: Row) -> list[Recommendation]:
     return [{"what": "vacuum the whole database", "reason": reason, "sql": "VACUUM (FREEZE)"}]
 
 
-def _of_tables(tables: Sequence[Row]) -> list[Recommendation]:
+def _of_tables(tables: Sequence[Row], measured: Mapping[int, int]) -> list[Recommendation]:
     found = list[Recommendation]()
     for row in tables:
         rows, dead, scans = row["rows"], row["dead_rows"], row["scans"]
@@ -128,6 +152,15 @@ def _of_tables(tables: Sequence[Row]) -> list[Recommendation]:
             reason = f"{dead:,} of {rows + dead:,} rows are dead"
             found.append(
                 {"what": f"vacuum {row['quoted']}", "reason": reason, "sql": f"VACUUM (ANALYZE) {row['quoted']}"}
+            )
+        air = measured.get(row["oid"], _estimated(row)) or 0
+        if air > AIRY_SHARE * row["heap_bytes"]:
+            reason = (
+                f"{air >> 20} of its {row['heap_bytes'] >> 20} MiB are air, which new rows will fill again; where they "
+                "will not, this gives it back, and keeps everybody from the table meanwhile (pg_repack does not)"
+            )
+            found.append(
+                {"what": f"rewrite {row['quoted']}", "reason": reason, "sql": f"VACUUM (FULL, ANALYZE) {row['quoted']}"}
             )
         if scans > 50 and row["scanned_rows"] / scans > SCANNED_ROWS and scans > row["index_scans"]:
             each = row["scanned_rows"] // scans
@@ -185,24 +218,30 @@ def _missing(row: Row) -> Recommendation:
     return {"what": f"index {row['quoted']}", "reason": reason, "sql": row["sql"]}
 
 
-def _table(row: Row) -> dict[str, Any]:
-    air = None if row["needed_bytes"] is None else max(0, row["heap_bytes"] - row["needed_bytes"])
+def _estimated(row: Row) -> int | None:
+    return None if row["needed_bytes"] is None else max(0, row["heap_bytes"] - row["needed_bytes"])
+
+
+def _table(row: Row, measured: int | None) -> dict[str, Any]:
     return {
         "table": row["quoted"],
         "table_bytes": row["table_bytes"],
         "index_bytes": row["index_bytes"],
         "rows": row["rows"],
         "dead_rows": row["dead_rows"],
-        "air_bytes": air,
+        "air_bytes": _estimated(row) if measured is None else measured,
+        "air_is": "estimated" if measured is None else "counted",
         "last_vacuum": None if row["last_vacuum"] is None else row["last_vacuum"].isoformat(),
     }
 
 
-def _index(index: Index) -> dict[str, Any]:
+def _index(index: Index, measured: int | None) -> dict[str, Any]:
+    air = index.air if measured is None else measured / max(1, index.bytes)
     return {
         "index": index.quoted,
         "bytes": index.bytes,
         "scans": index.scans,
-        "air": None if index.air is None else round(index.air, 3),
+        "air": None if air is None else round(air, 3),
+        "air_is": "estimated" if measured is None else "counted",
         "valid": index.is_valid,
     }

@@ -50,12 +50,19 @@ def _is_here(directory: str | None) -> bool:
     return directory is not None and os.path.isdir(directory)
 
 
+async def pgstattuple(target: Target) -> str | None:
+    """The schema of the extension pgstattuple; None where it is not installed."""
+    with failures_named(target.identity.database):
+        schema: str | None = await target.watch.fetchval(SQL["pgstattuple"])
+    return schema
+
+
 async def exact_air(target: Target, index: Index) -> float | None:
     """How much of a btree is air, by reading all of it; None where pgstattuple is not installed, or not for us."""
+    schema = await pgstattuple(target)
+    if schema is None or index.method != "btree":
+        return None
     with failures_named(target.identity.database):
-        schema = await target.watch.fetchval(SQL["pgstattuple"])
-        if schema is None or index.method != "btree":
-            return None
         try:
             row = await target.watch.fetchrow(SQL["density"].format(schema=schema), index.oid, timeout=LONG_SECONDS)
         except (asyncpg.InsufficientPrivilegeError, asyncpg.QueryCanceledError, asyncpg.UndefinedFunctionError):
@@ -67,16 +74,21 @@ async def exact_air(target: Target, index: Index) -> float | None:
 def space_missing(index: Index, everything: Around) -> str | None:
     """Why the disk has no room for a rebuild; None if it has, or nobody can see it from here."""
     place = index.location or everything.data_directory
-    if place is None:
-        return None
+    log = None if everything.data_directory is None else os.path.join(everything.data_directory, "pg_wal")
+    for path, factor in ((place, SPACE_FACTOR), (log, 1.0)):  # the log may be on a disk of its own
+        needed = round(index.bytes * factor)
+        free = None if path is None else _free_at(path)
+        if free is not None and free < needed:
+            return f"a rebuild may take {needed >> 20} MiB, and {free >> 20} MiB are free at {path}"
+    return None
+
+
+def _free_at(path: str) -> int | None:
     try:
-        found = os.statvfs(place)
+        found = os.statvfs(path)
     except OSError:
         return None
-    free, needed = found.f_bavail * found.f_frsize, round(index.bytes * SPACE_FACTOR)
-    if free >= needed:
-        return None
-    return f"a rebuild may take {needed >> 20} MiB, and {free >> 20} MiB are free at {place}"
+    return found.f_bavail * found.f_frsize
 
 
 async def analyze(target: Target, table: str, reins: Reins) -> None:

@@ -7,7 +7,7 @@ FROM pg_database WHERE datname = current_database()
 
 -- name: tables
 -- The largest tables. needed_bytes: what their rows would take without air, by average widths; null if not known.
-SELECT format('%I.%I', s.schemaname, s.relname) AS quoted, pg_table_size(s.relid) AS table_bytes,
+SELECT s.relid AS oid, format('%I.%I', s.schemaname, s.relname) AS quoted, pg_table_size(s.relid) AS table_bytes,
     pg_indexes_size(s.relid) AS index_bytes, pg_relation_size(s.relid) AS heap_bytes, s.n_live_tup AS rows,
     s.n_dead_tup AS dead_rows, s.seq_scan AS scans, s.seq_tup_read AS scanned_rows, coalesce(s.idx_scan, 0) AS index_scans,
     greatest(s.last_vacuum, s.last_autovacuum) AS last_vacuum, w.needed_bytes
@@ -22,6 +22,10 @@ LEFT JOIN LATERAL (
         AND p.attname = a.attname AND NOT p.inherited
     WHERE a.attrelid = s.relid AND a.attnum > 0 AND NOT a.attisdropped) AS w ON true
 WHERE s.schemaname <> 'jamaint' ORDER BY pg_total_relation_size(s.relid) DESC LIMIT 20
+
+-- name: free_space
+-- Counted page by page, but for those that the visibility map knows to hold no dead row.
+SELECT (approx_free_space + dead_tuple_len)::int8 AS air FROM {schema}.pgstattuple_approx($1::oid::regclass)
 
 -- name: unindexed_foreign_keys
 SELECT f.conname::text AS name, format('%I.%I', n.nspname, c.relname) AS quoted, pg_relation_size(c.oid) AS bytes,
