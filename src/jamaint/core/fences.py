@@ -70,6 +70,7 @@ def fences(
     """What tasks and conditions of files, and grants, need; and in words what cannot be had."""
     kinds: dict[str, dict[str, None]] = {kind: {} for kind in BASES}
     allowed = {digest(command, {}) for command in commands}
+    databases = list(databases)
     known = {database_of(address) for address in databases}
     secrets: dict[str, dict[str, None]] = {}
     problems = []
@@ -95,6 +96,10 @@ def fences(
         kinds.setdefault(kind, {})
         files = [name for source, name in references(condition.params) if source == "file"]
         secrets.setdefault(kind, {}).update(dict.fromkeys(files))
+    files = [name for address in databases for source, name in references(address) if source == "file"]
+    for kind in kinds:
+        if kind.partition("-")[0] == DATABASES:
+            secrets.setdefault(kind, {}).update(dict.fromkeys(files))
     return (
         Fences(
             {kind: topmost(found) for kind, found in kinds.items()},

@@ -8,6 +8,7 @@ import os
 import resource
 import stat
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from typing import Any
 
 from jamaint.core import secrets
@@ -78,14 +79,19 @@ def cleaned_line(line: bytes) -> bytes:
 
 
 def problem_with(kind: str, name: str, environ: Mapping[str, str] | None = None) -> str | None:
-    """Why a secret could not be had now, or None. Reads none of it."""
+    """Why a secret could not be had now, as far as this process can tell, or None. Reads none of it."""
     try:
         if kind == "environment":
             _of_environment(name, os.environ if environ is None else environ)
         elif kind == "file" and not os.path.exists(_handed(name, environ)):
-            os.close(_opened(name, name, trusted=False))
+            against = _distrust(os.lstat(name), name, trusted=False)
+            return against and f"{name} {against}"
     except NoSecret as error:
         return str(error)
+    except FileNotFoundError:
+        return f"there is no {name}: write it"
+    except (OSError, ValueError):  # it is the worker's to read, and not ours
+        return None
     return None
 
 
@@ -100,7 +106,7 @@ def _of_credentials(name: str, environ: Mapping[str, str]) -> str:
 
 def credential_of(path: str) -> str:
     """The name under which systemd hands a file to a unit that may not read it, where the configuration names it."""
-    return "file" + path.replace("/", "-")
+    return f"file-{sha256(os.fsencode(path)).hexdigest()[:32]}"  # of a path itself, two could become one
 
 
 def _handed(path: str, environ: Mapping[str, str] | None) -> str:
@@ -164,7 +170,7 @@ def _opened(path: str, called: str, *, trusted: bool) -> int:
 
 def _distrust(status: os.stat_result, path: str, trusted: bool) -> str | None:
     if not stat.S_ISREG(status.st_mode):
-        return "is no file"
+        return "is a link: name the file itself" if stat.S_ISLNK(status.st_mode) else "is no file"
     if trusted:  # systemd has made it, in a directory of its own
         return None
     mode = stat.S_IMODE(status.st_mode)

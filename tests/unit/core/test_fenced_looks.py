@@ -32,6 +32,11 @@ def test_conditions_bring_their_kinds_and_their_secrets() -> None:
     assert len(wanted.conditions) == 3
 
 
+def test_the_password_of_a_granted_database_is_handed_to_whoever_may_work_on_it() -> None:
+    wanted, _ = fences((), users=["www-data"], databases=[DSN])
+    assert wanted.secrets == {"databases": ("/etc/pw",), "databases-www-data": ("/etc/pw",)}
+
+
 @pytest.mark.parametrize("condition", [COMMAND, HTTP, POSTGRES])
 def test_what_a_file_names_is_looked_at_and_nothing_beside(condition: Condition) -> None:
     applied = fences((), conditions=(condition,))[0].to_json()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jamaint.core.secrets import secret
-from jamaint.host.secrets import NoSecret, cleaned, handed_over, problem_with, read, resolved
+from jamaint.host.secrets import NoSecret, cleaned, credential_of, handed_over, problem_with, read, resolved
 from peers import CAN_BE_OTHERS
 
 VALUE = "planted-Zk3 & co"
@@ -51,6 +51,9 @@ def test_a_link_a_directory_a_pipe_and_nothing_are_refused(tmp_path: Path) -> No
     link.symlink_to(kept(tmp_path))
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
+    assert "is a link" in (problem_with("file", str(link)) or "")
+    assert "is no file" in (problem_with("file", str(pipe)) or "")
+    assert "there is no /nowhere" in (problem_with("file", "/nowhere") or "")
     for path, why in ((link, "it is a link"), (tmp_path, "is no file"), (pipe, "is no file"), ("/nowhere", "is no /")):
         with pytest.raises(NoSecret, match=why):
             read("file", str(path))
@@ -89,6 +92,15 @@ def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     with pytest.raises(NoSecret, match="NOT_SET is not set"):
         read("environment", "NOT_SET")
+
+
+def test_a_file_that_systemd_hands_over_is_taken_from_there(tmp_path: Path) -> None:
+    paths = ("/etc/pw/a-b", "/etc/pw/a/b", "/etc/pw-a/b")
+    for path in paths:
+        (tmp_path / credential_of(path)).write_text(f"{VALUE} of {path}\n")
+    there = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    assert [read("file", path, there) for path in paths] == [f"{VALUE} of {path}" for path in paths]
+    assert [problem_with("file", path, there) for path in paths] == [None, None, None]
 
 
 def test_what_was_read_is_known_in_texts(tmp_path: Path) -> None:
