@@ -8,6 +8,7 @@ import os
 import resource
 import stat
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
@@ -53,7 +54,10 @@ def learn(values: Iterable[str]) -> None:
     """Knows these again in texts, from now on; a process that knows any leaves no core dump."""
     new = secrets.worth_knowing(values) - _known
     if new and not _known:
-        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+        soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+        if soft != 0:  # a unit has LimitCORE=0, and may not be allowed to set any limit
+            with suppress(OSError, ValueError):
+                resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
     _known.update(new)
 
 
