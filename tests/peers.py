@@ -38,8 +38,8 @@ def groups(count: int) -> list[grp.struct_group]:
     return [one for one in grp.getgrall() if one.gr_gid not in taken][:count]
 
 
-def connecting_as(who: Who) -> Callable[[Path], socket.socket]:
-    """Connects as somebody else. Only for root.
+def connecting_as(who: Who, bound: bytes | None = None) -> Callable[[Path], socket.socket]:
+    """Connects as somebody else, from a socket that has that name of its own. Only for root.
 
     In a thread that ends: by bare system calls a thread alone becomes another user, which glibc would do for all.
     """
@@ -51,6 +51,8 @@ def connecting_as(who: Who) -> Callable[[Path], socket.socket]:
             try:
                 _become(who)
                 connection = socket.socket(socket.AF_UNIX)
+                if bound is not None:
+                    connection.bind(bound)
                 connection.connect(str(path))
                 found.append(connection)
             except OSError as error:

@@ -323,12 +323,14 @@ def _make_mistakes(there: Place, caller: Client) -> None:
 
 def _look_at_processes(there: Place, running: Daemon) -> None:
     """The daemon's own environment holds what was put there for it; nothing else holds anything."""
+    own = _read(running.process.pid, "cmdline")
     for pid in _processes():
+        command = _read(pid, "cmdline")
         for name in ("cmdline", "environ"):
             text = _read(pid, name).decode("utf-8", "replace")
-            if pid == running.process.pid and name == "environ":
+            if command == own and name == "environ":  # the daemon, or a child of its that is no other program yet
                 text = "\0".join(part for part in text.split("\0") if not PLANTED.search(part) or not _is_given(part))
-            if b"jamaint" in _read(pid, "cmdline"):
+            if b"jamaint" in command:
                 there.said[f"{name} of {pid}"] = text
 
 

@@ -3,6 +3,7 @@
 import os
 import select
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,27 @@ class TestRoom:
             place.let_go("first")
             order = [until(caller, "execution.started")["task_name"] for _ in priorities]
         assert order == ["critical", "high", "medium", "low"]
+
+    def test_of_a_hundred_that_are_due_at_once_three_run_and_the_most_urgent_first(self, place: Scene) -> None:
+        priorities = ("low", "medium", "high", "critical")
+        tasks = {
+            f"{priority}-{number:02}": {**QUICK, "priority": priority, "schedule": {"window": "w"}}
+            for number in range(25)
+            for priority in priorities
+        }
+        place.configure(scheduler={"max_concurrent_tasks": 3}, windows={"w": window(86400)}, tasks=tasks)
+        with place.serving() as caller:
+            caller.call("event.subscribe")
+            opens = {"w": window(6, max_concurrent_tasks=100)}
+            place.configure(scheduler={"max_concurrent_tasks": 3}, windows=opens, tasks=tasks)
+            caller.call("daemon.reload")
+            ended = [until(caller, "execution.ended") for _ in tasks]
+        assert {one["status"] for one in ended} == {"completed"}
+        # Room is free a little before the end is told, so the events overlap where the executions do not.
+        moments = [(one["completed_at"], -1) for one in ended] + [(one["started_at"], 1) for one in ended]
+        assert max(accumulate(change for _, change in sorted(moments))) <= 3
+        ranks = [(one["started_at"], -priorities.index(one["task_name"].partition("-")[0])) for one in ended]
+        assert [rank for _, rank in sorted(ranks)] == sorted(rank for _, rank in ranks)  # within a millisecond, any
 
     def test_what_waits_for_its_window_holds_up_no_other(self, place: Scene) -> None:
         place.configure(

@@ -1,12 +1,17 @@
 """The control socket of a real daemon under clients that mean no good, and under the table of who may do what."""
 
+import contextlib
+import fcntl
 import grp
 import json
 import os
 import re
+import shutil
 import socket
 import stat
 import struct
+import subprocess
+import termios
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -223,6 +228,22 @@ class TestHostileLines:
         assert reply.error is not None
         assert (reply.error.code, reply.id) == (code, None if over == 1 else 1)
 
+    @pytest.mark.parametrize(("over", "code"), [(0, INVALID_PARAMS), (1, TOO_LARGE)])
+    def test_the_limit_is_the_same_where_its_last_bytes_come_one_by_one(
+        self, place: Path, caller: Client, over: int, code: int
+    ) -> None:
+        empty = line(id=1, method="status", params={"a": ""})
+        data = empty.replace(b'""', b'"' + b"x" * (LINE_LIMIT + over - len(empty) + 1) + b'"')
+        caller.send_raw(data[:-4])
+        with client(place / "sock") as other:
+            for byte in data[-4:]:
+                while fcntl.ioctl(caller._socket, termios.TIOCOUTQ, b"\0" * 4) != b"\0" * 4:
+                    other.call("daemon.version")  # the daemon has not read what was sent
+                caller.send_raw(bytes([byte]))
+        reply = caller.receive()
+        assert reply.error is not None
+        assert reply.error.code == code
+
     def test_who_says_far_too_much_is_told_so_and_can_read_it(self, place: Path) -> None:
         """The kernel throws away what was sent to a client that is hung up on while it still talks."""
         with client(place / "sock") as one:
@@ -315,7 +336,7 @@ class TestDescriptors:
                 passed = struct.pack("8i", *[one._socket.fileno()] * 8)
                 one._socket.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)])
                 assert one.receive().id == number
-            assert descriptors(place) <= before + 1
+            assert settled_descriptors(place, lambda found: found <= before + 1) <= before + 1
         assert settled_descriptors(place, lambda found: found <= before) <= before
 
     def test_connections_that_are_broken_off_leave_none(self, place: Path) -> None:
@@ -368,6 +389,35 @@ class TestWhoMayDoWhat:
         assert {entry["outcome"] for entry in entries} == {"refused"}
         assert {(entry["uid"], entry["role"]) for entry in entries} == {(w.uid, role) for role, w in callers.values()}
         assert {entry["pid"] for entry in entries} == {os.getpid()}
+
+    @needs_root
+    def test_a_name_that_a_caller_gives_its_own_socket_says_nothing(
+        self, place: Path, callers: dict[str, tuple[str, Who]], tmp_path: Path
+    ) -> None:
+        own = connecting_as(callers["a stranger"][1], bound=b"\0/tmp/x;uid=0;pid=1;")(place / "sock")
+        with contextlib.closing(Client(place / "sock", lambda _: own)) as stranger:
+            assert refusal(stranger, "status").code == NOT_AUTHORISED
+
+    @needs_root
+    def test_root_of_a_user_namespace_is_who_he_is_outside(
+        self, place: Path, callers: dict[str, tuple[str, Who]]
+    ) -> None:
+        who = callers["a stranger"][1]
+        script = (
+            "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); "
+            "s.sendall(sys.argv[2].encode()); print(s.makefile().readline())"
+        )
+        asked = line(id=1, method="status").decode()
+        python = shutil.which("python3", path="/usr/bin:/bin:/usr/local/bin")
+        become = ["setpriv", f"--reuid={who.uid}", f"--regid={who.gid}", "--clear-groups"]
+        inside = ["unshare", "--user", "--map-root-user"]
+        if python is None or subprocess.run([*become, *inside, "true"], check=False, capture_output=True).returncode:
+            pytest.skip("may not make a user namespace here")
+        done = subprocess.run(
+            [*become, *inside, python, "-I", "-c", script, str(place / "sock"), asked],
+            check=True, capture_output=True, text=True, cwd="/",
+        )  # fmt: skip
+        assert strict(done.stdout.strip().encode())["error"]["code"] == NOT_AUTHORISED
 
     @needs_root
     def test_a_refusal_says_what_is_needed_and_who_asked(self, place: Path, callers: dict[str, Any]) -> None:

@@ -76,7 +76,9 @@ def test_the_first_moment_of_a_rush(place: Siege, report: None) -> None:
     """None of them waits for its answer before the next one comes; root is among them."""
     with _descriptors(RUSH + 200), contextlib.ExitStack() as stack, client(place.socket) as root:
         for number in range(RUSH):
-            stack.enter_context(place.other()).sendall(line(id=1, method="task.list", params={"limit": 1000}))
+            comer = stack.enter_context(place.other())
+            with contextlib.suppress(BrokenPipeError):  # one too many may be told so before he has asked
+                comer.sendall(line(id=1, method="task.list", params={"limit": 1000}))
             if number % 20 == 0:
                 assert place.ask(root)["protocol"] == 1
     assert place.grown() <= MEMORY_BYTES
@@ -156,7 +158,7 @@ def test_descriptors_that_are_passed_are_closed_by_whomever(place: Siege) -> Non
                 data = line(id=number, method="daemon.version")
                 one.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)])
                 one.recv(65536)
-            assert place.descriptors() <= before + 1
+            settle(root, lambda: place.descriptors() <= before + 1)
         settle(root, lambda: place.descriptors() <= before)
 
 
