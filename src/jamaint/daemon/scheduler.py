@@ -46,6 +46,8 @@ from jamaint.store import policies
 
 PATIENCE_SECONDS = 0.03
 """A request that has to wait is written down and answered after this: it may start before, and is then written once."""
+WHY_SECONDS = 20.0
+"""How long who asks why waits for facts: a client waits no longer than 30. What is not known by then is told so."""
 WINDOW = "window"
 """Who pauses what its window's end finds running."""
 JUMP_SECONDS = 1.0
@@ -232,7 +234,7 @@ class Scheduler:
         waiting = Waiting(execution, self._in_force(task, execution), self._definitions.paused_until(task.name))
         openings, freezes = self.calendar.openings_at(moment), self.calendar.freezes_at(moment)
         conditions = (*conditions_of(waiting, openings), *policy.conditions_of(waiting, self._policies))
-        found = await self._looking.facts(conditions, patience=float("inf"))
+        found = await self._looking.facts(conditions, patience=WHY_SECONDS)
         others = tuple(one for one in self._queue if one.execution.id != execution.id)
         snapshot = replace(self._snapshot(found, others), openings=openings, freezes=freezes)
         snapshot = replace(snapshot, frozen=self.calendar.frozen_at(moment))

@@ -16,7 +16,9 @@ import trio
 import nasty
 from jamaint.core.conditions import Unknown
 from jamaint.core.conditions.command import Ended
+from jamaint.core.fences import digest_of_look
 from jamaint.core.tasks import Condition
+from jamaint.host import worker_child
 from jamaint.host.lookers import WORKERS, Lookers
 
 SECONDS = 60.0
@@ -209,3 +211,23 @@ async def test_a_look_that_nobody_waits_for_any_more_leaves_nothing_that_hangs(w
             nursery.cancel_scope.cancel()
         web.gate.set()
         assert await ours.look(web.condition()) == 200
+
+
+async def test_a_unit_looks_only_at_what_root_has_applied(monkeypatch: pytest.MonkeyPatch, web: Web) -> None:
+    named = web.condition("named")
+    applied = {"kinds": {"databases": []}, "conditions": [digest_of_look(named.kind, named.params)]}
+    boot = f"import jamaint.worker as it; it.applied = lambda: {applied!r}; it.main('databases')"
+    monkeypatch.setattr(
+        worker_child, "_BOOT", worker_child._BOOT.replace("from jamaint.worker import main; main()", boot)
+    )
+    async with lookers() as ours:
+        found: dict[str, Any] = {}
+
+        async def ask(name: str, condition: Condition) -> None:
+            found[name] = await ours.look(condition)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, "other", web.condition("other"))
+            nursery.start_soon(ask, "named", named)
+        assert found["named"] == 200
+        assert "jamaintctl config apply" in found["other"].why
