@@ -9,14 +9,12 @@ import signal
 import socket
 import sys
 import time
-import traceback
 from _queue import SimpleQueue
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from threading import Lock, Thread
-from types import TracebackType
 from typing import Any
 
 from jamaint import wire
@@ -209,7 +207,7 @@ def main(unit: str | None = None) -> None:
     """Serves one execution until stdin ends, or SIGTERM. `unit`: the kind of worker that this unit is, if it is one."""
     source, target = _take_over_pipes()
     _clear_signals()
-    sys.excepthook = _say_exception
+    secrets.keep_out_of_tracebacks()
     dialogue = Dialogue(source, target)
     opening = dialogue.opening()
     if opening is None:
@@ -310,11 +308,6 @@ def _read_by_people(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_read_by_people(item) for item in value]
     return secrets.cleaned(value) if isinstance(value, str) else value
-
-
-def _say_exception(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
-    """In place of Python's own, whose last line is the error's text, with whatever is in it."""
-    os.write(2, secrets.cleaned("".join(traceback.format_exception(kind, error, where))).encode("utf-8", "replace"))
 
 
 def _become(user: str | None) -> None:

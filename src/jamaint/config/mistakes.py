@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from jamaint.config.units import shown
+from jamaint.core.secrets import cleaned
 from jamaint.errors import INVALID_PARAMS, Problem
 
 WORD_LIMIT = 100
@@ -45,13 +46,13 @@ class Mistake:
             "file": self.file,
             "line": self.line,
             "column": self.column,
-            "key": self.key,
-            "problem": self.problem,
+            "key": cleaned(self.key),
+            "problem": cleaned(self.problem),
         }
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        return ": ".join(part for part in (place, self.key, self.problem) if part)
+        return cleaned(": ".join(part for part in (place, self.key, self.problem) if part))
 
 
 class ConfigInvalid(Problem):

@@ -13,7 +13,7 @@ from jamaint.daemon.app import App
 from jamaint.daemon.applying import apply
 from jamaint.errors import Problem
 from jamaint.host import journal
-from jamaint.host.secrets import problem_with
+from jamaint.host.secrets import keep_out_of_tracebacks, problem_with
 
 EXIT_FAILED = 1
 EXIT_CONFIGURATION = 7
@@ -22,6 +22,7 @@ EXIT_CONFIGURATION = 7
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the daemon; returns its exit code: 0 stopped, 1 could not start or had to end, 7 bad configuration."""
     options = parser().parse_args(arguments)
+    keep_out_of_tracebacks()
     try:
         config = _load(options.config)
     except ConfigInvalid as error:

@@ -7,9 +7,13 @@ in a text, so that no message of it, whoever wrote that message, tells it.
 import os
 import resource
 import stat
+import sys
+import threading
+import traceback
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from hashlib import sha256
+from types import TracebackType
 from typing import Any
 
 from jamaint.core import secrets
@@ -80,6 +84,18 @@ def cleaned_line(line: bytes) -> bytes:
     if b"://" not in line:
         return line
     return secrets.cleaned(line.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+
+def keep_out_of_tracebacks() -> None:
+    """From now on, what nobody catches is told without secrets: its traceback ends with whatever the error says."""
+    sys.excepthook = _say_traceback
+    threading.excepthook = lambda left: _say_traceback(left.exc_type, left.exc_value, left.exc_traceback)
+
+
+def _say_traceback(kind: type[BaseException], error: BaseException | None, where: TracebackType | None) -> None:
+    text = cleaned("".join(traceback.format_exception(kind, error, where)))
+    with suppress(OSError):
+        os.write(2, text.encode("utf-8", "replace"))
 
 
 def problem_with(kind: str, name: str, environ: Mapping[str, str] | None = None) -> str | None:

@@ -108,6 +108,20 @@ def test_what_was_read_is_known_in_texts(tmp_path: Path) -> None:
     assert cleaned("FATAL: planted-only-here is wrong") == "FATAL: *** is wrong"
 
 
+def test_what_nobody_catches_is_told_without_it() -> None:
+    script = (
+        "import threading; from jamaint.host import secrets\n"
+        "secrets.keep_out_of_tracebacks(); secrets.learn(['planted'])\n"
+        "def fail(): raise ValueError('planted in postgresql://u:other@h/x')\n"
+        "one = threading.Thread(target=fail); one.start(); one.join(); fail()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("ValueError: *** in postgresql://u:***@h/x") == 2
+    assert "planted" not in done.stderr
+    assert "other" not in done.stderr
+
+
 def test_a_process_that_knows_a_secret_leaves_no_core() -> None:
     script = (
         "import resource; from jamaint.host import secrets; secrets.learn(['planted']); print(resource.getrlimit(4)[0])"
