@@ -125,8 +125,8 @@ def failures_named(database: str) -> Iterator[None]:
         raise TargetFailed(f"the server of database {database} has no space left: {_first_line(error)}") from error
     except _GONE as error:
         raise TargetFailed(
-            f"the connection to database {database} was lost in the middle ({_first_line(error)}): what was not "
-            "committed is undone by the server",
+            f"the connection to database {database} was lost in the middle ({_how(error)}): what was not committed is "
+            "undone by the server",
             "lost",
         ) from error
     except asyncpg.PostgresError as error:
@@ -249,6 +249,12 @@ def _milliseconds(seconds: float) -> str:
 
 def _reached(error: BaseException) -> str:
     return f"no answer within {CONNECT_SECONDS:g} s" if isinstance(error, TimeoutError) else _first_line(error)
+
+
+def _how(error: BaseException) -> str:
+    """How it was lost; what asyncpg says of its own state tells nobody anything."""
+    own = isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError)
+    return "the server has closed it" if own else _first_line(error)
 
 
 def _first_line(error: BaseException) -> str:
