@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from looking import looks_with_secrets
 from machine import FailedError, Machine
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -430,6 +431,7 @@ CHECKS: tuple[Callable[[Machine], str], ...] = (
     shows_its_status,
     knows_who_asks,
     cleans_and_rolls_back,
+    looks_with_secrets,
     speaks_to_the_journal,
     refuses_a_bad_file,
     fails_with_a_bad_file,
