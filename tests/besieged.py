@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import postgres as server
+from jamaint.host.postgres import POOL_SIZE
 from peers import CAN_BE_OTHERS, Who, connecting_as, users
 from running import Client, Daemon, client, daemon
 
@@ -52,7 +53,7 @@ class Siege:
     def rest(self) -> None:
         """Until it has let go of all that came and went."""
         with client(self.socket) as one:
-            settle(one, lambda: self.descriptors() <= self._first_descriptors + 1)
+            settle(one, lambda: self.descriptors() <= self._first_descriptors + 1 + POOL_SIZE)
 
     def descriptors(self) -> int:
         """How many the daemon has open."""

@@ -33,6 +33,7 @@ from jamaint.errors import (
     Problem,
 )
 from jamaint.host import sockets
+from jamaint.host.postgres import POOL_SIZE
 from jamaint.wire import LINE_LIMIT
 from peers import CAN_BE_OTHERS, Who, connecting_as, groups, users
 from running import Client, Daemon, client, daemon, refusal
@@ -50,6 +51,8 @@ tasks:
     category: system
     config: {{ command: [cat, {directory}/gate] }}
 """
+SPARE = POOL_SIZE + 1
+"""Connections to the database may still be opened; each test would leave many more descriptors."""
 needs_root = pytest.mark.skipif(not CAN_BE_OTHERS, reason="only root can connect as somebody else")
 
 
@@ -296,7 +299,7 @@ class TestManyAtOnce:
                 one.send_raw(
                     data + line(id=2, method="status") * 3 if number % 2 else line(id=2, method="status") + data
                 )
-        assert settled_descriptors(place, lambda found: found <= before) <= before
+        assert settled_descriptors(place, lambda found: found <= before + SPARE) <= before + SPARE
         for _ in range(200):  # what was begun goes on after the connection has gone
             known, told, kept = _known(caller), _told(caller), _kept((place / "dsn").read_text())
             if known == told == kept:
@@ -336,8 +339,8 @@ class TestDescriptors:
                 passed = struct.pack("8i", *[one._socket.fileno()] * 8)
                 one._socket.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)])
                 assert one.receive().id == number
-            assert settled_descriptors(place, lambda found: found <= before + 1) <= before + 1
-        assert settled_descriptors(place, lambda found: found <= before) <= before
+            assert settled_descriptors(place, lambda found: found <= before + SPARE) <= before + SPARE
+        assert settled_descriptors(place, lambda found: found <= before + SPARE) <= before + SPARE
 
     def test_connections_that_are_broken_off_leave_none(self, place: Path) -> None:
         before = settled_descriptors(place, lambda _: True)
@@ -346,7 +349,7 @@ class TestDescriptors:
             with client(place / "sock") as one:
                 one._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, rude)
                 one.send_raw(line(id=1, method="event.subscribe")[: 5 + number])
-        assert settled_descriptors(place, lambda found: found <= before) <= before
+        assert settled_descriptors(place, lambda found: found <= before + SPARE) <= before + SPARE
 
 
 class TestWhoMayDoWhat:
