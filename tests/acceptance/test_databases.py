@@ -55,6 +55,21 @@ def test_old_rows_go_and_come_back_and_no_password_is_seen(place: tuple[Scene, s
     assert "secret" not in there.config.with_suffix(".log").read_text()
 
 
+def test_rows_count_in_a_system_cleanup(place: tuple[Scene, str]) -> None:
+    there, dsn = place
+    before = look(dsn, "sessions")
+    there.configure(cleanup={"database": {"dsn": dsn, "cleanup_old_data": [OLD]}})
+    with there.serving():
+        done = there.ctl("cleanup", "run", "database")
+        assert done.returncode == 0, done
+        rows = len(before) - len(look(dsn, "sessions"))
+        assert f"{rows} rows" in done.stdout
+        (kept,) = there.json("cleanup", "history")["items"]
+        assert kept["total_processed_items"] == rows > 0
+        assert f"{rows} rows put back" in there.ctl("rollback", "last").stdout
+    assert look(dsn, "sessions") == before
+
+
 def test_a_database_is_named_as_the_grants_have_it(place: tuple[Scene, str]) -> None:
     there, dsn = place
     there.configure(grants={"databases": {"cms": dsn}}, tasks={"tidy": task({"database": "cms"})})

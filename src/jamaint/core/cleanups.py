@@ -104,7 +104,7 @@ def _operation(name: str, steps: Sequence[StepRecord]) -> dict[str, Any]:
         "success": all(step.status == "completed" for step in steps),
         "freed_space": sum(int(step.details.get("freed_space", 0)) for step in done),
         "freed_on_purge": sum(int(step.details.get("freed_on_purge", 0)) for step in done),
-        "processed_items": sum(int(step.details.get("files", 0)) for step in done),
+        "processed_items": sum(int(step.details.get("files", step.details.get("rows", 0))) for step in done),
         "duration": sum(step.duration_ms or 0 for step in steps),
         "details": {step.name: dict(step.details) for step in steps},
         "error": next((step.error for step in steps if step.error), None),

@@ -54,6 +54,8 @@ class SystemCleanup:
         undo = step.undo or {"steps": ()}
         for part in undo_order(_parts(undo["steps"])):
             found = self._executor(undo["kind"]).undo(part, dry_run)
+            unit = found.get("unit", "file")
+            outcome["unit"] = unit if outcome.get("unit", unit) == unit else "item"
             outcome["restored"] += found["restored"]
             outcome["removed"] += found["removed"]
             outcome["kept"] += found["kept"]
@@ -116,5 +118,9 @@ def _parts(steps: Any) -> tuple[Step, ...]:
 
 def _add(details: dict[str, Any], part: Step, found: Mapping[str, Any]) -> None:
     details["steps"][part.name] = dict(found)
-    for key in SUMS if part.name != "analysis" else ():
-        details[key] += int(found.get(key, 0))
+    if part.name == "analysis":
+        return
+    unit = found.get("unit", "row" if "rows" in found else "file")
+    details["unit"] = unit if details.get("unit", unit) == unit else "item"
+    for key in SUMS:
+        details[key] += int(found.get(key, found.get("rows", 0) if key == "files" else 0))

@@ -81,6 +81,12 @@ def test_an_execution_of_one_kind_is_one_operation_and_its_analysis_has_done_not
     assert (found.cleanup_type, operation["duration"]) == ("logs", 2000)
 
 
+def test_rows_are_processed_items_too() -> None:
+    found = of_execution(ended(step("data_cleanup", rows=7, freed_space=5)), "database.cleanup")
+    assert found is not None
+    assert found.processed_items == 7
+
+
 def test_what_cleans_nothing_up_or_never_started_is_not_kept() -> None:
     assert of_execution(ended(), "command") is None
     assert of_execution(execution(status=State.CANCELLED, completed_at=NOON), SYSTEM) is None
