@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from fences import CHECKS as FENCES
+from fences import TRIED
 from looking import looks_with_secrets
 from machine import FailedError, Machine
 
@@ -382,6 +384,27 @@ def leaves_one_that_was_stopped_alone(machine: Machine) -> str:
     return f"socket and service {states[0]}; jamaintctl: exit 3, {refused.stderr.strip()}"
 
 
+def takes_over_what_root_had(machine: Machine) -> str:
+    """An upgrade takes over the state and the trash of a daemon that was root"""
+    machine.must("sh", "-c", "touch -d '60 days ago' /srv/app/kept.log")
+    machine.must("jamaintctl", "execute", "srv-logs")
+    machine.must("systemctl", "stop", "jamaintd.socket", "jamaintd.service")
+    machine.must(
+        "sh",
+        "-c",
+        "chown -R root:root /var/lib/jamaint; find /srv/app/.jamaint-trash -type d -exec chown root:root {} +",
+    )
+    said = machine.must("dpkg", "-i", "--force-confold", NEW_DEB, seconds=130)
+    machine.must("systemctl", "start", "jamaintd.socket", "jamaintd.service")
+    machine.until("up", lambda: _if_up(machine))
+    owners = machine.must("sh", "-c", "find /var/lib/jamaint -printf '%u\\n' | sort | uniq -c").split()
+    _expect(owners[1::2] == ["jamaintd"], f"/var/lib/jamaint belongs to {owners}")
+    machine.must("jamaintctl", "rollback", "last")
+    machine.must("test", "-e", "/srv/app/kept.log")
+    taken = [line.strip() for line in said.splitlines() if line.startswith("taken over from root: ")]
+    return f"{owners[0]} files of the state are jamaintd's\n{taken[0]}\nand what lay in it was put back"
+
+
 def removes(machine: Machine) -> str:
     """Removed, its configuration and state stay; purged, nothing is left but what the administrator made"""
     machine.must("dpkg", "-r", "jamaint")
@@ -416,7 +439,7 @@ def removes(machine: Machine) -> str:
     ).split()
     _expect(left == ["/etc/jamaint"], f"after the purge: {left}")
     held = machine.must("find", "/etc/jamaint", "-type", "f").split()
-    _expect(held == [CONFIG], f"after the purge: {held}")
+    _expect(sorted(held) == [CONFIG, TRIED], f"after the purge: {held}")
     return (
         f"after the removal: configuration and state there, units gone; after the purge: {CONFIG} (the administrator's)"
     )
@@ -438,10 +461,12 @@ CHECKS: tuple[Callable[[Machine], str], ...] = (
     restarts_without_a_refusal,
     survives_kill_9,
     survives_a_hung_loop,
+    *FENCES,
     stands_a_restart_of_postgresql,
     stands_a_minute_without_postgresql,
     upgrades,
     leaves_one_that_was_stopped_alone,
+    takes_over_what_root_had,
     removes,
 )
 

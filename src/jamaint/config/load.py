@@ -47,7 +47,8 @@ def load(
     Raises ConfigInvalid with every mistake there is.
     """
     found = files.find(path, environ, euid)
-    documents = list(files.documents(found, euid))
+    # Where root's workers do what these files say, they have to be root's too.
+    documents = list(files.documents(found, 0 if environ.get("JAMAINT_WORKERS") else euid))
     merged = merge(documents)
     settings = read_settings(merged, environ, euid, found.main if found else "the configuration")
     grants = None if "grants" in merged.unsure else settings.grants

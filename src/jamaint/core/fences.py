@@ -19,10 +19,10 @@ from jamaint.core.workers import (
     FILES,
     LOOKED_AT,
     PACKAGES,
-    kind_of,
     kind_of_look,
     of_user,
     parts,
+    sides,
 )
 
 BASES = (FILES, DATABASES, COMMANDS, PACKAGES)
@@ -76,23 +76,31 @@ def fences(
     problems = []
     kinds[FILES] |= dict.fromkeys(paths)
     for user in users:
-        for kind in (FILES, DATABASES, COMMANDS):
-            kinds.setdefault(of_user(kind, user), {}).update(dict.fromkeys(paths if kind == FILES else ()))
+        try:
+            for kind in (FILES, DATABASES, COMMANDS):
+                kinds.setdefault(of_user(kind, user), {}).update(dict.fromkeys(paths if kind == FILES else ()))
+        except ValueError as error:
+            problems.append(f"grants.users: {error}")
     for task in tasks:
         try:
-            kind = kind_of(task.executor, task.config, task.config.get("user"))
+            needed = sides(task.executor, task.config, task.config.get("user"))
         except ValueError as error:
             problems.append(f"{task.name}: {error}")
             continue
-        touches = _touches(task.executor, task.config)
-        kinds.setdefault(kind, {}).update(dict.fromkeys(one.value for one in touches if one.kind == "path"))
-        known |= {one.value for one in touches if one.kind == "database"}
         allowed |= set(_commands(task.executor, task.config))
-        files = [name for source, name in references(task.config) if source == "file"]
-        secrets.setdefault(kind, {}).update(dict.fromkeys(files))
+        for kind, config in needed.items():
+            touches = _touches(task.executor, config)
+            kinds.setdefault(kind, {}).update(dict.fromkeys(one.value for one in touches if one.kind == "path"))
+            known |= {one.value for one in touches if one.kind == "database"}
+            files = [name for source, name in references(config) if source == "file"]
+            secrets.setdefault(kind, {}).update(dict.fromkeys(files))
     looked_at = [one for one in conditions if one.kind in LOOKED_AT]
     for condition in looked_at:
-        kind = kind_of_look(condition)
+        try:
+            kind = kind_of_look(condition)
+        except ValueError as error:
+            problems.append(f"a condition: {error}")
+            continue
         kinds.setdefault(kind, {})
         files = [name for source, name in references(condition.params) if source == "file"]
         secrets.setdefault(kind, {}).update(dict.fromkeys(files))

@@ -36,6 +36,17 @@ def kind_of_look(condition: Condition) -> str:
     return of_user(COMMANDS, condition.params["user"]) if condition.kind == "command" else DATABASES
 
 
+def sides(executor: str, config: Mapping[str, Any], user: str | None = None) -> dict[str, Mapping[str, Any]]:
+    """The kinds of workers for it, each with its part of the config: a system cleanup may need two. Raises as above."""
+    if executor != SYSTEM:
+        return {kind_of(executor, config, user): config}
+    found: dict[str, dict[str, list[Any]]] = {}
+    for one in config["kinds"]:
+        kind = kind_of(KINDS[one["kind"]].executor, one["config"])
+        found.setdefault(kind, {"kinds": []})["kinds"].append(one)
+    return dict(found)
+
+
 def parts(executor: str, config: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     """(executor, config) of all that an executor is made of: itself, or the kinds of a system cleanup."""
     if executor != SYSTEM:

@@ -29,7 +29,8 @@ from jamaint.errors import CONFLICT, Problem
 from jamaint.host.journal import MESSAGE_IDS
 from jamaint.host.output import printable
 from jamaint.host.seals import Seals
-from jamaint.host.worker import Worker, WorkerLost, open_worker
+from jamaint.host.worker import WorkerLost, open_worker
+from jamaint.host.worker_sides import Side
 from jamaint.store import cleanups, rollback_points
 from jamaint.store.executions import LogLine
 from jamaint.store.rollback_points import RollbackPoint
@@ -258,7 +259,7 @@ class Runner:
                 run.error = self._internal(run, error)
             nursery.cancel_scope.cancel()
 
-    async def _go_through(self, run: _Run, worker: Worker, opening: Mapping[str, Any]) -> None:
+    async def _go_through(self, run: _Run, worker: Side, opening: Mapping[str, Any]) -> None:
         plan = _plan_of(await worker.ask({"do": "plan"}))
         await self._plans.check(run.task, plan, run.chosen)
         await self._plans.note_roots(run.task, plan)
@@ -275,7 +276,7 @@ class Runner:
         self._log.error("internal error in an execution", error_id=ident, execution=run.execution.id, exc_info=error)
         return {"message": f"internal error {ident} ({type(error).__name__}): see the journal", "kind": "internal"}
 
-    async def _watch(self, run: _Run, worker: Worker) -> None:
+    async def _watch(self, run: _Run, worker: Side) -> None:
         """Hands a wish to stop on to the worker, and makes one of a timeout."""
         timeout = run.task.timeout_seconds
         with run.steering.timeout:
@@ -307,7 +308,7 @@ class Runner:
         )
         await self._recorder.put(run.execution)
 
-    async def _run_step(self, run: _Run, worker: Worker, step: Step) -> None:
+    async def _run_step(self, run: _Run, worker: Side, step: Step) -> None:
         began, run.worked_until = self._now(), None
         run.begun = run.index + 1
         if run.point is not None:

@@ -14,13 +14,15 @@ from jamaint.core.cleanups import KINDS, SYSTEM
 from jamaint.core.plans import Plan, Step, step_to_json
 from jamaint.core.tasks import Task
 from jamaint.core.usage import Advice, Sample, Target, Trend, full_on, of_kind, of_storage, targets, trend
+from jamaint.core.workers import DATABASES, FILES
 from jamaint.daemon import undoing, views
 from jamaint.daemon.definitions import Definitions
 from jamaint.daemon.recorder import Recorder
 from jamaint.daemon.runner import Runner
 from jamaint.errors import Problem, unavailable
+from jamaint.host.disks import disk, each_disk_once
 from jamaint.host.postgres import DatabaseAwayError, Postgres
-from jamaint.host.worker import WorkerLost, open_worker
+from jamaint.host.worker import WorkerLost, open_worker, units_are_used
 from jamaint.store import samples
 
 EVERY = timedelta(hours=6)
@@ -90,6 +92,19 @@ class Usage:
         }
 
     async def _ask(self, wanted: Sequence[Target]) -> list[dict[str, Any]]:
+        """By one worker; where workers are fenced in, by one for files and one with the network, and disks by us."""
+        if not units_are_used():
+            return await self._ask_worker(wanted, None)
+        found, hidden = await trio.to_thread.run_sync(_disks, [one for one in wanted if one.kind == "storage"])
+        by_kind = {
+            DATABASES: [one for one in wanted if one.kind in ("database", "cache")],
+            FILES: [*hidden, *(one for one in wanted if one.kind not in ("storage", "database", "cache"))],
+        }
+        for kind, some in by_kind.items():
+            found += await self._ask_worker(some, kind) if some else []
+        return found
+
+    async def _ask_worker(self, wanted: Sequence[Target], kind: str | None) -> list[dict[str, Any]]:
         step = Step("usage", "", {"targets": [list(target) for target in wanted]})
         opening = {
             "do": "open",
@@ -107,7 +122,7 @@ class Usage:
             "limits": {"low_space": 0.0},
         }
         try:
-            async with open_worker(opening, on_line=lambda _line: None, on_stderr=self._say) as worker:
+            async with open_worker(opening, on_line=lambda _line: None, on_stderr=self._say, kind=kind) as worker:
                 answer = await worker.ask({"do": "run", "step": step_to_json(step)})
         except WorkerLost as error:
             raise unavailable(f"the usage could not be measured: {error}", 60) from error
@@ -160,6 +175,20 @@ class Usage:
 
 
 _KINDS = ("storage", "database", "cache", "logs", "temp", "files")
+
+
+def _disks(wanted: Sequence[Target]) -> tuple[list[dict[str, Any]], list[Target]]:
+    """The disks, each once, and the paths of those that we may not look at."""
+    found: list[dict[str, Any]] = []
+    hidden: list[Target] = []
+    for one in wanted:
+        try:
+            found.append({"kind": one.kind, "name": one.name, **disk(one.name)})
+        except PermissionError:
+            hidden.append(one)
+        except OSError as error:
+            found.append({"kind": one.kind, "name": one.name, "bytes": None, "problem": str(error)})
+    return each_disk_once(found), hidden
 
 
 def _addresses(wanted: Sequence[Target]) -> dict[str, Any]:

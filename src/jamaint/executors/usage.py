@@ -1,12 +1,12 @@
 """usage: measures directories, disks, databases and caches. It is asked by the daemon itself; no task can name it."""
 
 import asyncio
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from jamaint.core.plans import Plan, Step
 from jamaint.executors.executor import Host, Work
+from jamaint.host.disks import disk, each_disk_once
 from jamaint.host.measuring import measure
 from jamaint.host.memcached import MemcachedFailed, statistics
 from jamaint.host.redis_cache import CacheRefused, RedisCache, shown
@@ -32,7 +32,7 @@ class Usage:
         """Measures; changes nothing, access times included."""
         targets: Sequence[Sequence[str]] = step.args["targets"]
         found = [{"kind": kind, "name": name, **self._measure(kind, name)} for kind, name in targets]
-        return {"targets": _each_disk_once(found)}
+        return {"targets": each_disk_once(found)}
 
     def undo(self, step: Step, dry_run: bool) -> dict[str, Any]:  # noqa: ARG002 - the Protocol's
         """See Executor."""
@@ -47,7 +47,7 @@ class Usage:
         name = self._work.config.get("addresses", {}).get(name, {"dsn": name})["dsn"]
         try:
             if kind == "storage":
-                return _disk(name)
+                return disk(name)
             if kind == "database":
                 return asyncio.run(self._database(name))
             if kind == "cache":
@@ -69,42 +69,6 @@ class Usage:
     async def _database(self, dsn: str) -> dict[str, Any]:
         async with open_target(Address(dsn, self._work.task_name, LOCK_SECONDS)) as target:
             return {"bytes": await size_of(target), "label": target.identity.database}
-
-
-def _disk(path: str) -> dict[str, Any]:
-    status = os.statvfs(path)
-    total, free = status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize
-    used = (status.f_blocks - status.f_bfree) * status.f_frsize
-    inodes = (status.f_files - status.f_ffree) / status.f_files if status.f_files else None
-    device = os.stat(path).st_dev
-    return {
-        "bytes": used,
-        "total": total,
-        "free": free,
-        "share": used / (used + free) if used + free else None,  # as df has it: what root keeps for itself is not ours
-        "inodes_share": inodes,
-        "device": device,
-        "label": _mount_of(path, device),
-    }
-
-
-def _mount_of(path: str, device: int) -> str:
-    """The topmost directory on the path that lies on the same file system."""
-    path = os.path.realpath(path)
-    while path != "/" and os.stat(os.path.dirname(path)).st_dev == device:
-        path = os.path.dirname(path)
-    return path
-
-
-def _each_disk_once(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    seen: set[Any] = set()
-    once = []
-    for one in found:
-        device = one.get("device")
-        if device is None or device not in seen:
-            seen.add(device)
-            once.append({key: value for key, value in one.items() if key != "device"})
-    return once
 
 
 def _cache(url: str) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from jamaint.host.openfiles import OpenFiles
 
-LOCKS, SOCKETS = "/proc/locks", "/proc/net/unix"
+LOCKS, SOCKETS = "/proc/locks", ("/proc/1/net/unix", "/proc/net/unix")
+"""Sockets as the machine has them: a worker without a network has a table of its own, and an empty one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def _locked(device: int) -> list[tuple[int, int]]:
 
 
 def _live_sockets() -> frozenset[str]:
-    fields = (line.split(None, 7) for line in _lines(SOCKETS))
+    fields = (line.split(None, 7) for path in SOCKETS for line in _lines(path))
     return frozenset(words[7] for words in fields if len(words) == 8 and words[7].startswith("/"))
 
 

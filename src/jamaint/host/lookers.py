@@ -19,7 +19,8 @@ from jamaint.core.conditions.postgresql import Server
 from jamaint.core.tasks import Condition
 from jamaint.core.workers import COMMANDS, LOOKED_AT, kind_of_look
 from jamaint.host import secrets
-from jamaint.host.worker import Message, Worker, WorkerLost, open_worker
+from jamaint.host.worker import Message, WorkerLost, open_worker
+from jamaint.host.worker_sides import Side
 
 IDLE_SECONDS = 60.0
 WORKERS = 4
@@ -132,7 +133,7 @@ class Lookers:
         if pool.waiting:
             self._call(kind, pool)
 
-    async def _is_wanted(self, visit: "_Visit", worker: Worker) -> bool:
+    async def _is_wanted(self, visit: "_Visit", worker: Side) -> bool:
         """Waits until something is to be looked at; false when nothing was for long enough. Raises WorkerLost."""
         while not visit.has_work():
             woken = trio.Event()
@@ -204,7 +205,7 @@ class _Visit:
             self.pool.coming -= 1
 
 
-async def _ask(worker: Worker, batch: list[_Question]) -> int:
+async def _ask(worker: Side, batch: list[_Question]) -> int:
     """How many looks of the batch hang still. Raises WorkerLost."""
     conditions = [{"kind": one.condition.kind, "params": dict(one.condition.params)} for one in batch]
     answer = await worker.ask({"do": "look", "conditions": conditions, "environment": secrets.handed_over(conditions)})

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
@@ -275,6 +276,8 @@ _NO_CONNECTION: tuple[type[Exception], ...] = (*_AWAY, asyncpg.PostgresError)
 def _why(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError):  # of a Unix socket; it names none
         return f"no PostgreSQL listens there ({error.strerror})"
+    if isinstance(error, OSError) and error.errno == errno.EAFNOSUPPORT:  # the last that was tried, after the sockets
+        return "no PostgreSQL listens at its Unix socket, and this daemon has no network"
     return cleaned(str(error).splitlines()[0] if str(error) else type(error).__name__)
 
 

@@ -4,17 +4,19 @@ There is no task in the background: what the worker says, and its end, are looke
 """
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import trio
 
-from jamaint.core.workers import kind_of
+from jamaint.core.workers import sides
 from jamaint.host import worker_child, worker_unit
 from jamaint.host.dialogue import FINAL, HEARD
 from jamaint.host.links import Link, Message, WorkerLost
 from jamaint.host.processes import signal_name
 from jamaint.host.secrets import handed_over
+from jamaint.host.worker_sides import Sides
 
 __all__ = [
     "GRACE_SECONDS",
@@ -157,14 +159,24 @@ async def open_worker(
     on_stderr: Callable[[str], None],
     grace_seconds: float = GRACE_SECONDS,
     kind: str | None = None,
-) -> AsyncIterator[Worker]:
+) -> AsyncIterator[Worker | Sides]:
     """Starts a worker for one execution and gives it its opening line; on the way out it is ended, come what may.
 
     `opening` is the first line of the dialogue. `on_stderr` gets printable lines for the journal. `grace_seconds` is
     from a cancel, or SIGTERM, to SIGKILL. `kind`, where workers are units: which (core.workers; what the opening says
     if it is not given). Raises WorkerLost when no worker can be started.
     """
-    link = await _link(opening, on_stderr, kind)
+    parts = {} if kind or not units_are_used() else _sides(opening)
+    if len(parts) > 1:
+        async with AsyncExitStack() as stack:
+            by_cleanup: dict[str, Worker | Sides] = {}
+            for each, config in parts.items():
+                part = {**opening, "task": {**opening["task"], "config": config}}
+                worker = await stack.enter_async_context(open_worker(part, on_line, on_stderr, grace_seconds, each))
+                by_cleanup |= {one["kind"]: worker for one in config["kinds"]}
+            yield Sides(by_cleanup)
+        return
+    link = await _link(opening, on_stderr, kind or next(iter(parts), ""))
     worker = Worker(link, on_line=on_line, grace_seconds=grace_seconds)
     try:
         await worker.open({**opening, "environment": handed_over(opening)})
@@ -183,13 +195,16 @@ async def former_ended() -> bool:
     return not units_are_used() or await worker_unit.all_ended()
 
 
-async def _link(opening: Message, on_stderr: Callable[[str], None], kind: str | None) -> Link:
+def _sides(opening: Message) -> dict[str, Mapping[str, Any]]:
+    try:
+        return sides(opening["executor"], opening["task"]["config"], opening.get("user"))
+    except ValueError as error:
+        raise WorkerLost(f"no worker could be started: {error}") from None
+
+
+async def _link(opening: Message, on_stderr: Callable[[str], None], kind: str) -> Link:
     """A worker of our own, or one that is a unit where our unit says that there are such."""
     directory = os.environ.get(worker_unit.VARIABLE)
     if not directory:
         return await worker_child.start(opening["execution"], on_stderr)
-    try:
-        kind = kind or kind_of(opening["executor"], opening["task"]["config"], opening.get("user"))
-    except ValueError as error:
-        raise WorkerLost(f"no worker could be started: {error}") from None
     return await worker_unit.connect(directory, kind, on_stderr)

@@ -1,0 +1,323 @@
+"""What must hold of the fences, looked at from inside: a score measures directives, and these measure effect.
+
+A probe is the very unit with another program in it, which tries what it must not be able to do, and tells.
+"""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from machine import FailedError, Machine
+
+TRIED = "/etc/jamaint/conf.d/30-fences.yaml"
+UNITS = "/lib/systemd/system"
+ETC_UNITS = "/etc/systemd/system"
+
+CONFIG = """\
+tasks:
+  who:
+    type: custom
+    category: system
+    config: { command: [/bin/sh, -c, "id -un; env; ls /proc/self/fd; cat /proc/self/status"], environment: { A: "1" } }
+  who-otto: { type: custom, category: system, config: { command: [/usr/bin/id, -un], user: otto } }
+  who-whole: { type: custom, category: system, config: { command: [/usr/bin/id, -un], unit: packages } }
+  strays:
+    type: custom
+    category: system
+    config: { command: [/bin/sh, -c, "(setsid sh -c 'trap \\"\\" TERM HUP; sleep 600; true' &) ; sleep 600; true"] }
+"""
+MORE = """\
+tasks:
+  srv-logs:
+    type: cleanup
+    category: logs
+    config: { log_paths: ["/srv/app/*.log"], retention_days: 30 }
+    mass_deletion: { share: 100%, items: 1000 }
+  theirs-logs:
+    type: cleanup
+    category: logs
+    config: { log_paths: ["/home/otto/logs/*.log"], retention_days: 30 }
+"""
+
+# Each line: a name, and what is tried. What comes of it is the error's name, or what it gave.
+PROBE = """
+import ctypes, errno, json, os, socket, subprocess, sys
+def attempt(what):
+    try:
+        found = what()
+        return found if isinstance(found, (str, list)) else "done"
+    except OSError as error:
+        return errno.errorcode.get(error.errno, str(error))
+def read(path): return lambda: open(path).read(10) and "read"
+def write(path): return lambda: open(path, "w").write("x") and "written"
+def reach(family): return lambda: socket.socket(family).close()
+def connect(path): return lambda: socket.socket(socket.AF_UNIX).connect(path)
+def call(name, *words):
+    def it():
+        if getattr(ctypes.CDLL(None, use_errno=True), name)(*words): raise OSError(ctypes.get_errno(), "")
+    return it
+tries = {
+    "read /etc/shadow": read("/etc/shadow"),
+    "read /home/otto/secret": read("/home/otto/secret"),
+    "inet socket": reach(socket.AF_INET),
+    "inet6 socket": reach(socket.AF_INET6),
+    "netlink socket": reach(socket.AF_NETLINK),
+    "write /etc": write("/etc/written"),
+    "write /usr": write("/usr/written"),
+    "write /srv": write("/srv/written"),
+    "write /var/lib/jamaint": write("/var/lib/jamaint/written"),
+    "write /var/log/app": write("/var/log/app/written"),
+    "run /bin/true": lambda: subprocess.run(["/bin/true"], check=True),
+    "run /usr/bin/true": lambda: subprocess.run(["/usr/bin/true"], check=True),
+    "mount": call("mount", b"tmpfs", b"/tmp", b"tmpfs", 0, None),
+    "unshare": call("unshare", 0x10000000),
+    "become root": lambda: os.setuid(0),
+    "make a device": lambda: os.mknod("/var/log/app/device", 0o20600, os.makedev(1, 1)),
+    "make setuid": lambda: os.chmod("/var/log/app/web-00.log", 0o4755),
+    "trace": call("ptrace", 16, 1, None, None),
+    "worker's socket": connect("/run/jamaint-workers/files.sock"),
+    "see": lambda: sorted(os.listdir("/")),
+    "see /var/log": lambda: sorted(os.listdir("/var/log")),
+}
+print(json.dumps({name: attempt(what) for name, what in tries.items()}))
+"""
+SPEAKS = """
+import json, socket, sys
+channel = socket.socket(socket.AF_UNIX)
+channel.connect(f"/run/jamaint-workers/{sys.argv[1]}.sock")
+channel.sendall(sys.stdin.buffer.read())
+print(channel.makefile().readline())
+"""
+
+
+def knows_its_fences(machine: Machine) -> str:
+    """What was not applied of the configuration is told by name, and a task on it is refused with the words to type"""
+    machine.must("sh", "-c", "mkdir -p /srv/app && touch -d '60 days ago' /srv/app/old.log /srv/app/older.log")
+    machine.must("sh", "-c", "mkdir -p /home/otto/logs && chown -R otto /home/otto && echo secret > /home/otto/secret")
+    machine.must("sh", "-c", "chown otto /home/otto/secret; chmod 600 /home/otto/secret; chmod 700 /home/otto")
+    machine.write(TRIED, CONFIG + MORE.removeprefix("tasks:\n"))
+    said = machine.must("jamaintctl", "reload")
+    _expect("/srv/app: not bound into the worker for files: run jamaintctl config apply" in said, said)
+    refused = machine.run("jamaintctl", "execute", "srv-logs")
+    _expect(refused.returncode != 0 and "run jamaintctl config apply" in refused.stderr + refused.stdout, str(refused))
+    would = machine.must("jamaintctl", "config", "apply", "--dry-run")
+    _expect('BindPaths="-/srv/app"' in would and "changed" in would, would)
+    applied = machine.run("jamaintctl", "config", "apply")
+    _expect("/home/otto/logs: not bound" in applied.stderr and "otto" in applied.stderr, str(applied))
+    machine.must("jamaintctl", "execute", "srv-logs")
+    left = machine.must("sh", "-c", "ls /srv/app")
+    _expect(left == "", f"left: {left}")
+    machine.must("jamaintctl", "rollback", "last")
+    stranger = machine.run("jamaintctl", "config", "apply", name="otto")
+    _expect(stranger.returncode == 6, str(stranger))
+    unbound = next(line for line in applied.stderr.splitlines() if "/home/otto" in line)
+    said = machine.ctl("execution", "list", "--task", "srv-logs")["items"][-1]["error"]["message"]
+    return f"refused: {said}\n{applied.stdout.strip()}\n{unbound}\nsrv-logs then did its work"
+
+
+def daemon_is_fenced_in(machine: Machine) -> str:
+    """The daemon has no network, no capability, cannot write outside its state, and reads nobody's secrets"""
+    found = _probe(machine, "jamaintd.service")
+    _refused(found, "read /etc/shadow", "read /home/otto/secret", "inet socket", "inet6 socket", "netlink socket",
+             "write /etc", "write /usr", "write /srv", "write /var/log/app", "mount", "unshare", "become root",
+             "make a device", "make setuid", "trace")  # fmt: skip
+    status = machine.must("sh", "-c", "cat /proc/$(systemctl show -P MainPID jamaintd)/status")
+    sets = re.findall(r"Cap(?:Inh|Prm|Eff|Bnd|Amb):\s+(\w+)", status)
+    _expect(len(sets) == 5 and {int(one, 16) for one in sets} == {0}, f"capabilities: {sets}")
+    return _told(found) + "\nall five sets of capabilities are empty"
+
+
+def file_worker_is_fenced_in(machine: Machine) -> str:
+    """The file worker sees its roots and the programs it consists of: no /etc/shadow, no network, no other program"""
+    found = _probe(machine, "jamaint-files@.service")
+    _refused(found, "read /etc/shadow", "read /home/otto/secret", "inet socket", "inet6 socket", "netlink socket",
+             "write /etc", "write /usr", "write /srv", "write /var/lib/jamaint", "run /bin/true",
+             "run /usr/bin/true", "mount", "unshare",
+             "become root", "make a device", "make setuid", "trace", "worker's socket")  # fmt: skip
+    _expect(found["write /var/log/app"] == "done" or found["write /var/log/app"] == "written", str(found))
+    _expect(found["see /var/log"] == ["app"], f"in /var/log it sees {found['see /var/log']}")
+    machine.must("rm", "/var/log/app/written")
+    return _told(found) + f"\nin / it sees {' '.join(found['see'])}; in /var/log {' '.join(found['see /var/log'])}"
+
+
+def database_worker_is_fenced_in(machine: Machine) -> str:
+    """The database worker has the network, and can read or write nobody's files, nor run a program"""
+    found = _probe(machine, "jamaint-databases@.service")
+    _refused(found, "read /etc/shadow", "read /home/otto/secret", "netlink socket", "write /etc", "write /usr",
+             "write /srv", "write /var/lib/jamaint", "write /var/log/app", "run /bin/true",
+             "run /usr/bin/true", "mount", "unshare",
+             "become root", "make a device", "make setuid", "trace", "worker's socket")  # fmt: skip
+    _expect(found["inet socket"] == "done", str(found))
+    return _told(found) + "\ninet socket: may be opened"
+
+
+def command_worker_is_fenced_in(machine: Machine) -> str:
+    """A command runs as its user with a clean environment, no inherited descriptor and no way to more rights"""
+    found = _probe(machine, "jamaint-commands@.service")
+    _refused(found, "read /etc/shadow", "read /home/otto/secret", "write /etc", "write /usr", "write /var/lib/jamaint",
+             "mount", "unshare", "become root", "make a device", "trace", "worker's socket")  # fmt: skip
+    lines = _lines(machine, "who")
+    names = sorted(line.split("=")[0] for line in lines if re.fullmatch(r"[A-Z_]+=.*", line))
+    _expect(lines[0] == "jamaint-commands", f"it runs as {lines[0]}")
+    wanted = ["A", "HOME", "JAMAINT_EXECUTION", "LANG", "LOGNAME", "PATH", "PWD", "SHELL", "USER"]
+    _expect(names == wanted, f"its environment has {names}")
+    descriptors = [line for line in lines if line.isdigit()]
+    _expect(descriptors == ["0", "1", "2", "3"], f"descriptors of ls: {descriptors}")  # 3 is the directory it lists
+    _expect("CapEff:\t0000000000000000" in lines and "NoNewPrivs:\t1" in lines, str(lines))
+    otto, whole = _lines(machine, "who-otto"), _lines(machine, "who-whole")
+    _expect((otto[0], whole[0]) == ("otto", "root"), f"{otto} {whole}")
+    return f"{_told(found)}\nruns as jamaint-commands, or as {otto[0]} where the task says so, with {' '.join(names)}"
+
+
+def a_worker_trusts_root_alone(machine: Machine) -> str:
+    """A daemon that were taken over could have no other command run, nor directory cleaned, than root has applied"""
+    seen = []
+    for kind, executor, config in (
+        ("commands", "command", {"command": ["/bin/sh", "-c", "id"], "environment": {}}),
+        ("commands", "command", {"command": ["/usr/bin/id", "-un"], "environment": {"LD_PRELOAD": "/tmp/x.so"}}),
+        ("packages", "command", {"command": ["/bin/sh", "-c", "id"], "environment": {}}),
+        ("files", "logs.cleanup", {"log_paths": ["/etc/*.log"]}),
+        ("databases", "database.cleanup", {"dsn": "postgresql://elsewhere/other"}),
+    ):
+        task = {"name": "x", "config": config, "rollback": False, "mass_deletion": {"share": 1, "items": 1},
+                "timeout_seconds": None}  # fmt: skip
+        opening = {"do": "open", "execution": "x", "executor": executor, "task": task, "user": None,
+                   "now": "2026-01-01T00:00:00Z", "limits": {"low_space": 0.1}}  # fmt: skip
+        lines = "".join(json.dumps(line) + "\n" for line in (opening, {"do": "plan"}))
+        answer = json.loads(machine.must("python3", "-c", SPEAKS, kind, name="jamaintd", stdin=lines))
+        _expect(answer["is"] == "failed" and answer["error"]["kind"] == "refused", f"{kind}: {answer}")
+        seen.append(f"{kind}: {answer['error']['message']}")
+    other = machine.run("python3", "-c", SPEAKS, "commands", name="otto", stdin="{}\n")
+    _expect("PermissionError" in other.stderr, str(other))
+    return "\n".join([*seen, "otto cannot open a worker's socket"])
+
+
+def ends_what_has_forked_twice(machine: Machine) -> str:
+    """Cancelled, a command is gone with what has forked twice, left its session, and ignores SIGTERM"""
+    execution = machine.ctl("execute", "strays", "--detach")["execution_id"]
+    machine.until("both sleep", lambda: len(_sleeping(machine)) == 2)
+    machine.must("jamaintctl", "execution", "cancel", execution)
+    machine.until("nothing of it lives", lambda: not _sleeping(machine) and not _workers(machine), 40)
+    ended = machine.ctl("execution", "show", execution)
+    _expect(ended["status"] == "cancelled", str(ended))
+    return f"the execution {ended['status']}; no process is left in jamaint.slice"
+
+
+def ends_a_worker_that_hangs(machine: Machine) -> str:
+    """A worker whose executor hangs (SIGSTOP) is ended after the grace, by its supervisor"""
+    execution = machine.ctl("execute", "strays", "--detach")["execution_id"]
+    machine.until("both sleep", lambda: len(_sleeping(machine)) == 2)
+    executor = machine.until("its executor", lambda: _executor(machine))
+    machine.must("sh", "-c", 'kill -STOP "$1"', "sh", executor)
+    began = datetime.now(UTC)
+    machine.must("jamaintctl", "execution", "cancel", execution)
+    machine.until("nothing of it lives", lambda: not _sleeping(machine) and not _workers(machine), 60)
+    took = datetime.now(UTC) - began
+    ended = machine.until("it has ended", lambda: _if_ended(machine, execution))
+    _expect(timedelta(seconds=9) < took, f"it took {took}")
+    return f"ended after {took.total_seconds():.0f} s; the execution {ended['status']}"
+
+
+def workers_end_with_a_killed_daemon(machine: Machine) -> str:
+    """kill -9 of the daemon: its workers end by themselves, and only then is what they did settled"""
+    execution = machine.ctl("execute", "strays", "--detach")["execution_id"]
+    machine.until("both sleep", lambda: len(_sleeping(machine)) == 2)
+    machine.must("sh", "-c", "kill -KILL $(systemctl show -P MainPID jamaintd)")
+    ended = machine.until("it is settled", lambda: _if_ended(machine, execution), 60)
+    _expect(not _sleeping(machine), f"settled while {_sleeping(machine)} still run")
+    machine.until("nothing of it lives", lambda: not _workers(machine), 30)
+    return f"the execution {ended['status']}: {ended['error']['message']}"
+
+
+CHECKS = (
+    knows_its_fences,
+    daemon_is_fenced_in,
+    file_worker_is_fenced_in,
+    database_worker_is_fenced_in,
+    command_worker_is_fenced_in,
+    a_worker_trusts_root_alone,
+    ends_what_has_forked_twice,
+    ends_a_worker_that_hangs,
+    workers_end_with_a_killed_daemon,
+)
+
+
+def _probe(machine: Machine, unit: str) -> dict[str, Any]:
+    """What comes of each attempt in that unit, with its drop-ins."""
+    name = unit.replace("@.", ".").replace("jamaint", "probe-jamaint")
+    text = machine.must("cat", f"{UNITS}/{unit}")
+    drop_in = machine.run("cat", f"{ETC_UNITS}/{unit}.d/50-configured.conf")
+    text += drop_in.stdout if drop_in.returncode == 0 else ""
+    text = re.sub(
+        r"(?m)^(Wants|After|Requires|ExecReload|WatchdogSec|Restart\w*|NotifyAccess|StandardInput|StandardOutput|Also|WantedBy)=.*\n",
+        "",
+        text,
+    )
+    text = re.sub(r"(?m)^Type=.*$", "Type=oneshot", text)
+    text = re.sub(r"(?m)^(RuntimeDirectory\w*|StateDirectory)=jamaint\n", "", text)
+    text = re.sub(
+        r"(?m)^ExecStart=.*$",
+        "ExecStart=/usr/lib/jamaint/bin/python3 -I /usr/lib/probe.py\nStandardOutput=truncate:/run/probe.out",
+        text,
+    )
+    machine.must("sh", "-c", "cat > /usr/lib/probe.py && chmod 644 /usr/lib/probe.py", stdin=PROBE)
+    machine.must("sh", "-c", f"cat > /run/systemd/system/{name}", stdin=text)
+    try:
+        machine.must("systemctl", "daemon-reload")
+        started = machine.run("systemctl", "start", name)
+        if started.returncode:
+            raise FailedError(machine.run("journalctl", "-u", name, "-n", "20", "--no-pager", "-o", "cat").stdout)
+        found: dict[str, Any] = json.loads(machine.must("cat", "/run/probe.out"))
+        return found
+    finally:
+        machine.must("rm", "-f", "/usr/lib/probe.py", f"/run/systemd/system/{name}", "/run/probe.out")
+        machine.must("systemctl", "daemon-reload")
+
+
+def _refused(found: dict[str, Any], *names: str) -> None:
+    done = {name: found[name] for name in names if not re.fullmatch(r"E[A-Z0-9]+", str(found[name]))}
+    _expect(not done, f"could be done: {done}")
+
+
+def _told(found: dict[str, Any]) -> str:
+    return ", ".join(f"{name}: {what}" for name, what in found.items() if isinstance(what, str) and what[0] == "E")
+
+
+def _lines(machine: Machine, task: str) -> list[str]:
+    machine.must("jamaintctl", "execute", task)
+    return [line["message"] for line in machine.ctl("execution", "log", "last")["items"]]
+
+
+def _sleeping(machine: Machine) -> list[str]:
+    return machine.run("sh", "-c", "grep -lx sleep /proc/[0-9]*/comm 2>/dev/null").stdout.split()
+
+
+def _workers(machine: Machine) -> str:
+    """Processes of all workers' units."""
+    look = "cat /sys/fs/cgroup/jamaint.slice/*/cgroup.procs /sys/fs/cgroup/*/jamaint.slice/*/cgroup.procs 2>/dev/null"
+    return machine.run("sh", "-c", look).stdout.strip()
+
+
+def _executor(machine: Machine) -> str:
+    """The process between the supervisor and the command."""
+    look = (
+        "for pid in $(cat /sys/fs/cgroup/jamaint.slice/*/cgroup.procs"
+        " /sys/fs/cgroup/systemd/jamaint.slice/*/cgroup.procs 2>/dev/null); do"
+        ' parent=$(cut -d" " -f4 /proc/$pid/stat); grep -qa jamaint.worker /proc/$parent/cmdline &&'
+        " grep -qa jamaint.worker /proc/$pid/cmdline && echo $pid; done | sort -u"
+    )
+    return machine.run("sh", "-c", look).stdout.split("\n")[0]
+
+
+def _if_ended(machine: Machine, execution: str) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = machine.ctl("execution", "show", execution)
+    except FailedError:
+        return None
+    return found if found["status"] not in ("scheduled", "running") else None
+
+
+def _expect(holds: bool, seen: str) -> None:
+    if not holds:
+        raise FailedError(seen)

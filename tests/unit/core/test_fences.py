@@ -1,0 +1,81 @@
+"""What workers are to reach, from tasks and grants; and what a worker refuses of an opening."""
+
+from typing import Any
+
+import pytest
+
+from jamaint.core.fences import fences, not_applied, refused, topmost
+from jamaint.core.tasks import Task
+
+
+def task(name: str, executor: str, **config: Any) -> Task:
+    return Task(id=name, schedule=None, name=name, type="custom", category="system", executor=executor, config=config)
+
+
+TASKS = (
+    task("logs", "logs.cleanup", log_paths=["/var/log/app/*.log", "/var/log/app/old/*.log"]),
+    task("theirs", "temp.cleanup", paths=[{"path": "/srv/www/tmp"}], user="www-data"),
+    task("reindex", "command", command=["/usr/bin/app", "reindex"], environment={"A": "1"}, user="app"),
+    task("rows", "database.cleanup", dsn="postgresql://cms@db/cms"),
+    task("all", "system.cleanup", kinds=[
+        {"kind": "temp", "config": {"paths": [{"path": "/var/tmp/app"}]}},
+        {"kind": "cache", "config": {"redis": {"url": "redis://cache/0"}}},
+    ]),
+)  # fmt: skip
+WANTED, PROBLEMS = fences(TASKS, ["/srv/granted"], ["backup"], [["/usr/bin/sync"]])
+APPLIED = WANTED.to_json()
+
+
+def test_each_kind_gets_what_its_tasks_name() -> None:
+    assert not PROBLEMS
+    assert WANTED.paths["files"] == ("/srv/granted", "/var/log/app", "/var/tmp/app")
+    assert WANTED.paths["files-www-data"] == ("/srv/www/tmp",)
+    assert WANTED.paths["files-backup"] == ("/srv/granted",)
+    assert set(WANTED.users) == {
+        "files-www-data", "commands-app", "files-backup", "databases-backup", "commands-backup",
+    }  # fmt: skip
+
+
+def test_a_directory_in_another_is_no_mount_of_its_own() -> None:
+    assert topmost(["/a/b", "/a", "/a/b/c", "/ab", "/c"]) == ("/a", "/ab", "/c")
+
+
+@pytest.mark.parametrize(
+    ("kind", "executor", "config", "why"),
+    [
+        ("files", "logs.cleanup", {"log_paths": ["/var/log/app/x/*.log"]}, None),
+        ("files", "logs.cleanup", {"log_paths": ["/var/log/*.log"]}, "/var/log is not bound"),
+        ("files", "logs.cleanup", {"log_paths": ["/var/log/application/*.log"]}, "/var/log/application is not bound"),
+        ("files-www-data", "temp.cleanup", {"paths": [{"path": "/var/log/app"}]}, "/var/log/app is not bound"),
+        ("files-other", "temp.cleanup", {"paths": []}, "has no worker files-other"),
+        ("commands", "command", {"command": ["/usr/bin/sync"]}, None),
+        ("commands-app", "command", {"command": ["/usr/bin/app", "reindex"], "environment": {"A": "1"}}, None),
+        ("commands-app", "command", {"command": ["/usr/bin/app", "reindex"], "environment": {"A": "2"}}, "its command"),
+        ("packages", "command", {"command": ["/bin/sh"]}, "its command"),
+        ("packages", "logs.rotate", {"log_paths": [], "postrotate": ["/bin/sh"]}, "its command"),
+        ("commands", "command", {"command": ["/usr/bin/sync"], "rollback_command": ["/bin/sh"]}, "its command"),
+        ("databases", "database.cleanup", {"dsn": "postgresql://other@db/cms"}, None),
+        ("databases", "database.cleanup", {"dsn": "postgresql://cms@db/mysql"}, "database mysql on db is none"),
+    ],
+)
+def test_a_worker_does_what_was_applied_and_nothing_else(
+    kind: str, executor: str, config: dict[str, Any], why: str | None
+) -> None:
+    said = refused(kind, executor, config, APPLIED)
+    assert said is None if why is None else why in (said or "")
+
+
+def test_what_is_left_to_apply_is_told_by_name() -> None:
+    assert not_applied(WANTED, APPLIED) == []
+    more, _ = fences([*TASKS, task("new", "temp.cleanup", paths=[{"path": "/srv/new"}])], ["/srv/granted"], ["backup"])
+    assert not_applied(more, APPLIED) == [
+        "/srv/new: not bound into the worker for files: run jamaintctl config apply as root"
+    ]
+    never = not_applied(WANTED, {})
+    assert "there is no worker files: run jamaintctl config apply as root" in never
+
+
+def test_a_user_whom_no_unit_can_be_named_after_is_a_problem_and_no_more() -> None:
+    found, problems = fences([task("odd", "command", command=["/bin/true"], user="a@b")], users=["c@d"])
+    assert len(problems) == 2
+    assert "files" in found.paths

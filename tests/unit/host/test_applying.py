@@ -1,0 +1,93 @@
+"""The configuration as files for systemd: what is written, what is left out, and that a second time changes nothing."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jamaint.core.fences import Fences
+from jamaint.host import applied, applying
+from jamaint.host.secrets import credential_of
+
+SHIPPED = Path(__file__).parents[3] / "systemd"
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root's directories are bound")
+
+
+@pytest.fixture
+def units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(applying, "SHIPPED", (str(SHIPPED),))
+    monkeypatch.setattr(applying, "UNITS", str(tmp_path / "units"))
+    monkeypatch.setattr(applied, "PATH", str(tmp_path / "workers.json"))
+    monkeypatch.setattr(applying, "_systemctl", lambda *_: "")
+    return tmp_path / "units"
+
+
+def fences(secrets: dict[str, Any] | None = None, **paths: tuple[str, ...]) -> Fences:
+    kinds = {"files": (), **{name.replace("_", "-"): found for name, found in paths.items()}}
+    return Fences(kinds, ("digest",), ("cms on db",), secrets or {})
+
+
+def test_directories_users_and_secrets_become_directives(units: Path) -> None:
+    wanted = fences(
+        {"databases": ("/etc/jamaint/secrets/cms",)},
+        files=("/var/log/app", '/srv/a b:c%"d'),
+        files_root=("/srv/x",),
+        commands_backup=(),
+        databases_postgres=(),
+        databases=(),
+    )
+    found = applying.texts(wanted)
+    applying.carry_out(found, applying.changes(found))
+    drop_in = (units / "jamaint-files@.service.d/50-configured.conf").read_text()
+    assert 'BindPaths="-/var/log/app"\n' in drop_in
+    assert 'BindPaths="-/srv/a b\\:c%%\\"d"\n' in drop_in
+    service = (units / "jamaint-commands-backup@.service").read_text()
+    assert "User=backup\n" in service
+    assert "Group=" not in service
+    assert "jamaint.worker commands-backup\n" in service
+    files = (units / "jamaint-files-root@.service").read_text()
+    assert "\nCapabilityBoundingSet=\nUMask" in files
+    assert "StateDirectory=jamaint-databases-postgres\n" in (units / "jamaint-databases-postgres@.service").read_text()
+    socket = (units / "jamaint-commands-backup.socket").read_text()
+    assert "ListenStream=/run/jamaint-workers/commands-backup.sock\n" in socket
+    assert "SocketMode=0600\n" in socket
+    secrets = (units / "jamaint-databases@.service.d/50-configured.conf").read_text()
+    assert f"LoadCredential={credential_of('/etc/jamaint/secrets/cms')}:/etc/jamaint/secrets/cms\n" in secrets
+    assert json.loads(Path(applied.PATH).read_text())["kinds"]["files-root"] == ["/srv/x"]
+    assert applied.applied()["databases"] == ["cms on db"]
+
+
+def test_a_second_time_changes_nothing_and_what_is_no_more_goes(units: Path) -> None:
+    found = applying.texts(fences(files=("/srv/x",), commands_backup=()))
+    todo = applying.changes(found)
+    assert {change.what for change in todo} == {"new"}
+    applying.carry_out(found, todo)
+    (units / "jamaint-own.socket").write_text("[Socket]\n")  # an administrator's
+    assert applying.changes(found) == []
+    less = applying.texts(fences())
+    gone = {os.path.basename(change.path) for change in applying.changes(less) if change.what == "removed"}
+    assert gone == {"50-configured.conf", "jamaint-commands-backup.socket", "jamaint-commands-backup@.service"}
+    applying.carry_out(less, applying.changes(less))
+    assert os.listdir(units) == ["jamaint-own.socket"]
+
+
+@as_root
+def test_a_directory_into_whose_path_somebody_could_put_a_link_is_not_bound(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    safe, theirs = tmp_path / "safe", tmp_path / "theirs"
+    for path in (safe, theirs, theirs / "logs"):
+        path.mkdir(mode=0o755)
+    os.chown(theirs, 65534, 65534)
+    (tmp_path / "link").symlink_to("/etc")
+    open_to_all = tmp_path / "open"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o1777)
+    names = [safe, safe / "later", theirs / "logs", theirs / "later", tmp_path / "link", open_to_all / "later"]
+    found, told = applying.bound(fences(files=(*map(str, names), "/")))
+    assert found.paths["files"] == (str(safe), str(safe / "later"))
+    assert len(told) == 5
+    for name in (theirs / "logs", theirs / "later", tmp_path / "link", open_to_all / "later"):
+        assert any(line.startswith(f"{name}: not bound") for line in told)
