@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from jamaint.core.freezes import Freeze, FreezeState, state_at
-from jamaint.core.windows import Opening, Window, joined, next_opening, opening_at
+from jamaint.core.windows import Opening, Window, all_joined, next_opening, opening_at
 
 FREEZES_LIMIT = 200
 """Changes of one freeze that are looked through."""
@@ -25,17 +25,14 @@ class Outlook(NamedTuple):
 
 def outlook(windows: Mapping[str, Window], freezes: Iterable[Freeze], moment: datetime) -> Outlook:
     """What is open and what holds at `moment`."""
+    every = windows.values()
+    moments = [found.start for window in every if (found := next_opening(window, moment)) is not None]
+    now_open = (opening_at(window, moment) for window in every)
     openings = {}
-    moments = []
-    for name, window in windows.items():
-        following = next_opening(window, moment)
-        if following is not None:
-            moments.append(following.start)
-        opening = opening_at(window, moment)
-        if opening is not None:
-            whole = joined(opening, windows.values())
-            openings[name] = replace(whole, window=replace(window, conditions=()))
-            moments += [whole.end, whole.runs_until]
+    for opening in all_joined((one for one in now_open if one is not None), every):
+        window = opening.window
+        openings[window.name] = replace(opening, window=replace(window, conditions=()))
+        moments += [opening.end, opening.runs_until]
     states = tuple(state_at(freeze, moment) for freeze in freezes if freeze.enabled)
     moments += [state.changes_at for state in states if state.changes_at is not None]
     return Outlook(openings, states, min(moments, default=None))

@@ -1,8 +1,9 @@
 """Windows: when maintenance may start, for which tasks, and how many at a time."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from heapq import heappop, heappush
 from typing import Any
 
 from jamaint.core.periods import Periods, end_of, start_after
@@ -108,14 +109,43 @@ def joined(opening: Opening, windows: Iterable[Window]) -> Opening:
 
     (Two windows that touch are one night to whoever planned them, and an execution as long as both has to fit.)
     """
-    fellows = [window for window in windows if _same_rights(window, opening.window)]
-    end = opening.end
-    while end - opening.start < JOINED_LIMIT:
-        later = [found.end for window in fellows if (found := opening_at(window, end)) is not None]
-        if not later:
-            break
-        end = max(later)
+    end = joined_end(opening, windows, opening.start + JOINED_LIMIT)
     return opening if end == opening.end else replace(opening, joined_end=end)
+
+
+def all_joined(openings: Iterable[Opening], windows: Collection[Window]) -> list[Opening]:
+    """`joined` for those that are open at one moment, which so is asked once for all that have the same rights."""
+    found: list[Opening] = []
+    ends: list[tuple[Opening, datetime]] = []
+    for opening in openings:
+        end = next((end for other, end in ends if same_rights(other.window, opening.window)), None)
+        if end is None:
+            end = joined_end(opening, windows, opening.start + JOINED_LIMIT)
+            ends.append((opening, end))
+        found.append(opening if end <= opening.end else replace(opening, joined_end=end))
+    return found
+
+
+def joined_end(opening: Opening, windows: Iterable[Window], limit: datetime) -> datetime:
+    """When what adjoins or overlaps the opening with the same rights ends; not looked for beyond `limit`.
+
+    Each opening on the way is looked at once, the earliest first.
+    """
+    end = opening.end
+    coming: list[tuple[datetime, int, Opening]] = []
+
+    def add(number: int, piece: Opening | None) -> None:
+        if piece is not None:
+            heappush(coming, (piece.start, number, piece))
+
+    fellows = [window for window in windows if same_rights(window, opening.window)]
+    for number, window in enumerate(fellows):
+        add(number, opening_at(window, end) or next_opening(window, end))
+    while coming and coming[0][0] <= end < limit:
+        _, number, piece = heappop(coming)
+        end = max(end, piece.end)
+        add(number, next_opening(fellows[number], piece.start))
+    return end
 
 
 def longest_minutes(window: Window, windows: Iterable[Window], moment: datetime, openings: int = 8) -> float | None:
@@ -132,7 +162,8 @@ def longest_minutes(window: Window, windows: Iterable[Window], moment: datetime,
     return longest
 
 
-def _same_rights(one: Window, other: Window) -> bool:
+def same_rights(one: Window, other: Window) -> bool:
+    """Whether what may start in one may start in the other, under the same conditions."""
     return set(one.allowed_tasks) == set(other.allowed_tasks) and one.conditions == other.conditions
 
 

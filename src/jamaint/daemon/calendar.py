@@ -1,16 +1,38 @@
 """The calendar: which windows are open and which freezes hold, as of the last change, and when the next one is."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from jamaint.core.estimates import expected
 from jamaint.core.freezes import FreezeState, state_at
 from jamaint.core.guards.guard import span
-from jamaint.core.windows import Opening, joined, longest_minutes, next_opening, opening_at
+from jamaint.core.windows import (
+    JOINED_LIMIT,
+    Opening,
+    Window,
+    all_joined,
+    joined_end,
+    longest_minutes,
+    next_opening,
+    opening_at,
+    same_rights,
+)
 from jamaint.daemon.definitions import Definitions
 from jamaint.daemon.experience import Experience
 
 FRESH = timedelta(seconds=60)
+FAR = datetime.max.replace(tzinfo=UTC)
+
+
+class _Turn(NamedTuple):
+    """How a window stands from `since` until it turns, if it ever does."""
+
+    window: Window
+    opening: Opening | None
+    since: datetime
+    until: datetime | None
 
 
 class Calendar:
@@ -21,6 +43,9 @@ class Calendar:
         self._experience = experience
         self._longest: dict[str, float | None] = {}
         self._misfits: tuple[datetime | None, list[tuple[str, str]]] = (None, [])
+        self._turns: dict[str, _Turn] = {}
+        self._ends: list[tuple[Window, datetime, datetime]] = []
+        """When what is open now has its joined end: of all windows with this one's rights, looked for up to a limit."""
         self.openings: Mapping[str, Opening] = {}
         self.freezes: tuple[FreezeState, ...] = ()
         self.frozen: Mapping[str, FreezeState] = {}
@@ -32,26 +57,51 @@ class Calendar:
         self.turns_at = None
         self._longest = {}
         self._misfits = (None, [])
+        self._turns, self._ends = {}, []
 
     def turn(self, now: datetime) -> None:
         """Brings it to `now`; costs nothing until the next change."""
         if self.turns_at is not None and now < self.turns_at:
             return
-        self.openings, self.freezes = self.openings_at(now), self.freezes_at(now)
-        self.frozen = self.frozen_at(now)
-        moments = [end for opening in self.openings.values() for end in (opening.end, opening.runs_until)]
-        moments += [
-            found.start for window in self._definitions.windows.values() if (found := next_opening(window, now))
-        ]
+        turns = [self._turn(window, now) for window in self._definitions.windows.values()]
+        now_open = [turn.opening for turn in turns if turn.opening is not None]
+        self.openings = {opening.window.name: self._joined(opening, now) for opening in now_open}
+        self.freezes, self.frozen = self.freezes_at(now), self.frozen_at(now)
+        moments = [turn.until for turn in turns if turn.until is not None]
+        moments += [opening.runs_until for opening in self.openings.values()]
         states = (*self.freezes, *self.frozen.values())
         moments += [state.changes_at for state in states if state.changes_at is not None]
         self.turns_at = min(moments, default=None)
 
+    def _turn(self, window: Window, now: datetime) -> _Turn:
+        """How the window stands; looked at only when it has turned."""
+        turn = self._turns.get(window.name)
+        if turn is None or turn.window is not window or not turn.since <= now < (turn.until or FAR):
+            opening, coming = opening_at(window, now), next_opening(window, now)
+            moments = [] if opening is None else [opening.end]
+            moments += [] if coming is None else [coming.start]
+            turn = self._turns[window.name] = _Turn(window, opening, now, min(moments, default=None))
+        return turn
+
+    def _joined(self, opening: Opening, now: datetime) -> Opening:
+        """The opening with its joined end, which is asked once for all windows of the same rights."""
+        for window, end, limit in self._ends:
+            lasts = now < end and (end < limit or end - opening.start >= JOINED_LIMIT)
+            if lasts and same_rights(window, opening.window):
+                break
+        else:
+            limit = now + 2 * JOINED_LIMIT
+            end = joined_end(opening, self._definitions.windows.values(), limit)
+            self._ends = [one for one in self._ends if now < one[1] and not same_rights(one[0], opening.window)]
+            self._ends.append((opening.window, end, limit))
+        return opening if end <= opening.end else replace(opening, joined_end=end)
+
     def openings_at(self, moment: datetime) -> dict[str, Opening]:
         """The windows that are open at `moment`, by name."""
         windows = self._definitions.windows
-        found = ((name, opening_at(window, moment)) for name, window in windows.items())
-        return {name: joined(opening, windows.values()) for name, opening in found if opening is not None}
+        found = (opening_at(window, moment) for window in windows.values())
+        openings = all_joined((one for one in found if one is not None), windows.values())
+        return {opening.window.name: opening for opening in openings}
 
     def freezes_at(self, moment: datetime) -> tuple[FreezeState, ...]:
         """How every freeze stands at `moment`."""

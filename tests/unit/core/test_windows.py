@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from core.examples import NOON, SECOND, utc, window
 from jamaint.core.periods import Periods, end_of
 from jamaint.core.recurrence import Schedule, next_after
-from jamaint.core.windows import Opening, Window, longest_minutes, next_opening, next_scheduled, opening_at
+from jamaint.core.windows import (
+    JOINED_LIMIT,
+    Opening,
+    Window,
+    all_joined,
+    joined,
+    longest_minutes,
+    next_opening,
+    next_scheduled,
+    opening_at,
+)
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -196,3 +206,33 @@ def test_pieces_are_open_and_never_in_an_exclusion(night: Window, moment: dateti
     assert end_of([exclusion], opening.end - MICROSECOND) is None
     assert opening_at(cut, opening.start) is not None
     assert opening_at(night, opening.start) is not None
+
+
+@given(st.lists(windows(), min_size=1, max_size=4), moments, st.sets(st.integers(0, 3)))
+@settings(derandomize=True, deadline=None, max_examples=100)
+def test_openings_are_joined_as_by_looking_at_each_end_who_is_open_then(
+    some: list[Window], moment: datetime, apart: set[int]
+) -> None:
+    every = [
+        replace(one, name=f"w{number}", allowed_tasks=("backup",) if number in apart else ())
+        for number, one in enumerate(some)
+    ]
+    now_open = [opening for one in every if (opening := opening_at(one, moment)) is not None]
+    for opening, together in zip(now_open, all_joined(now_open, every), strict=True):
+        end = opening.end
+        while end - opening.start < JOINED_LIMIT:
+            later = [
+                found.end
+                for one in every
+                if one.allowed_tasks == opening.window.allowed_tasks and (found := opening_at(one, end)) is not None
+            ]
+            if not later:
+                break
+            end = max(later)
+        whole = joined(opening, every).runs_until
+        if end - opening.start < JOINED_LIMIT:
+            assert whole == end == together.runs_until
+        else:
+            assert min(whole, together.runs_until) - opening.start >= JOINED_LIMIT - max(
+                timedelta(minutes=one.duration_minutes) for one in every
+            )
