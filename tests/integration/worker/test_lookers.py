@@ -150,6 +150,7 @@ async def test_one_that_is_killed_while_it_idles_is_nobody_s_failure(web: Web) -
         assert await ours.look(web.condition()) == 200
         (pid,) = workers()
         os.kill(pid, signal.SIGKILL)
+        await all_ended()  # a signal that is sent is not yet heeded
         assert await ours.look(web.condition()) == 200
         assert pid not in workers()
 

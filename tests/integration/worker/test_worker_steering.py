@@ -1,6 +1,7 @@
 """Workers that are paused and throttled while they work, stopped while they stand, and left alone by their daemon."""
 
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -125,7 +126,7 @@ async def test_a_paused_command_is_stopped_whole_and_goes_on(execution: str, hea
             pids = [int(pid) for pid in heard.lines[0].split()[1:]]
             await worker.steer({"do": "pause", "number": 1})
             await held(heard, 1)
-            assert [state(pid) for pid in pids] == ["T", "T"]
+            await until_states(pids, "T")
             assert "stopped 2 processes (SIGSTOP)" in heard.lines
             await worker.steer({"do": "resume"})
             with trio.fail_after(60):
@@ -136,7 +137,14 @@ async def test_a_paused_command_is_stopped_whole_and_goes_on(execution: str, hea
             await worker.cancel()
         assert asked.answer is not None
         assert asked.answer["is"] == "cancelled"
-        assert [state(pid) for pid in pids] == ["", ""]
+        await until_states(pids, "")
+
+
+async def until_states(pids: Sequence[int], wanted: str) -> None:
+    """A signal that is sent is not yet heeded: a process that computes takes it when it has its turn."""
+    with trio.fail_after(60):
+        while {state(pid) for pid in pids} != {wanted}:
+            await trio.lowlevel.checkpoint()
 
 
 def state(pid: int) -> str:
