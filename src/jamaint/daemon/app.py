@@ -202,7 +202,7 @@ class App:
         auditor: Auditor,
         task_status: trio.TaskStatus[None],
     ) -> None:
-        self._comes_up = "what a crash had cut short is being settled"
+        self._comes_up = "its tasks and windows are being taken over"
         observer = Observer()
         current = self._current = Current(observer, clock.now)
         seals = Seals(self._config.state_dir)
@@ -251,6 +251,8 @@ class App:
             lasting.start_soon(auditor.serve, postgres)
             lasting.start_soon(self._shortages.serve)
             await definitions.apply(self._config, clock.now())
+            self._comes_up = "what a crash had cut short is being settled"
+            self._say_status()
             settled = await rollbacks.settle()
             await plans.load()
             await self._load_executions(recorder, definitions, scheduler)
