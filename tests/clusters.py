@@ -106,7 +106,7 @@ async def ended(pid: int) -> None:
 
 
 DAEMON = """
-import sys, structlog, trio
+import signal, sys, structlog, trio
 from jamaint.host.cluster import Cluster
 
 async def main():
@@ -116,6 +116,7 @@ async def main():
         print(await nursery.start(cluster.supervise), cluster.pid, flush=True)
         await trio.sleep_forever()
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever starts the tests may ignore it
 trio.run(main)
 """
 

@@ -251,9 +251,7 @@ class App:
             lasting.start_soon(auditor.serve, postgres)
             lasting.start_soon(self._shortages.serve)
             await definitions.apply(self._config, clock.now())
-            self._comes_up = "what a crash had cut short is being settled"
-            self._say_status()
-            settled = await rollbacks.settle()
+            settled = await self._settle(rollbacks)
             await plans.load()
             await self._load_executions(recorder, definitions, scheduler)
             await scheduler.load_starts()
@@ -300,6 +298,11 @@ class App:
             with trio.move_on_after(FLUSH_SECONDS):
                 await auditor.written()
             lasting.cancel_scope.cancel()
+
+    async def _settle(self, rollbacks: Rollbacks) -> int:
+        self._comes_up = "what a crash had cut short is being settled"
+        self._say_status()
+        return await rollbacks.settle()
 
     async def _wind_down(self, scheduler: Scheduler, runner: Runner) -> None:
         systemd.notify("STOPPING=1", "STATUS=stopping what runs at its next safe point")
