@@ -46,10 +46,10 @@ def cpu_seconds_of_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def wakeups(pid: int) -> int:
-    """How often its threads have slept and been woken so far: the voluntary context switches of all of them."""
+def wakeups(pid: int) -> dict[str, int]:
+    """How often each of its threads has slept and been woken so far: its voluntary context switches."""
     tasks = Path(f"/proc/{pid}/task")
-    return sum(_field(str(task / "status"), "voluntary_ctxt_switches:") for task in tasks.iterdir())
+    return {task.name: _field(str(task / "status"), "voluntary_ctxt_switches:") for task in tasks.iterdir()}
 
 
 def children(pid: int) -> list[int]:
@@ -69,7 +69,8 @@ def idle(pid: int, seconds: float) -> dict[str, float]:
     return {
         "resident MiB": resident_mib(pid),
         "CPU %": 100 * (cpu_seconds(pid) - cpu) / lasted,
-        "wakeups": wakeups(pid) - woken,
+        # A thread that has ended meanwhile takes its count along.
+        "wakeups": sum(count - woken.get(thread, 0) for thread, count in wakeups(pid).items()),
     }
 
 
