@@ -8,7 +8,6 @@ import os
 import select
 import socket
 import time
-from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 try:
@@ -50,18 +49,22 @@ class OwnProtocol:
     def send(self, text: str) -> bool:
         """One datagram; a full queue, a socket that is not there and one that nobody reads are all False."""
         data = text.encode(errors="replace")
-        if self._channel is not None and self._leads_there(self._channel):
+        for _ in range(2):
+            channel = self.channel()
             try:
-                return self._channel.send(data, socket.MSG_NOSIGNAL) > 0
+                return channel is not None and channel.send(data, socket.MSG_NOSIGNAL) > 0
             except BlockingIOError:
                 return False
-            except OSError:
-                pass  # whoever read it has gone; there may be another
-        self._forget()
-        self._channel = _connect()
-        with contextlib.suppress(OSError):
-            return self._channel is not None and self._channel.send(data, socket.MSG_NOSIGNAL) > 0
+            except OSError:  # whoever read it has gone; there may be another
+                self._forget()
         return False
+
+    def channel(self) -> socket.socket | None:
+        """The socket, connected to what NOTIFY_SOCKET names now; None when nobody listens there."""
+        if self._channel is None or not self._leads_there(self._channel):
+            self._forget()
+            self._channel = _connect()
+        return self._channel
 
     def _leads_there(self, channel: socket.socket) -> bool:
         """Whether it is connected to what NOTIFY_SOCKET names now."""
@@ -94,16 +97,20 @@ class OwnProtocol:
 
 
 class SystemdPython:
-    """The same by systemd-python."""
+    """The same by systemd-python. It opens a socket for each message: where there is none to be had, ours is taken."""
+
+    def __init__(self) -> None:
+        self._own = OwnProtocol()
 
     def send(self, text: str) -> bool:
         """The library sends on a blocking socket and holds the interpreter meanwhile, so room is looked for first."""
-        with _connected() as channel:
-            if channel is None or not _has_room(channel):
-                return False
-        with contextlib.suppress(OSError):
+        channel = self._own.channel()
+        if channel is None or not _has_room(channel):
+            return False
+        try:
             return bool(library.notify(text))
-        return False
+        except OSError:
+            return self._own.send(text)
 
     def take(self) -> list[tuple[int, str]]:
         """Nothing also when the library finds fault with the variables."""
@@ -168,17 +175,6 @@ def _has_room(channel: socket.socket) -> bool:
     poll = select.poll()
     poll.register(channel, select.POLLOUT)
     return any(events & select.POLLOUT for _fd, events in poll.poll(0))
-
-
-@contextlib.contextmanager
-def _connected() -> Iterator[socket.socket | None]:
-    """A non-blocking socket to NOTIFY_SOCKET, or None where there is none."""
-    channel = _connect()
-    try:
-        yield channel
-    finally:
-        if channel is not None:
-            channel.close()
 
 
 def _address() -> str | None:
