@@ -6,6 +6,7 @@ or on a disk that does not, threads only cost. So the first names show which it 
 
 import os
 import resource
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
@@ -60,11 +61,17 @@ def side_by_side(act: Callable[[T], None], items: Sequence[T], mean_bytes: int) 
         for item in items:
             act(item)
         return
-    with ThreadPoolExecutor(count) as threads:
-        calls = [threads.submit(act, item) for item in items]
+    failed = threading.Event()
+
+    def unless_failed(item: T) -> None:
+        if failed.is_set():
+            return
         try:
-            for call in calls:
-                call.result()
+            act(item)
         except BaseException:
-            threads.shutdown(wait=True, cancel_futures=True)
+            failed.set()
             raise
+
+    with ThreadPoolExecutor(count) as threads:
+        for call in [threads.submit(unless_failed, item) for item in items]:
+            call.result()
