@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from types import TracebackType
 from typing import Any, Self
@@ -293,7 +294,7 @@ def take_units(units: Iterable[str], taking: Taker) -> None:
                     seen = os.lstat(name, dir_fd=place.fd)
                 except OSError:
                     continue
-                stays = judge.directory_stays(name, seen, above == "")
+                stays = judge.directory_stays(name, seen, above == "", partial(syscalls.born, name, place.fd))
                 if stat.S_ISDIR(seen.st_mode) and not stays and judge.directory_is_old(seen):
                     taking.directory(place, name, seen, Tally())
             _restore_times(place, before)

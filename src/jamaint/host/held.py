@@ -1,10 +1,10 @@
 """Held: what an undo has put back is old still, and would be the first to go again; so it is left alone for a while.
 
 To rename a file back is a change of it, and its time of change tells so: no list of files is needed, only the time in
-which the undo worked. A directory's moves on when somebody uses it; those that came back whole are known by inode.
+which the undo worked. A directory's moves on when somebody uses it; those that came back whole are known by inode,
+as long as what has it now was not made later than that.
 """
 
-import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -25,17 +25,25 @@ def record(began: int, inodes: Sequence[int]) -> dict[str, Any]:
     return {"from_ns": began, "until_ns": time.time_ns(), "inodes": list(inodes[:INODES])}
 
 
-def test(records: Sequence[Mapping[str, Any]], before: int | None) -> Callable[[Any], bool] | None:
-    """Whether something with this status was put back later than `before`; None where nothing was."""
+Born = Callable[[], int | None]
+"""Asks when a directory was made, in nanoseconds; None where its file system does not tell."""
+PutBack = Callable[[Any, Born | None], bool]
+"""Whether something was put back: by its status and, for a directory, by when it was made."""
+
+
+def test(records: Sequence[Mapping[str, Any]], before: int | None) -> PutBack | None:
+    """Whether something was put back later than `before`; None where nothing was."""
     young = [one for one in records if before is None or one["until_ns"] >= before]
     if not young:
         return None
     spans = [(one["from_ns"], one["until_ns"]) for one in young]
-    inodes = frozenset(inode for one in young for inode in one["inodes"])
+    ended_of = {inode: one["until_ns"] for one in young for inode in one["inodes"]}
 
-    def held(seen: Any) -> bool:
-        if seen.st_ino in inodes and stat.S_ISDIR(seen.st_mode):  # a file may have got the number of one that is gone
-            return True
+    def held(seen: Any, born: Born | None) -> bool:
+        if born is not None and seen.st_ino in ended_of:
+            made = born()  # a new one may have the number of one that is gone since
+            if made is None or made <= ended_of[seen.st_ino]:
+                return True
         return any(begun <= seen.st_ctime_ns <= ended for begun, ended in spans)
 
     return held

@@ -9,6 +9,7 @@ from typing import Any
 from jamaint.core.ages import Ages, Old, asks_for_birth, old, youngest
 from jamaint.host import syscalls
 from jamaint.host.globs import OURS, Globs, States, exclusion
+from jamaint.host.held import Born, PutBack
 from jamaint.host.inuse import InUse
 from jamaint.host.roots import Root
 
@@ -43,7 +44,7 @@ class Rule:
     `pattern` are the files that are meant. `spared` stay with all that is below them, `alone` without. `nested` are
     paths below the root that have a rule of their own. `directories`: one in which all goes, goes too. `unit`: a
     directory right below the root goes whole or not at all. `also` tells of
-    (status, name, open directory) why a file stays all the same, or the empty text. `held` tells by its status
+    (status, name, open directory) why a file stays all the same, or the empty text. `held` tells
     whether something was put back by an undo. `old` is asked instead of `ages` whether a file is old, and `only`
     instead of both, for directories too.
     """
@@ -60,7 +61,7 @@ class Rule:
     also: Callable[[Any, str, int], str] | None = None
     old: Old | None = None
     only: Only | None = None
-    held: Callable[[Any], bool] | None = None
+    held: PutBack | None = None
 
 
 class Judge:
@@ -135,19 +136,19 @@ class Judge:
         if at_root and self._is_of_file_system(name, seen):
             return "it belongs to the file system"
         rule = self.rule
-        if rule.held is not None and rule.held(seen):
+        if rule.held is not None and rule.held(seen, None):
             return HELD
         if asks_for_birth(rule.ages.files_by, seen, rule.before) and self._is_newborn(name, fd):
             return BIRTH
         return "" if rule.also is None else rule.also(seen, name, fd)
 
-    def directory_stays(self, name: str, seen: os.stat_result, at_root: bool) -> str:
-        """Why a directory stays with all that is in it, or the empty text."""
+    def directory_stays(self, name: str, seen: os.stat_result, at_root: bool, born: Born) -> str:
+        """Why a directory stays with all that is in it, or the empty text. `born` is asked when it was made."""
         if seen.st_ino in self.use.why:
             return self.use.why[seen.st_ino]
         if at_root and self._is_of_file_system(name, seen):
             return "it belongs to the file system"
-        if self.rule.held is not None and self.rule.held(seen):
+        if self.rule.held is not None and self.rule.held(seen, born):
             return HELD
         return ""
 

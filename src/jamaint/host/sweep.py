@@ -9,8 +9,10 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
+from jamaint.host import syscalls
 from jamaint.host.descent import Descent, Level
 from jamaint.host.globs import OURS
 from jamaint.host.judging import BIRTH, EXCLUDED, NEWEST, OWN_RULE, Judge, Three
@@ -243,7 +245,8 @@ class Sweep:
             above.whole = False
             self._skipped.add(self._path(name), why_not(error, name, above.level.fd), problem=True)
             return
-        why = judge.directory_stays(name, level.seen, len(self._frames) == 1)
+        born = partial(syscalls.born, ".", level.fd)
+        why = judge.directory_stays(name, level.seen, len(self._frames) == 1, born)
         if why:
             above.whole = False
             self._descent.leave()

@@ -4,6 +4,7 @@ import ctypes
 import os
 import stat
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from jamaint.host import syscalls
@@ -44,7 +45,8 @@ class Whole:
                 if todo:
                     name = todo.pop()
                     level = descent.enter(name)
-                    why = self._judge.directory_stays(name, level.seen, at_root=False)
+                    born = partial(syscalls.born, ".", level.fd)
+                    why = self._judge.directory_stays(name, level.seen, False, born)
                     if why or not self._judge.directory_may_go(level.seen, level.fd, open_to_all=False):
                         self._stay(descent, "", why or YOUNG)
                     inner = self._judge.into(states, name)

@@ -16,6 +16,7 @@ import pytest
 from jamaint.core.plans import MassDeletion, Step
 from jamaint.executors.executor import StepFailed, Stopped, Work
 from jamaint.executors.temp import TempCleanup
+from jamaint.host import syscalls
 from jamaint.host.tmpfiles import spared
 from logsrun import DAY, EVERYTHING, NOW, Talk, age_directories, grow_old, put, through_json
 from treesnapshot import differences, snapshot
@@ -364,6 +365,23 @@ def test_what_an_undo_put_back_is_held_for_another_age(tmp_path: Path) -> None:
     later = now + timedelta(days=11)
     run(temp({"path": str(root)}, held=records, now=later, execution="e-3"))
     assert left(root) == set()
+
+
+def test_a_new_directory_with_the_number_of_one_that_was_put_back_is_not_held(tmp_path: Path) -> None:
+    put(tmp_path / "top" / "new" / "a", 20)
+    put(tmp_path / "top" / "later" / "a", 20)
+    numbers = {name: os.stat(tmp_path / "top" / name).st_ino for name in ("new", "later")}
+    made = syscalls.born(str(tmp_path / "top" / "later"), -100)
+    if made is None:
+        pytest.skip(f"the file system of {tmp_path} does not tell when a file was made")
+    for path in (*(tmp_path / "top").rglob("*"), tmp_path / "top"):
+        os.utime(path, ns=(10**18, 10**18))
+    records = [
+        {"from_ns": made - 10**9, "until_ns": made - 10**9, "inodes": [numbers["new"]]},
+        {"from_ns": made, "until_ns": made, "inodes": [numbers["later"]]},
+    ]
+    run(temp({"path": str(tmp_path / "top")}, held=records, now=datetime.now(UTC)))
+    assert left(tmp_path / "top") == {"later/", "later/a"}
 
 
 def test_too_much_needs_a_second_look(tmp_path: Path) -> None:
