@@ -42,9 +42,11 @@ def version() -> str:
     return str(_execute("SHOW server_version"))
 
 
-def _execute(sql: str) -> object:
+def _execute(sql: str, dsn: str | None = None) -> object:
+    address = dsn or server()
+
     async def run() -> object:
-        connection = await asyncpg.connect(server())
+        connection = await asyncpg.connect(address)
         try:
             return await connection.fetchval(sql)
         finally:
@@ -81,6 +83,8 @@ def _cluster() -> Iterator[str]:
             thread.join()
             raise answer
         try:
+            _execute("ALTER SYSTEM SET max_wal_size = '1GB'", answer)  # PostgreSQL's default; the launcher's is small
+            _execute("SELECT pg_reload_conf()", answer)
             yield answer
         finally:
             tokens[0].run_sync_soon(stopped[0].cancel)

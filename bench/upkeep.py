@@ -95,6 +95,7 @@ def _ours(kind: str, config: dict[str, object], rows: int, airy: bool = False) -
         ):
             began.append(time.time())
             execution = caller.call("execution.start", task="work")["execution_id"]
+            caller.socket.settimeout(LIMIT_SECONDS)
             ended = caller.call("execution.wait", execution=execution)
             done.append(time.time())
             if ended["status"] != "completed":

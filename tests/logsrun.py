@@ -58,6 +58,9 @@ class Talk:
         """See Host."""
         return 0
 
+    def waiting(self, why: str) -> None:
+        """See Host."""
+
     def held(self, number: int) -> None:
         """See Host."""
 

@@ -22,6 +22,7 @@ class Talk:
         self.progressed: list[tuple[int, int | None, str]] = []
         self.logged: list[str] = []
         self.held_in: list[int] = []
+        self.waited_for: list[str] = []
         self.looks = 0
         self._stop_after = stop_after
         self._pauses = pauses
@@ -54,6 +55,10 @@ class Talk:
         self.checkpoint()
         pausing, self._pausing = self._pausing or self.looks in self._pauses, False
         return 1 if pausing else 0
+
+    def waiting(self, why: str) -> None:
+        """See Host."""
+        self.waited_for.append(why)
 
     def held(self, number: int) -> None:
         """See Host."""

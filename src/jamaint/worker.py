@@ -172,6 +172,10 @@ class DaemonHost:
         level = level if level in _LEVELS else "info"
         self._dialogue.say({"is": "log", "level": level, "message": printable(message[:MESSAGE_LIMIT])})
 
+    def waiting(self, why: str) -> None:
+        self.flush()
+        self._dialogue.say({"is": "waiting", "why": printable(why[:MESSAGE_LIMIT])})
+
     def checkpoint(self) -> None:
         self._dialogue.pace.keep(lambda: self._dialogue.stopping, self.flush, self.held)
         if self._dialogue.stopping:

@@ -13,6 +13,8 @@ GROWTH = 1.5
 """At most so much larger than the last: one quick batch says little about the next."""
 REST_SHARE = 1.0
 """Rest per time worked: half of the time is the users'."""
+SLOW_REST_SHARE = 9.0
+"""The same where others alone write more log than there should be: a tenth of the time is ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +58,28 @@ def smaller(size: int, most: int = MOST_ROWS) -> int:
     return max(min(LEAST_ROWS, most), size // 2)
 
 
-def rest_seconds(worked: float) -> float:
+def rest_seconds(worked: float, slowly: bool = False) -> float:
     """How long to rest after a batch."""
-    return worked * REST_SHARE
+    return worked * (SLOW_REST_SHARE if slowly else REST_SHARE)
 
 
-def why_wait(now: Vitals, before: Vitals | None, limits: Limits) -> str | None:
+def why_wait(now: Vitals, limits: Limits) -> str | None:
     """The first reason to wait, for a person; None to go on. What is not known is a reason."""
-    return next((why for why in _reasons(now, before, limits)), None)
+    return next(_reasons(now, limits), None)
 
 
-def _reasons(now: Vitals, before: Vitals | None, limits: Limits) -> Iterator[str]:
+def writes_much(now: Vitals, before: Vitals | None, limits: Limits) -> str | None:
+    """What is said of a server that writes its log too fast, whoever makes it do so; else None."""
+    if before is None or now.at_seconds <= before.at_seconds:
+        return None
+    rate = (now.wal_bytes - before.wal_bytes) / (now.at_seconds - before.at_seconds)
+    most = now.max_wal_bytes * limits.wal_share_per_second
+    if rate <= most:
+        return None
+    return f"the server writes {rate / MIB:.0f} MiB of log a second (the limit is {most / MIB:.0f} MiB)"
+
+
+def _reasons(now: Vitals, limits: Limits) -> Iterator[str]:
     if now.replicas and now.lag_bytes is None:
         yield "how far the replicas are behind is not known: grant pg_monitor to the role"
     if now.lag_bytes is not None and now.lag_bytes > limits.lag_bytes:
@@ -81,8 +94,3 @@ def _reasons(now: Vitals, before: Vitals | None, limits: Limits) -> Iterator[str
         minutes = now.transaction_seconds / 60
         process = f"process {now.transaction_pid}"
         yield f"{process} has had a transaction open for {minutes:.0f} minutes, so that nothing could be cleaned up"
-    if before is not None and now.at_seconds > before.at_seconds:
-        rate = (now.wal_bytes - before.wal_bytes) / (now.at_seconds - before.at_seconds)
-        most = now.max_wal_bytes * limits.wal_share_per_second
-        if rate > most:
-            yield f"the server writes {rate / MIB:.0f} MiB of log a second (the limit is {most / MIB:.0f} MiB)"

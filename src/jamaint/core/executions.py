@@ -46,13 +46,17 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the running step is; `fraction` is of the whole execution, 0..1, None while unknown."""
+    """How far the running step is; `fraction` is of the whole execution, 0..1, None while unknown.
+
+    `waiting` is why it stands aside for others just now.
+    """
 
     step: str
     done: int
     total: int | None
     unit: str  # items or bytes
     fraction: float | None
+    waiting: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

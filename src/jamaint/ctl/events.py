@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jamaint.ctl.call import DONE, INTERRUPTED
 from jamaint.ctl.render import columns, percent, short
-from jamaint.ctl.summary import amount, error_text, freed, throttle_text, waiting_for
+from jamaint.ctl.summary import amount, error_text, freed, throttle_text, waiting_for, waiting_text
 from jamaint.ctl.times import epoch, stamp
 
 TYPE_CHECKING = False
@@ -77,7 +77,8 @@ def _what(event: Event, execution: Mapping[str, Any]) -> str:
     kind = event.get("event")
     if kind == "execution.progress":
         progress = execution.get("progress") or {}
-        parts = (str(progress.get("step") or ""), percent(progress.get("fraction")), amount(progress))
+        name = str(progress.get("step") or "")
+        parts = (name, percent(progress.get("fraction")), amount(progress), waiting_text(execution))
         return " ".join(part for part in parts if part)
     if kind == "execution.step":
         step = event.get("step")

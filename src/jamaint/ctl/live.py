@@ -11,7 +11,7 @@ import time
 from jamaint.ctl.client import Unreachable
 from jamaint.ctl.render import Look, bar, cut, percent, short, wide
 from jamaint.ctl.screen import columns_of, speaks_unicode
-from jamaint.ctl.summary import ENDED, amount, duration, left, paused_text, step_name, waits_text
+from jamaint.ctl.summary import ENDED, amount, duration, left, paused_text, step_name, waiting_text, waits_text
 from jamaint.ctl.times import epoch, span
 from jamaint.errors import UNAVAILABLE, Problem
 
@@ -112,7 +112,8 @@ def line(execution: Execution, look: Look) -> str:
     started = epoch(execution.get("started_at"))
     gone = "" if started is None or look.now - started < 1 else f"{span(round(look.now - started))} gone"
     rest = f"throttled ({execution['throttle']:g})" if execution.get("throttle") else ""
-    words = [percent(fraction), amount(progress), paused_text(execution, look) or left(execution, look) or gone, rest]
+    held = paused_text(execution, look) or waiting_text(execution)
+    words = [percent(fraction), amount(progress), held or left(execution, look) or gone, rest]
     doing = step_name(execution) or ("" if execution.get("status") == "running" else _state(execution))
     head = "  ".join(text for text in (name, doing) if text)
     tail = "  ".join(text for text in words if text)

@@ -12,6 +12,7 @@ from jamaint.ctl.summary import (
     paused_text,
     step_name,
     waiting_for,
+    waiting_text,
     waits_text,
 )
 from jamaint.ctl.times import ago, moment, remaining, span, until
@@ -91,6 +92,7 @@ def _scheduler(scheduler: Value, look: Look) -> Cell:
 def _running(execution: Value, look: Look) -> Sequence[Cell]:
     progress = execution.get("progress") or {}
     fraction = progress.get("fraction")
+    held = paused_text(execution, look) or waiting_text(execution)
     return (
         short(execution["id"]),
         str(execution["task_name"]),
@@ -98,7 +100,7 @@ def _running(execution: Value, look: Look) -> Sequence[Cell]:
         percent(fraction),
         step_name(execution),
         amount(progress),
-        ("yellow", paused_text(execution, look)) if execution.get("paused") else _goes_on(execution, look),
+        ("yellow", held) if held else _goes_on(execution, look),
     )
 
 

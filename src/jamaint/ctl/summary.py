@@ -42,6 +42,7 @@ def details(execution: Execution, look: Look) -> list[str]:
     """Everything about one execution, for `execution show`."""
     window = execution.get("window_name") or execution.get("window_id") or ""
     status, point = execution.get("status"), execution.get("rollback_point") or {}
+    waits_for = waiting(execution) if status == "running" else ""
     pairs: list[tuple[str, Cell]] = [
         ("execution", str(execution.get("id"))),
         ("task", str(execution.get("task_name"))),
@@ -54,6 +55,7 @@ def details(execution: Execution, look: Look) -> list[str]:
         ("ended", _stamp(execution.get("completed_at"))),
         ("took", duration(execution.get("duration"))),
         ("progress", progress_line(execution, look) if status == "running" else ""),
+        ("waits", ("yellow", waits_for)),
         ("paused", ("yellow", paused_text(execution, look))),
         ("throttled", throttle_text(execution)),
         ("space", freed_text(execution, look)),
@@ -85,6 +87,16 @@ def paused_text(execution: Execution, look: Look) -> str:
         return ""
     head = "paused" if found.get("reached") else "pauses at its next safe point, asked"
     return f"{head} by {found.get('by')} {ago(found.get('since'), look.now)}: {found.get('why')}"
+
+
+def waiting(execution: Execution) -> str:
+    """For whom or what a running step stands aside; nothing while it works."""
+    return str((execution.get("progress") or {}).get("waiting") or "")
+
+
+def waiting_text(execution: Execution) -> str:
+    """`waits: 2 sessions want a lock of ours`; nothing while it works."""
+    return f"waits: {waiting(execution)}" if waiting(execution) else ""
 
 
 def throttle_text(execution: Execution) -> str:

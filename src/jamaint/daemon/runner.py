@@ -423,6 +423,8 @@ class Runner:
             self._write_line(run, line["level"], step, line["message"])
         elif line["is"] == "progress" and step is not None:
             self._set_progress(run, step, line)
+        elif line["is"] == "waiting" and step is not None:
+            self._set_waiting(run, step, line["why"])
         elif line["is"] == "held":
             run.steering.note_held(line["number"])
             self._note_steering(run, "paused", None)
@@ -465,6 +467,13 @@ class Runner:
         began = (run.execution.started_at or self._now()) + timedelta(seconds=run.steering.paused_seconds)
         eta = None if run.steering.paused else ends_at(began, fraction, self._now())
         run.execution = replace(run.execution, progress=progress, eta=eta)
+        self._current.put(run.execution, "progress")
+
+    def _set_waiting(self, run: _Run, step: str, why: str) -> None:
+        progress = run.execution.progress
+        if progress is None or progress.step != step:
+            progress = Progress(step, 0, None, "items", None)
+        run.execution = replace(run.execution, progress=replace(progress, waiting=why), eta=None)
         self._current.put(run.execution, "progress")
 
     def _set_step(self, run: _Run, record: StepRecord) -> None:

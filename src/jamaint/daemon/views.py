@@ -92,6 +92,7 @@ def progress(value: Progress) -> dict[str, Any]:
         "total": value.total,
         "unit": value.unit,
         "fraction": value.fraction,
+        "waiting": value.waiting,
     }
 
 

@@ -54,6 +54,9 @@ class Host(Protocol):
     def log(self, level: str, message: str) -> None:
         """Writes one line to the execution's log; `level` is info, warning or error."""
 
+    def waiting(self, why: str) -> None:
+        """Says that the step waits for somebody or something, until it next tells its progress."""
+
     def checkpoint(self) -> None:
         """A safe point: waits while the execution is paused, throttled or over its limits, and raises Stopped when it
         is to stop. To be called at least once a second where that can be, with nothing locked that others need."""

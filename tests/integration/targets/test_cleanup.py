@@ -26,7 +26,7 @@ ANALYZE events;
 @pytest.fixture(autouse=True)
 def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests do not wait for others that are not there."""
-    monkeypatch.setattr(deleting, "rest_seconds", lambda _worked: 0.0)
+    monkeypatch.setattr(deleting, "rest_seconds", lambda *_: 0.0)
     monkeypatch.setattr(deleting, "PAUSES", (0.0, 0.0))
 
 
@@ -411,6 +411,23 @@ class TestOthers:
         assert details["rows"] == 0
         assert "autovacuum" in details["tables"][0]["left"]
         assert sum(line.startswith("waiting: autovacuum") for line in host.logged) == 1
+        assert host.waited_for == ["autovacuum (process 9) is at work"]
+
+    def test_where_others_alone_fill_the_log_it_goes_on_slowly(
+        self, events: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("jamaint.host.targets.reins.writes_much", lambda *_: "the server writes 90 MiB of log")
+        monkeypatch.setattr("jamaint.host.targets.reins.VITALS_SECONDS", 0.01)
+        monkeypatch.setattr("jamaint.host.targets.reins.OTHERS_SECONDS", 0.05)
+        host = Talk()
+        executor = cleanup(events, rule("events", batch_size=50), host=host)
+        details = executor.run(planned(executor))
+        assert details["rows"] == value(events, "SELECT 400 - count(*) FROM events") > 0
+        assert details["waited_seconds"] > 0
+        assert [line for line in host.logged if "90 MiB" in line] == [
+            "waiting: the server writes 90 MiB of log",
+            "the server writes 90 MiB of log, also without us: goes on at a slow pace meanwhile",
+        ]
 
     def test_the_end_of_the_window_leaves_the_rest(self, events: str) -> None:
         executor = cleanup(events, rule("events"), ends_at=datetime.now(UTC) - timedelta(seconds=1))

@@ -50,7 +50,7 @@ class Killer(Talk):
 
 @pytest.fixture(autouse=True)
 def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deleting, "rest_seconds", lambda _worked: 0.0)
+    monkeypatch.setattr(deleting, "rest_seconds", lambda *_: 0.0)
     monkeypatch.setattr(rebuilding, "REST_SECONDS", 0.0)
     monkeypatch.setattr(connection, "CONNECT_SECONDS", 60.0)
     monkeypatch.setattr(rules, "UNUSED_BYTES", 0)

@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jamaint.core.batches import GROWTH, LEAST_ROWS, TARGET_SECONDS, Limits, Vitals, next_size, smaller, why_wait
+from jamaint.core.batches import (
+    GROWTH,
+    LEAST_ROWS,
+    TARGET_SECONDS,
+    Limits,
+    Vitals,
+    next_size,
+    smaller,
+    why_wait,
+    writes_much,
+)
 
 LIMITS = Limits()
 WELL = {"at_seconds": 10.0, "wal_bytes": 0, "max_wal_bytes": 1 << 30}
@@ -42,7 +52,7 @@ def test_it_settles_at_the_target() -> None:
     ],
 )
 def test_what_it_waits_for(changes: dict[str, object], words: str) -> None:
-    assert words in (why_wait(Vitals(**{**WELL, **changes}), None, LIMITS) or "")
+    assert words in (why_wait(Vitals(**{**WELL, **changes}), LIMITS) or "")
 
 
 @pytest.mark.parametrize(
@@ -55,10 +65,10 @@ def test_what_it_waits_for(changes: dict[str, object], words: str) -> None:
     ],
 )
 def test_what_it_does_not_wait_for(changes: dict[str, object]) -> None:
-    assert why_wait(Vitals(**{**WELL, **changes}), None, LIMITS) is None
+    assert why_wait(Vitals(**{**WELL, **changes}), LIMITS) is None
 
 
 def test_the_log_may_not_fill_faster_than_checkpoints_come() -> None:
     before = Vitals(at_seconds=8.0, wal_bytes=0, max_wal_bytes=1 << 30)
-    assert why_wait(Vitals(at_seconds=10.0, wal_bytes=200 << 20, max_wal_bytes=1 << 30), before, LIMITS) is not None
-    assert why_wait(Vitals(at_seconds=10.0, wal_bytes=50 << 20, max_wal_bytes=1 << 30), before, LIMITS) is None
+    assert writes_much(Vitals(at_seconds=10.0, wal_bytes=200 << 20, max_wal_bytes=1 << 30), before, LIMITS) is not None
+    assert writes_much(Vitals(at_seconds=10.0, wal_bytes=50 << 20, max_wal_bytes=1 << 30), before, LIMITS) is None

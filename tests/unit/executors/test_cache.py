@@ -45,6 +45,9 @@ class Listener:
     def paused(self) -> int:
         return 0
 
+    def waiting(self, why: str) -> None:
+        pass
+
     def held(self, number: int) -> None:
         return None
 

@@ -49,6 +49,9 @@ class Listener:
         self.checkpoint()
         return 0
 
+    def waiting(self, why: str) -> None:
+        pass
+
     def held(self, number: int) -> None:
         raise AssertionError("nothing is paused")
 

@@ -106,6 +106,7 @@ class Deletion:
                 if tries == len(PAUSES):
                     raise TargetFailed(f"{table.quoted}: gave up after {tries + 1} tries: {error}") from error
                 self.reins.host.log("info", f"{table.quoted}: {error}; tries again in {PAUSES[tries]:g} s")
+                self.reins.host.waiting(str(error))
                 await self.reins.rest(PAUSES[tries])
                 size, tries = smaller(size, most_rows), tries + 1
                 continue
@@ -116,12 +117,12 @@ class Deletion:
                 return
             if self._unvacuumed > VACUUM_SHARE * (table.rows or self._unvacuumed):
                 await self._vacuum()
-            await self.reins.rest(rest_seconds(seconds))
+            await self.reins.rest(rest_seconds(seconds, self.reins.slowly))
 
     async def _why_not_now(self) -> str | None:
         if self.reins.left_seconds() <= 0:
             return "the window has ended: it goes on from here in the next"
-        why = await self.reins.wait_for_others(self.selection.table.oid)
+        why = await self.reins.wait_for_others(self.selection.table.oid, in_batches=True)
         return None if why is None else f"{why}: it goes on from here next time"
 
     def _check_bound(self, taken: int) -> None:

@@ -112,7 +112,7 @@ async def _one(doing: Doing, rule: Rule, entry: Mapping[str, Any], pace: _Pace) 
         everything = await around(target)
         why = why or _why_not(index, everything.age, target, rule) or space_missing(index, everything)
         why = why or _too_late(reins, pace.seconds_for(index.bytes))
-        why = why or await reins.wait_for_others(index.table_oid, at_once=True)
+        why = why or await reins.wait_for_others(index.table_oid)
         if why is not None:
             doing.skip(index.quoted, why)
             return index.bytes

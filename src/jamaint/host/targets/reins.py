@@ -3,11 +3,11 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
-from jamaint.core.batches import Limits, Vitals, why_wait
+from jamaint.core.batches import Limits, Vitals, why_wait, writes_much
 from jamaint.core.plans import Step
 from jamaint.host.statements import statements
 from jamaint.host.targets.connection import Target, failures_named
@@ -18,6 +18,8 @@ LOOK_SECONDS = 0.25
 VITALS_SECONDS = 1.0
 PATIENCE_SECONDS = 1800.0
 """How long to wait for others without a single batch in between, before the rest is left for another time."""
+OTHERS_SECONDS = 10.0
+"""When the server's log still grows too fast after we stood still for so long, it is others who write it."""
 LIMITS = Limits()
 
 SQL = statements("jamaint.host.targets", "vitals")
@@ -28,6 +30,7 @@ class Speaks(Protocol):
 
     def progress(self, done: int, total: int | None, unit: str) -> None: ...
     def log(self, level: str, message: str) -> None: ...
+    def waiting(self, why: str) -> None: ...
     def checkpoint(self) -> None: ...
     def paused(self) -> int: ...
     def held(self, number: int) -> None: ...
@@ -35,13 +38,16 @@ class Speaks(Protocol):
 
 @dataclass(slots=True)
 class Reins:
-    """One execution's: it stops by the exception that its host raises, and counts how long it stood aside."""
+    """One execution's: it stops by the exception that its host raises, and counts how long it stood aside.
+
+    `slowly`: others alone make the server write more log than it should, so that we go on, but at a slow pace.
+    """
 
     host: Speaks
     target: Target
     ends_at: datetime | None = None
     waited_seconds: float = 0.0
-    waits: dict[str, float] = field(default_factory=dict)
+    slowly: bool = False
     _before: Vitals | None = None
     _before_last: Vitals | None = None
     _looked_at: float = float("-inf")
@@ -92,24 +98,38 @@ class Reins:
             if self.host.paused():
                 await self.checkpoint()
 
-    async def wait_for_others(self, oid: int, at_once: bool = False) -> str | None:
-        """Waits while the server is not well enough for more; returns why when it does not become so in time."""
-        if not at_once and time.monotonic() - self._looked_at < VITALS_SECONDS:
+    async def wait_for_others(self, oid: int, in_batches: bool = False) -> str | None:
+        """Waits while the server is not well enough for more; returns why when it does not become so in time.
+
+        `in_batches`: it is called between any two of them, and looks only now and then; and when it is others who fill
+        the log, it lets the work go on slowly.
+        """
+        if in_batches and time.monotonic() - self._looked_at < VITALS_SECONDS:
             return None
         began, told = time.monotonic(), None
-        while (why := why_wait(await self._vitals(oid), self._before_last, LIMITS)) is not None:
+        while (why := await self._why_not_now(oid, in_batches, time.monotonic() - began)) is not None:
             kind = _kind(why)
             if kind != told:
                 self.host.log("info", f"waiting: {why}")
+                self.host.waiting(why)
                 told = kind
             await self.rest(VITALS_SECONDS)
-            self.waits[kind] = self.waits.get(kind, 0.0) + VITALS_SECONDS
             if self.left_seconds() <= 0 or time.monotonic() - began > PATIENCE_SECONDS:
                 self.waited_seconds += time.monotonic() - began
                 return why
         if told is not None:
             self.waited_seconds += time.monotonic() - began
         return None
+
+    async def _why_not_now(self, oid: int, in_batches: bool, waited: float) -> str | None:
+        now, before = await self._vitals(oid), self._before_last
+        why, much = why_wait(now, LIMITS), writes_much(now, before, LIMITS)
+        if much is None:
+            self.slowly = False
+        elif why is None and in_batches and not self.slowly and waited > OTHERS_SECONDS:
+            self.slowly = True
+            self.host.log("info", f"{much}, also without us: goes on at a slow pace meanwhile")
+        return why or (None if self.slowly else much)
 
     async def _vitals(self, oid: int) -> Vitals:
         with failures_named(self.target.identity.database):

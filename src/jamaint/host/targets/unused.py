@@ -126,7 +126,7 @@ async def _drop(doing: Doing, index: Index) -> str | None:
     target, reins, tally = doing.target, doing.reins, doing.tally
     if reins.left_seconds() <= 0:
         return "the window has ended: next time"
-    why = await reins.wait_for_others(index.table_oid, at_once=True)
+    why = await reins.wait_for_others(index.table_oid)
     if why is not None:
         return why
     state = "gone" if doing.step.undo is None else "watched"

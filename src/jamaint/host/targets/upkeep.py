@@ -44,7 +44,7 @@ async def run(doing: Doing) -> None:
     for row in [row for row in await _due(target) if row["oid"] in planned]:
         await reins.checkpoint()
         why = None if reins.left_seconds() > 0 else "the window has ended: next time"
-        why = why or await reins.wait_for_others(row["oid"], at_once=True) or await _one(doing, row, done)
+        why = why or await reins.wait_for_others(row["oid"]) or await _one(doing, row, done)
         if why is not None:
             doing.skip(row["quoted"], why)
         done += row["bytes"]
