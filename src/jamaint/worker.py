@@ -13,13 +13,14 @@ from _queue import SimpleQueue
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from threading import Lock, Thread
 from typing import Any
 
 from jamaint import wire
 from jamaint.core import mass_deletion
 from jamaint.core.fences import refused, refused_look
+from jamaint.core.former import with_former
 from jamaint.core.pacing import Limits
 from jamaint.core.plans import Item, MassDeletion, Plan, Step, step_from_json, step_to_json
 from jamaint.errors import Problem
@@ -255,8 +256,7 @@ def _open(opening: Order, host: DaemonHost, unit: str | None) -> Callable[[Order
         name = opening["executor"]
         if name not in EXECUTORS:
             raise StepFailed(f"this worker knows no executor {name}", "refused")
-        if unit is not None:
-            _check(unit, name, opening)
+        only_back = None if unit is None else _check(unit, name, opening)
         # A command may be one that others wait for (a service's reindex): it yields, but is not starved.
         if name != "looks":  # a start waits for it, and a busy machine is what it may be asked about
             lower_priority(10 if name == "command" else 19, idle_disk=name != "command")
@@ -275,14 +275,22 @@ def _open(opening: Order, host: DaemonHost, unit: str | None) -> Callable[[Order
         sys.excepthook(*sys.exc_info())
         answer = failed(f"{type(error).__name__}: {error}")
         return lambda _: answer
+    if only_back is not None:
+        answer = failed(only_back, "refused")
+        return lambda order: _perform(executor, host, order) if order.get("do") in _BACK else answer
     return lambda order: _perform(executor, host, order if unit is None else _checked(order))
 
 
-def _check(unit: str, name: str, opening: Order) -> None:
-    """A unit does what root's own configuration names, and nothing that only the daemon says."""
-    why = refused(unit, name, opening["task"]["config"], applied())
-    if why is not None:
+def _check(unit: str, name: str, opening: Order) -> str | None:
+    """A unit does what root's own configuration names, and nothing that only the daemon says.
+
+    Why it does no more than an undo or a purge, where the configuration does not name it any more; else None.
+    """
+    config, there = opening["task"]["config"], applied()
+    why = refused(unit, name, config, there)
+    if why is not None and refused(unit, name, config, with_former(there, datetime.now(UTC))) is not None:
         raise StepFailed(why, "refused")
+    return why
 
 
 def _checked(order: Order) -> Order:
@@ -428,6 +436,9 @@ _LIMITED = frozenset({"run", "purge"})
 
 _HELD = frozenset({"plan", "run"})
 """Operations that do not begin while the execution is paused."""
+
+_BACK = frozenset({"undo", "purge"})
+"""Operations that are done also for a task that the configuration names no more."""
 
 _OPERATIONS: dict[str, Callable[[Executor, Order], Answer]] = {
     "plan": _plan,

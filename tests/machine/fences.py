@@ -219,6 +219,31 @@ def ends_a_worker_that_hangs(machine: Machine) -> str:
     return f"ended after {took.total_seconds():.0f} s; the execution {ended['status']}"
 
 
+def undoes_what_the_configuration_names_no_more(machine: Machine) -> str:
+    """A task that has left the configuration can still be rolled back, and its directory is good for nothing else"""
+    before = machine.must("sh", "-c", "stat -c '%n %i %Y' /srv/app/*")
+    machine.must("jamaintctl", "execute", "srv-logs")
+    _expect(machine.must("sh", "-c", "ls /srv/app") == "", "nothing was cleaned")
+    machine.write(TRIED, CONFIG)
+    machine.must("jamaintctl", "reload")
+    said = machine.must("jamaintctl", "config", "apply")
+    _expect("for ways back alone: /srv/app" in said, said)
+    task = {"name": "x", "config": {"log_paths": ["/srv/app/*.log"]}, "rollback": True,
+            "mass_deletion": {"share": 1, "items": 1}, "timeout_seconds": None}  # fmt: skip
+    opening = {"do": "open", "execution": "x", "executor": "logs.cleanup", "task": task, "user": None,
+               "now": "2026-01-01T00:00:00Z", "limits": {"low_space": 0.1}}  # fmt: skip
+    lines = "".join(json.dumps(line) + "\n" for line in (opening, {"do": "plan"}))
+    answer = json.loads(machine.must("python3", "-c", SPEAKS, "files", name="jamaintd", stdin=lines))
+    _expect(answer["is"] == "failed" and "not bound" in answer["error"]["message"], str(answer))
+    machine.must("jamaintctl", "rollback", "last")
+    after = machine.must("sh", "-c", "stat -c '%n %i %Y' /srv/app/*")
+    _expect(after == before, f"{before}\n{after}")
+    again = machine.must("jamaintctl", "config", "apply")
+    _expect("nothing has changed" in again, again)
+    kept = next(line for line in said.splitlines() if "ways back alone" in line)
+    return f"{kept}\nto plan there: {answer['error']['message']}\nrolled back, inodes and times as before"
+
+
 def workers_end_with_a_killed_daemon(machine: Machine) -> str:
     """kill -9 of the daemon: its workers end by themselves, and only then is what they did settled"""
     execution = machine.ctl("execute", "strays", "--detach")["execution_id"]
@@ -240,6 +265,7 @@ CHECKS = (
     ends_what_has_forked_twice,
     ends_a_worker_that_hangs,
     workers_end_with_a_killed_daemon,
+    undoes_what_the_configuration_names_no_more,
 )
 
 

@@ -11,10 +11,13 @@ LEAST_ROWS = 20
 MOST_ROWS = 20_000
 GROWTH = 1.5
 """At most so much larger than the last: one quick batch says little about the next."""
-REST_SHARE = 1.0
-"""Rest per time worked: half of the time is the users'."""
-SLOW_REST_SHARE = 9.0
-"""The same where others alone write more log than there should be: a tenth of the time is ours."""
+REST_SHARE = 0.25
+"""Rest per time worked, where nobody else works."""
+REST_SHARE_OF_EACH = 5.0
+"""What each session that is at work adds to it: one makes a seventh of the time ours, three a sixteenth."""
+MOST_REST_SHARE = 15.0
+LOOKS = 3
+"""Of how many looks the sessions at work are a mean: one look sees a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class Vitals:
     lag_seconds: float | None = 0.0
     vacuum: str | None = None
     """Who vacuums the table just now."""
+    others: int = 0
+    """Sessions of others that are at work."""
     blocked: int = 0
     """Sessions that wait for a lock of ours."""
     transaction_seconds: float = 0.0
@@ -58,9 +63,10 @@ def smaller(size: int, most: int = MOST_ROWS) -> int:
     return max(min(LEAST_ROWS, most), size // 2)
 
 
-def rest_seconds(worked: float, slowly: bool = False) -> float:
-    """How long to rest after a batch."""
-    return worked * (SLOW_REST_SHARE if slowly else REST_SHARE)
+def rest_seconds(worked: float, others: float, slowly: bool = False) -> float:
+    """How long to rest after a batch, beside so many sessions at work; `slowly`: too much is written already."""
+    share = REST_SHARE + REST_SHARE_OF_EACH * others
+    return worked * (MOST_REST_SHARE if slowly else min(share, MOST_REST_SHARE))
 
 
 def why_wait(now: Vitals, limits: Limits) -> str | None:

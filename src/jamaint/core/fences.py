@@ -34,7 +34,11 @@ APPLY = "run jamaintctl config apply as root"
 
 @dataclass(frozen=True, slots=True)
 class Fences:
-    """`paths` by kind of worker; `commands` are digests of command and environment; `secrets` are files by kind."""
+    """`paths` by kind of worker; `commands` are digests of command and environment; `secrets` are files by kind.
+
+    `former` is what the ways back of earlier configurations need besides (see core.former), for so long as ways back
+    were kept then: `keeps_seconds`.
+    """
 
     paths: Mapping[str, tuple[str, ...]]
     commands: tuple[str, ...]
@@ -42,6 +46,8 @@ class Fences:
     secrets: Mapping[str, tuple[str, ...]]
     conditions: tuple[str, ...] = ()
     """Digests of those conditions that a worker looks at."""
+    keeps_seconds: float = 0.0
+    former: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def users(self) -> tuple[str, ...]:
@@ -55,6 +61,9 @@ class Fences:
             "commands": list(self.commands),
             "databases": list(self.databases),
             "conditions": list(self.conditions),
+            "secrets": {kind: list(files) for kind, files in self.secrets.items()},
+            "keeps_seconds": self.keeps_seconds,
+            "former": list(self.former),
         }
 
 
@@ -136,7 +145,7 @@ def refused(kind: str, executor: str, config: Mapping[str, Any], applied: Mappin
     for touch in _touches(executor, config):
         if touch.kind == "database" and touch.value not in applied.get("databases", ()):
             return f"database {touch.value} is none of the configuration's: {APPLY}"
-        if touch.kind == "path" and kind.partition("-")[0] == FILES and not _is_in(touch.value, applied["kinds"][kind]):
+        if touch.kind == "path" and kind.partition("-")[0] == FILES and not is_in(touch.value, applied["kinds"][kind]):
             return f"{touch.value} is not bound into the worker for {kind}: {APPLY}"
     missing = set(_commands(executor, config)) - set(applied.get("commands", ()))
     return f"its command is none of the configuration's: {APPLY}" if missing else None
@@ -161,7 +170,7 @@ def not_applied(wanted: Fences, applied: Mapping[str, Any]) -> list[str]:
         if kind not in kinds:
             told.append(f"there is no worker {kind}: {APPLY}")
         elif kind.partition("-")[0] == FILES:
-            left = [path for path in paths if not _is_in(path, kinds[kind])]
+            left = [path for path in paths if not is_in(path, kinds[kind])]
             told += [f"{path}: not bound into the worker for {kind}: {APPLY}" for path in left]
     if set(wanted.commands) - set(applied.get("commands", ())):
         told.append(f"a command of the configuration is not known to the workers: {APPLY}")
@@ -193,7 +202,8 @@ def _commands(executor: str, config: Mapping[str, Any]) -> Iterable[str]:
                 yield digest(sub[key], sub.get("environment") or {})
 
 
-def _is_in(path: str, allowed: Iterable[str]) -> bool:
+def is_in(path: str, allowed: Iterable[str]) -> bool:
+    """Whether it is one of these directories, or below one."""
     return any(_holds(one, path) for one in allowed)
 
 

@@ -22,6 +22,7 @@ WORTH_SHARE, WORTH_BYTES = 0.10, 64 << 20
 """What could be freed is worth a word from this share of the whole on, or from so many bytes."""
 
 DIRECTORIES = {"logs.cleanup": "logs", "logs.rotate": "logs", "temp.cleanup": "temp", "filesystem.cleanup": "files"}
+MEMCACHED = "memcached:"
 _WILDCARD = re.compile(r"[*?\[]")
 
 
@@ -30,6 +31,11 @@ class Target(NamedTuple):
 
     kind: str
     name: str
+
+    @property
+    def is_address(self) -> bool:
+        """Whether the name is one of those that workers check; memcached only tells its statistics."""
+        return self.kind in ("database", "cache") and not self.name.startswith(MEMCACHED)
 
 
 class Sample(NamedTuple):
@@ -86,7 +92,7 @@ def _of(executor: str, config: Mapping[str, Any]) -> Iterable[Target]:
     if executor == "cache.cleanup":
         paths = (config.get("directories") or {"paths": ()})["paths"]
         servers = [Target("cache", written(config["redis"]["url"]))] if config.get("redis") else []
-        servers += [Target("cache", f"memcached:{config['memcached']}")] if config.get("memcached") else []
+        servers += [Target("cache", f"{MEMCACHED}{config['memcached']}")] if config.get("memcached") else []
         return [*servers, *(Target("files", one["path"]) for one in paths)]
     return []
 

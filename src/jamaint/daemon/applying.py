@@ -1,9 +1,12 @@
 """`jamaintd --apply`, which is `jamaintctl config apply`: run by root, on the machine, without the daemon."""
 
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime
 
 from jamaint.config import Config
 from jamaint.core.fences import Fences, fences, not_applied
+from jamaint.core.former import Former, leaving
 from jamaint.core.secrets import references
 from jamaint.host import applying
 from jamaint.host.applied import applied
@@ -12,6 +15,11 @@ from jamaint.host.worker import units_are_used
 
 def of_config(config: Config) -> tuple[Fences, list[str]]:
     """What the configuration asks of the workers' units, and what of it cannot be had."""
+    found, problems = _wanted(config)
+    return replace(found, keeps_seconds=config.rollback.retention_seconds), problems
+
+
+def _wanted(config: Config) -> tuple[Fences, list[str]]:
     grants = config.grants
     conditions = [
         *(condition for task in config.tasks.values() for condition in task.conditions),
@@ -39,6 +47,7 @@ def left(config: Config) -> list[str]:
 def apply(config: Config, dry_run: bool) -> int:
     """Makes the units what the configuration asks for, and prints what changed; the exit code."""
     wanted, problems = of_config(config)
+    wanted = replace(wanted, former=leaving(applied(), wanted, datetime.now(UTC)))
     wanted, unbound = applying.bound(wanted)
     own = tuple(name for kind, name in references({"dsn": config.database.dsn}) if kind == "file")
     try:
@@ -48,6 +57,8 @@ def apply(config: Config, dry_run: bool) -> int:
             print(f"{'would be ' if dry_run else ''}{change.what}: {change.path}")
             if dry_run and change.what != "removed" and not change.path.endswith(".json"):
                 print("".join(f"    {line}\n" for line in _of_interest(files[change.path])), end="")
+        for one in wanted.former:
+            print(f"kept until {one['until'][:16]}Z for ways back alone: {_says(one)}")
         if not todo:
             print("nothing has changed")
         if not dry_run:
@@ -60,6 +71,13 @@ def apply(config: Config, dry_run: bool) -> int:
     for problem in [*unbound, *problems]:
         print(f"warning: {problem}", file=sys.stderr)
     return 0
+
+
+def _says(former: Former) -> str:
+    paths = [path for paths in former["kinds"].values() for path in paths]
+    commands = [f"{len(former['commands'])} of commands and their environments"] if former["commands"] else []
+    kinds = [f"worker {kind}" for kind, below in former["kinds"].items() if not below]
+    return ", ".join(dict.fromkeys([*paths, *commands, *(f"database {one}" for one in former["databases"]), *kinds]))
 
 
 def _of_interest(text: str) -> list[str]:

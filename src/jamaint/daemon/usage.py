@@ -192,8 +192,12 @@ def _disks(wanted: Sequence[Target]) -> tuple[list[dict[str, Any]], list[Target]
 
 
 def _addresses(wanted: Sequence[Target]) -> dict[str, Any]:
-    """Of each target whose address is a secret, or has its password elsewhere, what the worker is to look up."""
-    return {target.name: {"dsn": json.loads(target.name)} for target in wanted if target.name.startswith("{")}
+    """What the worker may reach, by the target's name; it looks up what of it is a secret."""
+    return {
+        target.name: {"dsn": json.loads(target.name) if target.name.startswith("{") else target.name}
+        for target in wanted
+        if target.is_address
+    }
 
 
 def _named(one: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """usage: measures directories, disks, databases and caches. It is asked by the daemon itself; no task can name it."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 from jamaint.core.plans import Plan, Step
+from jamaint.core.usage import Target
 from jamaint.executors.executor import Host, Work
 from jamaint.host.disks import disk, each_disk_once
 from jamaint.host.measuring import measure
@@ -30,8 +30,8 @@ class Usage:
 
     def run(self, step: Step) -> dict[str, Any]:
         """Measures; changes nothing, access times included."""
-        targets: Sequence[Sequence[str]] = step.args["targets"]
-        found = [{"kind": kind, "name": name, **self._measure(kind, name)} for kind, name in targets]
+        targets = [Target(*one) for one in step.args["targets"]]
+        found = [{"kind": one.kind, "name": one.name, **self._measure(one)} for one in targets]
         return {"targets": each_disk_once(found)}
 
     def undo(self, step: Step, dry_run: bool) -> dict[str, Any]:  # noqa: ARG002 - the Protocol's
@@ -42,9 +42,14 @@ class Usage:
         """See Executor."""
         return {"freed_space": 0, "items": 0}
 
-    def _measure(self, kind: str, name: str) -> dict[str, Any]:
+    def _measure(self, target: Target) -> dict[str, Any]:
         self._host.checkpoint()
-        name = self._work.config.get("addresses", {}).get(name, {"dsn": name})["dsn"]
+        kind, name = target
+        if target.is_address:
+            addresses = self._work.config.get("addresses", {})
+            if name not in addresses:  # by these is checked what a worker may reach
+                return {"bytes": None, "problem": "its address was not given when this worker was opened"}
+            name = addresses[name]["dsn"]
         try:
             if kind == "storage":
                 return disk(name)

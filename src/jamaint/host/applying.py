@@ -9,11 +9,12 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from jamaint.core.fences import BASES, Fences
+from jamaint.core.fences import BASES, Fences, topmost
+from jamaint.core.former import needs
 from jamaint.core.workers import DATABASES, FILES
 from jamaint.host import applied
 from jamaint.host.accounts import find_account
@@ -41,8 +42,19 @@ def bound(wanted: Fences) -> tuple[Fences, list[str]]:
     systemd goes to a directory by its path, as root: where somebody else could put a link into that path, it would
     bind whatever that leads to. A worker that is that somebody has no more rights there than he has.
     """
+    kinds, told = _may_be_bound(wanted.paths)
+    former = []
+    for one in wanted.former:
+        left, why_not = _may_be_bound(one["kinds"])
+        former.append({**one, "kinds": {kind: list(paths) for kind, paths in left.items()}})
+        told += why_not
+    told += [f"{why}" for paths in wanted.secrets.values() for path in paths if (why := problem_with("file", path))]
+    return replace(wanted, paths=kinds, former=tuple(former)), told
+
+
+def _may_be_bound(wanted: Mapping[str, Sequence[str]]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
     kinds, told = {}, []
-    for kind, paths in wanted.paths.items():
+    for kind, paths in wanted.items():
         whys = {path: _why_not(path) if kind == FILES else None for path in paths}
         kinds[kind] = tuple(path for path in paths if whys[path] is None)
         told += [f"{path}: not bound into the worker for {kind}: {why}" for path, why in whys.items() if why]
@@ -52,27 +64,32 @@ def bound(wanted: Fences) -> tuple[Fences, list[str]]:
                 find_account(user)
             except LookupError as error:
                 told.append(f"worker {kind}: {error}")
-    told += [f"{why}" for paths in wanted.secrets.values() for path in paths if (why := problem_with("file", path))]
-    return replace(wanted, paths=kinds), told
+    return kinds, told
 
 
 def texts(wanted: Fences, daemon_secrets: tuple[str, ...] = ()) -> dict[str, str]:
     """All files, by their paths."""
     found = {applied.PATH: json.dumps(wanted.to_json(), indent=1, sort_keys=True) + "\n"}
-    for kind, paths in wanted.paths.items():
+    old = needs(wanted.former)
+    for kind in (*wanted.paths, *(kind for kind in old.paths if kind not in wanted.paths)):
+        paths = topmost(_all(kind, wanted.paths, old.paths))
         base = kind.partition("-")[0]
         if kind not in BASES:
             user = kind.partition("-")[2]
             found[f"{UNITS}/jamaint-{kind}.socket"] = _socket(_shipped(f"jamaint-{base}.socket"), base, kind)
             found[f"{UNITS}/jamaint-{kind}@.service"] = _service(_shipped(f"jamaint-{base}@.service"), base, user)
         lines = [f"BindPaths={_quoted(path)}" for path in paths if base == FILES]
-        lines += [_credential(path) for path in wanted.secrets.get(kind, ())]
+        lines += [_credential(path) for path in dict.fromkeys(_all(kind, wanted.secrets, old.secrets))]
         if lines:
             found[f"{UNITS}/jamaint-{kind}@.service.d/50-configured.conf"] = _drop_in(lines)
     if daemon_secrets:
         lines = [_credential(path) for path in daemon_secrets]
         found[f"{UNITS}/jamaintd.service.d/50-configured.conf"] = _drop_in(lines)
     return found
+
+
+def _all(kind: str, *parts: Mapping[str, Sequence[str]]) -> list[str]:
+    return [one for part in parts for one in part.get(kind, ())]
 
 
 def changes(wanted: Mapping[str, str]) -> list[Change]:

@@ -26,7 +26,7 @@ ANALYZE events;
 @pytest.fixture(autouse=True)
 def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests do not wait for others that are not there."""
-    monkeypatch.setattr(deleting, "rest_seconds", lambda *_: 0.0)
+    monkeypatch.setattr("jamaint.host.targets.reins.rest_seconds", lambda *_: 0.0)
     monkeypatch.setattr(deleting, "PAUSES", (0.0, 0.0))
 
 

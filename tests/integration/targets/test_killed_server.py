@@ -18,7 +18,7 @@ from clusters import Place, ask
 from jamaint.core import indexes as rules
 from jamaint.core.plans import Step
 from jamaint.executors.executor import StepFailed
-from jamaint.host.targets import building, connection, deleting, rebuilding, unused
+from jamaint.host.targets import building, connection, rebuilding, unused
 from jamaint.host.targets.indexes import Around, around
 from postgres import short_directory
 from targets import Talk, cleanup, look, optimize, planned, rule, run_script
@@ -50,7 +50,7 @@ class Killer(Talk):
 
 @pytest.fixture(autouse=True)
 def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deleting, "rest_seconds", lambda *_: 0.0)
+    monkeypatch.setattr("jamaint.host.targets.reins.rest_seconds", lambda *_: 0.0)
     monkeypatch.setattr(rebuilding, "REST_SECONDS", 0.0)
     monkeypatch.setattr(connection, "CONNECT_SECONDS", 60.0)
     monkeypatch.setattr(rules, "UNUSED_BYTES", 0)

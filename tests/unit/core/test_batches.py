@@ -7,10 +7,13 @@ from hypothesis import strategies as st
 from jamaint.core.batches import (
     GROWTH,
     LEAST_ROWS,
+    MOST_REST_SHARE,
+    REST_SHARE,
     TARGET_SECONDS,
     Limits,
     Vitals,
     next_size,
+    rest_seconds,
     smaller,
     why_wait,
     writes_much,
@@ -31,6 +34,14 @@ def test_a_size_stays_in_bounds_and_grows_slowly(size: int, seconds: float, most
 
 def test_a_slow_batch_makes_the_next_one_as_much_smaller() -> None:
     assert next_size(1000, TARGET_SECONDS * 4) == 250
+
+
+def test_it_rests_the_longer_the_more_others_are_at_work() -> None:
+    shares = [rest_seconds(1.0, others) for others in (0, 1, 2, 3, 40)]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (REST_SHARE, MOST_REST_SHARE)
+    assert rest_seconds(2.0, 0) == 2 * REST_SHARE
+    assert rest_seconds(1.0, 0, slowly=True) == MOST_REST_SHARE
 
 
 def test_it_settles_at_the_target() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from treesnapshot import differences, snapshot
 
 def measured(*targets: tuple[str, str]) -> list[dict[str, Any]]:
     step = Step("usage", "", {"targets": [list(target) for target in targets]})
-    found: list[dict[str, Any]] = Usage(work(), Talk()).run(step)["targets"]
+    addresses = {name: {"dsn": name} for kind, name in targets if kind in ("database", "cache")}
+    found: list[dict[str, Any]] = Usage(replace(work(), config={"addresses": addresses}), Talk()).run(step)["targets"]
     return found
 
 
@@ -58,6 +60,12 @@ def test_measuring_changes_nothing(tree: Path) -> None:
     before = snapshot(tree)
     measured(("logs", str(tree)), ("storage", str(tree)))
     assert differences(before, snapshot(tree)) == []
+
+
+def test_an_address_that_was_not_given_when_it_was_opened_is_not_reached() -> None:
+    step = Step("usage", "", {"targets": [["database", "postgresql://elsewhere/x"], ["cache", "redis://elsewhere/0"]]})
+    for one in Usage(replace(work(), config={}), Talk()).run(step)["targets"]:
+        assert "was not given" in one["problem"]
 
 
 def test_a_disk_once_and_as_the_kernel_has_it(tree: Path) -> None:

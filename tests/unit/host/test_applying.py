@@ -2,12 +2,15 @@
 
 import json
 import os
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jamaint.core.fences import Fences
+from jamaint.core.former import leaving
 from jamaint.host import applied, applying
 from jamaint.host.secrets import credential_of
 
@@ -72,6 +75,24 @@ def test_a_second_time_changes_nothing_and_what_is_no_more_goes(units: Path) -> 
     assert gone == {"50-configured.conf", "jamaint-commands-backup.socket", "jamaint-commands-backup@.service"}
     applying.carry_out(less, applying.changes(less))
     assert os.listdir(units) == ["jamaint-own.socket"]
+
+
+def test_what_ways_back_still_need_stays_in_the_units(units: Path) -> None:
+    first = replace(fences(files=("/srv/x",), files_backup=("/srv/y",)), keeps_seconds=86_400.0)
+    found = applying.texts(first)
+    applying.carry_out(found, applying.changes(found))
+    less = fences(files=("/srv/z",))
+    less = replace(less, former=leaving(applied.applied(), less, datetime.now(UTC)))
+    found = applying.texts(less)
+    assert {change.what for change in applying.changes(found)} == {"changed"}
+    applying.carry_out(found, applying.changes(found))
+    drop_in = (units / "jamaint-files@.service.d/50-configured.conf").read_text()
+    assert 'BindPaths="-/srv/x"\nBindPaths="-/srv/z"\n' in drop_in
+    assert 'BindPaths="-/srv/y"\n' in (units / "jamaint-files-backup@.service.d/50-configured.conf").read_text()
+    assert applied.applied()["kinds"] == {"files": ["/srv/z"]}
+    later = replace(less, former=leaving(applied.applied(), less, datetime.now(UTC) + timedelta(days=3)))
+    gone = {os.path.basename(change.path) for change in applying.changes(applying.texts(later))}
+    assert {"jamaint-files-backup.socket", "jamaint-files-backup@.service"} <= gone
 
 
 @as_root

@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from jamaint.core.batches import FIRST_ROWS, next_size, rest_seconds, smaller
+from jamaint.core.batches import FIRST_ROWS, next_size, smaller
 from jamaint.host.targets.connection import LockTimeoutError, Target, TargetFailed, TooSlowError, failures_named
 from jamaint.host.targets.notebook import SCHEMA, alone_on, clear_cursor, cursor_of, move_cursor
 from jamaint.host.targets.reins import SQL as VITALS
@@ -117,7 +117,7 @@ class Deletion:
                 return
             if self._unvacuumed > VACUUM_SHARE * (table.rows or self._unvacuumed):
                 await self._vacuum()
-            await self.reins.rest(rest_seconds(seconds, self.reins.slowly))
+            await self.reins.rest_after(seconds)
 
     async def _why_not_now(self) -> str | None:
         if self.reins.left_seconds() <= 0:

@@ -2,12 +2,13 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
-from jamaint.core.batches import Limits, Vitals, why_wait, writes_much
+from jamaint.core.batches import LOOKS, Limits, Vitals, rest_seconds, why_wait, writes_much
 from jamaint.core.plans import Step
 from jamaint.host.statements import statements
 from jamaint.host.targets.connection import Target, failures_named
@@ -48,6 +49,7 @@ class Reins:
     ends_at: datetime | None = None
     waited_seconds: float = 0.0
     slowly: bool = False
+    _others: deque[int] = field(default_factory=lambda: deque(maxlen=LOOKS))
     _before: Vitals | None = None
     _before_last: Vitals | None = None
     _looked_at: float = float("-inf")
@@ -98,6 +100,11 @@ class Reins:
             if self.host.paused():
                 await self.checkpoint()
 
+    async def rest_after(self, worked_seconds: float) -> None:
+        """Rests after a batch, the longer the more others are at work."""
+        others = sum(self._others) / len(self._others) if self._others else 0.0
+        await self.rest(rest_seconds(worked_seconds, others, self.slowly))
+
     async def wait_for_others(self, oid: int, in_batches: bool = False) -> str | None:
         """Waits while the server is not well enough for more; returns why when it does not become so in time.
 
@@ -137,6 +144,7 @@ class Reins:
         assert row is not None  # it is one row of functions
         self._looked_at = time.monotonic()
         self._before_last, self._before = self._before, Vitals(at_seconds=self._looked_at, **dict(row))
+        self._others.append(self._before.others)
         return self._before
 
 
