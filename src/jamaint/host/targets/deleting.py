@@ -116,7 +116,7 @@ class Deletion:
             if following is None:
                 return
             if self._unvacuumed > VACUUM_SHARE * (table.rows or self._unvacuumed):
-                await self._vacuum()
+                await self._vacuum("vacuum_between")
             await self.reins.rest_after(seconds)
 
     async def _why_not_now(self) -> str | None:
@@ -187,7 +187,7 @@ class Deletion:
                 "the rest waits for the next execution"
             )
 
-    async def _vacuum(self) -> None:
+    async def _vacuum(self, statement: str = "vacuum") -> None:
         """So that the dead rows' space is used again, and the statistics tell of what is left."""
         table, self._unvacuumed = self.selection.table, 0
         if not table.is_owner:
@@ -200,7 +200,7 @@ class Deletion:
         await self.target.set_timeouts(0)
         try:
             with failures_named(self.target.identity.database):
-                sql = SQL["vacuum"].format(table=table.quoted)
+                sql = SQL[statement].format(table=table.quoted)
                 await self.reins.drive(lambda: self.target.work.execute(sql, timeout=LONG_SECONDS), self._look)
             self.found.is_vacuumed = True
         except (LockTimeoutError, TooSlowError) as error:
