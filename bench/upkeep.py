@@ -2,9 +2,9 @@
 
 `pgbench` with four clients runs in the foreground. The deletes are of a side table's rows, all of them old; the index
 work is on pgbench's largest table. SCALE, SIDE and SECONDS in the environment are pgbench's scale, the rows of the side
-table, and how long the foreground runs alone (so long that what the
-kernel writes back after half a minute is in it too). What blocks others is looked for every 20 ms: a shorter block may not be
-seen, and what is seen of one was so long at least.
+table, and how long the foreground runs alone (so long that what the kernel writes back after half a minute is in it
+too). What blocks others is looked for every 20 ms: a shorter block may not be seen, and what is seen of one was so long
+at least.
 """
 
 import asyncio
