@@ -3,7 +3,7 @@
 import time
 
 from client import SAMPLE
-from measure import children, cpu_seconds, idle, shared_out_mib, wakeups
+from measure import children, cpu_seconds, idle, shared_out_mib, wakeups, woken
 from peerdaemons import fail2ban, supervisord
 from places import scratch
 from product import daemon
@@ -18,13 +18,13 @@ def jamaintd() -> Figures:
     with scratch() as directory, daemon(directory, **SAMPLE) as running:
         time.sleep(SETTLE_SECONDS)
         database = children(running.pid)
-        before = sum(map(wakeups, database)), sum(map(cpu_seconds, database))
+        before, cpu = wakeups(*database), sum(map(cpu_seconds, database))
         figures = idle(running.pid, WATCHED_SECONDS)
         return {
             **figures,
             "its PostgreSQL MiB": shared_out_mib(database),
-            "its PostgreSQL wakeups": sum(map(wakeups, database)) - before[0],
-            "its PostgreSQL CPU %": 100 * (sum(map(cpu_seconds, database)) - before[1]) / WATCHED_SECONDS,
+            "its PostgreSQL wakeups": woken(before, wakeups(*database)),
+            "its PostgreSQL CPU %": 100 * (sum(map(cpu_seconds, database)) - cpu) / WATCHED_SECONDS,
         }
 
 

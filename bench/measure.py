@@ -46,10 +46,15 @@ def cpu_seconds_of_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def wakeups(pid: int) -> dict[str, int]:
-    """How often each of its threads has slept and been woken so far: its voluntary context switches."""
-    tasks = Path(f"/proc/{pid}/task")
-    return {task.name: _field(str(task / "status"), "voluntary_ctxt_switches:") for task in tasks.iterdir()}
+def wakeups(*pids: int) -> dict[str, int]:
+    """How often each of their threads has slept and been woken so far: its voluntary context switches."""
+    tasks = [task for pid in pids for task in Path(f"/proc/{pid}/task").iterdir()]
+    return {task.name: _field(str(task / "status"), "voluntary_ctxt_switches:") for task in tasks}
+
+
+def woken(before: dict[str, int], now: dict[str, int]) -> int:
+    """Wakeups in between; a thread that has ended meanwhile takes its count along."""
+    return sum(count - before.get(thread, 0) for thread, count in now.items())
 
 
 def children(pid: int) -> list[int]:
@@ -63,14 +68,13 @@ def children(pid: int) -> list[int]:
 
 def idle(pid: int, seconds: float) -> dict[str, float]:
     """Resident memory in MiB, CPU in percent and wakeups of a process while `seconds` go by."""
-    cpu, woken, began = cpu_seconds(pid), wakeups(pid), time.monotonic()
+    cpu, before, began = cpu_seconds(pid), wakeups(pid), time.monotonic()
     time.sleep(seconds)
     lasted = time.monotonic() - began
     return {
         "resident MiB": resident_mib(pid),
         "CPU %": 100 * (cpu_seconds(pid) - cpu) / lasted,
-        # A thread that has ended meanwhile takes its count along.
-        "wakeups": sum(count - woken.get(thread, 0) for thread, count in wakeups(pid).items()),
+        "wakeups": woken(before, wakeups(pid)),
     }
 
 
