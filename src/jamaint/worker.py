@@ -22,10 +22,11 @@ from jamaint.core import mass_deletion
 from jamaint.core.fences import refused, refused_look
 from jamaint.core.former import with_former
 from jamaint.core.pacing import Limits
-from jamaint.core.plans import Item, MassDeletion, Plan, Step, step_from_json, step_to_json
+from jamaint.core.plans import MassDeletion, Plan, step_from_json, step_to_json
 from jamaint.errors import Problem
 from jamaint.executors import EXECUTORS, executor_of
 from jamaint.executors.executor import NOWHERE, Executor, StepFailed, Stopped, Work
+from jamaint.executors.parts import items_of
 from jamaint.host import secrets
 from jamaint.host.accounts import become, find_account
 from jamaint.host.applied import applied
@@ -402,7 +403,7 @@ def _plan(executor: Executor, _: Order) -> Answer:
 
 def _tell_items(executor: Executor, host: DaemonHost, answer: Answer) -> bool:
     """Sends the items of the plan in `answer`; false for an executor that cannot tell them."""
-    items: Callable[[Step, Callable[[Item], None]], None] | None = getattr(executor, "items", None)
+    items = items_of(executor)
     if items is None:
         return False
     for step in answer["steps"]:

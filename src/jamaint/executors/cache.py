@@ -8,7 +8,8 @@ from typing import Any
 from jamaint.core.caches import LEAST_BATCH, CacheRules, IdleTimes, Memory, next_batch, to_free
 from jamaint.core.plans import Plan, Step, step_from_json, step_to_json
 from jamaint.executors import executor_of
-from jamaint.executors.executor import Host, StepFailed, Stopped, Work
+from jamaint.executors.executor import Host, StepFailed, Stopped, Tell, Work
+from jamaint.executors.parts import Items, PartOfPlan, items_of, named
 from jamaint.host.kept_keys import KeptKeys
 from jamaint.host.memcached import MemcachedFailed, statistics
 from jamaint.host.redis_cache import CacheRefused, RedisCache, Seen
@@ -30,7 +31,10 @@ class CacheCleanup:
         self._rules = CacheRules.of(redis) if redis else CacheRules("")
         self._keeps = bool(redis and redis["keep_for_rollback"]) and work.keeps_way_back
         # Files are files: what cleans them anywhere else, with its trash and its guards, cleans them here.
-        self._files = executor_of(FILES)(replace(work, config=directories), host) if directories else None
+        self._alone = not redis and not work.config.get("memcached")
+        planned = None if work.planned is None else PartOfPlan(work.planned, DIRECTORIES)
+        inner = replace(work, config=directories or {}, planned=planned if self._alone else None)
+        self._files = executor_of(FILES)(inner, host) if directories else None
         self._cache: RedisCache | None = None
         self._facts: dict[str, Any] = {}
 
@@ -44,6 +48,16 @@ class CacheCleanup:
             except CacheRefused as refusal:
                 raise StepFailed(str(refusal)) from None
         return replace(files, steps=(*keys.steps, *self._of_memcached(), *map(_of_files, files.steps)))
+
+    @property
+    def items(self) -> Items | None:
+        """See Itemised, which it is where there are nothing but directories: a server's keys come and go."""
+        return self._items if self._alone else None
+
+    def _items(self, step: Step, tell: Tell) -> None:
+        inner, items = step_from_json(step.args["step"]), items_of(self._files)
+        if items is not None:
+            items(inner, named(tell, inner.name))
 
     def run(self, step: Step) -> dict[str, Any]:
         """See Executor. A key that has been used, changed or given an expiry since the plan stays."""

@@ -1,10 +1,9 @@
 """database.cleanup: deletes old rows of a live PostgreSQL in small batches, and keeps them for a rollback."""
 
-from collections.abc import Callable
 from typing import Any
 
-from jamaint.core.plans import Item, Plan, Step
-from jamaint.executors.executor import Host, Work
+from jamaint.core.plans import Plan, Step
+from jamaint.executors.executor import Host, Tell, Work
 from jamaint.executors.on_target import on_target
 from jamaint.host.targets import cleanup
 from jamaint.host.targets.promises import items_of, promise_of
@@ -26,7 +25,7 @@ class DatabaseCleanup:
             promise=None if work.planned is None else promise_of(work.planned.items()),
         )
 
-    def items(self, step: Step, tell: Callable[[Item], None]) -> None:
+    def items(self, step: Step, tell: Tell) -> None:
         """See Itemised: the rules, each with its cutoff and how many rows it means."""
         for item in items_of(step, self._work.now):
             tell(item)

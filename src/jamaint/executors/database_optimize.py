@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from jamaint.core.plans import Item, Plan, Step
-from jamaint.executors.executor import Host, Work
+from jamaint.core.plans import Plan, Step
+from jamaint.executors.executor import Host, Tell, Work
 from jamaint.executors.on_target import on_target
 from jamaint.host.targets import analysis, cleanup, rebuilding, unused, upkeep
 from jamaint.host.targets.connection import Target
@@ -32,7 +32,7 @@ class DatabaseOptimize:
             promise=None if work.planned is None else promise_of(work.planned.items()),
         )
 
-    def items(self, step: Step, tell: Callable[[Item], None]) -> None:
+    def items(self, step: Step, tell: Tell) -> None:
         """See Itemised: indexes and tables by their oids, rules of old rows with cutoff and number of rows."""
         for item in items_of(step, self._work.now):
             tell(item)

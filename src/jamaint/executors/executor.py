@@ -1,6 +1,6 @@
 """What every executor is: it plans without touching, does one step, puts it back, and at last lets the way back go."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -102,11 +102,17 @@ class Executor(Protocol):
         """Lets the way back go: {freed_space, items}."""
 
 
+class Tell(Protocol):
+    """Takes the items of a step as they are found; `part` says of which part of it, where it has several."""
+
+    def __call__(self, item: Item, part: str = "") -> None: ...
+
+
 class Itemised(Protocol):
     """An executor whose plans can be stored item by item, and carried out exactly: it heeds `Work.planned`.
 
     Any other's stored plan is carried out only if a new plan has the same steps.
     """
 
-    def items(self, step: Step, tell: Callable[[Item], None]) -> None:
+    def items(self, step: Step, tell: Tell) -> None:
         """Tells what a step of the plan just made would act on, one by one. Asked for only when a plan is stored."""

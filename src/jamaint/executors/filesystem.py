@@ -7,9 +7,9 @@ from typing import Any
 
 from jamaint.core.ages import Ages, limit
 from jamaint.core.clearing import over
-from jamaint.core.plans import Item, Plan, Step
+from jamaint.core.plans import Plan, Step
 from jamaint.executors.aged import Aged, Place, nested, plan_of
-from jamaint.executors.executor import Host, Work
+from jamaint.executors.executor import Host, Tell, Work
 from jamaint.host import held as held_by_undos
 from jamaint.host import syscalls
 from jamaint.host.finding import Duplicates, Limits, beyond, duplicates
@@ -47,7 +47,7 @@ class FilesystemCleanup:
             steps.append(self._plan_duplicates(self._places, held, warnings))
         return plan_of(self._work, steps, warnings, seen)
 
-    def items(self, step: Step, tell: Callable[[Item], None]) -> None:
+    def items(self, step: Step, tell: Tell) -> None:
         """See Itemised."""
         if step.name == CLEANUP:
             self._cleanup.items(tell)

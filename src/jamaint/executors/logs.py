@@ -7,8 +7,8 @@ from typing import Any
 
 from jamaint.core.logs import CLEANUP, COMPRESSION, LogRules, Sorting
 from jamaint.core.mass_deletion import refusals, to_json
-from jamaint.core.plans import Item, Plan, Step
-from jamaint.executors.executor import Host, StepFailed, Stopped, Work
+from jamaint.core.plans import Plan, Step
+from jamaint.executors.executor import Host, StepFailed, Stopped, Tell, Work
 from jamaint.host.compression import Codec, codec
 from jamaint.host.leaving import Leaving, Telling, is_in, open_archive
 from jamaint.host.openfiles import OpenFiles, open_files
@@ -61,7 +61,7 @@ class LogsCleanup:
         warnings += [f"{item['path']} is left alone: {item['why']}" for item in self._skipped.problems]
         return Plan(tuple(steps), tuple(warnings), refused, tuple(map(to_json, roots)))
 
-    def items(self, step: Step, tell: Callable[[Item], None]) -> None:
+    def items(self, step: Step, tell: Tell) -> None:
         """See Itemised."""
         assert self._survey is not None
         for item in items_of(self._survey.found, step.name, self._host.checkpoint):

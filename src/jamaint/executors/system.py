@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from jamaint.core.cleanups import KINDS
 from jamaint.core.plans import Plan, Step, step_from_json, step_to_json, undo_order
 from jamaint.executors import executor_of
-from jamaint.executors.executor import Executor, Host, StepFailed, Stopped, Work
+from jamaint.executors.executor import Executor, Host, Planned, StepFailed, Stopped, Tell, Work
+from jamaint.executors.parts import Items, PartOfPlan, items_of, named
 
 SUMS = ("files", "bytes", "freed_space", "freed_on_purge")
 SAMPLE = 20
@@ -29,6 +31,19 @@ class SystemCleanup:
             warnings=tuple(line for _, plan in planned for line in plan.warnings),
             roots=tuple(root for _, plan in planned for root in plan.roots),
         )
+
+    @property
+    def items(self) -> Items | None:
+        """See Itemised, which it is where every kind is."""
+        return self._items if self._is_itemised else None
+
+    def _items(self, step: Step, tell: Tell) -> None:
+        if "refused" in step.args:
+            return
+        items = items_of(self._executor(step.args["kind"]))
+        for part in _parts(step.args["steps"]):
+            if items is not None:
+                items(part, named(tell, part.name))
 
     def run(self, step: Step) -> dict[str, Any]:
         """See Executor. What a kind had done when it failed or was stopped stands in the details."""
@@ -76,9 +91,19 @@ class SystemCleanup:
     def _executor(self, kind: str) -> Executor:
         """The one of that kind; in the trash each has a place of its own, because two kinds may share a directory."""
         if kind not in self._executors:
-            work = replace(self._work, execution=f"{self._work.execution}.{kind}", config=self._configs[kind])
-            self._executors[kind] = executor_of(KINDS[kind].executor)(work, self._host)
+            planned = self._work.planned if self._is_itemised else None
+            part = None if planned is None else PartOfPlan(planned, KINDS[kind].operation)
+            self._executors[kind] = self._make(kind, part)
         return self._executors[kind]
+
+    @cached_property
+    def _is_itemised(self) -> bool:
+        return all(items_of(self._make(kind, None)) is not None for kind in self._configs)
+
+    def _make(self, kind: str, planned: Planned | None) -> Executor:
+        execution, config = f"{self._work.execution}.{kind}", self._configs[kind]
+        work = replace(self._work, execution=execution, config=config, planned=planned)
+        return executor_of(KINDS[kind].executor)(work, self._host)
 
     def _plan_kind(self, kind: str) -> tuple[Step, Plan]:
         """Its one step, and what else there is to say. What the guard against mass deletion stands against is not done

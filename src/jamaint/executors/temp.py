@@ -1,12 +1,12 @@
 """temp.cleanup: removes files that have not been used for long, and the directories in which all is like that."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from jamaint.core.ages import Ages, limit
-from jamaint.core.plans import Item, Plan, Step
+from jamaint.core.plans import Plan, Step
 from jamaint.executors.aged import Aged, Place, nested, plan_of
-from jamaint.executors.executor import Host, Work
+from jamaint.executors.executor import Host, Tell, Work
 from jamaint.host import held
 from jamaint.host.globs import Globs, exclusion
 from jamaint.host.judging import Rule, alone_and_below
@@ -24,7 +24,7 @@ class TempCleanup:
         step, warnings, seen = self._aged.plan(self._places())
         return plan_of(self._work, (step,), warnings, seen)
 
-    def items(self, step: Step, tell: Callable[[Item], None]) -> None:  # noqa: ARG002 - there is one step
+    def items(self, step: Step, tell: Tell) -> None:  # noqa: ARG002 - there is one step
         """See Itemised."""
         self._aged.items(tell)
 

@@ -47,10 +47,14 @@ class Packing:
 
     def __init__(self, step: str, send: Callable[[int, bytes], None]) -> None:
         self._step, self._send = step, send
+        self._part = ""
         self._items: list[Item] = []
 
-    def tell(self, item: Item) -> None:
-        """Adds one."""
+    def tell(self, item: Item, part: str = "") -> None:
+        """Adds one, of the step or of a part of it: their steps are then step/part."""
+        if part != self._part:
+            self.finish()
+            self._part = part
         self._items.append(item)
         if len(self._items) == BLOCK_ITEMS:
             self.finish()
@@ -59,7 +63,8 @@ class Packing:
         """Sends what waits."""
         items, self._items = self._items, []
         if items:
-            self._send(len(items), pack(self._step, items))
+            step = f"{self._step}/{self._part}" if self._part else self._step
+            self._send(len(items), pack(step, items))
 
 
 class Writing:

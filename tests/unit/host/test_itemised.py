@@ -11,6 +11,7 @@ import pytest
 from jamaint.core.plans import Item, MassDeletion
 from jamaint.executors.executor import Itemised, Work
 from jamaint.executors.filesystem import FilesystemCleanup
+from jamaint.executors.system import SystemCleanup
 from jamaint.executors.temp import TempCleanup
 from logsrun import DAY, EVERYTHING, NOW, Talk, age_directories, put, through_json
 from treesnapshot import differences, snapshot
@@ -61,7 +62,12 @@ def filesystem(top: Path, **changes: Any) -> FilesystemCleanup:
 def planned(executor: Itemised) -> Kept:
     found: list[tuple[str, Item]] = []
     for step in executor.plan().steps:  # type: ignore[attr-defined]
-        executor.items(step, lambda item, step=step: found.append((step.name, item)))  # type: ignore[misc]
+        name = step.name
+
+        def tell(item: Item, part: str = "", name: str = name) -> None:
+            found.append((f"{name}/{part}" if part else name, item))
+
+        executor.items(step, tell)
     return Kept(found)
 
 
@@ -175,3 +181,58 @@ def test_what_is_remembered_of_an_item_is_eight_bytes(tree: Path) -> None:
     remaining = Remaining((item for _, item in planned(temp(tree)).items()), lambda: None)
     assert remaining._marks.itemsize * len(remaining._marks) == 8 * len(WHOLE + SINGLE)
     assert sys.getsizeof(remaining._marks) < 400
+
+
+def system(tree: Path, logs: Path, days: int = 10, **changes: Any) -> SystemCleanup:
+    """Of temp, logs and a cache of files: those that are older than `days`."""
+    cached: dict[str, Any] = {"path": str(tree / "mixed"), "pattern": None, "age_seconds": days * DAY, "min_size": 0}
+    cached |= {"max_size": None, "max_files": None, "keep_newest": 0, "exclude": []}
+    directories = {"remove_empty_directories": True, "broken_links": False, "duplicates": None, "paths": [cached]}
+    directories["directory_age_seconds"] = DAY
+    below = {"path": str(tree / "whole"), "age_seconds": days * DAY, "age_by": MODIFIED, "pattern": None}
+    log_paths = {"log_paths": [f"{logs}/*.log"], "retention_seconds": days * DAY, "exclude": [], "archive": None}
+    kinds = [
+        {"kind": "temp", "config": {"paths": [below | {"exclude": [], "unit": "file"}]}},
+        {"kind": "logs", "config": log_paths | {"compress": {"algorithm": "gzip", "older_than_seconds": 5 * DAY}}},
+        {"kind": "cache", "config": {"redis": changes.pop("redis", None), "directories": directories}},
+    ]
+    return SystemCleanup(work({"kinds": kinds}, **changes), Talk())
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    for name, days in (("new", 1), ("kept", 7), ("old", 40), ("also", 41)):
+        put(tmp_path / "logs" / f"{name}.log", days, 5000)
+    return tmp_path / "logs"
+
+
+def test_a_system_cleanup_lists_the_items_of_its_kinds_and_does_just_those(tree: Path, logs: Path) -> None:
+    plan = planned(system(tree, logs))
+    by_step: dict[str, list[str]] = {}
+    for step, item in plan.items():
+        by_step.setdefault(step, []).append(item.path)
+    assert {step: sorted(found) for step, found in by_step.items()} == {
+        "temp_cleanup/cleanup": ["c", "deep/", "deep/d"],
+        "log_cleanup/cleanup": ["also.log", "old.log"],
+        "log_cleanup/compression": ["kept.log"],
+        "cache_cleanup/directories/cleanup": ["e", "old/", "old/f"],
+    }
+    put(tree / "mixed/later", 40)
+    (logs / "old.log").write_text("somebody writes there again")
+    before = snapshot(tree.parent)
+    steps, details = carried_out(system(tree, logs, days=4000, planned=plan))
+    assert [one["files"] for one in details] == [2, 2, 2]
+    assert {"mixed/later", "mixed/young"} <= left(tree)
+    assert not {"mixed/e", "mixed/old/f", "whole/c", "whole/deep/d"} & left(tree)
+    assert left(logs) == {"new.log", "old.log", "kept.log.gz"}
+    again = system(tree, logs, days=4000, planned=plan)
+    assert sum(again.undo(step, dry_run=False)["restored"] for step in reversed(steps)) == 6
+    assert differences(before, snapshot(tree.parent)) == []
+
+
+def test_where_one_kind_cannot_list_its_items_none_is_carried_out_by_them(tree: Path, logs: Path) -> None:
+    redis = {"url": "unix:///nonexistent", "pattern": "*", "idle_for_seconds": None, "missing_expiry": False}
+    redis |= {"max_memory_share": None, "keep_for_rollback": False}
+    executor = system(tree, logs, redis=redis, planned=Kept([]))
+    assert executor.items is None
+    assert [step.items for step in executor.plan().steps][:2] == [2, 3]
