@@ -53,6 +53,25 @@ def test_only_what_is_named_and_only_a_plan(place: Scene) -> None:
         assert place.ctl("cleanup", "run", "everything").returncode == 2
 
 
+def test_a_stored_plan_of_it_is_carried_out_item_by_item(place: Scene) -> None:
+    logs = place.directory / "logs" / "app"
+    config = {"log_paths": [f"{logs}/*.log"], "retention_days": 30}
+    place.configure(cleanup={"logs": config})
+    with place.serving():
+        plan = place.json("plan", "cleanup")
+        assert {item["step"] for item in plan["items"]} == {"log_cleanup/cleanup"}
+        late = logs / "late.log"
+        late.write_text("old by now, and in no plan")
+        os.utime(late, (time.time() - 60 * 86400,) * 2)
+        before = snapshot(logs)
+        done = place.ctl("execute", "cleanup", "--plan", plan["hash"][:12])
+        assert done.returncode == 0, done.stderr
+        assert len(list(logs.glob("*.log"))) == 3
+        assert late.exists()
+        assert place.ctl("rollback", "last").returncode == 0
+        assert differences(before, snapshot(logs)) == []
+
+
 def test_without_the_section_there_is_nothing_to_run(database: str) -> None:
     with scene(database) as place:
         place.configure()
