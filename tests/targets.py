@@ -1,5 +1,6 @@
 """Runs executors of databases as a worker does, in this process, on a database of the test's own."""
 
+import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -146,3 +147,30 @@ def look(dsn: str, table: str) -> list[str]:
 def value(dsn: str, sql: str) -> Any:
     """The first value of the answer."""
     return on_connection(dsn, lambda connection: connection.fetchval(sql))
+
+
+class held_row:  # noqa: N801 - it reads like a function
+    """Somebody else holds a row while the block lasts."""
+
+    def __init__(self, dsn: str, table: str, key: int) -> None:
+        self._dsn, self._sql = dsn, f"SELECT FROM {table} WHERE id = {key} FOR UPDATE"
+        self._held, self._go = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._hold)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+        self._held.wait()
+
+    def __exit__(self, *_: object) -> None:
+        self._go.set()
+        self._thread.join()
+
+    def _hold(self) -> None:
+        async def hold(connection: Any) -> None:
+            async with connection.transaction():
+                await connection.execute(self._sql)
+                self._held.set()
+                while not self._go.is_set():
+                    await connection.execute("SELECT pg_sleep(0.01)")
+
+        on_connection(self._dsn, hold)

@@ -8,7 +8,7 @@ import pytest
 
 from running import client
 from scenes import Scene, scene
-from targets import look, run_script, value
+from targets import held_row, look, run_script, value
 
 TABLE = """
 CREATE TABLE sessions (id bigint PRIMARY KEY, seen_at timestamptz, body text);
@@ -104,6 +104,22 @@ def test_a_pause_and_a_cancel_in_the_middle(place: tuple[Scene, str]) -> None:
         assert value(dsn, "SELECT count(*) FROM jamaint.cursors") == 1
         assert there.ctl("rollback", ident).returncode == 0
     assert look(dsn, "sessions") == before
+
+
+def test_for_whom_it_waits_is_shown_until_it_goes_on(place: tuple[Scene, str]) -> None:
+    there, dsn = place
+    there.configure(tasks={"tidy": task({"dsn": dsn})})
+    with there.serving() as caller, client(there.socket) as other:
+        caller.call("event.subscribe")
+        with held_row(dsn, "sessions", 4900):
+            ident = other.call("execution.start", task="tidy")["execution_id"]
+            while not (progress(caller, ident) or {}).get("waiting"):
+                pass
+            assert "waits: " in there.ctl("status").stdout
+            assert "waits  " in there.ctl("execution", "show", ident).stdout
+        ended = other.call("execution.wait", execution=ident)
+        assert ended["status"] == "completed"
+        assert "waits" not in there.ctl("execution", "show", ident).stdout
 
 
 def progress(caller: Any, ident: str) -> Any:

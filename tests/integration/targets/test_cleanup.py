@@ -12,8 +12,7 @@ import pytest
 from jamaint.core.plans import MassDeletion
 from jamaint.executors.executor import StepFailed, Stopped
 from jamaint.host.targets import connection, deleting, restoring
-from postgres import on_connection
-from targets import EXECUTION, Stored, Talk, cleanup, look, planned, rule, run_script, value
+from targets import EXECUTION, Stored, Talk, cleanup, held_row, look, planned, rule, run_script, value
 
 KEPT = f"jamaint.kept_{EXECUTION.replace('-', '')}_1"
 SIMPLE = """
@@ -393,7 +392,7 @@ class TestOthers:
         host = Talk()
         executor = cleanup(events, rule("events"), host=host)
         step = planned(executor)
-        with held_row(events), pytest.raises(StepFailed, match="gave up after 3 tries"):
+        with held_row(events, "events", 200), pytest.raises(StepFailed, match="gave up after 3 tries"):
             executor.run(step)
         assert any("tries again" in line for line in host.logged)
         executor.run(step)
@@ -428,6 +427,25 @@ class TestOthers:
             "waiting: the server writes 90 MiB of log",
             "the server writes 90 MiB of log, also without us: goes on at a slow pace meanwhile",
         ]
+
+    def test_it_knows_how_many_others_are_at_work(self, events: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        told: list[float] = []
+
+        def rest(_worked: float, others: float, _slowly: bool) -> float:
+            told.append(others)
+            return 0.0
+
+        monkeypatch.setattr("jamaint.host.targets.reins.rest_seconds", rest)
+        executor = cleanup(events, rule("events", batch_size=200))
+        step = planned(executor)
+        executor.run(step)
+        assert set(told) == {0.0}
+        assert executor.undo(step, dry_run=False)["restored"]
+        run_script(events, "DELETE FROM jamaint.held_rows")
+        told.clear()
+        with held_row(events, "events", 1):  # too young to go
+            executor.run(planned(executor))
+        assert set(told) == {1.0}
 
     def test_the_end_of_the_window_leaves_the_rest(self, events: str) -> None:
         executor = cleanup(events, rule("events"), ends_at=datetime.now(UTC) - timedelta(seconds=1))
@@ -564,33 +582,6 @@ def _run_killed(executor: Any, step: Any, at: int) -> bool:
             os._exit(0)
     _, status = os.waitpid(pid, 0)
     return os.WIFSIGNALED(status)
-
-
-class held_row:  # noqa: N801 - it reads like a function
-    """Somebody else holds a row while the block lasts."""
-
-    def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
-        self._held, self._go = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._hold)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-        self._held.wait()
-
-    def __exit__(self, *_: object) -> None:
-        self._go.set()
-        self._thread.join()
-
-    def _hold(self) -> None:
-        async def hold(connection: Any) -> None:
-            async with connection.transaction():
-                await connection.execute("SELECT FROM events WHERE id = 200 FOR UPDATE")
-                self._held.set()
-                while not self._go.is_set():
-                    await connection.execute("SELECT pg_sleep(0.01)")
-
-        on_connection(self._dsn, hold)
 
 
 def refusal(dsn: str, *rules: dict[str, Any], **changes: Any) -> str:

@@ -254,6 +254,9 @@ def test_the_live_line() -> None:
     assert line(RUNNING, Look(NOW, 80)) == drawn
     unknown = {**RUNNING, "eta": None, "progress": {"step": "analysis", "done": 1204, "total": None, "unit": "items"}}
     assert line(unknown, Look(NOW, 80)) == "app-logs  analysis  1,204 items  41 s gone"
+    waits = {**RUNNING, "eta": None, "progress": {**RUNNING["progress"], "waiting": "autovacuum is at work"}}
+    assert line(waits, Look(NOW, 200)).endswith("42%  1.2 of 2.8 GiB  waits: autovacuum is at work")
+    assert "waits         autovacuum is at work" in summary.details(waits, LOOK)
     silent = execution("running", started_at="2026-11-24T02:00:10Z", steps=[{"name": "command", "status": "running"}])
     assert line(silent, Look(NOW, 80)) == "app-logs  command  3 s gone"
     assert line(RUNNING, Look(NOW, 80, unicode=False)).count("#") == 8
