@@ -19,7 +19,7 @@ from typing import Any
 
 from jamaint import wire
 from jamaint.core import mass_deletion
-from jamaint.core.fences import refused, refused_look
+from jamaint.core.fences import refused, refused_look, refused_step
 from jamaint.core.former import with_former
 from jamaint.core.pacing import Limits
 from jamaint.core.plans import MassDeletion, Plan, step_from_json, step_to_json
@@ -276,10 +276,12 @@ def _open(opening: Order, host: DaemonHost, unit: str | None) -> Callable[[Order
         sys.excepthook(*sys.exc_info())
         answer = failed(f"{type(error).__name__}: {error}")
         return lambda _: answer
-    if only_back is not None:
-        answer = failed(only_back, "refused")
-        return lambda order: _perform(executor, host, order) if order.get("do") in _BACK else answer
-    return lambda order: _perform(executor, host, order if unit is None else _checked(order))
+    if unit is None:
+        return lambda order: _perform(executor, host, order)
+    if only_back is None:
+        return lambda order: _perform_checked(unit, executor, host, order)
+    answer = failed(only_back, "refused")
+    return lambda order: _perform_checked(unit, executor, host, order) if order.get("do") in _BACK else answer
 
 
 def _check(unit: str, name: str, opening: Order) -> str | None:
@@ -289,9 +291,18 @@ def _check(unit: str, name: str, opening: Order) -> str | None:
     """
     config, there = opening["task"]["config"], applied()
     why = refused(unit, name, config, there)
-    if why is not None and refused(unit, name, config, with_former(there, datetime.now(UTC))) is not None:
+    if why is not None and refused(unit, name, config, with_former(there, datetime.now(UTC)), back=True) is not None:
         raise StepFailed(why, "refused")
     return why
+
+
+def _perform_checked(unit: str, executor: Executor, host: DaemonHost, order: Order) -> Answer:
+    """Performs an order of the daemon's, if root's own configuration names what its step works on."""
+    there = applied()
+    if order.get("do") in _BACK:
+        there = with_former(there, datetime.now(UTC))
+    why = refused_step(unit, order.get("step") or {}, there)
+    return _perform(executor, host, _checked(order)) if why is None else failed(why, "refused")
 
 
 def _checked(order: Order) -> Order:

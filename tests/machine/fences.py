@@ -228,8 +228,9 @@ def undoes_what_the_configuration_names_no_more(machine: Machine) -> str:
     machine.must("jamaintctl", "reload")
     said = machine.must("jamaintctl", "config", "apply")
     _expect("for ways back alone: /srv/app" in said, said)
-    task = {"name": "x", "config": {"log_paths": ["/srv/app/*.log"]}, "rollback": True,
-            "mass_deletion": {"share": 1, "items": 1}, "timeout_seconds": None}  # fmt: skip
+    rules = {"log_paths": ["/srv/app/*.log"], "retention_seconds": 1, "compress": None, "archive": None, "exclude": []}
+    task = {"name": "x", "config": rules, "rollback": True, "mass_deletion": {"share": 1, "items": 1},
+            "timeout_seconds": None}  # fmt: skip
     opening = {"do": "open", "execution": "x", "executor": "logs.cleanup", "task": task, "user": None,
                "now": "2026-01-01T00:00:00Z", "limits": {"low_space": 0.1}}  # fmt: skip
     lines = "".join(json.dumps(line) + "\n" for line in (opening, {"do": "plan"}))
@@ -240,6 +241,9 @@ def undoes_what_the_configuration_names_no_more(machine: Machine) -> str:
     _expect(after == before, f"{before}\n{after}")
     again = machine.must("jamaintctl", "config", "apply")
     _expect("nothing has changed" in again, again)
+    machine.write(TRIED, CONFIG + MORE.removeprefix("tasks:\n"))
+    machine.must("jamaintctl", "reload")
+    machine.run("jamaintctl", "config", "apply")
     kept = next(line for line in said.splitlines() if "ways back alone" in line)
     return f"{kept}\nto plan there: {answer['error']['message']}\nrolled back, inodes and times as before"
 

@@ -5,7 +5,8 @@ a row of the state database nor a daemon that has been taken over can introduce 
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -29,12 +30,19 @@ BASES = (FILES, DATABASES, COMMANDS, PACKAGES)
 """The kinds that are always there: their units come with the program."""
 
 COMMAND_KEYS = ("command", "rollback_command", "prerotate", "postrotate")
+BACK_KEYS = ("rollback_command", "postrotate")
+"""Those that an undo runs."""
+STEP_PATHS = frozenset({"path", "root"})
+"""The keys in a step below which a directory stands that is worked in."""
+
 APPLY = "run jamaintctl config apply as root"
 
 
 @dataclass(frozen=True, slots=True)
 class Fences:
     """`paths` by kind of worker; `commands` are digests of command and environment; `secrets` are files by kind.
+
+    `back` are those of `commands` that an undo runs, with the keys they stand under: `rollback_command <digest>`.
 
     `former` is what the ways back of earlier configurations need besides (see core.former), for so long as ways back
     were kept then: `keeps_seconds`.
@@ -46,7 +54,10 @@ class Fences:
     secrets: Mapping[str, tuple[str, ...]]
     conditions: tuple[str, ...] = ()
     """Digests of those conditions that a worker looks at."""
+    back: tuple[str, ...] = ()
     keeps_seconds: float = 0.0
+    keeps_until: str | None = None
+    """Until when what was kept under an earlier and longer retention may be needed."""
     former: tuple[Mapping[str, Any], ...] = ()
 
     @property
@@ -62,7 +73,9 @@ class Fences:
             "databases": list(self.databases),
             "conditions": list(self.conditions),
             "secrets": {kind: list(files) for kind, files in self.secrets.items()},
+            "back": list(self.back),
             "keeps_seconds": self.keeps_seconds,
+            "keeps_until": self.keeps_until,
             "former": list(self.former),
         }
 
@@ -79,6 +92,7 @@ def fences(
     """What tasks and conditions of files, and grants, need; and in words what cannot be had."""
     kinds: dict[str, dict[str, None]] = {kind: {} for kind in BASES}
     allowed = {digest(command, {}) for command in commands}
+    back: set[str] = set()
     databases = list(databases)
     known = {database_of(address) for address in databases}
     secrets: dict[str, dict[str, None]] = {}
@@ -96,7 +110,9 @@ def fences(
         except ValueError as error:
             problems.append(f"{task.name}: {error}")
             continue
-        allowed |= set(_commands(task.executor, task.config))
+        found = _commands(task.executor, task.config)
+        allowed |= {one for _, one in found}
+        back |= {f"{key} {one}" for key, one in found if key in BACK_KEYS}
         for kind, config in needed.items():
             touches = _touches(task.executor, config)
             kinds.setdefault(kind, {}).update(dict.fromkeys(one.value for one in touches if one.kind == "path"))
@@ -124,6 +140,7 @@ def fences(
             tuple(sorted(known)),
             {kind: tuple(found) for kind, found in secrets.items() if found},
             tuple(sorted({digest_of_look(one.kind, one.params) for one in looked_at})),
+            tuple(sorted(back)),
         ),
         problems,
     )
@@ -138,8 +155,13 @@ def topmost(paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def refused(kind: str, executor: str, config: Mapping[str, Any], applied: Mapping[str, Any]) -> str | None:
-    """Why a worker of that kind does not do what an opening says, or None; `applied` as `Fences.to_json`."""
+def refused(
+    kind: str, executor: str, config: Mapping[str, Any], applied: Mapping[str, Any], *, back: bool = False
+) -> str | None:
+    """Why a worker of that kind does not do what an opening says, or None; `applied` as `Fences.to_json`.
+
+    `back`: no more than an undo or a purge is meant, which run no other commands than those of the way back.
+    """
     if kind not in applied.get("kinds", {}):
         return f"the configuration has no worker {kind}: {APPLY}"
     for touch in _touches(executor, config):
@@ -147,8 +169,33 @@ def refused(kind: str, executor: str, config: Mapping[str, Any], applied: Mappin
             return f"database {touch.value} is none of the configuration's: {APPLY}"
         if touch.kind == "path" and kind.partition("-")[0] == FILES and not is_in(touch.value, applied["kinds"][kind]):
             return f"{touch.value} is not bound into the worker for {kind}: {APPLY}"
-    missing = set(_commands(executor, config)) - set(applied.get("commands", ()))
+    if back:
+        wanted = {f"{key} {one}" for key, one in _commands(executor, config) if key in BACK_KEYS}
+        missing = wanted - set(applied.get("back", ()))
+    else:
+        missing = {one for _, one in _commands(executor, config)} - set(applied.get("commands", ()))
     return f"its command is none of the configuration's: {APPLY}" if missing else None
+
+
+def refused_step(kind: str, step: Mapping[str, Any], applied: Mapping[str, Any]) -> str | None:
+    """Why a worker of that kind does not do a step, or None: its opening was allowed, and so must be what it names."""
+    if kind.partition("-")[0] != FILES:
+        return None
+    for path in _paths([step.get("args"), step.get("undo")]):
+        if not is_in(path, applied.get("kinds", {}).get(kind, ())):
+            return f"{path} is not bound into the worker for {kind}: {APPLY}"
+    return None
+
+
+def _paths(value: Any, key: str = "") -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _paths(item, name)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _paths(item, key)
+    elif isinstance(value, str) and key in STEP_PATHS and value.startswith("/"):
+        yield posixpath.normpath(value)
 
 
 def refused_look(kind: str, params: Mapping[str, Any], applied: Mapping[str, Any]) -> str | None:
@@ -195,11 +242,14 @@ def _touches(executor: str, config: Mapping[str, Any]) -> list[Touch]:
     return [touch for part, sub in parts(executor, config) for touch in touched(part, sub)]
 
 
-def _commands(executor: str, config: Mapping[str, Any]) -> Iterable[str]:
-    for _, sub in parts(executor, config):
-        for key in COMMAND_KEYS:
-            if sub.get(key):
-                yield digest(sub[key], sub.get("environment") or {})
+def _commands(executor: str, config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(key, digest) of each command in it."""
+    return [
+        (key, digest(sub[key], sub.get("environment") or {}))
+        for _, sub in parts(executor, config)
+        for key in COMMAND_KEYS
+        if sub.get(key)
+    ]
 
 
 def is_in(path: str, allowed: Iterable[str]) -> bool:

@@ -4,7 +4,7 @@ Root had allowed it, and only an undo or a purge may use it, until what was kept
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,11 @@ GRACE = timedelta(days=1)
 """A way back that has expired is purged soon, if not at once."""
 
 Former = Mapping[str, Any]
-"""What went at one time: {until, kinds, commands, databases, secrets}, the last four as in the workers' file."""
+"""What went at one time: {until, kinds, back, databases, secrets}, the last four as in the workers' file."""
+
+
+class StrangeError(ValueError):
+    """The workers' file is not what `config apply` writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +29,17 @@ class Needs:
     secrets: Mapping[str, tuple[str, ...]]
 
 
-def leaving(before: Mapping[str, Any], wanted: Fences, now: datetime) -> tuple[Former, ...]:
-    """What `before`, the workers' file of until now, has and `wanted` has not; and what left earlier, while needed."""
-    still = [one for one in before.get("former", ()) if _until(one) > now]
-    gone = {
-        "kinds": _left_of(before.get("kinds", {}), wanted.paths),
-        "commands": sorted(set(before.get("commands", ())) - set(wanted.commands)),
-        "databases": sorted(set(before.get("databases", ())) - set(wanted.databases)),
-        "secrets": {
-            kind: files for kind, files in _left_of(before.get("secrets", {}), wanted.secrets).items() if files
-        },
-    }
-    if not any(gone.values()):
-        return tuple(still)
-    until = now + timedelta(seconds=before.get("keeps_seconds", 0)) + GRACE
-    return (*still, {"until": until.isoformat(), **gone})
+def with_what_left(wanted: Fences, before: Mapping[str, Any], now: datetime) -> Fences:
+    """`wanted` with what `before`, the workers' file of until now, has more, and what left earlier, while needed.
+
+    Raises StrangeError where that file is none of ours.
+    """
+    try:
+        until = _kept_until(wanted, before, now)
+        former = _former(wanted, before, now, max(until, now + _keeps(wanted, before)))
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
+        raise StrangeError(f"{type(error).__name__}: {error}") from error
+    return replace(wanted, keeps_until=until.isoformat() if until > now else None, former=former)
 
 
 def needs(former: Sequence[Former]) -> Needs:
@@ -49,13 +49,40 @@ def needs(former: Sequence[Former]) -> Needs:
 
 def with_former(applied: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """What was applied as it is for an undo or a purge: with what left and is still needed."""
-    former = [one for one in applied.get("former", ()) if _until(one) > now]
+    former = [one for one in applied.get("former", ()) if _moment(one["until"]) > now]
     return {
         **applied,
         "kinds": _joined([applied.get("kinds", {}), *(one["kinds"] for one in former)]),
-        "commands": [*applied.get("commands", ()), *(text for one in former for text in one["commands"])],
+        "back": [*applied.get("back", ()), *(text for one in former for text in one["back"])],
         "databases": [*applied.get("databases", ()), *(text for one in former for text in one["databases"])],
     }
+
+
+def _kept_until(wanted: Fences, before: Mapping[str, Any], now: datetime) -> datetime:
+    """How long what was kept until now may be needed, where that is longer than what the retention says now."""
+    earlier = before.get("keeps_until")
+    until = now if earlier is None else _moment(earlier)
+    if "keeps_seconds" in before and before["keeps_seconds"] > wanted.keeps_seconds:
+        until = max(until, now + _keeps(wanted, before))
+    return until
+
+
+def _keeps(wanted: Fences, before: Mapping[str, Any]) -> timedelta:
+    return timedelta(seconds=before.get("keeps_seconds", wanted.keeps_seconds))
+
+
+def _former(wanted: Fences, before: Mapping[str, Any], now: datetime, until: datetime) -> tuple[Former, ...]:
+    still = [dict(one) for one in before.get("former", ()) if _moment(one["until"]) > now]
+    gone = {
+        "kinds": _left_of(before.get("kinds", {}), wanted.paths),
+        "back": sorted(set(before.get("back", ())) - set(wanted.back)),
+        "databases": sorted(set(before.get("databases", ())) - set(wanted.databases)),
+        "secrets": {
+            kind: files for kind, files in _left_of(before.get("secrets", {}), wanted.secrets).items() if files
+        },
+    }
+    needs(still)
+    return (*still, {"until": (until + GRACE).isoformat(), **gone}) if any(gone.values()) else tuple(still)
 
 
 def _left_of(before: Mapping[str, Sequence[str]], wanted: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
@@ -69,5 +96,8 @@ def _joined(parts: Sequence[Mapping[str, Sequence[str]]]) -> dict[str, tuple[str
     return {kind: topmost(path for part in parts for path in part.get(kind, ())) for kind in kinds}
 
 
-def _until(one: Former) -> datetime:
-    return datetime.fromisoformat(one["until"])
+def _moment(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError(f"{text} has no zone")
+    return found

@@ -115,7 +115,7 @@ def step_name(execution: Execution) -> str:
 def amount(progress: Mapping[str, Any]) -> str:
     """`1.2 of 2.8 GiB`, `1,204 of 5,000 items`; nothing while nothing is known."""
     done, total, unit = progress.get("done"), progress.get("total"), progress.get("unit") or "items"
-    if done is None:
+    if done is None or (not done and total is None):
         return ""
     if unit != "bytes":
         return f"{done:,} {unit}" if total is None else f"{done:,} of {total:,} {unit}"

@@ -6,11 +6,16 @@ from datetime import UTC, datetime
 
 from jamaint.config import Config
 from jamaint.core.fences import Fences, fences, not_applied
-from jamaint.core.former import Former, leaving
+from jamaint.core.former import Former, with_what_left
 from jamaint.core.secrets import references
 from jamaint.host import applying
-from jamaint.host.applied import applied
+from jamaint.host.applied import PATH, applied, read
 from jamaint.host.worker import units_are_used
+
+STRANGE = (
+    "what it says of tasks that have left the configuration would be lost. Put it right, or remove it and apply again: "
+    "then those tasks cannot be rolled back any more"
+)
 
 
 def of_config(config: Config) -> tuple[Fences, list[str]]:
@@ -47,7 +52,11 @@ def left(config: Config) -> list[str]:
 def apply(config: Config, dry_run: bool) -> int:
     """Makes the units what the configuration asks for, and prints what changed; the exit code."""
     wanted, problems = of_config(config)
-    wanted = replace(wanted, former=leaving(applied(), wanted, datetime.now(UTC)))
+    try:
+        wanted = with_what_left(wanted, read(), datetime.now(UTC))
+    except (OSError, ValueError) as error:
+        print(f"{PATH} is not as it was written ({error}): {STRANGE}", file=sys.stderr)
+        return 1
     wanted, unbound = applying.bound(wanted)
     own = tuple(name for kind, name in references({"dsn": config.database.dsn}) if kind == "file")
     try:
@@ -75,9 +84,11 @@ def apply(config: Config, dry_run: bool) -> int:
 
 def _says(former: Former) -> str:
     paths = [path for paths in former["kinds"].values() for path in paths]
-    commands = [f"{len(former['commands'])} of commands and their environments"] if former["commands"] else []
+    commands = [f"{len(former['back'])} of commands"] if former["back"] else []
     kinds = [f"worker {kind}" for kind, below in former["kinds"].items() if not below]
-    return ", ".join(dict.fromkeys([*paths, *commands, *(f"database {one}" for one in former["databases"]), *kinds]))
+    databases = [f"database {one}" for one in former["databases"]]
+    secrets = [path for paths in former["secrets"].values() for path in paths]
+    return ", ".join(dict.fromkeys([*paths, *commands, *databases, *secrets, *kinds]))
 
 
 def _of_interest(text: str) -> list[str]:

@@ -7,6 +7,7 @@ item. So an approval is for that and nothing else, and the same plan made twice 
 import os
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -87,11 +88,20 @@ class Plans:
                 self.log.warning("expired plans could not be removed", why=str(error))
             await trio.sleep(SWEEP_SECONDS)
 
-    def opening_of(self, task: Task, plan: str | None) -> dict[str, Any]:
-        """What a worker is given for this beside the task: what was seen of its roots, and the plan to carry out."""
+    async def opening_of(self, task: Task, plan: str | None) -> dict[str, Any]:
+        """What a worker is given beside the task: what was seen of its roots, and the items of the plan to carry out.
+
+        A plan that cannot tell every item is carried out only if a new one, made as always, has the same steps. Whether
+        it is still there is for `check` to tell.
+        """
         seen = [to_json(sighting) for sighting in self._roots.get(task.name, {}).values()]
         given: dict[str, Any] = {"seen": seen} if seen else {}
-        return given if plan is None else given | {"plan": os.path.join(self.directory, plan)}
+        if plan is None:
+            return given
+        with suppress(Problem):
+            stored = await self.find(plan)
+            return given | {"plan": os.path.join(self.directory, stored.hash)} if stored.itemised else given
+        return given
 
     async def check(self, task: Task, plan: Plan, chosen: str | None) -> None:
         """Raises undoing.Refused when a fresh plan may not be carried out: a guard says no, or it is not `chosen`."""
@@ -129,6 +139,11 @@ class Plans:
             return Collected(Writing(self.directory, uuid4().hex))
         except OSError as error:
             raise _no_room(error) from error
+
+    def emptied(self, collected: Collected) -> Collected:
+        """Begins anew: the items of a plan that cannot tell all of them are of no use. Raises Problem as `collect`."""
+        collected.writing.close()
+        return self.collect()
 
     async def keep(self, task: Task, plan: Plan, collected: Collected, by: str, itemised: bool) -> StoredPlan:
         """Stores a plan with its items."""

@@ -217,7 +217,7 @@ class Runner:
             if line["is"] == "items" and collected is not None:
                 await collected.take(line)
 
-        opening = self._opening(execution_id, task) | self._plans.opening_of(task, chosen) | await self._held()
+        opening = self._opening(execution_id, task) | await self._plans.opening_of(task, chosen) | await self._held()
         async with open_worker(opening, on_line=hear, on_stderr=self._say_stderr(execution_id)) as worker:
             answer = await worker.ask({"do": "plan", "items": collected is not None})
             return _plan_of(answer), bool(answer.get("itemised"))
@@ -240,7 +240,7 @@ class Runner:
         task = narrowed(run.task, run.execution.options)
         opening = {**self._opening(run.execution.id, task), "ends_at": views.time(run.ends_at)}
         on_stderr = self._say_stderr(run.execution.id)
-        whole = opening | self._plans.opening_of(run.task, run.chosen) | await self._held()
+        whole = opening | await self._plans.opening_of(run.task, run.chosen) | await self._held()
         async with (
             open_worker(whole, on_line=lambda line: self._hear(run, line), on_stderr=on_stderr) as worker,
             trio.open_nursery() as nursery,
@@ -314,6 +314,8 @@ class Runner:
         if run.point is not None:
             await self._recorder.run(rollback_points.begin_step, run.point.id, run.begun)
         self._set_step(run, StepRecord(step.name, "running", began))
+        if run.execution.progress is not None and run.execution.progress.waiting is not None:
+            run.execution = replace(run.execution, progress=replace(run.execution.progress, waiting=None))
         await self._recorder.put(run.execution)
         self._current.put(run.execution, "step")
         # Asked here or, from the next line on, heard by the worker: nothing is awaited in between.
@@ -472,8 +474,9 @@ class Runner:
     def _set_waiting(self, run: _Run, step: str, why: str) -> None:
         progress = run.execution.progress
         if progress is None or progress.step != step:
-            progress = Progress(step, 0, None, "items", None)
-        run.execution = replace(run.execution, progress=replace(progress, waiting=why), eta=None)
+            progress = Progress(step, 0, None, "items", None if progress is None else progress.fraction)
+        eta = None if why else run.execution.eta
+        run.execution = replace(run.execution, progress=replace(progress, waiting=why or None), eta=eta)
         self._current.put(run.execution, "progress")
 
     def _set_step(self, run: _Run, record: StepRecord) -> None:

@@ -55,7 +55,7 @@ class Host(Protocol):
         """Writes one line to the execution's log; `level` is info, warning or error."""
 
     def waiting(self, why: str) -> None:
-        """Says that the step waits for somebody or something, until it next tells its progress."""
+        """Says for whom or what the step waits, until it next tells its progress; with no text, that it goes on."""
 
     def checkpoint(self) -> None:
         """A safe point: waits while the execution is paused, throttled or over its limits, and raises Stopped when it

@@ -22,10 +22,12 @@ class SystemCleanup:
         self._work, self._host = work, host
         self._configs: Mapping[str, Mapping[str, Any]] = {one["kind"]: one["config"] for one in work.config["kinds"]}
         self._executors: dict[str, Executor] = {}
+        self._is_refused = False
 
     def plan(self) -> Plan:
         """See Executor. A kind that is refused is a step that says so and fails when its turn comes."""
         planned = [self._plan_kind(kind) for kind in KINDS if kind in self._configs]
+        self._is_refused = any("refused" in step.args for step, _ in planned)
         return Plan(
             steps=tuple(step for step, _ in planned),
             warnings=tuple(line for _, plan in planned for line in plan.warnings),
@@ -34,12 +36,10 @@ class SystemCleanup:
 
     @property
     def items(self) -> Items | None:
-        """See Itemised, which it is where every kind is."""
-        return self._items if self._is_itemised else None
+        """See Itemised, which it is where every kind is, and none was refused in the plan just made."""
+        return self._items if self._is_itemised and not self._is_refused else None
 
     def _items(self, step: Step, tell: Tell) -> None:
-        if "refused" in step.args:
-            return
         items = items_of(self._executor(step.args["kind"]))
         for part in _parts(step.args["steps"]):
             if items is not None:

@@ -9,11 +9,21 @@ from typing import Any
 PATH = "/etc/jamaint/workers.json"
 
 
-def applied() -> dict[str, Any]:
-    """As core.fences.Fences.to_json; nothing where it has never been applied."""
+def read() -> dict[str, Any]:
+    """As core.fences.Fences.to_json; nothing where it has never been applied. Raises OSError, ValueError."""
     try:
         with open(PATH, "rb") as file:
             found = json.load(file)
+    except FileNotFoundError:
+        return {}
+    if not isinstance(found, dict):
+        raise ValueError("it is no object")
+    return found
+
+
+def applied() -> dict[str, Any]:
+    """The same; nothing, too, where it cannot be read."""
+    try:
+        return read()
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}

@@ -46,8 +46,13 @@ def bound(wanted: Fences) -> tuple[Fences, list[str]]:
     former = []
     for one in wanted.former:
         left, why_not = _may_be_bound(one["kinds"])
-        former.append({**one, "kinds": {kind: list(paths) for kind, paths in left.items()}})
+        secrets = {
+            kind: [path for path in paths if not problem_with("file", path)] for kind, paths in one["secrets"].items()
+        }
+        lost = sorted({path for kind, paths in one["secrets"].items() for path in paths if path not in secrets[kind]})
+        former.append({**one, "kinds": {kind: list(paths) for kind, paths in left.items()}, "secrets": secrets})
         told += why_not
+        told += [f"{path} cannot be read: ways back that need it cannot be taken" for path in lost]
     told += [f"{why}" for paths in wanted.secrets.values() for path in paths if (why := problem_with("file", path))]
     return replace(wanted, paths=kinds, former=tuple(former)), told
 

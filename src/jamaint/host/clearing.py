@@ -292,9 +292,9 @@ def take_units(units: Iterable[str], taking: Taker) -> None:
                 name = rel.rpartition("/")[2]
                 try:
                     seen = os.lstat(name, dir_fd=place.fd)
+                    stays = judge.directory_stays(name, seen, above == "", partial(syscalls.born, name, place.fd))
                 except OSError:
                     continue
-                stays = judge.directory_stays(name, seen, above == "", partial(syscalls.born, name, place.fd))
                 if stat.S_ISDIR(seen.st_mode) and not stays and judge.directory_is_old(seen):
                     taking.directory(place, name, seen, Tally())
             _restore_times(place, before)

@@ -37,7 +37,9 @@ def test(records: Sequence[Mapping[str, Any]], before: int | None) -> PutBack | 
     if not young:
         return None
     spans = [(one["from_ns"], one["until_ns"]) for one in young]
-    ended_of = {inode: one["until_ns"] for one in young for inode in one["inodes"]}
+    ended_of: dict[int, int] = {}
+    for one in young:
+        ended_of |= {inode: max(one["until_ns"], ended_of.get(inode, 0)) for inode in one["inodes"]}
 
     def held(seen: Any, born: Born | None) -> bool:
         if born is not None and seen.st_ino in ended_of:

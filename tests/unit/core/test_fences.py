@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from jamaint.core.fences import fences, not_applied, refused, topmost
+from jamaint.core.fences import fences, not_applied, refused, refused_step, topmost
 from jamaint.core.tasks import Task
 
 
@@ -79,3 +79,20 @@ def test_a_user_whom_no_unit_can_be_named_after_is_a_problem_and_no_more() -> No
     found, problems = fences([task("odd", "command", command=["/bin/true"], user="a@b")], users=["c@d"])
     assert len(problems) == 2
     assert "files" in found.paths
+
+
+@pytest.mark.parametrize(
+    ("step", "why"),
+    [
+        ({"args": {"root": "/var/log/app/old", "prefix": "/x"}}, None),
+        ({"args": {"root": "/srv/elsewhere", "prefix": "x"}}, "/srv/elsewhere is not bound"),
+        ({"args": {"root": "/var/log/app/../../../etc"}}, "/etc is not bound"),
+        ({"undo": {"roots": [{"path": "/var/tmp/app"}, {"path": "/home"}]}}, "/home is not bound"),
+        ({"undo": {"kind": "temp", "steps": [{"undo": {"roots": [{"path": "/home"}]}}]}}, "/home is not bound"),
+        ({"sample": [{"path": "/a key of a cache"}], "args": {}, "undo": None}, None),
+    ],
+)
+def test_a_step_names_no_other_directory_than_its_opening_may(step: dict[str, Any], why: str | None) -> None:
+    said = refused_step("files", step, APPLIED)
+    assert said is None if why is None else why in str(said)
+    assert refused_step("commands", step, APPLIED) is None

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jamaint.core.fences import Fences
-from jamaint.core.former import leaving
+from jamaint.core.former import with_what_left
 from jamaint.host import applied, applying
 from jamaint.host.secrets import credential_of
 
@@ -82,7 +82,7 @@ def test_what_ways_back_still_need_stays_in_the_units(units: Path) -> None:
     found = applying.texts(first)
     applying.carry_out(found, applying.changes(found))
     less = fences(files=("/srv/z",))
-    less = replace(less, former=leaving(applied.applied(), less, datetime.now(UTC)))
+    less = with_what_left(less, applied.read(), datetime.now(UTC))
     found = applying.texts(less)
     assert {change.what for change in applying.changes(found)} == {"changed"}
     applying.carry_out(found, applying.changes(found))
@@ -90,9 +90,26 @@ def test_what_ways_back_still_need_stays_in_the_units(units: Path) -> None:
     assert 'BindPaths="-/srv/x"\nBindPaths="-/srv/z"\n' in drop_in
     assert 'BindPaths="-/srv/y"\n' in (units / "jamaint-files-backup@.service.d/50-configured.conf").read_text()
     assert applied.applied()["kinds"] == {"files": ["/srv/z"]}
-    later = replace(less, former=leaving(applied.applied(), less, datetime.now(UTC) + timedelta(days=3)))
+    later = with_what_left(less, applied.read(), datetime.now(UTC) + timedelta(days=3))
     gone = {os.path.basename(change.path) for change in applying.changes(applying.texts(later))}
     assert {"jamaint-files-backup.socket", "jamaint-files-backup@.service"} <= gone
+
+
+def test_a_secret_of_former_tasks_that_is_gone_keeps_no_worker_from_its_start(units: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("s3cret")
+    secret.chmod(0o600)
+    before = fences({"databases": (str(secret),)}, databases=())
+    wanted = with_what_left(fences(databases=()), before.to_json(), datetime.now(UTC))
+    name = f"{units}/jamaint-databases@.service.d/50-configured.conf"
+    found, told = applying.bound(wanted)
+    if os.geteuid() == 0:
+        assert not told
+        assert str(secret) in applying.texts(found)[name]
+    secret.unlink()
+    found, told = applying.bound(wanted)
+    assert told == [f"{secret} cannot be read: ways back that need it cannot be taken"]
+    assert name not in applying.texts(found)
 
 
 @as_root

@@ -28,6 +28,8 @@ async def make(daemon: Daemon, call: Call) -> dict[str, Any]:
     collected = daemon.plans.collect()
     try:
         plan, itemised = await daemon.runner.plan(execution.id, task, collected=collected)
+        if not itemised:
+            collected = daemon.plans.emptied(collected)
         stored = await daemon.plans.keep(task, plan, collected, call.user, itemised)
     except undoing.Refused as error:
         raise refused(f"{task.name} would be refused: {error}", error.reasons) from error

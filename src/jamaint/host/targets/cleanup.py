@@ -7,7 +7,7 @@ from typing import Any
 
 from jamaint.core.plans import MassDeletion, Step
 from jamaint.host.targets.connection import Target, TargetFailed, failures_named
-from jamaint.host.targets.deleting import Deleted, Deletion, kept_table, summed
+from jamaint.host.targets.deleting import Deleted, Deletion, is_kept_table, kept_table, summed
 from jamaint.host.targets.notebook import check_notebook, let_held_go, open_notebook
 from jamaint.host.targets.promises import Promise
 from jamaint.host.targets.reins import Reins
@@ -139,10 +139,14 @@ async def purge(target: Target, step: Step, reins: Reins) -> dict[str, Any]:
 
 
 def _entries(step: Step) -> list[Kept]:
-    return [
+    found = [
         Kept(one["table"], one["name"], one["kept"], one.get("hold", HOLD_SECONDS))
         for one in (step.undo or {}).get("tables", ())
     ]
+    for one in found:
+        if not is_kept_table(one.kept):  # it is going to be dropped
+            raise TargetFailed(f"{one.kept!r} is none of the tables that rows are kept in", "refused")
+    return found
 
 
 def _guard(selection: Selection, found: Count, limit: MassDeletion) -> None:

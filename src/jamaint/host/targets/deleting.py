@@ -25,6 +25,7 @@ VACUUM_SHARE = 0.2
 VACUUM_AT_END_SHARE = 0.02
 LONG_SECONDS = 30 * 86400.0
 _NOT_NAME = re.compile(r"[^a-z0-9]+")
+_KEPT = re.compile(rf"{SCHEMA}\.kept_[a-z0-9]*_[0-9]+")
 
 
 @dataclass(slots=True)
@@ -47,6 +48,11 @@ def kept_table(execution: str, number: int) -> str:
     return f"{SCHEMA}.kept_{_NOT_NAME.sub('', execution.lower())[:40]}_{number}"
 
 
+def is_kept_table(name: str) -> bool:
+    """Whether it is the name of such a table."""
+    return _KEPT.fullmatch(name) is not None
+
+
 @dataclass(slots=True)
 class Deletion:
     """One rule under way. `kept` None: rows go for good. `most` rows may go, None if there is no bound."""
@@ -61,6 +67,8 @@ class Deletion:
     done_total: int = 0
     found: Deleted = field(default_factory=Deleted)
     _unvacuumed: int = 0
+    _is_long: bool = False
+    """The file has been vacuumed without being shortened."""
 
     async def run(self) -> Deleted:
         """Deletes what the rule means until it is through, the window ends, or others need the server. Raises
@@ -78,7 +86,7 @@ class Deletion:
                 if not self.target.work.is_closed():
                     await self._reckon(before)
             await self._drop_if_empty()
-            if self._unvacuumed > VACUUM_AT_END_SHARE * (table.rows or 0):
+            if self._is_long or self._unvacuumed > VACUUM_AT_END_SHARE * (table.rows or 0):
                 await self._vacuum()
                 await self._reckon(before)
         return self.found
@@ -99,9 +107,8 @@ class Deletion:
             self.found.why_left = await self._why_not_now()
             if self.found.why_left is not None:
                 return
-            began = time.monotonic()
             try:
-                taken, held, following = await self.reins.drive(lambda: self._take(position, size))  # noqa: B023
+                taken, held, following, seconds = await self.reins.drive(lambda: self._timed(position, size))  # noqa: B023
             except (LockTimeoutError, TooSlowError) as error:
                 if tries == len(PAUSES):
                     raise TargetFailed(f"{table.quoted}: gave up after {tries + 1} tries: {error}") from error
@@ -110,13 +117,14 @@ class Deletion:
                 await self.reins.rest(PAUSES[tries])
                 size, tries = smaller(size, most_rows), tries + 1
                 continue
-            seconds, tries, position = time.monotonic() - began, 0, following
+            tries, position = 0, following
             self._note(taken, held)
             size = next_size(size, seconds, most_rows)
             if following is None:
                 return
             if self._unvacuumed > VACUUM_SHARE * (table.rows or self._unvacuumed):
                 await self._vacuum("vacuum_between")
+                self._is_long = True
             await self.reins.rest_after(seconds)
 
     async def _why_not_now(self) -> str | None:
@@ -140,6 +148,11 @@ class Deletion:
         self.found.batches += 1
         self._unvacuumed += taken
         self.reins.host.progress(self.done_before + self.found.rows, self.done_total or None, "rows")
+
+    async def _timed(self, position: Sequence[str] | None, size: int) -> tuple[int, int, list[str] | None, float]:
+        """As `_take`, with the seconds it took: a pause that it began anew after is none of them."""
+        began = time.monotonic()
+        return *await self._take(position, size), time.monotonic() - began
 
     async def _take(self, position: Sequence[str] | None, size: int) -> tuple[int, int, list[str] | None]:
         """One batch: how many rows went, how many were meant, and where the next begins (None: there is none)."""

@@ -17,6 +17,8 @@ T = TypeVar("T")
 LOOK_SECONDS = 0.25
 """How often is looked whether to stop or to stand still, while a statement runs."""
 VITALS_SECONDS = 1.0
+MOST_REST_SECONDS = 60.0
+"""After one batch, however long it took."""
 PATIENCE_SECONDS = 1800.0
 """How long to wait for others without a single batch in between, before the rest is left for another time."""
 OTHERS_SECONDS = 10.0
@@ -49,6 +51,7 @@ class Reins:
     ends_at: datetime | None = None
     waited_seconds: float = 0.0
     slowly: bool = False
+    _paused_seconds: float = 0.0
     _others: deque[int] = field(default_factory=lambda: deque(maxlen=LOOKS))
     _before: Vitals | None = None
     _before_last: Vitals | None = None
@@ -93,17 +96,20 @@ class Reins:
             await self.checkpoint()
 
     async def rest(self, seconds: float) -> None:
-        """Sleeps, and wakes up to stop or to stand still."""
+        """Sleeps, and wakes up to stop or to stand still; a pause is a rest too."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             await asyncio.sleep(min(left, LOOK_SECONDS))
             if self.host.paused():
+                paused_at = time.monotonic()
                 await self.checkpoint()
+                self._paused_seconds += time.monotonic() - paused_at
 
     async def rest_after(self, worked_seconds: float) -> None:
         """Rests after a batch, the longer the more others are at work."""
         others = sum(self._others) / len(self._others) if self._others else 0.0
-        await self.rest(rest_seconds(worked_seconds, others, self.slowly))
+        wanted = rest_seconds(worked_seconds, others, self.slowly)
+        await self.rest(max(0.0, min(wanted, MOST_REST_SECONDS, self.left_seconds())))
 
     async def wait_for_others(self, oid: int, in_batches: bool = False) -> str | None:
         """Waits while the server is not well enough for more; returns why when it does not become so in time.
@@ -113,20 +119,24 @@ class Reins:
         """
         if in_batches and time.monotonic() - self._looked_at < VITALS_SECONDS:
             return None
-        began, told = time.monotonic(), None
-        while (why := await self._why_not_now(oid, in_batches, time.monotonic() - began)) is not None:
+        began, told = self._awake(), None
+        while (why := await self._why_not_now(oid, in_batches, self._awake() - began)) is not None:
             kind = _kind(why)
             if kind != told:
                 self.host.log("info", f"waiting: {why}")
                 self.host.waiting(why)
                 told = kind
             await self.rest(VITALS_SECONDS)
-            if self.left_seconds() <= 0 or time.monotonic() - began > PATIENCE_SECONDS:
-                self.waited_seconds += time.monotonic() - began
-                return why
+            if self.left_seconds() <= 0 or self._awake() - began > PATIENCE_SECONDS:
+                break
         if told is not None:
-            self.waited_seconds += time.monotonic() - began
-        return None
+            self.waited_seconds += self._awake() - began
+            self.host.waiting("")
+        return why
+
+    def _awake(self) -> float:
+        """The moment by a clock that stands still in a pause, which is nobody's but the operator's."""
+        return time.monotonic() - self._paused_seconds
 
     async def _why_not_now(self, oid: int, in_batches: bool, waited: float) -> str | None:
         now, before = await self._vitals(oid), self._before_last

@@ -7,10 +7,11 @@ SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::int8 AS wal_bytes,
      WHERE datname = current_database() AND relid = $1 AND pid <> ALL ($2) LIMIT 1) AS vacuum,
     (SELECT count(*)::int FROM pg_locks WHERE NOT granted AND pg_blocking_pids(pid) && $2) AS blocked,
     -- Who is in a transaction holds the lock of its own; it may be seen also where the role may not see what he does.
-    (SELECT count(DISTINCT l.pid)::int FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
-     WHERE l.locktype = 'virtualxid' AND l.mode = 'ExclusiveLock' AND l.granted AND l.pid <> ALL ($2)
-        AND a.backend_type IS DISTINCT FROM 'autovacuum worker'
-        AND coalesce(a.state, '') NOT LIKE 'idle in transaction%') AS others,
+    -- Of those whose state is hidden, which may be idle in it for hours, all together count as one.
+    (SELECT (count(*) FILTER (WHERE a.backend_type = 'client backend' AND a.state NOT LIKE 'idle%')
+            + least(1, count(*) FILTER (WHERE a.backend_type IS NULL)))::int
+     FROM (SELECT DISTINCT pid FROM pg_locks WHERE locktype = 'virtualxid' AND mode = 'ExclusiveLock' AND granted) AS l
+     JOIN pg_stat_activity a ON a.pid = l.pid AND a.pid <> ALL ($2)) AS others,
     coalesce(oldest.seconds, 0)::float8 AS transaction_seconds, oldest.pid AS transaction_pid
 FROM (SELECT count(*)::int AS number,
         CASE WHEN count(*) > count(replay_lsn) THEN NULL
