@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -427,6 +428,28 @@ class TestOthers:
             "waiting: the server writes 90 MiB of log",
             "the server writes 90 MiB of log, also without us: goes on at a slow pace meanwhile",
         ]
+
+    @pytest.mark.parametrize("kept", ["public.events", "jamaint.cursors", "jamaint.kept_x_1; DROP TABLE events"])
+    def test_nothing_but_what_rows_are_kept_in_is_dropped(self, events: str, kept: str) -> None:
+        executor = cleanup(events, rule("events"))
+        step = planned(executor)
+        assert step.undo is not None
+        tables = [{**one, "kept": kept} for one in step.undo["tables"]]
+        forged = replace(step, undo={**step.undo, "tables": tables})
+        for act in (executor.purge, lambda it: executor.undo(it, dry_run=False)):
+            with pytest.raises(StepFailed, match="none of the tables that rows are kept in"):
+                act(forged)
+        assert value(events, "SELECT count(*) FROM events") == 400
+
+    def test_a_file_that_was_not_shortened_in_between_is_at_the_end(
+        self, events: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run_script(
+            events, "INSERT INTO events SELECT i, now() - interval '1 year', 'x' FROM generate_series(500, 9000) i"
+        )
+        monkeypatch.setattr(deleting, "VACUUM_AT_END_SHARE", 1.0)
+        details = cleanup(events, rule("events", batch_size=400)).run(planned(cleanup(events, rule("events"))))
+        assert details["tables"][0]["returned_bytes"] > 0
 
     def test_it_knows_how_many_others_are_at_work(self, events: str, monkeypatch: pytest.MonkeyPatch) -> None:
         told: list[float] = []
