@@ -411,7 +411,7 @@ class TestOthers:
         assert details["rows"] == 0
         assert "autovacuum" in details["tables"][0]["left"]
         assert sum(line.startswith("waiting: autovacuum") for line in host.logged) == 1
-        assert host.waited_for == ["autovacuum (process 9) is at work"]
+        assert host.waited_for == ["autovacuum (process 9) is at work", ""]
 
     def test_where_others_alone_fill_the_log_it_goes_on_slowly(
         self, events: str, monkeypatch: pytest.MonkeyPatch
