@@ -13,23 +13,20 @@ from _queue import SimpleQueue
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from threading import Lock, Thread
 from typing import Any
 
 from jamaint import wire
 from jamaint.core import mass_deletion
-from jamaint.core.fences import refused, refused_look, refused_step
-from jamaint.core.former import with_former
 from jamaint.core.pacing import Limits
 from jamaint.core.plans import MassDeletion, Plan, step_from_json, step_to_json
 from jamaint.errors import Problem
 from jamaint.executors import EXECUTORS, executor_of
 from jamaint.executors.executor import NOWHERE, Executor, StepFailed, Stopped, Work
 from jamaint.executors.parts import items_of
-from jamaint.host import secrets
+from jamaint.host import allowed, secrets
 from jamaint.host.accounts import become, find_account
-from jamaint.host.applied import applied
 from jamaint.host.dialogue import LINE_LIMIT, line, parse
 from jamaint.host.kernel import lower_priority
 from jamaint.host.output import printable
@@ -257,7 +254,9 @@ def _open(opening: Order, host: DaemonHost, unit: str | None) -> Callable[[Order
         name = opening["executor"]
         if name not in EXECUTORS:
             raise StepFailed(f"this worker knows no executor {name}", "refused")
-        only_back = None if unit is None else _check(unit, name, opening)
+        only_back, back = (None, True) if unit is None else allowed.why_only_back(unit, opening)
+        if not back:
+            raise StepFailed(str(only_back), "refused")
         # A command may be one that others wait for (a service's reindex): it yields, but is not starved.
         if name != "looks":  # a start waits for it, and a busy machine is what it may be asked about
             lower_priority(10 if name == "command" else 19, idle_disk=name != "command")
@@ -279,39 +278,14 @@ def _open(opening: Order, host: DaemonHost, unit: str | None) -> Callable[[Order
     if unit is None:
         return lambda order: _perform(executor, host, order)
     if only_back is None:
-        return lambda order: _perform_checked(unit, executor, host, order)
+        return lambda order: _perform_if_allowed(unit, executor, host, order)
     answer = failed(only_back, "refused")
-    return lambda order: _perform_checked(unit, executor, host, order) if order.get("do") in _BACK else answer
+    return lambda order: _perform_if_allowed(unit, executor, host, order) if order.get("do") in allowed.BACK else answer
 
 
-def _check(unit: str, name: str, opening: Order) -> str | None:
-    """A unit does what root's own configuration names, and nothing that only the daemon says.
-
-    Why it does no more than an undo or a purge, where the configuration does not name it any more; else None.
-    """
-    config, there = opening["task"]["config"], applied()
-    why = refused(unit, name, config, there)
-    if why is not None and refused(unit, name, config, with_former(there, datetime.now(UTC)), back=True) is not None:
-        raise StepFailed(why, "refused")
-    return why
-
-
-def _perform_checked(unit: str, executor: Executor, host: DaemonHost, order: Order) -> Answer:
-    """Performs an order of the daemon's, if root's own configuration names what its step works on."""
-    there = applied()
-    if order.get("do") in _BACK:
-        there = with_former(there, datetime.now(UTC))
-    why = refused_step(unit, order.get("step") or {}, there)
-    return _perform(executor, host, _checked(order)) if why is None else failed(why, "refused")
-
-
-def _checked(order: Order) -> Order:
-    """An order to look with why it is not done, for each condition that root's own configuration does not name."""
-    if order.get("do") != "look":
-        return order
-    there = applied()
-    conditions = [{**one, "refused": refused_look(one["kind"], one["params"], there)} for one in order["conditions"]]
-    return {**order, "conditions": conditions}
+def _perform_if_allowed(unit: str, executor: Executor, host: DaemonHost, order: Order) -> Answer:
+    why = allowed.why_not(unit, order)
+    return _perform(executor, host, allowed.looked_at(order)) if why is None else failed(why, "refused")
 
 
 def _with_secrets(opening: Order) -> Order:
@@ -448,9 +422,6 @@ _LIMITED = frozenset({"run", "purge"})
 
 _HELD = frozenset({"plan", "run"})
 """Operations that do not begin while the execution is paused."""
-
-_BACK = frozenset({"undo", "purge"})
-"""Operations that are done also for a task that the configuration names no more."""
 
 _OPERATIONS: dict[str, Callable[[Executor, Order], Answer]] = {
     "plan": _plan,

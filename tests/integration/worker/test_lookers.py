@@ -217,7 +217,7 @@ async def test_a_look_that_nobody_waits_for_any_more_leaves_nothing_that_hangs(w
 async def test_a_unit_looks_only_at_what_root_has_applied(monkeypatch: pytest.MonkeyPatch, web: Web) -> None:
     named = web.condition("named")
     applied = {"kinds": {"databases": []}, "conditions": [digest_of_look(named.kind, named.params)]}
-    boot = f"import jamaint.worker as it; it.applied = lambda: {applied!r}; it.main('databases')"
+    boot = f"import jamaint.worker as it; it.allowed.applied = lambda: {applied!r}; it.main('databases')"
     monkeypatch.setattr(
         worker_child, "_BOOT", worker_child._BOOT.replace("from jamaint.worker import main; main()", boot)
     )

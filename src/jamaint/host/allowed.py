@@ -1,0 +1,38 @@
+"""Allowed: what a worker that is a unit does of what the daemon asks: only what root's own configuration names."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from jamaint.core.fences import refused, refused_look, refused_step
+from jamaint.core.former import with_former
+from jamaint.host.applied import applied
+
+BACK = frozenset({"undo", "purge"})
+"""Operations that are done also for a task that the configuration names no more."""
+
+
+def why_only_back(unit: str, opening: Mapping[str, Any]) -> tuple[str | None, bool]:
+    """(why not, whether an undo or a purge would do all the same): (None, True) where all of it is allowed."""
+    executor, config, there = opening["executor"], opening["task"]["config"], applied()
+    why = refused(unit, executor, config, there)
+    if why is None:
+        return None, True
+    return why, refused(unit, executor, config, with_former(there, datetime.now(UTC)), back=True) is None
+
+
+def why_not(unit: str, order: Mapping[str, Any]) -> str | None:
+    """Why an order is not done whose opening was allowed, or None: its step names what it works on anew."""
+    there = applied()
+    if order.get("do") in BACK:
+        there = with_former(there, datetime.now(UTC))
+    return refused_step(unit, order.get("step") or {}, there)
+
+
+def looked_at(order: dict[str, Any]) -> dict[str, Any]:
+    """An order to look with why it is not done, for each condition that root's own configuration does not name."""
+    if order.get("do") != "look":
+        return order
+    there = applied()
+    conditions = [{**one, "refused": refused_look(one["kind"], one["params"], there)} for one in order["conditions"]]
+    return {**order, "conditions": conditions}

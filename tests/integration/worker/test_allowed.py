@@ -1,0 +1,75 @@
+"""What a worker that is a unit does of what it is asked: what root has applied, and the way back of what left that."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jamaint.core.plans import Step, step_to_json
+from jamaint.host import worker_child
+from jamaint.host.worker import open_worker
+from logsrun import DAY
+
+pytestmark = pytest.mark.parametrize("link", ["child"], indirect=True)
+
+LATER = "2999-01-01T00:00:00+00:00"
+STEP = Step("cleanup", "", {"direct": {}}, {"trash": "e-1", "step": "cleanup", "roots": []})
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    tmp_path.chmod(0o755)
+    (tmp_path / "logs").mkdir(mode=0o755)
+    (tmp_path / "logs" / "old.log").write_text("old")
+    return tmp_path / "logs"
+
+
+async def asked(monkeypatch: pytest.MonkeyPatch, applied: dict[str, Any], path: Path, order: dict[str, Any]) -> Any:
+    """The answer of a unit for files by whose configuration `applied` was made."""
+    boot = f"import jamaint.worker as it; it.allowed.applied = lambda: {applied!r}; it.main('files')"
+    changed = worker_child._BOOT.replace("from jamaint.worker import main; main()", boot)
+    monkeypatch.setattr(worker_child, "_BOOT", changed)
+    config = {"log_paths": [f"{path}/*.log"], "retention_seconds": DAY, "compress": None, "archive": None}
+    task = {"name": "logs", "config": {**config, "exclude": []}, "rollback": True, "timeout_seconds": None}
+    opening = {
+        "do": "open", "execution": "e-1", "executor": "logs.cleanup", "user": None, "now": "2026-11-26T00:00:00+00:00",
+        "task": {**task, "mass_deletion": {"share": 1.0, "items": 9}}, "limits": {"low_space": 0.0},
+    }  # fmt: skip
+    async with open_worker(opening, on_line=lambda _: None, on_stderr=lambda _: None) as worker:
+        return await worker.ask(order)
+
+
+def of(path: Path, **more: Any) -> dict[str, Any]:
+    return {"kinds": {"files": [str(path)]}, "former": [], **more}
+
+
+def gone(path: Path) -> dict[str, Any]:
+    left = {"until": LATER, "kinds": {"files": [str(path)]}, "back": [], "databases": [], "secrets": {}}
+    return {"kinds": {"files": []}, "former": [left]}
+
+
+async def test_what_is_applied_is_done(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    assert (await asked(monkeypatch, of(root), root, {"do": "plan"}))["is"] == "plan"
+
+
+async def test_what_is_not_applied_is_not_even_planned(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    answer = await asked(monkeypatch, of(root / "elsewhere"), root, {"do": "plan"})
+    assert (answer["is"], answer["error"]["kind"]) == ("failed", "refused")
+
+
+async def test_of_what_left_only_the_way_back_is_taken(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    for order in ({"do": "plan"}, {"do": "run", "step": step_to_json(STEP)}):
+        answer = await asked(monkeypatch, gone(root), root, order)
+        assert "is not bound" in answer["error"]["message"]
+    undo = {"do": "undo", "dry_run": False, "step": step_to_json(STEP)}
+    assert (await asked(monkeypatch, gone(root), root, undo))["is"] == "done"
+    assert (await asked(monkeypatch, gone(root), root, {"do": "purge", "step": step_to_json(STEP)}))["is"] == "done"
+
+
+async def test_a_step_names_no_other_directory(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    forged = Step("archive", "", {"root": "/etc", "prefix": "x"})
+    answer = await asked(monkeypatch, of(root), root, {"do": "run", "step": step_to_json(forged)})
+    assert "/etc is not bound" in answer["error"]["message"]
+    undo = Step("cleanup", "", {}, {"trash": "e-1", "step": "cleanup", "roots": [{"path": "/etc", "times": [0, 0]}]})
+    answer = await asked(monkeypatch, of(root), root, {"do": "undo", "dry_run": False, "step": step_to_json(undo)})
+    assert "/etc is not bound" in answer["error"]["message"]
