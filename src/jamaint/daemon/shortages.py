@@ -10,6 +10,9 @@ from jamaint.host.headroom import lack_of_descriptors, lack_of_directory
 from jamaint.host.journal import MESSAGE_IDS
 
 LOOK_SECONDS = 10.0
+"""While something is lacking, so that it is soon told when it no longer is."""
+IDLE_LOOK_SECONDS = 60.0
+"""While nothing is: what fails for want of it, and who asks, has it looked at at once."""
 ADVICE = {
     "state_directory": "no plan or kept key can be written until there is room; what else is asked for is done",
     "descriptors": "new clients are turned away; LimitNOFILE= of the unit, or see who holds so many connections",
@@ -36,12 +39,15 @@ class Shortages:
     async def serve(self) -> None:
         """Looks until it is cancelled."""
         while True:
-            for kind, look in self._looks.items():
-                # Beside the loop: a disk that hangs must not hang the daemon.
-                self._take(kind, await trio.to_thread.run_sync(look, abandon_on_cancel=True))
-            with trio.move_on_after(LOOK_SECONDS):
+            # Beside the loop: a disk that hangs must not hang the daemon.
+            for kind, lack in (await trio.to_thread.run_sync(self._look, abandon_on_cancel=True)).items():
+                self._take(kind, lack)
+            with trio.move_on_after(LOOK_SECONDS if self.found else IDLE_LOOK_SECONDS):
                 await self._again.wait()
             self._again = trio.Event()
+
+    def _look(self) -> dict[str, str | None]:
+        return {kind: look() for kind, look in self._looks.items()}
 
     def _take(self, kind: str, lack: str | None) -> None:
         before = self.found.get(kind)
