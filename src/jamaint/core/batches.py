@@ -14,7 +14,7 @@ GROWTH = 1.5
 REST_SHARE = 0.25
 """Rest per time worked, where nobody else works."""
 REST_SHARE_OF_EACH = 5.0
-"""What each session that is at work adds to it: one makes a seventh of the time ours, three a sixteenth."""
+"""What each session that is at work adds to it: one leaves us a sixth of the time, three a sixteenth."""
 MOST_REST_SHARE = 15.0
 LOOKS = 3
 """Of how many looks the sessions at work are a mean: one look sees a moment."""
