@@ -12,7 +12,7 @@ from typing import Any
 import postgres as server
 from jamaint.host.postgres import POOL_SIZE
 from peers import CAN_BE_OTHERS, Who, connecting_as, users
-from running import Client, Daemon, client, daemon
+from running import Client, Daemon, client, connected, daemon
 
 
 class Siege:
@@ -30,9 +30,7 @@ class Siege:
         """A connection of the other user's."""
         if CAN_BE_OTHERS:
             return connecting_as(_viewer())(self.socket)
-        found = socket.socket(socket.AF_UNIX)
-        found.connect(str(self.socket))
-        return found
+        return connected(self.socket)
 
     def ask(self, good: Client, method: str = "daemon.version") -> Any:
         """A good client's call, whose time is noted."""

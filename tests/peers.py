@@ -48,14 +48,15 @@ def connecting_as(who: Who, bound: bytes | None = None) -> Callable[[Path], sock
         found: list[socket.socket | OSError] = []
 
         def run() -> None:
+            connection = socket.socket(socket.AF_UNIX)
             try:
                 _become(who)
-                connection = socket.socket(socket.AF_UNIX)
                 if bound is not None:
                     connection.bind(bound)
                 connection.connect(str(path))
                 found.append(connection)
             except OSError as error:
+                connection.close()
                 found.append(error)
 
         thread = threading.Thread(target=run)

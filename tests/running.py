@@ -21,7 +21,7 @@ class Client:
     """One connection; calls in order."""
 
     def __init__(self, path: Path, connect: Callable[[Path], socket.socket] | None = None) -> None:
-        self._socket = connect(path) if connect else _connect(path)
+        self._socket = connect(path) if connect else connected(path)
         self._socket.settimeout(SECONDS)
         self._lines = wire.Lines()
         self._replies: list[wire.Reply] = []
@@ -198,9 +198,12 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
-def _connect(path: Path) -> socket.socket:
-    found = socket.socket(socket.AF_UNIX)
-    found.connect(str(path))
+def connected(path: Path) -> socket.socket:
+    """A connection to a daemon; nothing of one stays open where it is gone already."""
+    with contextlib.ExitStack() as unless_connected:
+        found = unless_connected.enter_context(socket.socket(socket.AF_UNIX))
+        found.connect(str(path))
+        unless_connected.pop_all()
     return found
 
 
