@@ -4,10 +4,11 @@ All times that are asked for must be older than the age: a file that was only re
 old as the age to the nanosecond stays, and so does what has a time in the future.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 ACCESS, BIRTH, CHANGE, MODIFICATION = "access", "birth", "change", "modification"
 TIMES = (ACCESS, BIRTH, CHANGE, MODIFICATION)
@@ -68,6 +69,32 @@ def old(by: Sequence[str], before: int | None) -> Old:
         )
 
     return test
+
+
+class Times(Protocol):
+    """Times of many files, as columns in one order; `which` is ACCESS, CHANGE or MODIFICATION."""
+
+    count: int
+
+    def seconds(self, which: str) -> list[int]:
+        """Whole seconds since 1970, rounded down."""
+
+    def nanoseconds(self, which: str) -> list[int]:
+        """The same in nanoseconds."""
+
+
+def sift(by: Sequence[str], before: int | None, seen: Times) -> tuple[Sequence[int], Mapping[str, int]]:
+    """(numbers of the files that old() finds old, how many of the others each time of youngest() has kept)."""
+    asked = [which for which in by if which != BIRTH]
+    if before is None or not seen.count or all(max(seen.seconds(which)) < before // 10**9 for which in asked):
+        return range(seen.count), {}
+    times = [seen.nanoseconds(which) for which in asked]
+    latest = times[0] if len(times) == 1 else list(map(max, *times))
+    aged = [number for number, time in enumerate(latest) if time < before]
+    if len(asked) == 1:
+        return aged, {asked[0]: seen.count - len(aged)} if len(aged) < seen.count else {}
+    each = zip(zip(*times, strict=True), latest, strict=True)
+    return aged, Counter(asked[one.index(last)] for one, last in each if last >= before)
 
 
 def asks_for_birth(by: Sequence[str], seen: Any, before: int | None) -> bool:

@@ -21,6 +21,7 @@ from jamaint.host.leaving import Telling
 from jamaint.host.openfiles import OpenFiles, open_files
 from jamaint.host.roots import NotEntered, Place, Root, RootRefused, open_root, readable
 from jamaint.host.skipped import STOPS_EVERYTHING, Skipped, why_not, words
+from jamaint.host.statuses import Statuses
 from jamaint.host.survey import SAMPLE, free_share
 from jamaint.host.sweep import Met, Sweep, Tally
 from jamaint.host.taking import Direct, DiskStopped, Held, Ledger
@@ -71,6 +72,7 @@ class Counting:
 
     direct = False
     changes = False
+    marks = False
 
     def __init__(self, area: Area, root: Root, now_ns: int) -> None:
         self._area, self._root, self._now_ns = area, root, now_ns
@@ -219,9 +221,11 @@ class Taker:
     """The taking of a step: through the trash, or at once."""
 
     changes = True
+    marks = True
 
     def __init__(self, way: Trash | Direct, judge: Judge, ledger: Ledger, clearing: Clearing) -> None:
         self.way, self.judge, self._ledger, self._clearing = way, judge, ledger, clearing
+        self._seen = Statuses()
         self.direct = isinstance(way, Direct)
 
     def files(self, place: Place, names: Sequence[str], prints: Sequence[int], tally: Tally) -> bool:  # noqa: ARG002
@@ -259,7 +263,7 @@ class Taker:
         return True
 
     def _take_whole(self, way: Trash, place: Place, name: str, expected: os.stat_result, rel: str) -> bool:
-        whole = Whole(self.judge, rel, self._clearing.stopping)
+        whole = Whole(self.judge, rel, self._seen, self._clearing.stopping)
         why = way.take_directory(place, name, expected, whole.look)
         if why is None:
             self._ledger.taken.merge(whole.taken)

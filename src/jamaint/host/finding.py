@@ -36,6 +36,7 @@ class _Each:
 
     direct = False
     changes = False
+    marks = False
 
     def __init__(self, look: Callable[[Place, str, os.stat_result], None]) -> None:
         self._look = look

@@ -32,6 +32,7 @@ class _Listing:
 
     direct = False
     changes = False
+    marks = True
 
     def __init__(self, root: Root, tell: Tell, checkpoint: Callable[[], None]) -> None:
         self._root, self._tell, self._checkpoint = root, tell, checkpoint

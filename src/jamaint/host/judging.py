@@ -2,16 +2,18 @@
 
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from jamaint.core.ages import Ages, Old, asks_for_birth, old, youngest
+from jamaint.core.ages import BIRTH, CHANGE, Ages, Old, asks_for_birth, old, sift, youngest
 from jamaint.host import syscalls
 from jamaint.host.globs import OURS, Globs, States, exclusion
 from jamaint.host.held import Born, PutBack
 from jamaint.host.inuse import InUse
 from jamaint.host.roots import Root
+from jamaint.host.statuses import Statuses
 
 Name = Callable[[str], object]
 """A test of a name: true for those that are meant."""
@@ -19,10 +21,11 @@ Three = tuple[States, States, States]
 """Where we are in the globs of `pattern`, `spared` and `alone`."""
 
 NOT_IN_PLAN = "not in the plan"
-EXCLUDED, HELD, NEWEST, BIRTH = "it is to be left alone", "it was put back by an undo, and is held", "newest", "birth"
+EXCLUDED, HELD, NEWEST = "it is to be left alone", "it was put back by an undo, and is held", "newest"
 OWN_RULE = "it has a rule of its own"
 _OF_FILE_SYSTEM = frozenset({"lost+found", ".journal", "aquota.user", "aquota.group"})
 _DEVICES = frozenset({stat.S_IFCHR, stat.S_IFBLK})
+_PLAIN = stat.S_IFMT(0o177777) | stat.S_ISVTX
 
 
 def _none() -> Globs:
@@ -75,14 +78,30 @@ class Judge:
             self.file_is_old, self.directory_is_old = rule.only.file, rule.only.directory
         self._of_mount = syscalls.is_mount_root(root.fd)
 
-    @property
-    def takes_everything(self) -> bool:
-        """Whether every file is old."""
-        return self.rule.before is None and self.rule.old is None and self.rule.only is None
+    def sift(self, seen: Statuses) -> tuple[Sequence[int], Mapping[str, int]]:
+        """(numbers of the files that are old, how many of the others were kept by what, in a word or a few)."""
+        rule, is_old = self.rule, self.file_is_old
+        if rule.old is None and rule.only is None:
+            return sift(rule.ages.files_by, rule.before, seen)
+        ones = [seen.one(number) for number in range(seen.count)]
+        aged = [number for number, one in enumerate(ones) if is_old(one)]
+        if rule.only is not None:
+            return aged, {NOT_IN_PLAN: seen.count - len(aged)} if len(aged) < seen.count else {}
+        return aged, Counter(youngest(rule.ages.files_by, one) for one in ones if not is_old(one))
 
-    def young_by(self, seen: Any) -> str:
-        """What kept a file that is not old, in one word or a few."""
-        return NOT_IN_PLAN if self.rule.only is not None else youngest(self.rule.ages.files_by, seen)
+    def plain(self, names: Sequence[str], seen: Statuses, at_root: bool) -> bool:
+        """Whether nothing but their age keeps any of these files. If not, each that is old has to be asked for."""
+        rule = self.rule
+        if rule.held is not None or rule.also is not None or (at_root and self._of_mount):
+            return False
+        if {mode & _PLAIN for mode in set(seen.modes)} != {stat.S_IFREG} or seen.locked or max(seen.links) > 1:
+            return False
+        if "/" + OURS in "/" + "/".join(names) or not self.use.why.keys().isdisjoint(seen.inodes):
+            return False
+        if rule.least_bytes and min(seen.sizes) < rule.least_bytes:
+            return False
+        asks = rule.before is not None and BIRTH in rule.ages.files_by
+        return not asks or max(seen.seconds(CHANGE)) < (rule.before or 0) // 10**9
 
     def start(self) -> Three:
         """Where the globs are at the root. Those of what stays begin at /, the pattern's at the root."""

@@ -1,11 +1,13 @@
 """Measuring: what all that is below a root takes on its disk, in one pass that judges nothing and so is quick."""
 
+import errno
 import os
 from collections.abc import Callable
 
 from jamaint.host.descent import Descent
 from jamaint.host.roots import NotEntered, Root
 from jamaint.host.skipped import Skipped, why_not
+from jamaint.host.statuses import Statuses, listed
 from jamaint.host.trees import BATCH
 
 BLOCK = 512
@@ -45,38 +47,41 @@ def measure(root: Root, skipped: Skipped, checkpoint: Callable[[], None]) -> tup
 
 class _Found:
     def __init__(self) -> None:
+        self.seen = Statuses()
         self.blocks = 0
         self.files = 0
         self.linked: set[int] = set()
         """Inodes of files that have more names and were counted."""
 
+    def add_all(self) -> None:
+        """Counts what was just seen."""
+        blocks, links = self.seen.blocks, self.seen.links
+        self.files += len(blocks)
+        self.blocks += sum(blocks)
+        if set(links) <= {1}:
+            return
+        for inode, size, names in zip(self.seen.inodes, blocks, links, strict=True):
+            if names > 1 and inode in self.linked:
+                self.files -= 1
+                self.blocks -= size
+            elif names > 1:
+                self.linked.add(inode)
+
 
 def _list(root: Root, descent: Descent, found: _Found, skipped: Skipped, checkpoint: Callable[[], None]) -> list[str]:
     """Counts the files of the directory where we are; the directories in it."""
-    directories: list[str] = []
-    files = blocks = 0
+    fd, rel, seen = descent.here.fd, descent.rel, found.seen
+
+    def failed(name: str, error: OSError) -> None:
+        if error.errno != errno.ENOENT:
+            skipped.add(root.name(rel, name), why_not(error, name, fd), problem=True)
+
+    inner: list[str] = []
     checkpoint()
-    with os.scandir(descent.here.fd) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                directories.append(entry.name)
-                continue
-            try:
-                seen = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                path = root.name(descent.rel, entry.name)
-                skipped.add(path, why_not(error, entry.name, descent.here.fd), problem=True)
-                continue
-            if seen.st_nlink > 1:
-                if seen.st_ino in found.linked:
-                    continue
-                found.linked.add(seen.st_ino)
-            files += 1
-            blocks += seen.st_blocks
-            if not files % BATCH:
-                checkpoint()
-    found.files += files
-    found.blocks += blocks
-    return directories
+    for names, directories in listed(fd):
+        inner += directories
+        names = seen.look(names, fd, failed)  # noqa: PLW2901
+        found.add_all()
+        if len(names) == BATCH:
+            checkpoint()
+    return inner

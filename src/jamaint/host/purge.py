@@ -2,9 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 from jamaint.host import wholes
@@ -15,6 +14,8 @@ from jamaint.host.records import Records
 from jamaint.host.roots import NotEntered, Root, RootRefused, open_root
 from jamaint.host.skipped import Skipped, why_not, words
 from jamaint.host.spread import Spread
+from jamaint.host.statuses import Statuses
+from jamaint.host.taking import removed, unlink
 from jamaint.host.trash import FORMED, GONE, TIMES, lock, open_private
 from jamaint.host.trees import BATCH
 
@@ -48,7 +49,7 @@ class _Purging:
         self.skipped = Skipped()
         self._checkpoint, self._progress = checkpoint, progress
         self._open = open_files()
-        self._spread = Spread()
+        self._spread, self._seen = Spread(), Statuses()
 
     def purge(self, root: Root, execution: str, step: str) -> None:
         """Empties and removes the step's directory, and those above it that are empty then."""
@@ -144,16 +145,19 @@ class _Purging:
 
     def _empty_listed(self, descent: Descent, frame: "_Emptying", contents: "_Contents | None") -> None:
         fd = descent.here.fd
-        remove = partial(_remove_files, fd)
         frame.again = False
         frame.passes += 1
         for files, directories in _listed(fd, frame.stuck):
-            before = len(frame.stuck)
-            for name, result in self._spread(remove, files):
-                if isinstance(result, OSError):
-                    self._skip(descent, name, why_not(result, name, fd), contents, frame)
-                elif contents is not None:
-                    self._count(result, contents.held)
+            before, failed = len(frame.stuck), dict[str, OSError]()
+            found = self._seen.look(files, fd, failed.__setitem__)
+            stay = unlink(self._spread, fd, found)
+            for name, error in (failed | stay).items():
+                self._skip(descent, name, why_not(error, name, fd), contents, frame)
+            if contents is not None:
+                gone = [number for number, name in enumerate(found) if name not in stay]
+                taken = removed(self._seen, gone, contents.held)
+                self.items += taken.files
+                self.freed += taken.alone
             frame.todo += directories
             # a directory may hide entries from a listing while others leave it
             frame.again = frame.again or len(files) + len(directories) > len(frame.stuck) - before
@@ -170,11 +174,6 @@ class _Purging:
         frame.stuck.add(name)
         path = _join(descent.rel, name)
         self.skipped.add(path if contents is None else contents.root.name(path), why, problem=True)
-
-    def _count(self, seen: os.stat_result, held: frozenset[int]) -> None:
-        self.items += 1
-        if seen.st_nlink == 1 and seen.st_ino not in held:
-            self.freed += seen.st_blocks * 512
 
 
 @dataclass(slots=True)
@@ -214,19 +213,6 @@ def _listed(fd: int, stuck: set[str]) -> Iterator[tuple[list[str], list[str]]]:
                 files, directories = [], []
     if files or directories:
         yield files, directories
-
-
-def _remove_files(fd: int, names: Sequence[str]) -> list[tuple[str, os.stat_result | OSError]]:
-    """Removes names; how their files were, or why they stay."""
-    results: list[tuple[str, os.stat_result | OSError]] = []
-    for name in names:
-        try:
-            seen = os.lstat(name, dir_fd=fd)
-            os.unlink(name, dir_fd=fd)
-            results.append((name, seen))
-        except OSError as error:
-            results.append((name, error))
-    return results
 
 
 def _join(rel: str, name: str) -> str:

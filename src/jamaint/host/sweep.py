@@ -4,6 +4,7 @@ Looking and taking are one pass of the same code: in a plan, what takes it only 
 beyond its directory, and no more than HOPE files of that, so that a million of them need no more room than a thousand.
 """
 
+import errno
 import os
 import stat
 from collections import Counter
@@ -12,20 +13,23 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
+from jamaint.core.ages import BIRTH
 from jamaint.host import syscalls
 from jamaint.host.descent import Descent, Level
 from jamaint.host.globs import OURS
-from jamaint.host.judging import BIRTH, EXCLUDED, NEWEST, OWN_RULE, Judge, Three
+from jamaint.host.judging import EXCLUDED, NEWEST, OWN_RULE, Judge, Name, Three
 from jamaint.host.roots import NotEntered, Place
 from jamaint.host.skipped import Skipped, why_not
+from jamaint.host.statuses import Status, Statuses, listed
 from jamaint.host.taking import Taken
 from jamaint.host.trees import BATCH, PATH_LIMIT
 
 HOPE = 1024
 """Files of one directory that are held while all in it may go; one with more is listed again if something stays."""
-_PLAIN = stat.S_IFMT(0o177777) | stat.S_ISVTX
 _QUIET = frozenset({NEWEST, BIRTH})
 _NO_INODES: frozenset[int] = frozenset()
+Stays = tuple[Name, Name]
+"""Tests of names that stay with, and without, what is below."""
 
 
 @dataclass(slots=True)
@@ -50,6 +54,8 @@ class Taking(Protocol):
     """Whether files are removed at once; a directory is then removed when it is empty."""
     changes: bool
     """Whether anything is changed at all."""
+    marks: bool
+    """Whether it asks for fingerprints; without, `prints` of files() is empty."""
 
     def files(self, place: Place, names: Sequence[str], prints: Sequence[int], tally: Tally) -> bool:
         """Takes single files; false when some of them stay."""
@@ -80,7 +86,8 @@ class _Frame:
     open_to_all: bool
     todo: list[str] = field(default_factory=list)
     denied: set[str] = field(default_factory=set)
-    files: list[tuple[str, os.stat_result]] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    prints: list[int] = field(default_factory=list)
     wholes: list[tuple[str, os.stat_result, Tally]] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     again: bool = False
@@ -94,6 +101,7 @@ class Sweep:
         self._judge, self._taking, self._skipped, self._told = judge, taking, skipped, told
         self._root, self._rule = judge.root, judge.rule
         self._links = Taken()
+        self._seen = Statuses()
         self._frames: list[_Frame] = []
         self._descent = Descent(self._root, os.dup(self._root.fd))
         self.met = Met()
@@ -129,85 +137,92 @@ class Sweep:
         self._frames.append(frame)
         self._list(frame, again=False)
 
-    def _list(self, frame: _Frame, again: bool) -> None:  # noqa: PLR0912, PLR0915 - each file goes through this loop
+    def _list(self, frame: _Frame, again: bool) -> None:
         """Goes through the files of a directory, and notes the directories in it."""
-        judge, rule, fd = self._judge, self._rule, frame.level.fd
-        is_old, everything, least = judge.file_is_old, judge.takes_everything, rule.least_bytes
-        meant, stays = judge.meant(frame.states), judge.stays(frame.states)
-        in_use, by, kept = judge.use.why, rule.ages.files_by, Counter[str]() if again else self.met.kept
-        always, births = rule.held is not None or rule.also is not None or stays is not None, BIRTH in by
-        before, at_root = rule.before or 0, len(self._frames) == 1
-        files, size, until = 0, 0, BATCH
+        meant, stays = self._judge.meant(frame.states), self._judge.stays(frame.states)
         self._told()
-        with os.scandir(fd) as entries:
-            for entry in entries:
-                name = entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    if not again:
-                        self._note_directory(frame, name, stays)
-                    continue
-                until -= 1
-                if not until:
-                    until = BATCH
-                    self._told()
-                if meant is not None and not meant(name):
-                    frame.whole = False
-                    continue
-                try:
-                    seen = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue
-                except OSError as error:
-                    frame.whole = False
-                    self._skipped.add(self._path(name), why_not(error, name, fd), problem=True)
-                    continue
-                blocks = seen.st_blocks * 512
-                files += 1
-                size += blocks
-                if not (everything or is_old(seen)):
-                    kept[judge.young_by(seen)] += 1
-                    frame.whole = False
-                    continue
-                if seen.st_size < least:
-                    frame.whole = False
-                    continue
-                if (
-                    seen.st_ino in in_use
-                    or seen.st_mode & _PLAIN != stat.S_IFREG
-                    or name[0] == "."
-                    or always
-                    or at_root
-                    or (births and seen.st_ctime_ns >= before)
-                ):
-                    why = judge.file_stays(lambda name=name: self._path(name), name, fd, seen, at_root)  # type: ignore[misc]
-                    if not why and stays is not None and (stays[0](name) or stays[1](name)):
-                        why = EXCLUDED
-                    if why:
-                        frame.whole = False
-                        self._keep(name, why, kept, again)
-                        continue
-                if seen.st_nlink > 1:
-                    alone = self._links.alone
-                    self._links.add(seen, _NO_INODES)
-                    blocks = self._links.alone - alone
-                frame.tally.files += 1
-                frame.tally.bytes += blocks
-                if not frame.again:
-                    frame.files.append((name, seen))
-                    if len(frame.files) >= BATCH:
-                        self._relieve(frame)
+        for names, directories in listed(frame.level.fd):
+            full = len(names) + len(directories) == BATCH
+            if not again:
+                for name in directories:
+                    self._note_directory(frame, name, stays)
+            if meant is not None:
+                chosen = [name for name in names if meant(name)]
+                frame.whole = frame.whole and len(chosen) == len(names)
+                names = chosen  # noqa: PLW2901
+            self._judge_files(frame, names, stays, again)
+            if full:
+                self._told()
+
+    def _judge_files(self, frame: _Frame, names: list[str], stays: Stays | None, again: bool) -> None:
+        judge, seen = self._judge, self._seen
+        names = seen.look(names, frame.level.fd, partial(self._note_failed, frame))
+        if not names:
+            return
+        kept, at_root, blocks = Counter[str]() if again else self.met.kept, len(self._frames) == 1, seen.blocks
         if not again:
-            self.met.files += files
-            self.met.bytes += size
+            self.met.files += len(names)
+            self.met.bytes += sum(blocks) * 512
+        old, young = judge.sift(seen)
+        if young:
+            frame.whole = False
+            kept.update(young)
+        if stays is None and judge.plain(names, seen, at_root):
+            alone = sum(blocks if len(old) == len(names) else [blocks[number] for number in old]) * 512
+        else:
+            ones = [(number, seen.one(number)) for number in old]
+            ones = [(number, one) for number, one in ones if self._goes(frame, names[number], one, stays, again)]
+            old, alone = [number for number, _ in ones], self._alone([one for _, one in ones])
+        frame.tally.files += len(old)
+        frame.tally.bytes += alone
+        if not frame.again:
+            self._hold(frame, names, old)
+
+    def _goes(self, frame: _Frame, name: str, seen: Status, stays: Stays | None, again: bool) -> bool:
+        """Whether an old file may go; if not, why is counted."""
+        judge, fd = self._judge, frame.level.fd
+        why = ""
+        if seen.st_size >= self._rule.least_bytes:
+            why = judge.file_stays(lambda: self._path(name), name, fd, seen, len(self._frames) == 1)
+            if not why and stays is not None and (stays[0](name) or stays[1](name)):
+                why = EXCLUDED
+            if not why:
+                return True
+            self._keep(name, why, Counter() if again else self.met.kept, again)
+        frame.whole = False
+        return False
+
+    def _alone(self, ones: Sequence[Status]) -> int:
+        """Bytes on disk that go with these files: of one with several names, when the last of them goes."""
+        before = self._links.alone
+        for one in ones:
+            self._links.add(one, _NO_INODES)
+        return self._links.alone - before
+
+    def _hold(self, frame: _Frame, names: Sequence[str], old: Sequence[int]) -> None:
+        """Keeps what may go until it is known whether it goes with its directory, as long as there is room."""
+        every = len(old) == len(names)
+        frame.names += names if every else [names[number] for number in old]
+        if self._taking.marks:
+            prints = self._seen.prints()
+            frame.prints += prints if every else [prints[number] for number in old]
+        if len(frame.names) >= BATCH:
+            self._relieve(frame)
+
+    def _note_failed(self, frame: _Frame, name: str, error: OSError) -> None:
+        if error.errno == errno.ENOENT:
+            return
+        frame.whole = False
+        self._skipped.add(self._path(name), why_not(error, name, frame.level.fd), problem=True)
 
     def _relieve(self, frame: _Frame) -> None:
         """Makes room for more names: has them taken, or hopes that the directory goes whole."""
         if not frame.whole or frame.eager:
             self._flush(frame)
-        elif len(frame.files) >= HOPE:
-            frame.again, frame.files = True, []
+        elif len(frame.names) >= HOPE:
+            frame.again, frame.names, frame.prints = True, [], []
 
-    def _note_directory(self, frame: _Frame, name: str, stays: tuple[Callable[[str], object], ...] | None) -> None:
+    def _note_directory(self, frame: _Frame, name: str, stays: Stays | None) -> None:
         if name.startswith(OURS):
             frame.whole = False
             return
@@ -262,7 +277,7 @@ class Sweep:
         if frame.whole and not frame.eager:
             return
         if not frame.free and len(self._frames) > 1:  # a unit of which something stays: all of it does
-            frame.files, frame.wholes, frame.tally, frame.again = [], [], Tally(), False
+            frame.names, frame.prints, frame.wholes, frame.tally, frame.again = [], [], [], Tally(), False
             return
         if frame.again:
             frame.again, frame.tally = False, Tally()
@@ -275,7 +290,7 @@ class Sweep:
             _set_times(frame.level)
 
     def _flush(self, frame: _Frame) -> None:
-        if not frame.files:
+        if not frame.names:
             return
         place = self._place()
         if place is None:
@@ -283,10 +298,8 @@ class Sweep:
             self._skipped.add(self._path(), "its path is too long for what is in it to be taken", problem=True)
         else:
             frame.changed = True
-            prints = [hash((seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)) for _, seen in frame.files]
-            names = [name for name, _ in frame.files]
-            frame.whole = self._taking.files(place, names, prints, frame.tally) and frame.whole
-        frame.files, frame.tally = [], Tally()
+            frame.whole = self._taking.files(place, frame.names, frame.prints, frame.tally) and frame.whole
+        frame.names, frame.prints, frame.tally = [], [], Tally()
 
     def _leave(self) -> None:
         frame = self._frames.pop()

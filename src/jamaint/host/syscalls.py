@@ -14,9 +14,6 @@ _DONT_SYNC = 0x4000
 _TYPE, _INO, _BORN, _MNT_ID = 0x1, 0x100, 0x800, 0x1000
 _IMMUTABLE, _APPEND, _MOUNT_ROOT = 0x10, 0x20, 0x2000
 
-_BASIC = 0x7FF
-_unpack_status = struct.Struct("=IIQIIIHHQQQQ" + "qIi" * 4).unpack_from
-
 _libc = ctypes.CDLL(None, use_errno=True)
 _renameat2 = _libc.renameat2
 _renameat2.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
@@ -71,42 +68,6 @@ def locked_by_attribute(name: str, dir_fd: int) -> str | None:
     if attributes & _IMMUTABLE:
         return "immutable"
     return "append-only" if attributes & _APPEND else None
-
-
-class Status:
-    """What is known of a file, as in an os.stat_result, and whether chattr has locked it ("" if not)."""
-
-    __slots__ = (
-        "locked",
-        "st_atime_ns",
-        "st_blocks",
-        "st_ctime_ns",
-        "st_dev",
-        "st_ino",
-        "st_mode",
-        "st_mtime_ns",
-        "st_nlink",
-        "st_size",
-        "st_uid",
-    )
-
-    def __init__(self, found: tuple[int, ...], device: int) -> None:
-        self.st_dev = device
-        self.st_nlink, self.st_uid, self.st_mode = found[3], found[4], found[6]
-        self.st_ino, self.st_size, self.st_blocks = found[8], found[9], found[10]
-        self.st_atime_ns = found[12] * 1000000000 + found[13]
-        self.st_ctime_ns = found[18] * 1000000000 + found[19]
-        self.st_mtime_ns = found[21] * 1000000000 + found[22]
-        attributes = found[2] & (_IMMUTABLE | _APPEND)
-        self.locked = "" if not attributes else "immutable" if attributes & _IMMUTABLE else "append-only"
-
-
-def status(name: str, dir_fd: int, device: int, room: "ctypes.Array[ctypes.c_char]") -> Status:
-    """All of it in one call; `room` has 256 bytes, and `device` is taken for the file's. Raises OSError."""
-    if _statx(dir_fd, os.fsencode(name), _NOFOLLOW | _NO_AUTOMOUNT, _BASIC, room) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), name)
-    return Status(_unpack_status(room), device)
 
 
 def is_mount_root(fd: int) -> bool:

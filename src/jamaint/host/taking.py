@@ -13,10 +13,14 @@ from jamaint.host.globs import OURS
 from jamaint.host.roots import NotEntered, Place, Root, readable
 from jamaint.host.skipped import STOPS_EVERYTHING, Skipped, why_not, words
 from jamaint.host.spread import Spread
-from jamaint.host.syscalls import Status
+from jamaint.host.statuses import Status, Statuses
 
 HALF_FILE, HALF_DIRECTORY = "half", "half-directory"
 """What is not yet linked or renamed to where it belongs; only a kill leaves one behind."""
+
+
+_FEW = 128
+"""Files that are looked at before they are removed."""
 
 
 class DiskStopped(Exception):  # noqa: N818 - it is what the disk said
@@ -44,11 +48,25 @@ class Taken:
         else:
             self.alone += seen.st_blocks * 512
 
-    def merge(self, other: "Taken") -> None:
-        """Adds what was counted apart."""
+    def add_some(self, seen: Statuses, numbers: Sequence[int], open_inodes: frozenset[int]) -> None:
+        """Counts some of the files that were just looked at, by how they were then."""
+        if numbers and len(numbers) == seen.count and max(seen.links) == 1 and open_inodes.isdisjoint(seen.inodes):
+            self.files += seen.count
+            self.bytes += sum(seen.sizes)
+            self.alone += sum(seen.blocks) * 512
+            return
+        for number in numbers:
+            self.add(seen.one(number), open_inodes)
+
+    def count(self, other: "Taken") -> None:
+        """Adds what was counted apart, and of which no more names will come."""
         self.files += other.files
         self.bytes += other.bytes
         self.alone += other.alone
+
+    def merge(self, other: "Taken") -> None:
+        """Adds what was counted apart."""
+        self.count(other)
         for key, link in other._links.items():
             self._add_link(key, *link)
 
@@ -168,43 +186,25 @@ class Direct:
         self._durable = durable
         self._changed: set[str] = set()
         self._spread = Spread()
-        self._here: Place | None = None
-        self._writers: Mapping[int, int] = {}
+        self._seen = Statuses()
 
     def take(self, place: Place, names: Sequence[str], prints: Sequence[int], ledger: Ledger) -> list[str]:
         """See WayOut."""
         self._note_change(place)
-        self._here, self._writers = place, ledger.held.writers
         left: list[str] = []
-        for name, result in self._spread(self._remove_some, list(zip(names, prints, strict=True))):
-            if isinstance(result, os.stat_result):
-                ledger.taken.add(result, ledger.held.any)
-                continue
-            left.append(name)
-            if isinstance(result, str):
-                ledger.skipped.add(self.root.name(place.rel, name), result)
-            else:
-                note_error(result, self.root, place, name, ledger.skipped)
+        for start in range(0, len(names), _FEW):  # what is looked at goes within a moment, or stays
+            few = slice(start, start + _FEW)
+            left += self._take_few(place, dict(zip(names[few], prints[few], strict=True)), ledger)
         return left
 
-    def _remove_some(self, files: Sequence[tuple[str, int]]) -> list[tuple[str, os.stat_result | str | OSError]]:
-        """Removes those that still are what was judged; how they were, or why they stay."""
-        assert self._here is not None
-        fd, writers = self._here.fd, self._writers
-        results: list[tuple[str, os.stat_result | str | OSError]] = []
-        for name, mark in files:
-            try:
-                seen = os.lstat(name, dir_fd=fd)
-                if hash((seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)) != mark:
-                    results.append((name, CHANGED))
-                elif seen.st_ino in writers:
-                    results.append((name, held_by(writers[seen.st_ino])))
-                else:
-                    os.unlink(name, dir_fd=fd)
-                    results.append((name, seen))
-            except OSError as error:
-                results.append((name, error))
-        return results
+    def _take_few(self, place: Place, prints: Mapping[str, int], ledger: Ledger) -> list[str]:
+        same = unchanged(self._seen, self.root, place, prints, ledger)
+        stay = unlink(self._spread, place.fd, same.names)
+        gone = [number for number, name in zip(same.numbers, same.names, strict=True) if name not in stay]
+        ledger.taken.count(removed(self._seen, gone, ledger.held.any))
+        for name, error in stay.items():
+            note_error(error, self.root, place, name, ledger.skipped)
+        return [*same.left, *stay]
 
     def half(self, place: Place) -> Half:
         """See WayOut."""
@@ -243,6 +243,69 @@ class Direct:
     def _note_change(self, place: Place) -> None:
         if self._durable:  # what is only removed need not be: after a crash it is there again, and found again
             self._changed.add(place.rel)
+
+
+@dataclass(slots=True)
+class Unchanged:
+    """Files that still are what was judged, each with its number among the statuses; `left` are the others' names."""
+
+    names: Sequence[str]
+    numbers: Sequence[int]
+    left: list[str] = field(default_factory=list)
+
+
+def unchanged(seen: Statuses, root: Root, place: Place, prints: Mapping[str, int], ledger: Ledger) -> Unchanged:
+    """Looks which files still have these fingerprints, and are written to by nobody; notes why the others stay.
+
+    Raises DiskStopped.
+    """
+    left: list[str] = []
+    writers, skipped = ledger.held.writers, ledger.skipped
+
+    def failed(name: str, error: OSError) -> None:
+        left.append(name)
+        note_error(error, root, place, name, skipped)
+
+    found = seen.look(list(prints), place.fd, failed)
+    now, inodes, marks = seen.prints(), seen.inodes, [prints[name] for name in found]
+    if now == marks and writers.keys().isdisjoint(inodes):
+        return Unchanged(found, range(len(found)), left)
+    same: list[int] = []
+    for number, (name, mark) in enumerate(zip(found, marks, strict=True)):
+        if now[number] != mark:
+            skipped.add(root.name(place.rel, name), CHANGED)
+            left.append(name)
+        elif inodes[number] in writers:
+            skipped.add(root.name(place.rel, name), held_by(writers[inodes[number]]))
+            left.append(name)
+        else:
+            same.append(number)
+    return Unchanged([found[number] for number in same], same, left)
+
+
+def removed(seen: Statuses, numbers: Sequence[int], open_inodes: frozenset[int]) -> Taken:
+    """Counts those of the files just looked at that were removed then. What has a name left keeps its space.
+
+    They are counted by themselves: a file whose other names went before has fewer names by now.
+    """
+    taken = Taken()
+    taken.add_some(seen, numbers, open_inodes)
+    return taken
+
+
+def unlink(spread: Spread, fd: int, names: Sequence[str]) -> dict[str, OSError]:
+    """Removes names from an open directory; returns why some are still there."""
+
+    def some(share: Sequence[str]) -> list[tuple[str, OSError]]:
+        stay = []
+        for name in share:
+            try:
+                os.unlink(name, dir_fd=fd)
+            except OSError as error:
+                stay.append((name, error))
+        return stay
+
+    return dict(spread(some, names))
 
 
 CHANGED = "it has changed since it was looked at"

@@ -16,13 +16,14 @@ import contextlib
 import errno
 import fcntl
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from jamaint.host import syscalls, wholes
 from jamaint.host.globs import TRASH
 from jamaint.host.records import MADE, PASSED, TOUCHED, Records
 from jamaint.host.roots import Place, Root, RootRefused
 from jamaint.host.skipped import STOPS_EVERYTHING, Skipped, words
+from jamaint.host.statuses import Statuses
 from jamaint.host.taking import (
     CHANGED,
     HALF_DIRECTORY,
@@ -32,11 +33,12 @@ from jamaint.host.taking import (
     Ledger,
     Likeness,
     Second,
-    held_by,
     make_whole,
     note_error,
     sync,
+    unchanged,
 )
+from jamaint.host.trees import BATCH
 
 OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 GONE, FORMED, MARKS, TURNS, TIMES, ENDED = "gone", "made", "marks", "turns", "times", "ended"
@@ -50,6 +52,8 @@ class Busy(Exception):  # noqa: N818 - it is a refusal
     """Another process works with this step's trash."""
 
 
+Move = Callable[..., None]
+"""A rename that is called as os.rename() is, with two open directories."""
 Look = Callable[[int], str | int]
 """Looks through a directory, open as this descriptor: how many files are in it, or why it may not go."""
 
@@ -65,38 +69,55 @@ class Trash:
         self._fresh: set[tuple[str, str]] = set()
         self._records = Records(-1)
         self._whole_number = -1
+        self._seen = Statuses()
 
     def take(self, place: Place, names: Sequence[str], prints: Sequence[int], ledger: Ledger) -> list[str]:
         """See WayOut. Each file is in its place or in the trash at any moment."""
         self._touch(place)
         gone, fresh = self._mirror(GONE, place.rel)
         # Nothing can be overwritten in a directory that we have just made and nobody else may write in.
-        move: Callable[..., None] = os.rename if fresh else syscalls.rename_noreplace
-        look, here, writers, skipped = os.lstat, place.fd, ledger.held.writers, ledger.skipped
-        count, open_inodes = ledger.taken.add, ledger.held.any
+        move: Move = os.rename if fresh else syscalls.rename_noreplace
         left: list[str] = []
         try:
-            for name, mark in zip(names, prints, strict=True):
-                try:
-                    seen = look(name, dir_fd=here)
-                    if hash((seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)) != mark:
-                        skipped.add(self.root.name(place.rel, name), CHANGED)
-                    elif seen.st_ino in writers:
-                        skipped.add(self.root.name(place.rel, name), held_by(writers[seen.st_ino]))
-                    else:
-                        move(name, name, src_dir_fd=here, dst_dir_fd=gone)
-                        after = look(name, dir_fd=gone)
-                        if hash((after.st_dev, after.st_ino, after.st_size, after.st_mtime_ns)) == mark:
-                            count(seen, open_inodes)
-                            continue
-                        self._put_back(place, gone, name, skipped)
-                    left.append(name)
-                except OSError as error:
-                    left.append(name)
-                    note_error(error, self.root, place, name, skipped)
+            for start in range(0, len(names), BATCH):
+                some = slice(start, start + BATCH)
+                marks = dict(zip(names[some], prints[some], strict=True))
+                left += self._take_some(place, gone, move, marks, ledger)
         finally:
             os.close(gone)
         return left
+
+    def _take_some(self, place: Place, gone: int, move: Move, prints: Mapping[str, int], ledger: Ledger) -> list[str]:
+        same = unchanged(self._seen, self.root, place, prints, ledger)
+        left, moved = same.left, list[str]()
+        try:
+            for name in same.names:
+                try:
+                    move(name, name, src_dir_fd=place.fd, dst_dir_fd=gone)
+                    moved.append(name)
+                except OSError as error:
+                    left.append(name)
+                    note_error(error, self.root, place, name, ledger.skipped)
+        finally:  # also when the disk is full
+            left += self._check_taken(place, gone, {name: prints[name] for name in moved}, ledger)
+        return left
+
+    def _check_taken(self, place: Place, gone: int, prints: Mapping[str, int], ledger: Ledger) -> list[str]:
+        """Puts back what was changed in the moment before it was taken, and counts the others."""
+        left: list[str] = []
+
+        def failed(name: str, error: OSError) -> None:
+            left.append(name)
+            note_error(error, self.root, place, name, ledger.skipped)
+
+        names = self._seen.look(list(prints), gone, failed)
+        now = self._seen.prints()
+        same = [number for number, name in enumerate(names) if now[number] == prints[name]]
+        ledger.taken.add_some(self._seen, same, ledger.held.any)
+        changed = [name for number, name in enumerate(names) if now[number] != prints[name]]
+        for name in changed:
+            self._put_back(place, gone, name, ledger.skipped)
+        return left + changed
 
     def take_directory(self, place: Place, name: str, expected: os.stat_result, look: Look) -> str | None:
         """Takes a directory with all in it, in one rename, if `look` then finds that all of it may go; else why not.

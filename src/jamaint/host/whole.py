@@ -1,22 +1,18 @@
 """Whole: judges a directory again when it has been taken in one rename, where nobody else reaches it any more."""
 
-import ctypes
 import os
-import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 from jamaint.host import syscalls
 from jamaint.host.descent import Descent
 from jamaint.host.globs import OURS
-from jamaint.host.judging import EXCLUDED, Judge, Three, in_trash
+from jamaint.host.judging import EXCLUDED, Judge, Name, Three, in_trash
 from jamaint.host.roots import NotEntered
 from jamaint.host.skipped import why_not
+from jamaint.host.statuses import Statuses, listed
 from jamaint.host.taking import Taken
-from jamaint.host.trees import BATCH
 
-_PLAIN = stat.S_IFMT(0o177777) | stat.S_ISVTX
 _NO_INODES: frozenset[int] = frozenset()
 YOUNG = "has changed since it was looked at"
 
@@ -26,11 +22,11 @@ class _Stays(Exception):  # noqa: N818 - it is what was found
 
 
 class Whole:
-    """One directory, by its path below the root."""
+    """One directory, by its path below the root. `seen` is the room to look in."""
 
-    def __init__(self, judge: Judge, rel: str, told: Callable[[], object]) -> None:
+    def __init__(self, judge: Judge, rel: str, seen: Statuses, told: Callable[[], object]) -> None:
         self._judge, self._rel, self._told = judge, rel, told
-        self._room = ctypes.create_string_buffer(256)
+        self._seen = seen
         self.taken = Taken()
         self.directories = 0
 
@@ -67,39 +63,61 @@ class Whole:
 
     def _list(self, descent: Descent, states: Three) -> list[str]:
         """Judges the files in a directory; returns the directories in it. Raises _Stays."""
-        judge, rule, fd = self._judge, self._judge.rule, descent.here.fd
-        is_old, everything, least = judge.file_is_old, judge.takes_everything, rule.least_bytes
-        meant, stays, in_use = judge.meant(states), judge.stays(states), judge.use.why
-        special = rule.held is not None or rule.also is not None
-        status, room, add, device = syscalls.status, self._room, self.taken.add, judge.root.stat.st_dev
-        directories: list[str] = []
+        judge, fd = self._judge, descent.here.fd
+        meant, stays = judge.meant(states), judge.stays(states)
+        found: list[str] = []
         self.directories += 1
         self._told()
-        for number, name in enumerate(os.listdir(fd), 1):
-            seen: Any = status(name, fd, device, room)
-            if stays is not None and (stays[0](name) or stays[1](name)):
-                self._stay(descent, name, EXCLUDED)
-            if name[0] == "." and name.startswith(OURS):
-                self._stay(descent, name, "it belongs to jamaint")
-            if stat.S_ISDIR(seen.st_mode):
-                directories.append(name)
+        for names, directories in listed(fd):
+            for name in directories:
+                self._judge_name(descent, name, stays)
+            found += directories
+            names = self._seen.look(names, fd, _failed)  # noqa: PLW2901
+            if not names:
                 continue
-            if not (everything or is_old(seen)) or seen.st_size < least or (meant is not None and not meant(name)):
+            old, _ = judge.sift(self._seen)
+            all_old = len(old) == len(names)
+            if all_old and meant is None and stays is None and judge.plain(names, self._seen, at_root=False):
+                self.taken.add_some(self._seen, old, _NO_INODES)
+            else:
+                self._judge_each(descent, names, old, meant, stays)
+            self._told()
+        return found
+
+    def _judge_each(
+        self,
+        descent: Descent,
+        names: Sequence[str],
+        old: Sequence[int],
+        meant: Name | None,
+        stays: tuple[Name, Name] | None,
+    ) -> None:
+        judge, fd, aged = self._judge, descent.here.fd, set(old)
+        for number, name in enumerate(names):
+            seen = self._seen.one(number)
+            self._judge_name(descent, name, stays)
+            if number not in aged or seen.st_size < judge.rule.least_bytes or (meant is not None and not meant(name)):
                 self._stay(descent, name, YOUNG)
             if seen.locked:
                 self._stay(descent, name, f"it is {seen.locked} (chattr)")
-            if special or seen.st_ino in in_use or seen.st_mode & _PLAIN != stat.S_IFREG:
-                path = judge.root.name(self._path(descent), name)
-                why = judge.file_stays(lambda path=path: path, name, fd, seen, False)  # type: ignore[misc]
-                if why:
-                    self._stay(descent, name, why)
-            add(seen, _NO_INODES)
-            if not number % BATCH:
-                self._told()
-        return directories
+            path = judge.root.name(self._path(descent), name)
+            why = judge.file_stays(lambda path=path: path, name, fd, seen, False)  # type: ignore[misc]
+            if why:
+                self._stay(descent, name, why)
+            self.taken.add(seen, _NO_INODES)
+
+    def _judge_name(self, descent: Descent, name: str, stays: tuple[Name, Name] | None) -> None:
+        if stays is not None and (stays[0](name) or stays[1](name)):
+            self._stay(descent, name, EXCLUDED)
+        if name.startswith(OURS):
+            self._stay(descent, name, "it belongs to jamaint")
 
     def _path(self, descent: Descent) -> str:
         return self._rel if descent.rel == "." else f"{self._rel}/{descent.rel}"
 
     def _stay(self, descent: Descent, name: str, why: str) -> None:
         raise _Stays(f"{self._judge.root.name(self._path(descent), name)}: {why}")
+
+
+def _failed(_: str, error: OSError) -> None:
+    raise error

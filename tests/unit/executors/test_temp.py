@@ -346,6 +346,22 @@ def test_hard_links_and_sparse_files_free_what_they_free(tmp_path: Path) -> None
     assert temp().purge(step)["freed_space"] == details["freed_on_purge"]
 
 
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_file_with_a_name_elsewhere_frees_nothing_however_many_of_its_others_go(tmp_path: Path, keeps: bool) -> None:
+    root = tmp_path / "tmp"
+    first = put(root / "a" / "first", 20, 100_000)
+    os.link(first, put(root / "b" / "beside", 20).with_name("second"))
+    os.link(first, tmp_path / "outside")
+    both = put(root / "a" / "both", 20, 50_000)
+    os.link(both, root / "b" / "both")
+    age_directories(root)
+    expected = first_blocks(root, "both") + first_blocks(root, "beside")
+    step, details = run(temp({"path": str(root)}, keeps_way_back=keeps))
+    assert (details["files"], step.bytes) == (5, expected)
+    assert details["freed_on_purge" if keeps else "freed_space"] == expected
+    assert not keeps or temp().purge(step)["freed_space"] == expected
+
+
 def first_blocks(root: Path, name: str) -> int:
     found = next(root.rglob(name))
     return found.stat().st_blocks * 512

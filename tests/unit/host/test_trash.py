@@ -95,7 +95,8 @@ def test_what_is_written_to_or_gone_is_skipped(way: type, top: Path, stack: Exit
     marks = [fingerprint((top / "s" / f"{name}.log").stat()) for name in "abc"]
     (top / "s" / "b.log").unlink()
     ledger = books(**{f"i{(top / 's' / 'a.log').stat().st_ino}": 4711})
-    assert take(opened(stack, top, way), "s", ["a.log", "b.log", "c.log"], ledger, marks) == ["a.log", "b.log"]
+    left = take(opened(stack, top, way), "s", ["a.log", "b.log", "c.log"], ledger, marks)
+    assert sorted(left) == ["a.log", "b.log"]
     why = [item["why"] for item in ledger.skipped.details()["skipped"]]
     assert sorted(why) == ["it is no longer there", "process 4711 holds it open for writing"]
 
