@@ -61,6 +61,10 @@ class Talk:
     def waiting(self, why: str) -> None:
         """See Host."""
 
+    def alone(self) -> bool:
+        """See Host."""
+        return False
+
     def held(self, number: int) -> None:
         """See Host."""
 

@@ -61,6 +61,10 @@ class Talk:
         """See Host."""
         self.waited_for.append(why)
 
+    def alone(self) -> bool:
+        """See Host."""
+        return False
+
     def held(self, number: int) -> None:
         """See Host."""
         self.held_in.append(number)

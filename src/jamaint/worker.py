@@ -185,6 +185,9 @@ class DaemonHost:
             raise Stopped
         return self._dialogue.pace.paused
 
+    def alone(self) -> bool:
+        return self._dialogue.pace.holds_back
+
     def found(self, number: int, answer: Answer) -> None:
         """Tells the fact of one condition, or why it cannot be learnt: see executors.looks."""
         self._dialogue.say({"is": "found", "number": number, **answer})

@@ -72,6 +72,7 @@ class Aged:
                         place.rule,
                         held=opened,
                         checkpoint=self._host.checkpoint,
+                        alone=self._host.alone,
                         now_ns=now_ns,
                     )
                 )

@@ -65,6 +65,9 @@ class Host(Protocol):
         """For what cannot wait in `checkpoint` and stands still in its own way: the number of the pause that is in
         force, else 0. Raises Stopped as `checkpoint` does."""
 
+    def alone(self) -> bool:
+        """Whether no second process may help: while it is paused or throttled, or keeps limits."""
+
     def held(self, number: int) -> None:
         """Says that it stands still now, in the pause of that number; `checkpoint` does so by itself."""
 

@@ -64,7 +64,7 @@ class Usage:
     def _directory(self, path: str) -> dict[str, Any]:
         skipped = Skipped()
         with open_root(path) as root:
-            size, files = measure(root, skipped, self._host.checkpoint)
+            size, files = measure(root, skipped, self._host.checkpoint, self._host.alone)
         if not skipped.count:
             return {"bytes": size, "files": files}
         first = skipped.first or {}

@@ -20,11 +20,12 @@ from jamaint.host.judging import Judge, Rule
 from jamaint.host.leaving import Telling
 from jamaint.host.openfiles import OpenFiles, open_files
 from jamaint.host.roots import NotEntered, Place, Root, RootRefused, open_root, readable
+from jamaint.host.sharing import Sharing
 from jamaint.host.skipped import STOPS_EVERYTHING, Skipped, why_not, words
 from jamaint.host.statuses import Statuses
 from jamaint.host.survey import SAMPLE, free_share
 from jamaint.host.sweep import Met, Sweep, Tally
-from jamaint.host.taking import Direct, DiskStopped, Held, Ledger
+from jamaint.host.taking import Direct, DiskStopped, Held, Ledger, Taken
 from jamaint.host.trash import Displaced, Trash
 from jamaint.host.whole import Whole
 
@@ -108,16 +109,60 @@ def look(
     *,
     held: OpenFiles,
     checkpoint: Callable[[], None],
+    alone: Callable[[], bool],
     now_ns: int,
 ) -> Area:
-    """What that rule finds below its path; changes nothing, access times included. Raises RootRefused."""
+    """What that rule finds below its path; changes nothing, access times included. Raises RootRefused.
+
+    `alone`: whether no second process may help.
+    """
     with open_root(path, shared=True) as root:
         refuse_mount(root)
         area = Area(path, rule, root.stat, free_share(root))
         area.filesystem = filesystem_of(root.path, root.fd)
         judge = Judge(root, rule, in_use(root.stat.st_dev, held))
-        area.met = Sweep(judge, Counting(area, root, now_ns), area.skipped, checkpoint).go()
+        sweep = Sweep(judge, Counting(area, root, now_ns), area.skipped, checkpoint)
+        area.met = sweep.met
+        begin, merge = partial(_begin_apart, judge, area, now_ns), partial(_merge, sweep, area)
+        sweep.go(Sharing(begin, merge, alone) if rule.forgets else None)
         return area
+
+
+@dataclass(frozen=True, slots=True)
+class _Apart:
+    """What a second process has found in its directories of a root: what an Area has of them, and its files' links."""
+
+    tally: Tally
+    met: Met
+    units: Sequence[str]
+    sample: Sequence[Mapping[str, Any]]
+    skipped: Skipped
+    links: Taken
+
+
+def _begin_apart(judge: Judge, whole: Area, now_ns: int) -> Callable[[str | None], _Apart | None]:
+    area = Area(whole.path, whole.rule, whole.stat, whole.free_share)
+    sweep = Sweep(judge, Counting(area, judge.root, now_ns), area.skipped, lambda: None)
+
+    def act(name: str | None) -> _Apart | None:
+        if name is None:
+            return _Apart(area.tally, sweep.met, area.units, area.sample, area.skipped, sweep.links)
+        sweep.only(name)
+        return None
+
+    return act
+
+
+def _merge(sweep: Sweep, area: Area, apart: _Apart) -> None:
+    """Adds what was found apart. The space of a file with names on both sides goes when all of them do."""
+    area.tally.add(apart.tally)
+    area.met.add(apart.met)
+    area.units += apart.units[: UNITS - len(area.units)]
+    area.sample += apart.sample[: SAMPLE - len(area.sample)]
+    area.skipped.merge(apart.skipped)
+    known = sweep.links.alone + apart.links.alone
+    sweep.links.merge(apart.links)
+    area.tally.bytes += sweep.links.alone - known
 
 
 def refuse_mount(root: Root) -> None:

@@ -66,6 +66,11 @@ class Rule:
     only: Only | None = None
     held: PutBack | None = None
 
+    @property
+    def forgets(self) -> bool:
+        """Whether judging one file leaves nothing behind that the next one is judged by, or that is told at the end."""
+        return self.also is None and self.old is None and self.only is None
+
 
 class Judge:
     """One rule below one open root, with what is in use on its file system."""

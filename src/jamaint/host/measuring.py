@@ -3,32 +3,66 @@
 import errno
 import os
 from collections.abc import Callable
+from functools import partial
 
 from jamaint.host.descent import Descent
 from jamaint.host.roots import NotEntered, Root
+from jamaint.host.sharing import Sharing
 from jamaint.host.skipped import Skipped, why_not
 from jamaint.host.statuses import Statuses, listed
 from jamaint.host.trees import BATCH
 
 BLOCK = 512
+Told = tuple[int, int, dict[int, int], Skipped]
+"""Blocks, files, the blocks of those with more names by inode, and what was left out."""
 
 
-def measure(root: Root, skipped: Skipped, checkpoint: Callable[[], None]) -> tuple[int, int]:
+def measure(root: Root, skipped: Skipped, checkpoint: Callable[[], None], alone: Callable[[], bool]) -> tuple[int, int]:
     """(bytes, files): blocks of all files, each once however many names it has; directories' own are left out.
 
     Changes nothing, access times included; does not leave the root's mount. What cannot be entered is in `skipped`.
+    `alone`: whether no second process may help.
     """
-    descent = Descent(root, os.dup(root.fd))
-    found = _Found()
+    found = _Found(skipped)
+    sharing = Sharing(partial(_begin_apart, root), found.merge, alone)
     try:
-        stack = [_list(root, descent, found, skipped, checkpoint)]
+        _measure(root, found, checkpoint, None, sharing)
+    finally:
+        sharing.close()
+    return found.blocks * BLOCK, found.files
+
+
+def _begin_apart(root: Root) -> Callable[[str | None], Told | None]:
+    found = _Found(Skipped())
+
+    def act(name: str | None) -> Told | None:
+        if name is None:
+            return found.tell()
+        _measure(root, found, lambda: None, name, None)
+        return None
+
+    return act
+
+
+def _measure(
+    root: Root, found: "_Found", checkpoint: Callable[[], None], only: str | None, sharing: Sharing | None
+) -> None:
+    """Measures one directory of the root, or all that is in it but what `sharing` takes."""
+    descent, skipped = Descent(root, os.dup(root.fd)), found.skipped
+    try:
+        stack = [_list(root, descent, found, checkpoint) if only is None else [only]]
         while stack:
             if not stack[-1]:
+                if len(stack) == 1 and sharing is not None:
+                    stack[-1], sharing = sharing.end(), None
+                    continue
                 stack.pop()
                 if stack:
                     descent.leave()
                 continue
             name = stack[-1].pop()
+            if len(stack) == 1 and sharing is not None and sharing.give(name, found.files):
+                continue
             try:
                 descent.enter(name)
             except NotEntered as refusal:
@@ -37,21 +71,21 @@ def measure(root: Root, skipped: Skipped, checkpoint: Callable[[], None]) -> tup
             except OSError as error:
                 skipped.add(root.name(descent.rel, name), why_not(error, name, descent.here.fd), problem=True)
             else:
-                stack.append(_list(root, descent, found, skipped, checkpoint))
+                stack.append(_list(root, descent, found, checkpoint))
     except NotEntered as refusal:  # the way up is lost: somebody has moved a directory away under us
         skipped.add(root.path, refusal.why, problem=True)
     finally:
         descent.close()
-    return found.blocks * BLOCK, found.files
 
 
 class _Found:
-    def __init__(self) -> None:
+    def __init__(self, skipped: Skipped) -> None:
         self.seen = Statuses()
+        self.skipped = skipped
         self.blocks = 0
         self.files = 0
-        self.linked: set[int] = set()
-        """Inodes of files that have more names and were counted."""
+        self.linked: dict[int, int] = {}
+        """The blocks of files that have more names and were counted, by inode."""
 
     def add_all(self) -> None:
         """Counts what was just seen."""
@@ -65,16 +99,29 @@ class _Found:
                 self.files -= 1
                 self.blocks -= size
             elif names > 1:
-                self.linked.add(inode)
+                self.linked[inode] = size
+
+    def tell(self) -> Told:
+        """All that was found."""
+        return self.blocks, self.files, self.linked, self.skipped
+
+    def merge(self, told: Told) -> None:
+        """Adds what was found elsewhere; what both have met, once."""
+        blocks, files, linked, skipped = told
+        twice = self.linked.keys() & linked.keys()
+        self.files += files - len(twice)
+        self.blocks += blocks - sum(linked[inode] for inode in twice)
+        self.linked |= linked
+        self.skipped.merge(skipped)
 
 
-def _list(root: Root, descent: Descent, found: _Found, skipped: Skipped, checkpoint: Callable[[], None]) -> list[str]:
+def _list(root: Root, descent: Descent, found: _Found, checkpoint: Callable[[], None]) -> list[str]:
     """Counts the files of the directory where we are; the directories in it."""
     fd, rel, seen = descent.here.fd, descent.rel, found.seen
 
     def failed(name: str, error: OSError) -> None:
         if error.errno != errno.ENOENT:
-            skipped.add(root.name(rel, name), why_not(error, name, fd), problem=True)
+            found.skipped.add(root.name(rel, name), why_not(error, name, fd), problem=True)
 
     inner: list[str] = []
     checkpoint()

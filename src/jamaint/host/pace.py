@@ -33,6 +33,11 @@ class Pace:
         """The number of the pause that is in force, or 0."""
         return self._number
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether work may have to wait at the next safe point."""
+        return bool(self._number or self._ratio or self._is_limited)
+
     def limit(self, limits: Limits) -> None:
         """Another operation begins, which keeps these limits."""
         self._pacing = Pacing(limits, self._clock(), self._ratio)
@@ -63,7 +68,7 @@ class Pace:
 
         `on_rest` is called before it waits at all, `on_hold` with the number of each pause that it waits in.
         """
-        if not (self._number or self._ratio or self._is_limited):
+        if not self.holds_back:
             self._pacing.since = self._clock()
             return
         with self._waiting:  # one waits for its turn while another rests: together they are one execution

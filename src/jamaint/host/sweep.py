@@ -19,6 +19,7 @@ from jamaint.host.descent import Descent, Level
 from jamaint.host.globs import OURS
 from jamaint.host.judging import EXCLUDED, NEWEST, OWN_RULE, Judge, Name, Three
 from jamaint.host.roots import NotEntered, Place
+from jamaint.host.sharing import Sharing
 from jamaint.host.skipped import Skipped, why_not
 from jamaint.host.statuses import Status, Statuses, listed
 from jamaint.host.taking import Taken
@@ -72,6 +73,12 @@ class Met:
     bytes: int = 0
     kept: Counter[str] = field(default_factory=Counter)
 
+    def add(self, other: "Met") -> None:
+        """Adds what was met elsewhere."""
+        self.files += other.files
+        self.bytes += other.bytes
+        self.kept.update(other.kept)
+
 
 @dataclass(slots=True)
 class _Frame:
@@ -100,30 +107,55 @@ class Sweep:
     def __init__(self, judge: Judge, taking: Taking, skipped: Skipped, told: Callable[[], None]) -> None:
         self._judge, self._taking, self._skipped, self._told = judge, taking, skipped, told
         self._root, self._rule = judge.root, judge.rule
-        self._links = Taken()
         self._seen = Statuses()
         self._frames: list[_Frame] = []
-        self._descent = Descent(self._root, os.dup(self._root.fd))
+        self._descent: Descent
+        self.links = Taken()
         self.met = Met()
 
-    def go(self) -> Met:
-        """Looks through all of it. To be called once."""
-        frames, descent = self._frames, self._descent
+    def go(self, sharing: Sharing | None = None) -> Met:
+        """Looks through all of it, and gives some of it away where `sharing` takes it."""
         try:
-            self._push(descent.here, self._judge.start(), whole=False, free=not self._rule.unit)
-            while True:
-                frame = frames[-1]
-                if frame.todo:
-                    self._enter(frame.todo.pop())
-                    continue
-                self._settle(frame)
-                if frame.todo:
-                    continue
-                if len(frames) == 1:
-                    return self.met
-                self._leave()
+            self._begin()
+            self._list(self._frames[0], again=False)
+            self._through(sharing)
         finally:
-            descent.close()
+            self._descent.close()
+            if sharing is not None:
+                sharing.close()
+        return self.met
+
+    def only(self, name: str) -> None:
+        """Looks through one directory of the root, and nothing else."""
+        try:
+            self._begin()
+            self._note_directory(self._frames[0], name, self._judge.stays(self._frames[0].states))
+            self._through(None)
+        finally:
+            self._descent.close()
+
+    def _begin(self) -> None:
+        self._frames, self._descent = [], Descent(self._root, os.dup(self._root.fd))
+        self._push(self._descent.here, self._judge.start(), whole=False, free=not self._rule.unit)
+
+    def _through(self, sharing: Sharing | None) -> None:
+        frames = self._frames
+        while True:
+            frame = frames[-1]
+            if frame.todo:
+                name = frame.todo.pop()
+                if len(frames) > 1 or sharing is None or not sharing.give(name, self.met.files):
+                    self._enter(name)
+                continue
+            if len(frames) == 1 and sharing is not None:
+                frame.todo, sharing = sharing.end(), None
+                continue
+            self._settle(frame)
+            if frame.todo:
+                continue
+            if len(frames) == 1:
+                return
+            self._leave()
 
     def _push(self, level: Level, states: Three, whole: bool, free: bool) -> None:
         frame = _Frame(
@@ -135,7 +167,6 @@ class Sweep:
             open_to_all=bool(level.seen.st_mode & stat.S_IWOTH),
         )
         self._frames.append(frame)
-        self._list(frame, again=False)
 
     def _list(self, frame: _Frame, again: bool) -> None:
         """Goes through the files of a directory, and notes the directories in it."""
@@ -194,10 +225,10 @@ class Sweep:
 
     def _alone(self, ones: Sequence[Status]) -> int:
         """Bytes on disk that go with these files: of one with several names, when the last of them goes."""
-        before = self._links.alone
+        before = self.links.alone
         for one in ones:
-            self._links.add(one, _NO_INODES)
-        return self._links.alone - before
+            self.links.add(one, _NO_INODES)
+        return self.links.alone - before
 
     def _hold(self, frame: _Frame, names: Sequence[str], old: Sequence[int]) -> None:
         """Keeps what may go until it is known whether it goes with its directory, as long as there is room."""
@@ -271,6 +302,7 @@ class Sweep:
         # A directory that could not be taken whole, though all in it is old, is looked through for single files.
         free = above.free or name in above.denied
         self._push(level, inner, whole=may_go and (name not in above.denied or self._taking.direct), free=free)
+        self._list(self._frames[-1], again=False)
 
     def _settle(self, frame: _Frame) -> None:
         """All in a directory is known: has taken what goes of it, where it does not go itself."""

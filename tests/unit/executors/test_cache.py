@@ -48,6 +48,9 @@ class Listener:
     def waiting(self, why: str) -> None:
         pass
 
+    def alone(self) -> bool:
+        return True
+
     def held(self, number: int) -> None:
         return None
 

@@ -52,6 +52,9 @@ class Listener:
     def waiting(self, why: str) -> None:
         pass
 
+    def alone(self) -> bool:
+        return True
+
     def held(self, number: int) -> None:
         raise AssertionError("nothing is paused")
 

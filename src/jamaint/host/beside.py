@@ -1,0 +1,110 @@
+"""Beside: a second process of ours, that looks through directories while we look through others. It changes nothing.
+
+It is forked, so that it has our rights, our open roots and all that we know; it speaks with nobody but us, and ends
+when we do. It is there for looking only: what changes something is done by one process, in one order.
+"""
+
+import ctypes
+import os
+import pickle
+import select
+import signal
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NoReturn
+
+_DIE_WITH_PARENT = 1
+_LENGTH_BYTES = 8
+
+
+class BesideLost(Exception):  # noqa: N818 - it is what happened
+    """It has ended before its time, and with it what it had found."""
+
+
+class Beside:
+    """The process. `begin` is called there, and returns what is called with each task; its results are the answers."""
+
+    def __init__(self, begin: Callable[[], Callable[[Any], Any]]) -> None:
+        tasks, self._tasks = os.pipe()
+        self._answers, answers = os.pipe()
+        parent = os.getpid()
+        self._pid = os.fork()
+        if not self._pid:
+            _live(parent, (self._tasks, self._answers), (tasks, answers), begin)
+        os.close(tasks)
+        os.close(answers)
+        self.pending: deque[Any] = deque()
+        """Tasks that are not answered yet, the oldest first."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether the oldest task is done, or will never be."""
+        return bool(select.select([self._answers], [], [], 0)[0])
+
+    def give(self, task: Any) -> None:
+        """Has it do one more. Raises BesideLost."""
+        try:
+            _send(self._tasks, task)
+        except OSError as error:
+            raise BesideLost from error
+        self.pending.append(task)
+
+    def answer(self) -> Any:
+        """The result of the oldest task; waits for it. Raises BesideLost; the task is still pending then."""
+        try:
+            found = _receive(self._answers)
+        except EOFError as error:
+            raise BesideLost from error
+        self.pending.popleft()
+        return found
+
+    def close(self) -> None:
+        """Ends it, wherever it is."""
+        os.close(self._tasks)
+        os.close(self._answers)
+        with suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+        with suppress(ChildProcessError):  # whoever ends all that a worker has started may have been here before
+            os.waitpid(self._pid, 0)
+
+
+def _live(
+    parent: int, theirs: tuple[int, int], pipes: tuple[int, int], begin: Callable[[], Callable[[Any], Any]]
+) -> NoReturn:
+    """All its life. What it has from us is not put in order at its end: it is ours."""
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+        if os.getppid() == parent:
+            for fd in theirs:
+                os.close(fd)
+            act = begin()
+            while True:
+                _send(pipes[1], act(_receive(pipes[0])))
+    except BaseException:  # noqa: S110 - it must not get back into our code; we look ourselves then
+        pass
+    os._exit(0)
+
+
+def _send(fd: int, what: Any) -> None:
+    data = pickle.dumps(what)
+    rest = memoryview(len(data).to_bytes(_LENGTH_BYTES, "big") + data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+def _receive(fd: int) -> Any:
+    return pickle.loads(_exactly(fd, int.from_bytes(_exactly(fd, _LENGTH_BYTES), "big")))  # noqa: S301 - it is us
+
+
+def _exactly(fd: int, count: int) -> bytes:
+    """So many bytes. Raises EOFError."""
+    parts = bytearray()
+    while len(parts) < count:
+        part = os.read(fd, count - len(parts))
+        if not part:
+            raise EOFError
+        parts += part
+    return bytes(parts)
