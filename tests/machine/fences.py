@@ -76,6 +76,8 @@ tries = {
     "make a device": lambda: os.mknod("/var/log/app/device", 0o20600, os.makedev(1, 1)),
     "make setuid": lambda: os.chmod("/var/log/app/web-00.log", 0o4755),
     "trace": call("ptrace", 16, 1, None, None),
+    "fork": lambda: os.waitpid(os.fork() or os._exit(0), 0) and "done",
+    "die with its parent": call("prctl", 1, 9, 0, 0, 0),
     "worker's socket": connect("/run/jamaint-workers/files.sock"),
     "see": lambda: sorted(os.listdir("/")),
     "see /var/log": lambda: sorted(os.listdir("/var/log")),
@@ -136,6 +138,7 @@ def file_worker_is_fenced_in(machine: Machine) -> str:
              "run /usr/bin/true", "mount", "unshare",
              "become root", "make a device", "make setuid", "trace", "worker's socket")  # fmt: skip
     _expect(found["write /var/log/app"] == "done" or found["write /var/log/app"] == "written", str(found))
+    _expect((found["fork"], found["die with its parent"]) == ("done", "done"), f"a second process cannot help: {found}")
     _expect(found["see /var/log"] == ["app"], f"in /var/log it sees {found['see /var/log']}")
     machine.must("rm", "/var/log/app/written")
     return _told(found) + f"\nin / it sees {' '.join(found['see'])}; in /var/log {' '.join(found['see /var/log'])}"

@@ -11,7 +11,7 @@ from jamaint.core.mass_deletion import Sighting, refusals, to_json
 from jamaint.core.plans import Item, Plan, Step
 from jamaint.executors.executor import Host, Planned, StepFailed, Stopped, Work
 from jamaint.host import held
-from jamaint.host.clearing import Area, Clearing, look
+from jamaint.host.clearing import Area, Bounds, Clearing, look
 from jamaint.host.inuse import in_use
 from jamaint.host.itemised import Remaining, list_items
 from jamaint.host.judging import Rule
@@ -110,7 +110,8 @@ class Aged:
         if self._areas is None:  # another worker has planned
             self.plan(places)
         telling = Telling(self._host.checkpoint, self._host.progress)
-        clearing = Clearing(self._areas or (), step.undo, step.items, telling, self._host.paused)
+        bounds = Bounds(self._host.paused, self._host.alone)
+        clearing = Clearing(self._areas or (), step.undo, step.items, telling, bounds)
         clearing.skipped.merge(self._changed)
         try:
             with clearing:

@@ -29,7 +29,12 @@ class Beside:
         tasks, self._tasks = os.pipe()
         self._answers, answers = os.pipe()
         parent = os.getpid()
-        self._pid = os.fork()
+        try:
+            self._pid = os.fork()
+        except OSError:
+            for fd in (tasks, self._tasks, self._answers, answers):
+                os.close(fd)
+            raise
         if not self._pid:
             _live(parent, (self._tasks, self._answers), (tasks, answers), begin)
         os.close(tasks)

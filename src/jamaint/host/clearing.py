@@ -2,13 +2,11 @@
 
 import errno
 import os
-import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,15 +17,16 @@ from jamaint.host.inuse import in_use
 from jamaint.host.judging import Judge, Rule
 from jamaint.host.leaving import Telling
 from jamaint.host.openfiles import OpenFiles, open_files
-from jamaint.host.roots import NotEntered, Place, Root, RootRefused, open_root, readable
+from jamaint.host.roots import Place, Root, RootRefused, open_root
 from jamaint.host.sharing import Sharing
 from jamaint.host.skipped import STOPS_EVERYTHING, Skipped, why_not, words
 from jamaint.host.statuses import Statuses
 from jamaint.host.survey import SAMPLE, free_share
 from jamaint.host.sweep import Met, Sweep, Tally
 from jamaint.host.taking import Direct, DiskStopped, Held, Ledger, Taken
-from jamaint.host.trash import Displaced, Trash
-from jamaint.host.whole import Whole
+from jamaint.host.trash import Displaced, Moved, Trash
+from jamaint.host.units import take_units
+from jamaint.host.whole import Looked, look_again
 
 UNITS = 100_000
 """Directories of a plan that are remembered by name; more are found again when it is carried out."""
@@ -175,11 +174,22 @@ def refuse_mount(root: Root) -> None:
 TEMPORARY = frozenset({"/tmp", "/var/tmp"})  # noqa: S108 - named, not used
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What it keeps to. `stopping` raises as Telling.checkpoint does, and never waits: for the midst of things.
+
+    `alone`: whether no second process may help.
+    """
+
+    stopping: Callable[[], object]
+    alone: Callable[[], bool]
+
+
 class Clearing:
     """One step while it is carried out. `way_back` is Step.undo: roots that are not in it leave no way back.
 
     A context: its end makes durable what was done. `clear` raises DiskStopped when nothing more can be done, Busy, and
-    what `telling.checkpoint` raises. `stopping` raises too, and never waits: for where something is half done.
+    what `telling.checkpoint` raises.
     """
 
     def __init__(
@@ -188,10 +198,10 @@ class Clearing:
         way_back: Mapping[str, Any] | None,
         total: int,
         telling: Telling,
-        stopping: Callable[[], object],
+        bounds: Bounds,
     ) -> None:
         self._areas, self._telling, self._total = areas, telling, total
-        self.stopping = stopping
+        self.bounds = bounds
         self._way_back = way_back or {"roots": []}
         self._kept_roots = {entry["path"] for entry in self._way_back["roots"]}
         self._stack = ExitStack()
@@ -219,7 +229,8 @@ class Clearing:
                 way, ledger = self._way(area)
                 use = in_use(way.root.stat.st_dev, self._open_files)
                 taking = Taker(way, Judge(way.root, area.rule, use), ledger, self)
-                take_units(area.units, taking)
+                if isinstance(way, Trash):
+                    take_units(area.units, way, taking, self.bounds.alone)
                 met = Sweep(Judge(way.root, area.rule, use), taking, self.skipped, self._telling.checkpoint).go()
                 self.kept += met.kept
             except RootRefused as refusal:
@@ -281,11 +292,49 @@ class Taker:
 
     def directory(self, place: Place, name: str, expected: os.stat_result, tally: Tally) -> bool:
         """See sweep.Taking."""
+        way = self.way
+        if isinstance(way, Trash):
+            return self._guarded(place, name, lambda: self._take_whole(way, place, name, expected))
+        return self._guarded(place, name, lambda: not tally.files and self._remove(way, place, name))
+
+    @property
+    def files_taken(self) -> int:
+        """How many so far."""
+        return self._ledger.taken.files
+
+    def move(self, way: Trash, place: Place, name: str, expected: os.stat_result) -> Moved | None:
+        """Takes a directory until settle() says what becomes of it; None when it cannot be taken."""
+        moved: list[Moved] = []
+
+        def act() -> bool:
+            moved.append(way.move_directory(place, name, expected))
+            return True
+
+        self._guarded(place, name, act)
+        return moved[0] if moved else None
+
+    def settle(self, way: Trash, moved: Moved, looked: Looked) -> None:
+        """Keeps or puts back what was moved, by what was found in it."""
+        self._guarded(moved.place, moved.name, lambda: self._settle(way, moved, looked))
+
+    def put_back(self, way: Trash, moved: Moved) -> None:
+        """Puts back what was moved, without a look at it."""
+
+        def act() -> bool:
+            way.put_back(moved)
+            return False
+
+        self._guarded(moved.place, moved.name, act)
+
+    def look_again(self, moved: Moved) -> Looked:
+        """Looks through what was moved. Raises Stopped, OSError."""
+        at = moved.base, moved.rel
+        return look_again(self.judge, at, moved.expected, self._seen, self._clearing.bounds.stopping)
+
+    def _guarded(self, place: Place, name: str, act: Callable[[], bool]) -> bool:
         rel = name if place.rel == "." else f"{place.rel}/{name}"
         try:
-            if isinstance(self.way, Trash):
-                return self._take_whole(self.way, place, name, expected, rel)
-            return not tally.files and self._remove(self.way, place, name)
+            return act()
         except (FileNotFoundError, NotADirectoryError):
             return True
         except FileExistsError:  # something of it is in the trash already
@@ -307,46 +356,30 @@ class Taker:
         self._clearing.directories += 1
         return True
 
-    def _take_whole(self, way: Trash, place: Place, name: str, expected: os.stat_result, rel: str) -> bool:
-        whole = Whole(self.judge, rel, self._seen, self._clearing.stopping)
-        why = way.take_directory(place, name, expected, whole.look)
+    def _take_whole(self, way: Trash, place: Place, name: str, expected: os.stat_result) -> bool:
+        moved = way.move_directory(place, name, expected)
+        try:
+            looked = self.look_again(moved)
+        except BaseException:  # asked to stop in the midst of it
+            way.put_back(moved)
+            raise
+        return self._settle(way, moved, looked)
+
+    def _settle(self, way: Trash, moved: Moved, looked: Looked) -> bool:
+        why = way.settle(moved, looked.found)
         if why is None:
-            self._ledger.taken.merge(whole.taken)
-            self._clearing.directories += whole.directories
+            self._ledger.taken.merge(looked.taken)
+            self._clearing.directories += looked.directories
             self._clearing.tell()
             return True
         if self.judge.rule.unit:
-            self._clearing.skipped.add(way.root.name(rel), f"it goes whole or not at all, and {why}")
+            self._clearing.skipped.add(way.root.name(moved.rel), f"it goes whole or not at all, and {why}")
         return False
 
     def _note(self, error: OSError, path: str, name: str, fd: int) -> None:
         self._clearing.skipped.add(path, why_not(error, name, fd), problem=True)
         if error.errno in STOPS_EVERYTHING:
             raise DiskStopped(f"{path}: {words(error)}") from None
-
-
-def take_units(units: Iterable[str], taking: Taker) -> None:
-    """Takes directories that a plan found whole; each is judged again."""
-    root, judge = taking.way.root, taking.judge
-    if taking.direct:
-        return
-    for above, rels in groupby(units, key=lambda rel: rel.rpartition("/")[0]):
-        try:
-            place = root.descend(above or ".")
-        except NotEntered:
-            continue  # the second look tells what there is
-        with place:
-            before = os.fstat(place.fd)
-            for rel in rels:
-                name = rel.rpartition("/")[2]
-                try:
-                    seen = os.lstat(name, dir_fd=place.fd)
-                    stays = judge.directory_stays(name, seen, above == "", partial(syscalls.born, name, place.fd))
-                except OSError:
-                    continue
-                if stat.S_ISDIR(seen.st_mode) and not stays and judge.directory_is_old(seen):
-                    taking.directory(place, name, seen, Tally())
-            _restore_times(place, before)
 
 
 def free_bytes(areas: Iterable[Area]) -> int:
@@ -359,14 +392,3 @@ def free_bytes(areas: Iterable[Area]) -> int:
             continue
         free[area.stat.st_dev] = status.f_bavail * status.f_frsize
     return sum(free.values())
-
-
-def _restore_times(place: Place, before: os.stat_result) -> None:
-    try:
-        fd = readable(place.fd)
-        try:
-            os.utime(fd, ns=(before.st_atime_ns, before.st_mtime_ns))
-        finally:
-            os.close(fd)
-    except OSError:  # where we may not, it keeps the new ones
-        return

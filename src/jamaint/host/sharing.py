@@ -15,6 +15,11 @@ _MOST = 20_000
 """Directories that it is given in all: they are remembered, for it may be lost."""
 
 
+def second_processor() -> bool:
+    """Whether there is one for us."""
+    return len(os.sched_getaffinity(0)) > 1
+
+
 class Sharing:
     """What one pass over a root gives away of it.
 
@@ -29,7 +34,7 @@ class Sharing:
         self._begin, self._merge, self._alone = begin, merge, alone
         self._beside: Beside | None = None
         self._given: list[str] = []
-        self._lost = len(os.sched_getaffinity(0)) < 2
+        self._lost = not second_processor()
 
     def give(self, name: str, met: int) -> bool:
         """Gives one directory away; false when it is to be looked through here. `met`: files met here so far."""

@@ -17,6 +17,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from jamaint.host import syscalls, wholes
 from jamaint.host.globs import TRASH
@@ -25,7 +26,6 @@ from jamaint.host.roots import Place, Root, RootRefused
 from jamaint.host.skipped import STOPS_EVERYTHING, Skipped, words
 from jamaint.host.statuses import Statuses
 from jamaint.host.taking import (
-    CHANGED,
     HALF_DIRECTORY,
     HALF_FILE,
     DiskStopped,
@@ -54,8 +54,21 @@ class Busy(Exception):  # noqa: N818 - it is a refusal
 
 Move = Callable[..., None]
 """A rename that is called as os.rename() is, with two open directories."""
-Look = Callable[[int], str | int]
-"""Looks through a directory, open as this descriptor: how many files are in it, or why it may not go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A directory that was taken whole, and whose fate is open: from where, and where it lies now.
+
+    `gone` is the open directory of the trash that it lies in, `base` the one that `rel` leads to it from.
+    """
+
+    place: Place
+    name: str
+    rel: str
+    expected: os.stat_result
+    gone: int
+    base: int
 
 
 class Trash:
@@ -116,35 +129,38 @@ class Trash:
         ledger.taken.add_some(self._seen, same, ledger.held.any)
         changed = [name for number, name in enumerate(names) if now[number] != prints[name]]
         for name in changed:
-            self._put_back(place, gone, name, ledger.skipped)
+            self._put_file_back(place, gone, name, ledger.skipped)
         return left + changed
 
-    def take_directory(self, place: Place, name: str, expected: os.stat_result, look: Look) -> str | None:
-        """Takes a directory with all in it, in one rename, if `look` then finds that all of it may go; else why not.
-
-        What may not stay taken is put back at once.
-        """
+    def move_directory(self, place: Place, name: str, expected: os.stat_result) -> "Moved":
+        """Takes a directory with all in it, in one rename, until settle() or put_back() says what becomes of it."""
         self._touch(place)
-        rel = name if place.rel == "." else f"{place.rel}/{name}"
         gone, _ = self._mirror(GONE, place.rel)
         try:
             syscalls.rename_noreplace(name, name, src_dir_fd=place.fd, dst_dir_fd=gone)
-            fd = os.open(name, OPEN | os.O_NOATIME, dir_fd=gone)
-            try:
-                same = os.path.samestat(os.fstat(fd), expected)
-                found = look(fd) if same else CHANGED
-            except BaseException:  # asked to stop in the midst of it
-                self._put_directory_back(place, gone, name)
-                raise
-            finally:
-                os.close(fd)
-            if isinstance(found, int):
-                self._note_whole(rel, expected.st_ino, found)
-                return None
-            self._put_directory_back(place, gone, name)
-            return found
-        finally:
+        except BaseException:
             os.close(gone)
+            raise
+        return Moved(place, name, name if place.rel == "." else f"{place.rel}/{name}", expected, gone, self._base(GONE))
+
+    def settle(self, moved: "Moved", found: int | str) -> str | None:
+        """Keeps a moved directory if so many files were found in it that may go; if not, puts it back, and says why."""
+        if isinstance(found, str):
+            self.put_back(moved)
+            return found
+        os.close(moved.gone)
+        self._note_whole(moved.rel, moved.expected.st_ino, found)
+        return None
+
+    def put_back(self, moved: "Moved") -> None:
+        """Puts a moved directory back. Raises Displaced."""
+        try:
+            syscalls.rename_noreplace(moved.name, moved.name, src_dir_fd=moved.gone, dst_dir_fd=moved.place.fd)
+        except FileExistsError:
+            why = f"{self.root.name(moved.rel)} changed while it was taken, and has been made again since"
+            raise Displaced(f"{why}: the first of them stays in the trash") from None
+        finally:
+            os.close(moved.gone)
 
     def half(self, place: Place) -> Half:
         """See WayOut."""
@@ -292,14 +308,7 @@ class Trash:
         wholes.note(fd, wholes.Whole(rel, self._whole_number, inode, items))
         self._whole_number += 1
 
-    def _put_directory_back(self, place: Place, gone: int, name: str) -> None:
-        try:
-            syscalls.rename_noreplace(name, name, src_dir_fd=gone, dst_dir_fd=place.fd)
-        except FileExistsError:
-            why = f"{self.root.name(place.rel, name)} changed while it was taken, and has been made again since"
-            raise Displaced(f"{why}: the first of them stays in the trash") from None
-
-    def _put_back(self, place: Place, gone: int, name: str, skipped: Skipped) -> None:
+    def _put_file_back(self, place: Place, gone: int, name: str, skipped: Skipped) -> None:
         path = self.root.name(place.rel, name)
         try:
             syscalls.rename_noreplace(name, name, src_dir_fd=gone, dst_dir_fd=place.fd)

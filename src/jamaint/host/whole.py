@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from jamaint.host import syscalls
@@ -11,14 +12,41 @@ from jamaint.host.judging import EXCLUDED, Judge, Name, Three, in_trash
 from jamaint.host.roots import NotEntered
 from jamaint.host.skipped import why_not
 from jamaint.host.statuses import Statuses, listed
-from jamaint.host.taking import Taken
+from jamaint.host.taking import CHANGED, Taken
 
 _NO_INODES: frozenset[int] = frozenset()
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOATIME
 YOUNG = "has changed since it was looked at"
 
 
 class _Stays(Exception):  # noqa: N818 - it is what was found
     """Something in it may not go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was found in a directory: how many files, or why it may not go; and what goes with it."""
+
+    found: int | str
+    taken: Taken
+    directories: int
+
+
+def look_again(
+    judge: Judge, place: tuple[int, str], expected: os.stat_result, seen: Statuses, told: Callable[[], object]
+) -> Looked:
+    """Looks through a directory that was moved to (open directory of the trash, path in it and below the root).
+
+    `seen` is the room to look in; `told` is called now and then, and what it raises passes. Raises OSError.
+    """
+    base, rel = place
+    fd = os.open(rel, _OPEN, dir_fd=base)
+    try:
+        whole = Whole(judge, rel, seen, told)
+        found = whole.look(fd) if os.path.samestat(os.fstat(fd), expected) else CHANGED
+        return Looked(found, whole.taken, whole.directories)
+    finally:
+        os.close(fd)
 
 
 class Whole:
