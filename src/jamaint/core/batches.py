@@ -45,7 +45,8 @@ class Vitals:
     vacuum: str | None = None
     """Who vacuums the table just now."""
     others: int = 0
-    """Sessions of others that are at work."""
+    """Sessions of others that are at work; those whose state is hidden from us count as one."""
+    hidden: int = 0
     blocked: int = 0
     """Sessions that wait for a lock of ours."""
     transaction_seconds: float = 0.0

@@ -39,6 +39,12 @@ class Speaks(Protocol):
     def held(self, number: int) -> None: ...
 
 
+_HIDDEN = (
+    "whether others are at work cannot be seen with this role, so that all their sessions count as one, and the rests "
+    "between batches are short: grant pg_monitor to it"
+)
+
+
 @dataclass(slots=True)
 class Reins:
     """One execution's: it stops by the exception that its host raises, and counts how long it stood aside.
@@ -56,6 +62,7 @@ class Reins:
     _before: Vitals | None = None
     _before_last: Vitals | None = None
     _looked_at: float = float("-inf")
+    _told_hidden: bool = False
 
     def left_seconds(self) -> float:
         """Until the window's end; infinite where there is none."""
@@ -140,6 +147,9 @@ class Reins:
 
     async def _why_not_now(self, oid: int, in_batches: bool, waited: float) -> str | None:
         now, before = await self._vitals(oid), self._before_last
+        if now.hidden and in_batches and not self._told_hidden:
+            self._told_hidden = True
+            self.host.log("warning", _HIDDEN)
         why, much = why_wait(now, LIMITS), writes_much(now, before, LIMITS)
         if much is None:
             self.slowly = False
