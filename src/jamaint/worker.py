@@ -25,7 +25,7 @@ from jamaint.errors import Problem
 from jamaint.executors import EXECUTORS, executor_of
 from jamaint.executors.executor import NOWHERE, Executor, StepFailed, Stopped, Work
 from jamaint.executors.parts import items_of
-from jamaint.host import allowed, secrets
+from jamaint.host import secrets
 from jamaint.host.accounts import become, find_account
 from jamaint.host.dialogue import LINE_LIMIT, line, parse
 from jamaint.host.kernel import lower_priority
@@ -257,7 +257,7 @@ def _open(opening: Order, host: DaemonHost, unit: str | None) -> Callable[[Order
         name = opening["executor"]
         if name not in EXECUTORS:
             raise StepFailed(f"this worker knows no executor {name}", "refused")
-        only_back, back = (None, True) if unit is None else allowed.why_only_back(unit, opening)
+        only_back, back = (None, True) if unit is None else _why_only_back(unit, opening)
         if not back:
             raise StepFailed(str(only_back), "refused")
         # A command may be one that others wait for (a service's reindex): it yields, but is not starved.
@@ -283,10 +283,25 @@ def _open(opening: Order, host: DaemonHost, unit: str | None) -> Callable[[Order
     if only_back is None:
         return lambda order: _perform_if_allowed(unit, executor, host, order)
     answer = failed(only_back, "refused")
-    return lambda order: _perform_if_allowed(unit, executor, host, order) if order.get("do") in allowed.BACK else answer
+    return lambda order: _perform_if_allowed(unit, executor, host, order) if _goes_back(order) else answer
+
+
+def _why_only_back(unit: str, opening: Order) -> tuple[str | None, bool]:
+    # A quarter of all that is imported, and a worker that is the daemon's child does not need it.
+    from jamaint.host import allowed  # noqa: PLC0415
+
+    return allowed.why_only_back(unit, opening)
+
+
+def _goes_back(order: Order) -> bool:
+    from jamaint.host import allowed  # noqa: PLC0415 - as above
+
+    return order.get("do") in allowed.BACK
 
 
 def _perform_if_allowed(unit: str, executor: Executor, host: DaemonHost, order: Order) -> Answer:
+    from jamaint.host import allowed  # noqa: PLC0415 - as above
+
     why = allowed.why_not(unit, order)
     return _perform(executor, host, allowed.looked_at(order)) if why is None else failed(why, "refused")
 

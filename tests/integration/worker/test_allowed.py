@@ -26,7 +26,8 @@ def root(tmp_path: Path) -> Path:
 
 async def asked(monkeypatch: pytest.MonkeyPatch, applied: dict[str, Any], path: Path, order: dict[str, Any]) -> Any:
     """The answer of a unit for files by whose configuration `applied` was made."""
-    boot = f"import jamaint.worker as it; it.allowed.applied = lambda: {applied!r}; it.main('files')"
+    take_up = "from jamaint import worker; from jamaint.host import allowed as it"
+    boot = f"{take_up}; it.applied = lambda: {applied!r}; worker.main('files')"
     changed = worker_child._BOOT.replace("from jamaint.worker import main; main()", boot)
     monkeypatch.setattr(worker_child, "_BOOT", changed)
     config = {"log_paths": [f"{path}/*.log"], "retention_seconds": DAY, "compress": None, "archive": None}

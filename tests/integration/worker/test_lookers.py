@@ -217,7 +217,8 @@ async def test_a_look_that_nobody_waits_for_any_more_leaves_nothing_that_hangs(w
 async def test_a_unit_looks_only_at_what_root_has_applied(monkeypatch: pytest.MonkeyPatch, web: Web) -> None:
     named = web.condition("named")
     applied = {"kinds": {"databases": []}, "conditions": [digest_of_look(named.kind, named.params)]}
-    boot = f"import jamaint.worker as it; it.allowed.applied = lambda: {applied!r}; it.main('databases')"
+    take_up = "from jamaint import worker; from jamaint.host import allowed as it"
+    boot = f"{take_up}; it.applied = lambda: {applied!r}; worker.main('databases')"
     monkeypatch.setattr(
         worker_child, "_BOOT", worker_child._BOOT.replace("from jamaint.worker import main; main()", boot)
     )
