@@ -10,12 +10,13 @@ import pickle
 import select
 import signal
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 _DIE_WITH_PARENT = 1
 _LENGTH_BYTES = 8
+_LOOK_MS = 100
 
 
 class BesideLost(Exception):  # noqa: N818 - it is what happened
@@ -26,26 +27,33 @@ class Beside:
     """The process. `begin` is called there, and returns what is called with each task; its results are the answers."""
 
     def __init__(self, begin: Callable[[], Callable[[Any], Any]]) -> None:
-        tasks, self._tasks = os.pipe()
-        self._answers, answers = os.pipe()
         parent = os.getpid()
+        tasks, self._tasks = os.pipe()
         try:
-            self._pid = os.fork()
+            self._answers, answers = os.pipe()
+            try:
+                self._pid = os.fork()
+            except OSError:
+                os.close(self._answers)
+                os.close(answers)
+                raise
         except OSError:
-            for fd in (tasks, self._tasks, self._answers, answers):
-                os.close(fd)
+            os.close(tasks)
+            os.close(self._tasks)
             raise
         if not self._pid:
             _live(parent, (self._tasks, self._answers), (tasks, answers), begin)
         os.close(tasks)
         os.close(answers)
+        self._ready = select.poll()
+        self._ready.register(self._answers, select.POLLIN)
         self.pending: deque[Any] = deque()
         """Tasks that are not answered yet, the oldest first."""
 
     @property
     def answered(self) -> bool:
         """Whether the oldest task is done, or will never be."""
-        return bool(select.select([self._answers], [], [], 0)[0])
+        return bool(self._ready.poll(0))
 
     def give(self, task: Any) -> None:
         """Has it do one more. Raises BesideLost."""
@@ -55,14 +63,28 @@ class Beside:
             raise BesideLost from error
         self.pending.append(task)
 
-    def answer(self) -> Any:
-        """The result of the oldest task; waits for it. Raises BesideLost; the task is still pending then."""
+    def answer(self, told: Callable[[], object]) -> Any:
+        """The result of the oldest task. Raises BesideLost; the task is still pending then.
+
+        While it waits it calls `told` now and then, and what that raises passes.
+        """
+        while not self._ready.poll(_LOOK_MS):
+            told()
         try:
             found = _receive(self._answers)
         except EOFError as error:
             raise BesideLost from error
         self.pending.popleft()
         return found
+
+    @contextmanager
+    def standing(self) -> Iterator[None]:
+        """It stands still meanwhile."""
+        os.kill(self._pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._pid, signal.SIGCONT)
 
     def close(self) -> None:
         """Ends it, wherever it is."""

@@ -26,7 +26,7 @@ from jamaint.host.sweep import Met, Sweep, Tally
 from jamaint.host.taking import Direct, DiskStopped, Held, Ledger, Taken
 from jamaint.host.trash import Displaced, Moved, Trash
 from jamaint.host.units import take_units
-from jamaint.host.whole import Looked, look_again
+from jamaint.host.whole import Looked, Whole, look_again
 
 UNITS = 100_000
 """Directories of a plan that are remembered by name; more are found again when it is carried out."""
@@ -123,7 +123,7 @@ def look(
         sweep = Sweep(judge, Counting(area, root, now_ns), area.skipped, checkpoint)
         area.met = sweep.met
         begin, merge = partial(_begin_apart, judge, area, now_ns), partial(_merge, sweep, area)
-        sweep.go(Sharing(begin, merge, alone) if rule.forgets else None)
+        sweep.go(Sharing(begin, merge, alone) if rule.forgets and not rule.unit else None)
         return area
 
 
@@ -211,6 +211,8 @@ class Clearing:
         self.skipped = Skipped()
         self.kept: Counter[str] = Counter()
         self.directories = 0
+        self.open_moves = 0
+        """Directories that are moved, and of which it is not known whether they may go: nothing waits meanwhile."""
 
     def __enter__(self) -> Self:
         return self
@@ -240,7 +242,10 @@ class Clearing:
         """Says how far it is, and lets itself be stopped."""
         done = sum(ledger.taken.files for _, ledger in self._ways.values())
         self._telling.progress(min(done, self._total), self._total, "items")
-        self._telling.checkpoint()
+        if self.open_moves:
+            self.bounds.stopping()
+        else:
+            self._telling.checkpoint()
 
     def details(self) -> dict[str, Any]:
         """The figures so far: files, directories, bytes, freed_space now and freed_on_purge, why what was kept was."""
@@ -311,10 +316,12 @@ class Taker:
             return True
 
         self._guarded(place, name, act)
+        self._clearing.open_moves += len(moved)
         return moved[0] if moved else None
 
     def settle(self, way: Trash, moved: Moved, looked: Looked) -> None:
         """Keeps or puts back what was moved, by what was found in it."""
+        self._clearing.open_moves -= 1
         self._guarded(moved.place, moved.name, lambda: self._settle(way, moved, looked))
 
     def put_back(self, way: Trash, moved: Moved) -> None:
@@ -324,12 +331,17 @@ class Taker:
             way.put_back(moved)
             return False
 
+        self._clearing.open_moves -= 1
         self._guarded(moved.place, moved.name, act)
 
+    def stopping(self) -> None:
+        """Raises Stopped if the step is to stop."""
+        self._clearing.bounds.stopping()
+
     def look_again(self, moved: Moved) -> Looked:
-        """Looks through what was moved. Raises Stopped, OSError."""
-        at = moved.base, moved.rel
-        return look_again(self.judge, at, moved.expected, self._seen, self._clearing.bounds.stopping)
+        """Looks through what was moved. Raises Stopped."""
+        whole = Whole(self.judge, moved.rel, self._seen, self._clearing.bounds.stopping)
+        return look_again(whole, (moved.gone, moved.name), moved.expected)
 
     def _guarded(self, place: Place, name: str, act: Callable[[], bool]) -> bool:
         rel = name if place.rel == "." else f"{place.rel}/{name}"

@@ -151,6 +151,8 @@ class Judge:
             return self.use.why[seen.st_ino]
         if kind in _DEVICES:
             return "it is a device"
+        if kind == stat.S_IFDIR:
+            return "it has become a directory meanwhile"
         if kind == stat.S_IFSOCK and path() in self.use.sockets:
             return "it is a socket that somebody listens on"
         if mode & stat.S_ISVTX:

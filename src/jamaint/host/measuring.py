@@ -26,7 +26,7 @@ def measure(root: Root, skipped: Skipped, checkpoint: Callable[[], None], alone:
     found = _Found(skipped)
     sharing = Sharing(partial(_begin_apart, root), found.merge, alone)
     try:
-        _measure(root, found, checkpoint, None, sharing)
+        _measure(root, found, sharing.heeding(checkpoint), None, sharing)
     finally:
         sharing.close()
     return found.blocks * BLOCK, found.files
@@ -54,7 +54,7 @@ def _measure(
         while stack:
             if not stack[-1]:
                 if len(stack) == 1 and sharing is not None:
-                    stack[-1], sharing = sharing.end(), None
+                    stack[-1], sharing = sharing.end(checkpoint), None
                     continue
                 stack.pop()
                 if stack:
@@ -126,9 +126,10 @@ def _list(root: Root, descent: Descent, found: _Found, checkpoint: Callable[[], 
     inner: list[str] = []
     checkpoint()
     for names, directories in listed(fd):
+        full = len(names) + len(directories) == BATCH
         inner += directories
         names = seen.look(names, fd, failed)  # noqa: PLW2901
         found.add_all()
-        if len(names) == BATCH:
+        if full:
             checkpoint()
     return inner

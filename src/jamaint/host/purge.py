@@ -15,7 +15,7 @@ from jamaint.host.roots import NotEntered, Root, RootRefused, open_root
 from jamaint.host.skipped import Skipped, why_not, words
 from jamaint.host.spread import Spread
 from jamaint.host.statuses import Statuses
-from jamaint.host.taking import removed, unlink
+from jamaint.host.taking import Taken, unlink
 from jamaint.host.trash import FORMED, GONE, TIMES, lock, open_private
 from jamaint.host.trees import BATCH
 
@@ -37,15 +37,14 @@ def purge(
                 found.purge(root, way_back["trash"], way_back["step"])
         except RootRefused as refusal:  # a missing one too: its disk may be away, with the trash on it
             found.skipped.add(entry["path"], refusal.why, problem=True)
-    return {"freed_space": found.freed, "items": found.items, "problems": found.skipped.problems}
+    return {"freed_space": found.taken.alone, "items": found.taken.files, "problems": found.skipped.problems}
 
 
 class _Purging:
     """What is gone so far."""
 
     def __init__(self, checkpoint: Callable[[], None], progress: Callable[[int], None]) -> None:
-        self.freed = 0
-        self.items = 0
+        self.taken = Taken()
         self.skipped = Skipped()
         self._checkpoint, self._progress = checkpoint, progress
         self._open = open_files()
@@ -155,13 +154,11 @@ class _Purging:
                 self._skip(descent, name, why_not(error, name, fd), contents, frame)
             if contents is not None:
                 gone = [number for number, name in enumerate(found) if name not in stay]
-                taken = removed(self._seen, gone, contents.held)
-                self.items += taken.files
-                self.freed += taken.alone
+                self.taken.add_some(self._seen, gone, contents.held)
             frame.todo += directories
             # a directory may hide entries from a listing while others leave it
             frame.again = frame.again or len(files) + len(directories) > len(frame.stuck) - before
-            self._progress(self.items)
+            self._progress(self.taken.files)
             self._checkpoint()
 
     def _remove_directory(self, descent: Descent, frame: "_Emptying", name: str, contents: "_Contents | None") -> None:

@@ -43,7 +43,7 @@ class Sharing:
         try:
             beside = self._beside = self._beside or Beside(self._begin)
             while beside.pending and beside.answered:
-                beside.answer()
+                beside.answer(_nothing)
             if len(beside.pending) >= _AHEAD:
                 return False
             beside.give(name)
@@ -53,7 +53,19 @@ class Sharing:
         self._given.append(name)
         return True
 
-    def end(self) -> list[str]:
+    def heeding(self, told: Callable[[], None]) -> Callable[[], None]:
+        """The same safe point, at which the second process stands still too where the first may have to wait."""
+
+        def heed() -> None:
+            if self._beside is None or not self._alone():
+                told()
+            else:
+                with self._beside.standing():
+                    told()
+
+        return heed
+
+    def end(self, told: Callable[[], None]) -> list[str]:
         """Waits for all that was given away and has it merged; returns what has to be looked through here after all."""
         beside, given = self._beside, self._given
         self._lost, self._given = True, []
@@ -61,8 +73,8 @@ class Sharing:
             with suppress(BesideLost):
                 beside.give(None)
                 while len(beside.pending) > 1:
-                    beside.answer()
-                self._merge(beside.answer())
+                    beside.answer(told)
+                self._merge(beside.answer(told))
                 return []
         return given
 
@@ -71,3 +83,7 @@ class Sharing:
         if self._beside is not None:
             self._beside.close()
             self._beside = None
+
+
+def _nothing() -> None:
+    """There is nothing to wait for."""

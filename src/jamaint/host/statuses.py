@@ -85,6 +85,8 @@ class Statuses:
         return names
 
     def _ask(self, names: Sequence[str], dir_fd: int) -> list[int]:
+        if len(names) > BATCH:
+            raise ValueError(f"{len(names)} names are more than there is room for")
         self.count = len(names)
         ctypes.memset(self._room, 0, _BYTES * self.count)
         raw = os.fsencode("/".join(names)).split(b"/")
@@ -178,4 +180,4 @@ def _error(name: str, dir_fd: int) -> OSError:
         os.lstat(name, dir_fd=dir_fd)
     except OSError as error:
         return error
-    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)  # it has come back meanwhile
+    return BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), name)  # it was told when it was too late

@@ -115,8 +115,10 @@ class Sweep:
 
     def go(self, sharing: Sharing | None = None) -> Met:
         """Looks through all of it, and gives some of it away where `sharing` takes it."""
+        if sharing is not None:
+            self._told = sharing.heeding(self._told)
+        self._begin()
         try:
-            self._begin()
             self._list(self._frames[0], again=False)
             self._through(sharing)
         finally:
@@ -127,8 +129,8 @@ class Sweep:
 
     def only(self, name: str) -> None:
         """Looks through one directory of the root, and nothing else."""
+        self._begin()
         try:
-            self._begin()
             self._note_directory(self._frames[0], name, self._judge.stays(self._frames[0].states))
             self._through(None)
         finally:
@@ -148,7 +150,7 @@ class Sweep:
                     self._enter(name)
                 continue
             if len(frames) == 1 and sharing is not None:
-                frame.todo, sharing = sharing.end(), None
+                frame.todo, sharing = sharing.end(self._told), None
                 continue
             self._settle(frame)
             if frame.todo:
@@ -203,9 +205,10 @@ class Sweep:
         else:
             ones = [(number, seen.one(number)) for number in old]
             ones = [(number, one) for number, one in ones if self._goes(frame, names[number], one, stays, again)]
-            old, alone = [number for number, _ in ones], self._alone([one for _, one in ones])
-        frame.tally.files += len(old)
-        frame.tally.bytes += alone
+            old, alone = [number for number, _ in ones], 0 if again else self._alone([one for _, one in ones])
+        if not again:  # else they are counted already
+            frame.tally.files += len(old)
+            frame.tally.bytes += alone
         if not frame.again:
             self._hold(frame, names, old)
 
@@ -248,7 +251,9 @@ class Sweep:
 
     def _relieve(self, frame: _Frame) -> None:
         """Makes room for more names: has them taken, or hopes that the directory goes whole."""
-        if not frame.whole or frame.eager:
+        if not frame.whole and not frame.free and len(self._frames) > 1:  # a unit of which something stays
+            frame.names, frame.prints = [], []
+        elif not frame.whole or frame.eager:
             self._flush(frame)
         elif len(frame.names) >= HOPE:
             frame.again, frame.names, frame.prints = True, [], []
@@ -312,7 +317,7 @@ class Sweep:
             frame.names, frame.prints, frame.wholes, frame.tally, frame.again = [], [], [], Tally(), False
             return
         if frame.again:
-            frame.again, frame.tally = False, Tally()
+            frame.again = False
             self._list(frame, again=True)
         self._flush(frame)
         wholes, frame.wholes = frame.wholes, []

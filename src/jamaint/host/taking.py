@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from jamaint.host import syscalls
@@ -17,10 +18,6 @@ from jamaint.host.statuses import Status, Statuses
 
 HALF_FILE, HALF_DIRECTORY = "half", "half-directory"
 """What is not yet linked or renamed to where it belongs; only a kill leaves one behind."""
-
-
-_FEW = 128
-"""Files that are looked at before they are removed."""
 
 
 class DiskStopped(Exception):  # noqa: N818 - it is what the disk said
@@ -43,14 +40,15 @@ class Taken:
         self.bytes += seen.st_size
         if seen.st_ino in open_inodes:
             return
-        if seen.st_nlink > 1:
+        if seen.st_nlink > 1 or (self._links and (seen.st_dev, seen.st_ino) in self._links):
             self._add_link((seen.st_dev, seen.st_ino), 1, seen.st_nlink, seen.st_blocks * 512)
         else:
             self.alone += seen.st_blocks * 512
 
     def add_some(self, seen: Statuses, numbers: Sequence[int], open_inodes: frozenset[int]) -> None:
         """Counts some of the files that were just looked at, by how they were then."""
-        if numbers and len(numbers) == seen.count and max(seen.links) == 1 and open_inodes.isdisjoint(seen.inodes):
+        alone = not self._links and numbers and len(numbers) == seen.count and max(seen.links) == 1
+        if alone and open_inodes.isdisjoint(seen.inodes):
             self.files += seen.count
             self.bytes += sum(seen.sizes)
             self.alone += sum(seen.blocks) * 512
@@ -58,20 +56,17 @@ class Taken:
         for number in numbers:
             self.add(seen.one(number), open_inodes)
 
-    def count(self, other: "Taken") -> None:
-        """Adds what was counted apart, and of which no more names will come."""
+    def merge(self, other: "Taken") -> None:
+        """Adds what was counted apart."""
         self.files += other.files
         self.bytes += other.bytes
         self.alone += other.alone
-
-    def merge(self, other: "Taken") -> None:
-        """Adds what was counted apart."""
-        self.count(other)
         for key, link in other._links.items():
             self._add_link(key, *link)
 
     def _add_link(self, key: tuple[int, int], count: int, names: int, size: int) -> None:
         before = self._links.pop(key, (0, 0, 0))
+        names = max(names, before[1])  # where names are removed, each that is looked at later has fewer
         if before[0] + count >= names:
             self.alone += size
         else:
@@ -186,25 +181,22 @@ class Direct:
         self._durable = durable
         self._changed: set[str] = set()
         self._spread = Spread()
-        self._seen = Statuses()
 
     def take(self, place: Place, names: Sequence[str], prints: Sequence[int], ledger: Ledger) -> list[str]:
         """See WayOut."""
         self._note_change(place)
+        remove = partial(_remove_some, place.fd, ledger.held.writers)
         left: list[str] = []
-        for start in range(0, len(names), _FEW):  # what is looked at goes within a moment, or stays
-            few = slice(start, start + _FEW)
-            left += self._take_few(place, dict(zip(names[few], prints[few], strict=True)), ledger)
+        for name, result in self._spread(remove, list(zip(names, prints, strict=True))):
+            if isinstance(result, os.stat_result):
+                ledger.taken.add(result, ledger.held.any)
+                continue
+            left.append(name)
+            if isinstance(result, str):
+                ledger.skipped.add(self.root.name(place.rel, name), result)
+            else:
+                note_error(result, self.root, place, name, ledger.skipped)
         return left
-
-    def _take_few(self, place: Place, prints: Mapping[str, int], ledger: Ledger) -> list[str]:
-        same = unchanged(self._seen, self.root, place, prints, ledger)
-        stay = unlink(self._spread, place.fd, same.names)
-        gone = [number for number, name in zip(same.numbers, same.names, strict=True) if name not in stay]
-        ledger.taken.count(removed(self._seen, gone, ledger.held.any))
-        for name, error in stay.items():
-            note_error(error, self.root, place, name, ledger.skipped)
-        return [*same.left, *stay]
 
     def half(self, place: Place) -> Half:
         """See WayOut."""
@@ -245,17 +237,10 @@ class Direct:
             self._changed.add(place.rel)
 
 
-@dataclass(slots=True)
-class Unchanged:
-    """Files that still are what was judged, each with its number among the statuses; `left` are the others' names."""
-
-    names: Sequence[str]
-    numbers: Sequence[int]
-    left: list[str] = field(default_factory=list)
-
-
-def unchanged(seen: Statuses, root: Root, place: Place, prints: Mapping[str, int], ledger: Ledger) -> Unchanged:
-    """Looks which files still have these fingerprints, and are written to by nobody; notes why the others stay.
+def unchanged(
+    seen: Statuses, root: Root, place: Place, prints: Mapping[str, int], ledger: Ledger
+) -> tuple[list[str], list[str]]:
+    """(files that still have these fingerprints and are written to by nobody, the others); notes why those stay.
 
     Raises DiskStopped.
     """
@@ -269,8 +254,8 @@ def unchanged(seen: Statuses, root: Root, place: Place, prints: Mapping[str, int
     found = seen.look(list(prints), place.fd, failed)
     now, inodes, marks = seen.prints(), seen.inodes, [prints[name] for name in found]
     if now == marks and writers.keys().isdisjoint(inodes):
-        return Unchanged(found, range(len(found)), left)
-    same: list[int] = []
+        return found, left
+    same: list[str] = []
     for number, (name, mark) in enumerate(zip(found, marks, strict=True)):
         if now[number] != mark:
             skipped.add(root.name(place.rel, name), CHANGED)
@@ -279,18 +264,31 @@ def unchanged(seen: Statuses, root: Root, place: Place, prints: Mapping[str, int
             skipped.add(root.name(place.rel, name), held_by(writers[inodes[number]]))
             left.append(name)
         else:
-            same.append(number)
-    return Unchanged([found[number] for number in same], same, left)
+            same.append(name)
+    return same, left
 
 
-def removed(seen: Statuses, numbers: Sequence[int], open_inodes: frozenset[int]) -> Taken:
-    """Counts those of the files just looked at that were removed then. What has a name left keeps its space.
+def _remove_some(
+    fd: int, writers: Mapping[int, int], files: Sequence[tuple[str, int]]
+) -> list[tuple[str, os.stat_result | str | OSError]]:
+    """Removes those that still are what was judged; how they were, or why they stay.
 
-    They are counted by themselves: a file whose other names went before has fewer names by now.
+    Each is looked at right before it goes, and not many at once: there is no way back.
     """
-    taken = Taken()
-    taken.add_some(seen, numbers, open_inodes)
-    return taken
+    results: list[tuple[str, os.stat_result | str | OSError]] = []
+    for name, mark in files:
+        try:
+            seen = os.lstat(name, dir_fd=fd)
+            if hash((seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)) != mark:
+                results.append((name, CHANGED))
+            elif seen.st_ino in writers:
+                results.append((name, held_by(writers[seen.st_ino])))
+            else:
+                os.unlink(name, dir_fd=fd)
+                results.append((name, seen))
+        except OSError as error:
+            results.append((name, error))
+    return results
 
 
 def unlink(spread: Spread, fd: int, names: Sequence[str]) -> dict[str, OSError]:

@@ -87,9 +87,15 @@ class Trash:
     def take(self, place: Place, names: Sequence[str], prints: Sequence[int], ledger: Ledger) -> list[str]:
         """See WayOut. Each file is in its place or in the trash at any moment."""
         self._touch(place)
-        gone, fresh = self._mirror(GONE, place.rel)
+        try:
+            gone, fresh = self._mirror(GONE, place.rel)
+        except FileExistsError as error:
+            for name in names:
+                ledger.skipped.add(self.root.name(place.rel, name), f"of its directory: {error.strerror}", problem=True)
+            return list(names)
         # Nothing can be overwritten in a directory that we have just made and nobody else may write in.
         move: Move = os.rename if fresh else syscalls.rename_noreplace
+        self._fresh.discard((GONE, place.rel))  # from now on there is something in it
         left: list[str] = []
         try:
             for start in range(0, len(names), BATCH):
@@ -101,10 +107,10 @@ class Trash:
         return left
 
     def _take_some(self, place: Place, gone: int, move: Move, prints: Mapping[str, int], ledger: Ledger) -> list[str]:
-        same = unchanged(self._seen, self.root, place, prints, ledger)
-        left, moved = same.left, list[str]()
+        same, left = unchanged(self._seen, self.root, place, prints, ledger)
+        moved: list[str] = []
         try:
-            for name in same.names:
+            for name in same:
                 try:
                     move(name, name, src_dir_fd=place.fd, dst_dir_fd=gone)
                     moved.append(name)
@@ -128,8 +134,17 @@ class Trash:
         same = [number for number, name in enumerate(names) if now[number] == prints[name]]
         ledger.taken.add_some(self._seen, same, ledger.held.any)
         changed = [name for number, name in enumerate(names) if now[number] != prints[name]]
-        for name in changed:
-            self._put_file_back(place, gone, name, ledger.skipped)
+        stopped: DiskStopped | None = None
+        for name in changed:  # all of them, whatever becomes of one
+            try:
+                self._put_file_back(place, gone, name, ledger.skipped)
+            except OSError as error:
+                try:
+                    note_error(error, self.root, place, name, ledger.skipped)
+                except DiskStopped as reason:
+                    stopped = reason
+        if stopped is not None:
+            raise stopped
         return left + changed
 
     def move_directory(self, place: Place, name: str, expected: os.stat_result) -> "Moved":
@@ -159,6 +174,9 @@ class Trash:
         except FileExistsError:
             why = f"{self.root.name(moved.rel)} changed while it was taken, and has been made again since"
             raise Displaced(f"{why}: the first of them stays in the trash") from None
+        except OSError as error:
+            why = f"{self.root.name(moved.rel)} changed while it was taken, and cannot be put back: {words(error)}"
+            raise Displaced(f"{why}: it stays in the trash") from None
         finally:
             os.close(moved.gone)
 
@@ -212,6 +230,11 @@ class Trash:
         aside, place = (self._step, HALF_DIRECTORY), (parent.fd, name)
         if not make_whole(aside, place, Likeness.of(like), lambda seen: self._records.note(MADE, rel, seen)):
             self._records.forget(rel)
+
+    @property
+    def lock_fd(self) -> int:
+        """What holds the lock: a process of ours that has it too must let it go."""
+        return self._step
 
     def turns(self, place: Place) -> int:
         """Opens the journal of renames within directories, for one in `place`; good until finish()."""
@@ -280,15 +303,25 @@ class Trash:
 
     def _mirror(self, kind: str, rel: str) -> tuple[int, bool]:
         """Opens <kind>/<rel>, and says whether this process made it, so that it held nothing."""
-        base = self._base(kind)
-        if (kind, rel) not in self._fresh:
-            names = [] if rel == "." else rel.split("/")
-            for depth in range(1, len(names) + 1):
+        fd = os.open(".", OPEN, dir_fd=self._base(kind))
+        names = [] if rel == "." else rel.split("/")
+        try:
+            for depth, name in enumerate(names, 1):
                 path = "/".join(names[:depth])
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(path, 0o700, dir_fd=base)
+                try:
+                    inner = os.open(name, OPEN, dir_fd=fd)
+                except FileNotFoundError:
+                    os.mkdir(name, 0o700, dir_fd=fd)
                     self._fresh.add((kind, path))
-        return os.open(rel, OPEN, dir_fd=base), (kind, rel) in self._fresh
+                    inner = os.open(name, OPEN, dir_fd=fd)
+                os.close(fd)
+                fd = inner
+                if not _is_private(fd):  # one that was taken whole: whoever has it open may still act in it
+                    raise FileExistsError(errno.EEXIST, "it was taken whole, and has been made again since", path)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd, (kind, rel) in self._fresh
 
     def _reserve(self, place: Place, marks: int, names: Iterator[str], mark: str) -> str:
         """The first name that is free in its place, marked as one that we are about to make."""
@@ -333,6 +366,11 @@ def open_private(parent: int, name: str, root: Root) -> int | None:
         what = f"it belongs to uid {seen.st_uid} and has mode {seen.st_mode & 0o7777:04o}"
         raise RootRefused(root.path, _not_ours(root, name, what), "unsafe")
     return fd
+
+
+def _is_private(fd: int) -> bool:
+    seen = os.fstat(fd)
+    return seen.st_uid == os.geteuid() and not seen.st_mode & 0o077
 
 
 def lock(fd: int) -> None:

@@ -19,8 +19,9 @@ from jamaint.host.roots import NotEntered, Place, readable
 from jamaint.host.sharing import WORTH_FILES, second_processor
 from jamaint.host.statuses import Statuses
 from jamaint.host.sweep import Tally
+from jamaint.host.taking import DiskStopped
 from jamaint.host.trash import Moved, Trash
-from jamaint.host.whole import Looked, look_again
+from jamaint.host.whole import Looked, Whole, look_again
 
 _AHEAD = 2
 """Directories that are moved and wait for the second process."""
@@ -41,6 +42,8 @@ class Taking(Protocol):
     def settle(self, way: Trash, moved: Moved, looked: Looked) -> None: ...
 
     def put_back(self, way: Trash, moved: Moved) -> None: ...
+
+    def stopping(self) -> None: ...
 
     def look_again(self, moved: Moved) -> Looked: ...
 
@@ -92,6 +95,8 @@ class _Helped:
 
     def take(self, place: Place, name: str, seen: os.stat_result) -> None:
         """Takes one, here or by giving it away, and settles what has been looked through meanwhile."""
+        if self._alone():
+            self.settle(0)
         if self._helps():
             moved = self._taking.move(self._way, place, name, seen)
             if moved is not None:
@@ -109,8 +114,14 @@ class _Helped:
 
     def put_back(self) -> None:
         """Puts back all whose fate is open."""
+        stopped: DiskStopped | None = None
         while self._moved:
-            self._taking.put_back(self._way, self._moved.popleft())
+            try:
+                self._taking.put_back(self._way, self._moved.popleft())
+            except DiskStopped as reason:
+                stopped = reason
+        if stopped is not None:
+            raise stopped
 
     def close(self) -> None:
         """Ends the second process."""
@@ -125,7 +136,7 @@ class _Helped:
     def _give(self, moved: Moved) -> None:
         try:
             if self._beside is None:
-                self._beside = Beside(partial(_begin, self._taking.judge, moved.base))
+                self._beside = Beside(partial(_begin, self._taking.judge, moved.base, self._way.lock_fd))
             self._beside.give((moved.rel, moved.expected))
         except (BesideLost, OSError):
             self._lost = True
@@ -134,24 +145,21 @@ class _Helped:
         """What was found in the oldest; looked for here where the second process was lost."""
         if not self._lost and self._beside is not None:
             try:
-                found: Looked | None = self._beside.answer()
+                found: Looked = self._beside.answer(self._taking.stopping)
             except BesideLost:
                 self._lost = True
             else:
-                if found is not None:
-                    return found
+                return found
         return self._taking.look_again(self._moved[0])
 
 
-def _begin(judge: Judge, base: int) -> Callable[[tuple[str, os.stat_result]], Looked | None]:
+def _begin(judge: Judge, base: int, lock_fd: int) -> Callable[[tuple[str, os.stat_result]], Looked]:
+    os.close(lock_fd)  # an undo after our end need not wait for this process
     room = Statuses()
 
-    def act(task: tuple[str, os.stat_result]) -> Looked | None:
+    def act(task: tuple[str, os.stat_result]) -> Looked:
         rel, expected = task
-        try:
-            return look_again(judge, (base, rel), expected, room, lambda: None)
-        except OSError:
-            return None  # whoever gave it finds the same, and tells it
+        return look_again(Whole(judge, rel, room, lambda: None), (base, rel), expected)
 
     return act
 

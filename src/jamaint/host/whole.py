@@ -10,12 +10,12 @@ from jamaint.host.descent import Descent
 from jamaint.host.globs import OURS
 from jamaint.host.judging import EXCLUDED, Judge, Name, Three, in_trash
 from jamaint.host.roots import NotEntered
-from jamaint.host.skipped import why_not
+from jamaint.host.skipped import why_not, words
 from jamaint.host.statuses import Statuses, listed
 from jamaint.host.taking import CHANGED, Taken
 
 _NO_INODES: frozenset[int] = frozenset()
-_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOATIME
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 YOUNG = "has changed since it was looked at"
 
 
@@ -32,21 +32,25 @@ class Looked:
     directories: int
 
 
-def look_again(
-    judge: Judge, place: tuple[int, str], expected: os.stat_result, seen: Statuses, told: Callable[[], object]
-) -> Looked:
-    """Looks through a directory that was moved to (open directory of the trash, path in it and below the root).
-
-    `seen` is the room to look in; `told` is called now and then, and what it raises passes. Raises OSError.
-    """
-    base, rel = place
-    fd = os.open(rel, _OPEN, dir_fd=base)
+def look_again(whole: "Whole", at: tuple[int, str], expected: os.stat_result) -> Looked:
+    """Looks through a directory that was moved to (open directory, path in it). What `told` raises passes."""
+    base, path = at
     try:
-        whole = Whole(judge, rel, seen, told)
+        fd = _opened(path, base)
+    except OSError as error:
+        return Looked(words(error), whole.taken, 0)
+    try:
         found = whole.look(fd) if os.path.samestat(os.fstat(fd), expected) else CHANGED
         return Looked(found, whole.taken, whole.directories)
     finally:
         os.close(fd)
+
+
+def _opened(path: str, base: int) -> int:
+    try:
+        return os.open(path, _OPEN | os.O_NOATIME, dir_fd=base)
+    except PermissionError:  # only the owner may leave its access time
+        return os.open(path, _OPEN, dir_fd=base)
 
 
 class Whole:

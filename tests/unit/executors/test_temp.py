@@ -347,6 +347,18 @@ def test_hard_links_and_sparse_files_free_what_they_free(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("keeps", [True, False])
+def test_a_unit_of_many_files_of_which_one_stays_stays_with_all(tmp_path: Path, keeps: bool) -> None:
+    root = tmp_path / "tmp"
+    for number in range(1500):
+        put(root / "unit" / f"f{number:04}", 20)
+    put(root / "unit" / "young", 1)
+    age_directories(root)
+    step, details = run(temp({"path": str(root), "unit": "directory"}, keeps_way_back=keeps))
+    assert (step.items, details["files"]) == (0, 0)
+    assert len(list((root / "unit").iterdir())) == 1501
+
+
+@pytest.mark.parametrize("keeps", [True, False])
 def test_a_file_with_a_name_elsewhere_frees_nothing_however_many_of_its_others_go(tmp_path: Path, keeps: bool) -> None:
     root = tmp_path / "tmp"
     first = put(root / "a" / "first", 20, 100_000)

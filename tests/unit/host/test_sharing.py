@@ -1,5 +1,6 @@
 """A second process that helps to look: what it finds counts as if one had looked, and nothing depends on it."""
 
+import errno
 import os
 import select
 import signal
@@ -24,6 +25,7 @@ from jamaint.host.restore import undo
 from jamaint.host.roots import open_root
 from jamaint.host.skipped import Skipped
 from jamaint.host.trash import Trash
+from jamaint.host.whole import Whole
 from logsrun import age_directories, put
 from treesnapshot import differences, snapshot
 
@@ -192,6 +194,63 @@ def test_stopped_anywhere_it_leaves_nothing_half_taken(root: Path, given: list[A
     assert given
 
 
+def test_who_is_asked_to_stop_waits_for_no_answer(
+    root: Path, given: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, back, ours = snapshot(root), way_back(root), os.getpid()
+    slow = Whole.look
+
+    def hangs(self: Whole, fd: int) -> int | str:
+        if os.getpid() != ours:
+            signal.pause()
+        return slow(self, fd)
+
+    monkeypatch.setattr(Whole, "look", hangs)
+    with pytest.raises(Stopped):
+        cleared(planned(root, alone=True), back, alone=False, stop_after=8)
+    assert given
+    assert undone(back)["problems"] == []
+    assert differences(before, snapshot(root)) == []
+
+
+def test_nothing_waits_while_it_is_open_whether_a_directory_may_go(root: Path, given: list[Any]) -> None:
+    back, area = way_back(root), planned(root, alone=True)
+    open_at: list[int] = []
+
+    def checkpoint() -> None:
+        gone = {path.name for path in (trash(root) / "gone").glob("old*")}
+        open_at.append(len(gone - noted(root)))
+
+    telling = Telling(checkpoint, lambda done, total, unit: None)
+    with Clearing([area], back, area.tally.files, telling, Bounds(lambda: 0, lambda: False)) as clearing:
+        clearing.clear()
+    assert given
+    assert open_at
+    assert not any(open_at)
+
+
+def test_a_directory_that_can_no_longer_be_opened_ends_nothing(
+    root: Path, given: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, back = snapshot(root), way_back(root)
+    real = os.open
+
+    def refuse(path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
+        if str(path).endswith("old30"):
+            raise OSError(errno.ENAMETOOLONG, "File name too long")
+        return real(path, flags, *args, **kwargs)
+
+    area = planned(root, alone=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refuse)
+        details = cleared(area, back, alone=False)
+    assert given
+    assert details["files"] >= 60 * 2 + 3 + 10 - 3
+    assert (root / "old30").exists()
+    assert undone(back)["problems"] == []
+    assert differences(before, snapshot(root)) == []
+
+
 def test_directories_that_a_kill_has_left_between_the_two_come_back(root: Path) -> None:
     before, back = snapshot(root), way_back(root)
     opened = open_root(str(root), shared=True)
@@ -265,7 +324,7 @@ class TestBeside:
             for task in range(5):
                 other.give(task)
             assert list(other.pending) == [0, 1, 2, 3, 4]
-            assert [other.answer() for _ in range(5)][-1] == [0, 1, 2, 3, 4]
+            assert [other.answer(lambda: None) for _ in range(5)][-1] == [0, 1, 2, 3, 4]
             assert not other.pending
         finally:
             other.close()
@@ -274,7 +333,7 @@ class TestBeside:
         other = Beside(lambda: lambda size: "x" * size)
         try:
             other.give(5 << 20)
-            assert len(other.answer()) == 5 << 20
+            assert len(other.answer(lambda: None)) == 5 << 20
         finally:
             other.close()
 
@@ -283,7 +342,7 @@ class TestBeside:
         try:
             other.give(0)
             with pytest.raises(BesideLost):
-                other.answer()
+                other.answer(lambda: None)
             assert list(other.pending) == [0]
         finally:
             other.close()

@@ -237,7 +237,7 @@ def test_a_full_or_read_only_disk_ends_it_at_once(
     def refuse(*args: Any, **kwargs: Any) -> None:
         raise OSError(number, "no")
 
-    monkeypatch.setattr(os, "rename", refuse)
+    monkeypatch.setattr(syscalls, "rename_noreplace", refuse)
     with pytest.raises(DiskStopped, match=r"b\.log"):
         take(way, "s", ["b.log", "c.log"], ledger)
     assert ledger.taken.files == 1
@@ -385,3 +385,71 @@ def test_files_that_chattr_has_locked_are_told_as_such(
     assert take(opened(stack, top), "s", ["a.log", "b.log", "c.log"], ledger) == ["a.log", "b.log"]
     why = [item["why"] for item in ledger.skipped.problems]
     assert why == ["it is immutable (chattr)", "operation not permitted"]
+
+
+def test_a_name_that_is_taken_twice_in_one_step_overwrites_nothing(top: Path, stack: ExitStack) -> None:
+    way, ledger = opened(stack, top), books()
+    assert take(way, "s", ["a.log"], ledger) == []
+    size = put(top / "s" / "a.log", 40, 4_000).stat().st_size
+    assert take(way, "s", ["a.log"], ledger) == ["a.log"]
+    assert (top / "s" / "a.log").stat().st_size == size
+    assert ledger.taken.files == 1
+
+
+def test_nothing_is_put_through_a_link_that_somebody_made_in_what_was_taken_whole(
+    top: Path, tmp_path: Path, stack: ExitStack
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    whole = top / "a"
+    whole.mkdir()
+    whole.chmod(0o755)
+    way, ledger = opened(stack, top), books()
+    held = os.open(whole, os.O_RDONLY)  # by its owner
+    with way.root.descend(".") as place:
+        way.settle(way.move_directory(place, "a", whole.stat()), 0)
+    os.symlink(elsewhere, "b", dir_fd=held)
+    os.close(held)
+    put(top / "a" / "b" / "x.log", 40)
+    assert take(way, "a/b", ["x.log"], ledger) == ["x.log"]
+    assert (top / "a" / "b" / "x.log").exists()
+    assert list(elsewhere.iterdir()) == []
+    assert "taken whole" in ledger.skipped.problems[0]["why"]
+
+
+def test_where_one_cannot_be_put_back_the_others_are(
+    top: Path, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way, ledger, real = opened(stack, top), books(), os.rename
+
+    def written_meanwhile(name: str, *args: Any, **kwargs: Any) -> None:
+        (top / "s" / name).write_text("written in the last moment")
+        real(name, *args, **kwargs)
+
+    def refused_once(name: str, *args: Any, **kwargs: Any) -> None:
+        if name == "a.log":
+            raise PermissionError(errno.EPERM, "no")
+        real(name, *args, **kwargs)
+
+    monkeypatch.setattr(os, "rename", written_meanwhile)
+    monkeypatch.setattr(syscalls, "rename_noreplace", refused_once)
+    left = take(way, "s", ["a.log", "b.log", "c.log"], ledger)
+    assert sorted(left) == ["a.log", "b.log", "c.log"]
+    assert (top / "s" / "b.log").exists()
+    assert (top / "s" / "c.log").exists()
+    assert len(ledger.skipped.problems) == 1
+
+
+def test_what_is_written_anew_while_its_neighbours_go_stays(
+    top: Path, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way, ledger, real = opened(stack, top, Direct), books(), os.unlink
+
+    def unlink(name: str, *args: Any, **kwargs: Any) -> None:
+        (top / "s" / "c.log").write_text("new")
+        real(name, *args, **kwargs)
+
+    marks = [fingerprint((top / "s" / f"{name}.log").stat()) for name in "abc"]
+    monkeypatch.setattr(os, "unlink", unlink)
+    assert take(way, "s", ["a.log", "b.log", "c.log"], ledger, marks) == ["c.log"]
+    assert (top / "s" / "c.log").read_text() == "new"
