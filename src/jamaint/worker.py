@@ -257,9 +257,13 @@ def _open(opening: Order, host: DaemonHost, unit: str | None) -> Callable[[Order
         name = opening["executor"]
         if name not in EXECUTORS:
             raise StepFailed(f"this worker knows no executor {name}", "refused")
-        only_back, back = (None, True) if unit is None else _why_only_back(unit, opening)
-        if not back:
-            raise StepFailed(str(only_back), "refused")
+        only_back: str | None = None
+        if unit is not None:
+            from jamaint.host import allowed  # noqa: PLC0415 - a fifth of our start, and a child does not need it
+
+            only_back, back = allowed.why_only_back(unit, opening)
+            if not back:
+                raise StepFailed(str(only_back), "refused")
         # A command may be one that others wait for (a service's reindex): it yields, but is not starved.
         if name != "looks":  # a start waits for it, and a busy machine is what it may be asked about
             lower_priority(10 if name == "command" else 19, idle_disk=name != "command")
@@ -280,28 +284,15 @@ def _open(opening: Order, host: DaemonHost, unit: str | None) -> Callable[[Order
         return lambda _: answer
     if unit is None:
         return lambda order: _perform(executor, host, order)
-    if only_back is None:
-        return lambda order: _perform_if_allowed(unit, executor, host, order)
-    answer = failed(only_back, "refused")
-    return lambda order: _perform_if_allowed(unit, executor, host, order) if _goes_back(order) else answer
+    return lambda order: _perform_if_allowed(unit, only_back, executor, host, order)
 
 
-def _why_only_back(unit: str, opening: Order) -> tuple[str | None, bool]:
-    # A quarter of all that is imported, and a worker that is the daemon's child does not need it.
-    from jamaint.host import allowed  # noqa: PLC0415
+def _perform_if_allowed(unit: str, only_back: str | None, executor: Executor, host: DaemonHost, order: Order) -> Answer:
+    """Does what the unit is allowed. `only_back`: why no more than an undo or a purge is, or None."""
+    from jamaint.host import allowed  # noqa: PLC0415 - see _open
 
-    return allowed.why_only_back(unit, opening)
-
-
-def _goes_back(order: Order) -> bool:
-    from jamaint.host import allowed  # noqa: PLC0415 - as above
-
-    return order.get("do") in allowed.BACK
-
-
-def _perform_if_allowed(unit: str, executor: Executor, host: DaemonHost, order: Order) -> Answer:
-    from jamaint.host import allowed  # noqa: PLC0415 - as above
-
+    if only_back is not None and order.get("do") not in allowed.BACK:
+        return failed(only_back, "refused")
     why = allowed.why_not(unit, order)
     return _perform(executor, host, allowed.looked_at(order)) if why is None else failed(why, "refused")
 

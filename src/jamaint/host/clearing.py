@@ -1,6 +1,5 @@
 """Clearing: what is old below the roots of a task is counted for a plan, and taken by the step that was planned."""
 
-import errno
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,14 +18,13 @@ from jamaint.host.leaving import Telling
 from jamaint.host.openfiles import OpenFiles, open_files
 from jamaint.host.roots import Place, Root, RootRefused, open_root
 from jamaint.host.sharing import Sharing
-from jamaint.host.skipped import STOPS_EVERYTHING, Skipped, why_not, words
-from jamaint.host.statuses import Statuses
+from jamaint.host.skipped import Skipped
 from jamaint.host.survey import SAMPLE, free_share
 from jamaint.host.sweep import Met, Sweep, Tally
-from jamaint.host.taking import Direct, DiskStopped, Held, Ledger, Taken
-from jamaint.host.trash import Displaced, Moved, Trash
+from jamaint.host.taker import Taker
+from jamaint.host.taking import Direct, Held, Ledger, Taken
+from jamaint.host.trash import Trash
 from jamaint.host.units import take_units
-from jamaint.host.whole import Looked, Whole, look_again
 
 UNITS = 100_000
 """Directories of a plan that are remembered by name; more are found again when it is carried out."""
@@ -201,7 +199,7 @@ class Clearing:
         bounds: Bounds,
     ) -> None:
         self._areas, self._telling, self._total = areas, telling, total
-        self.bounds = bounds
+        self._bounds = bounds
         self._way_back = way_back or {"roots": []}
         self._kept_roots = {entry["path"] for entry in self._way_back["roots"]}
         self._stack = ExitStack()
@@ -210,9 +208,6 @@ class Clearing:
         self._free_before = free_bytes(areas)
         self.skipped = Skipped()
         self.kept: Counter[str] = Counter()
-        self.directories = 0
-        self.open_moves = 0
-        """Directories that are moved, and of which it is not known whether they may go: nothing waits meanwhile."""
 
     def __enter__(self) -> Self:
         return self
@@ -230,22 +225,22 @@ class Clearing:
             try:
                 way, ledger = self._way(area)
                 use = in_use(way.root.stat.st_dev, self._open_files)
-                taking = Taker(way, Judge(way.root, area.rule, use), ledger, self)
+                taking = Taker(way, Judge(way.root, area.rule, use), ledger, self._tell, self._bounds.stopping)
                 if isinstance(way, Trash):
-                    take_units(area.units, way, taking, self.bounds.alone)
+                    take_units(area.units, way, taking, self._bounds.alone)
                 met = Sweep(Judge(way.root, area.rule, use), taking, self.skipped, self._telling.checkpoint).go()
                 self.kept += met.kept
             except RootRefused as refusal:
                 self.skipped.add(area.path, refusal.why, problem=True)
 
-    def tell(self) -> None:
-        """Says how far it is, and lets itself be stopped."""
+    def _tell(self, waits: bool) -> None:
+        """Says how far it is, and lets itself be stopped; where it may wait, also held."""
         done = sum(ledger.taken.files for _, ledger in self._ways.values())
         self._telling.progress(min(done, self._total), self._total, "items")
-        if self.open_moves:
-            self.bounds.stopping()
-        else:
+        if waits:
             self._telling.checkpoint()
+        else:
+            self._bounds.stopping()
 
     def details(self) -> dict[str, Any]:
         """The figures so far: files, directories, bytes, freed_space now and freed_on_purge, why what was kept was."""
@@ -257,7 +252,7 @@ class Clearing:
         free = {"free_bytes_before": self._free_before, "free_bytes_after": free_bytes(self._areas)}
         return {
             **figures,
-            "directories": self.directories,
+            "directories": sum(ledger.directories for _, ledger in self._ways.values()),
             "kept_by": dict(sorted(self.kept.items())),
             **free,
             **self.skipped.details(),
@@ -276,122 +271,6 @@ class Clearing:
             held = Held(self._open_files.writers_on(device), self._open_files.any_on(device))
             self._ways[area.path] = way, Ledger(held, self.skipped)
         return self._ways[area.path]
-
-
-class Taker:
-    """The taking of a step: through the trash, or at once."""
-
-    changes = True
-    marks = True
-
-    def __init__(self, way: Trash | Direct, judge: Judge, ledger: Ledger, clearing: Clearing) -> None:
-        self.way, self.judge, self._ledger, self._clearing = way, judge, ledger, clearing
-        self._seen = Statuses()
-        self.direct = isinstance(way, Direct)
-
-    def files(self, place: Place, names: Sequence[str], prints: Sequence[int], tally: Tally) -> bool:  # noqa: ARG002
-        """See sweep.Taking."""
-        left = self.way.take(place, names, prints, self._ledger)
-        self._clearing.tell()
-        return not left
-
-    def directory(self, place: Place, name: str, expected: os.stat_result, tally: Tally) -> bool:
-        """See sweep.Taking."""
-        way = self.way
-        if isinstance(way, Trash):
-            return self._guarded(place, name, lambda: self._take_whole(way, place, name, expected))
-        return self._guarded(place, name, lambda: not tally.files and self._remove(way, place, name))
-
-    @property
-    def files_taken(self) -> int:
-        """How many so far."""
-        return self._ledger.taken.files
-
-    def move(self, way: Trash, place: Place, name: str, expected: os.stat_result) -> Moved | None:
-        """Takes a directory until settle() says what becomes of it; None when it cannot be taken."""
-        moved: list[Moved] = []
-
-        def act() -> bool:
-            moved.append(way.move_directory(place, name, expected))
-            return True
-
-        self._guarded(place, name, act)
-        self._clearing.open_moves += len(moved)
-        return moved[0] if moved else None
-
-    def settle(self, way: Trash, moved: Moved, looked: Looked) -> None:
-        """Keeps or puts back what was moved, by what was found in it."""
-        self._clearing.open_moves -= 1
-        self._guarded(moved.place, moved.name, lambda: self._settle(way, moved, looked))
-
-    def put_back(self, way: Trash, moved: Moved) -> None:
-        """Puts back what was moved, without a look at it."""
-
-        def act() -> bool:
-            way.put_back(moved)
-            return False
-
-        self._clearing.open_moves -= 1
-        self._guarded(moved.place, moved.name, act)
-
-    def stopping(self) -> None:
-        """Raises Stopped if the step is to stop."""
-        self._clearing.bounds.stopping()
-
-    def look_again(self, moved: Moved) -> Looked:
-        """Looks through what was moved. Raises Stopped."""
-        whole = Whole(self.judge, moved.rel, self._seen, self._clearing.bounds.stopping)
-        return look_again(whole, (moved.gone, moved.name), moved.expected)
-
-    def _guarded(self, place: Place, name: str, act: Callable[[], bool]) -> bool:
-        rel = name if place.rel == "." else f"{place.rel}/{name}"
-        try:
-            return act()
-        except (FileNotFoundError, NotADirectoryError):
-            return True
-        except FileExistsError:  # something of it is in the trash already
-            return False
-        except Displaced as displaced:
-            self._clearing.skipped.add(self.way.root.name(rel), str(displaced), problem=True)
-            return True
-        except OSError as error:
-            self._note(error, self.way.root.name(rel), name, place.fd)
-            return False
-
-    def _remove(self, way: Direct, place: Place, name: str) -> bool:
-        try:
-            way.remove_directory(place, name)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-            return False  # somebody has put something into it
-        self._clearing.directories += 1
-        return True
-
-    def _take_whole(self, way: Trash, place: Place, name: str, expected: os.stat_result) -> bool:
-        moved = way.move_directory(place, name, expected)
-        try:
-            looked = self.look_again(moved)
-        except BaseException:  # asked to stop in the midst of it
-            way.put_back(moved)
-            raise
-        return self._settle(way, moved, looked)
-
-    def _settle(self, way: Trash, moved: Moved, looked: Looked) -> bool:
-        why = way.settle(moved, looked.found)
-        if why is None:
-            self._ledger.taken.merge(looked.taken)
-            self._clearing.directories += looked.directories
-            self._clearing.tell()
-            return True
-        if self.judge.rule.unit:
-            self._clearing.skipped.add(way.root.name(moved.rel), f"it goes whole or not at all, and {why}")
-        return False
-
-    def _note(self, error: OSError, path: str, name: str, fd: int) -> None:
-        self._clearing.skipped.add(path, why_not(error, name, fd), problem=True)
-        if error.errno in STOPS_EVERYTHING:
-            raise DiskStopped(f"{path}: {words(error)}") from None
 
 
 def free_bytes(areas: Iterable[Area]) -> int:

@@ -26,7 +26,10 @@ def measure(root: Root, skipped: Skipped, checkpoint: Callable[[], None], alone:
     found = _Found(skipped)
     sharing = Sharing(partial(_begin_apart, root), found.merge, alone)
     try:
-        _measure(root, found, sharing.heeding(checkpoint), None, sharing)
+        heed = sharing.heeding(checkpoint)
+        _measure(root, found, heed, None, sharing)
+        for name in sharing.end(heed):
+            _measure(root, found, heed, name, None)
     finally:
         sharing.close()
     return found.blocks * BLOCK, found.files
@@ -53,9 +56,6 @@ def _measure(
         stack = [_list(root, descent, found, checkpoint) if only is None else [only]]
         while stack:
             if not stack[-1]:
-                if len(stack) == 1 and sharing is not None:
-                    stack[-1], sharing = sharing.end(checkpoint), None
-                    continue
                 stack.pop()
                 if stack:
                     descent.leave()

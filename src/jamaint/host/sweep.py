@@ -115,30 +115,33 @@ class Sweep:
 
     def go(self, sharing: Sharing | None = None) -> Met:
         """Looks through all of it, and gives some of it away where `sharing` takes it."""
-        if sharing is not None:
-            self._told = sharing.heeding(self._told)
-        self._begin()
+        if sharing is None:
+            self._pass(None, None)
+            return self.met
+        self._told = sharing.heeding(self._told)
         try:
-            self._list(self._frames[0], again=False)
-            self._through(sharing)
+            self._pass(None, sharing)
+            for name in sharing.end(self._told):
+                self.only(name)
         finally:
-            self._descent.close()
-            if sharing is not None:
-                sharing.close()
+            sharing.close()
         return self.met
 
     def only(self, name: str) -> None:
         """Looks through one directory of the root, and nothing else."""
-        self._begin()
+        self._pass(name, None)
+
+    def _pass(self, only: str | None, sharing: Sharing | None) -> None:
+        self._frames, self._descent = [], Descent(self._root, os.dup(self._root.fd))
         try:
-            self._note_directory(self._frames[0], name, self._judge.stays(self._frames[0].states))
-            self._through(None)
+            root = self._push(self._descent.here, self._judge.start(), whole=False, free=not self._rule.unit)
+            if only is None:
+                self._list(root, again=False)
+            else:
+                self._note_directory(root, only, self._judge.stays(root.states))
+            self._through(sharing)
         finally:
             self._descent.close()
-
-    def _begin(self) -> None:
-        self._frames, self._descent = [], Descent(self._root, os.dup(self._root.fd))
-        self._push(self._descent.here, self._judge.start(), whole=False, free=not self._rule.unit)
 
     def _through(self, sharing: Sharing | None) -> None:
         frames = self._frames
@@ -149,9 +152,6 @@ class Sweep:
                 if len(frames) > 1 or sharing is None or not sharing.give(name, self.met.files):
                     self._enter(name)
                 continue
-            if len(frames) == 1 and sharing is not None:
-                frame.todo, sharing = sharing.end(self._told), None
-                continue
             self._settle(frame)
             if frame.todo:
                 continue
@@ -159,7 +159,7 @@ class Sweep:
                 return
             self._leave()
 
-    def _push(self, level: Level, states: Three, whole: bool, free: bool) -> None:
+    def _push(self, level: Level, states: Three, whole: bool, free: bool) -> _Frame:
         frame = _Frame(
             level,
             states,
@@ -169,6 +169,7 @@ class Sweep:
             open_to_all=bool(level.seen.st_mode & stat.S_IWOTH),
         )
         self._frames.append(frame)
+        return frame
 
     def _list(self, frame: _Frame, again: bool) -> None:
         """Goes through the files of a directory, and notes the directories in it."""
@@ -306,8 +307,8 @@ class Sweep:
         may_go = self._rule.directories and judge.directory_may_go(level.seen, level.fd, above.open_to_all)
         # A directory that could not be taken whole, though all in it is old, is looked through for single files.
         free = above.free or name in above.denied
-        self._push(level, inner, whole=may_go and (name not in above.denied or self._taking.direct), free=free)
-        self._list(self._frames[-1], again=False)
+        whole = may_go and (name not in above.denied or self._taking.direct)
+        self._list(self._push(level, inner, whole=whole, free=free), again=False)
 
     def _settle(self, frame: _Frame) -> None:
         """All in a directory is known: has taken what goes of it, where it does not go itself."""

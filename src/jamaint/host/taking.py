@@ -88,6 +88,8 @@ class Ledger:
     held: Held
     skipped: Skipped
     taken: Taken = field(default_factory=Taken)
+    directories: int = 0
+    """Those that went."""
 
 
 class Half:

@@ -52,6 +52,8 @@ class Busy(Exception):  # noqa: N818 - it is a refusal
     """Another process works with this step's trash."""
 
 
+_MADE_AGAIN = "a directory on the way to it was taken whole and has been made again since: the next execution takes it"
+
 Move = Callable[..., None]
 """A rename that is called as os.rename() is, with two open directories."""
 
@@ -91,7 +93,7 @@ class Trash:
             gone, fresh = self._mirror(GONE, place.rel)
         except FileExistsError as error:
             for name in names:
-                ledger.skipped.add(self.root.name(place.rel, name), f"of its directory: {error.strerror}", problem=True)
+                ledger.skipped.add(self.root.name(place.rel, name), str(error.strerror), problem=True)
             return list(names)
         # Nothing can be overwritten in a directory that we have just made and nobody else may write in.
         move: Move = os.rename if fresh else syscalls.rename_noreplace
@@ -134,17 +136,14 @@ class Trash:
         same = [number for number, name in enumerate(names) if now[number] == prints[name]]
         ledger.taken.add_some(self._seen, same, ledger.held.any)
         changed = [name for number, name in enumerate(names) if now[number] != prints[name]]
-        stopped: DiskStopped | None = None
+        stopped: list[DiskStopped] = []
         for name in changed:  # all of them, whatever becomes of one
             try:
                 self._put_file_back(place, gone, name, ledger.skipped)
-            except OSError as error:
-                try:
-                    note_error(error, self.root, place, name, ledger.skipped)
-                except DiskStopped as reason:
-                    stopped = reason
-        if stopped is not None:
-            raise stopped
+            except DiskStopped as reason:
+                stopped.append(reason)
+        if stopped:
+            raise stopped[0]
         return left + changed
 
     def move_directory(self, place: Place, name: str, expected: os.stat_result) -> "Moved":
@@ -317,7 +316,7 @@ class Trash:
                 os.close(fd)
                 fd = inner
                 if not _is_private(fd):  # one that was taken whole: whoever has it open may still act in it
-                    raise FileExistsError(errno.EEXIST, "it was taken whole, and has been made again since", path)
+                    raise FileExistsError(errno.EEXIST, _MADE_AGAIN, path)
         except BaseException:
             os.close(fd)
             raise
@@ -348,6 +347,11 @@ class Trash:
             skipped.add(path, "it changed while it was taken, and was put back")
         except FileExistsError:
             skipped.add(path, "it changed twice while it was taken; the first of them stays in the trash", problem=True)
+        except OSError as error:
+            why = f"it changed while it was taken, and cannot be put back: {words(error)}; it stays in the trash"
+            skipped.add(path, why, problem=True)
+            if error.errno in STOPS_EVERYTHING:
+                raise DiskStopped(f"{path}: {why}") from None
 
 
 def open_private(parent: int, name: str, root: Root) -> int | None:

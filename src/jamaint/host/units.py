@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import groupby
-from typing import Protocol
 
 from jamaint.host import syscalls
 from jamaint.host.beside import Beside, BesideLost
@@ -19,6 +18,7 @@ from jamaint.host.roots import NotEntered, Place, readable
 from jamaint.host.sharing import WORTH_FILES, second_processor
 from jamaint.host.statuses import Statuses
 from jamaint.host.sweep import Tally
+from jamaint.host.taker import Taker
 from jamaint.host.taking import DiskStopped
 from jamaint.host.trash import Moved, Trash
 from jamaint.host.whole import Looked, Whole, look_again
@@ -27,28 +27,7 @@ _AHEAD = 2
 """Directories that are moved and wait for the second process."""
 
 
-class Taking(Protocol):
-    """What takes a directory, and counts what goes; see clearing.Taker."""
-
-    judge: Judge
-
-    @property
-    def files_taken(self) -> int: ...
-
-    def directory(self, place: Place, name: str, expected: os.stat_result, tally: Tally) -> bool: ...
-
-    def move(self, way: Trash, place: Place, name: str, expected: os.stat_result) -> Moved | None: ...
-
-    def settle(self, way: Trash, moved: Moved, looked: Looked) -> None: ...
-
-    def put_back(self, way: Trash, moved: Moved) -> None: ...
-
-    def stopping(self) -> None: ...
-
-    def look_again(self, moved: Moved) -> Looked: ...
-
-
-def take_units(units: Iterable[str], way: Trash, taking: Taking, alone: Callable[[], bool]) -> None:
+def take_units(units: Iterable[str], way: Trash, taking: Taker, alone: Callable[[], bool]) -> None:
     """Takes directories, by their paths below the root; each is judged again. `alone`: whether nobody may help."""
     judge, helped = taking.judge, _Helped(way, taking, alone)
     try:
@@ -87,7 +66,7 @@ def _may_go(judge: Judge, place: Place, name: str, at_root: bool) -> os.stat_res
 class _Helped:
     """Directories that are moved, in the order in which the second process looks through them."""
 
-    def __init__(self, way: Trash, taking: Taking, alone: Callable[[], bool]) -> None:
+    def __init__(self, way: Trash, taking: Taker, alone: Callable[[], bool]) -> None:
         self._way, self._taking, self._alone = way, taking, alone
         self._beside: Beside | None = None
         self._lost = not (second_processor() and taking.judge.rule.forgets)
