@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jamaint.core.ages import nanoseconds
@@ -34,12 +34,16 @@ _HIDDEN = (
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One path of a task with its rule; `seconds` is the age, `reasons` what else makes a file go, for people."""
+    """One path of a task with its rule; `seconds` is the age, `reasons` what else makes a file go, for people.
+
+    `still` tells why a file stays though a stored plan has it, as Rule.also does.
+    """
 
     path: str
     rule: Rule
     seconds: float | None
     reasons: Sequence[str] = ()
+    still: Callable[[Any, str, int], str] | None = None
 
 
 class Aged:
@@ -58,7 +62,8 @@ class Aged:
         opened, skipped = open_files(), Skipped()
         if self._work.planned is not None:
             remaining = self._remaining(self._work.planned)
-            places = [Place(one.path, remaining.rule(one.rule), None, [OF_THE_PLAN]) for one in places]
+            rules = [(one.path, replace(remaining.rule(one.rule), also=one.still)) for one in places]
+            places = [Place(path, rule, None, [OF_THE_PLAN]) for path, rule in rules]
             self._changed = remaining.skipped
             skipped.merge(self._changed)
         areas: list[Area] = []

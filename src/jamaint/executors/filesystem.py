@@ -12,7 +12,7 @@ from jamaint.executors.aged import Aged, Place, nested, plan_of
 from jamaint.executors.executor import Host, Tell, Work
 from jamaint.host import held as held_by_undos
 from jamaint.host import syscalls
-from jamaint.host.finding import Duplicates, Limits, beyond, duplicates
+from jamaint.host.finding import Duplicates, First, Limits, beyond, duplicates
 from jamaint.host.globs import Globs, exclusion
 from jamaint.host.inuse import in_use
 from jamaint.host.judging import Judge, Rule, alone_and_below
@@ -38,12 +38,7 @@ class FilesystemCleanup:
         self._places = [self._place(one, held) for one in self._work.config["paths"]]
         step, warnings, seen = self._cleanup.plan(self._places)
         steps = [step]
-        if self._work.planned is not None and self._work.config["duplicates"] == "remove":
-            self._twins = self._places  # which ones, the plan says
-            step, more, _ = self._duplicates.plan(self._twins)
-            steps.append(step)
-            warnings += more
-        elif self._work.config["duplicates"]:
+        if self._work.config["duplicates"]:
             steps.append(self._plan_duplicates(self._places, held, warnings))
         return plan_of(self._work, steps, warnings, seen)
 
@@ -112,8 +107,9 @@ class FilesystemCleanup:
             found.append(one)
             if one.left_out:
                 warnings.append(f"{place.path}: {one.left_out:,} files of equal size were not compared: too many")
-            rule = replace(place.rule, directories=False, old=_among(one.of), also=_regular, before=0)
-            twins.append(Place(place.path, rule, None, ["the same as an older one"]))
+            still = _still_same(one.of)
+            rule = replace(place.rule, directories=False, old=_among(one.of), also=still, before=0)
+            twins.append(Place(place.path, rule, None, ["the same as an older one"], still))
         self._twins = twins
         if self._work.config["duplicates"] == "remove":
             step, more, _ = self._duplicates.plan(twins)
@@ -143,8 +139,21 @@ def _old(before: int | None, floor: tuple[int, int] | None) -> Callable[[Any], b
     return test
 
 
-def _among(same: Mapping[int, tuple[int, int]]) -> Callable[[Any], bool]:
-    return lambda seen: same.get(seen.st_ino) == (seen.st_size, seen.st_mtime_ns)
+def _among(same: Mapping[int, tuple[int, int, First]]) -> Callable[[Any], bool]:
+    return lambda seen: seen.st_ino in same and same[seen.st_ino][:2] == (seen.st_mtime_ns, seen.st_ctime_ns)
+
+
+def _still_same(same: Mapping[int, tuple[int, int, First]]) -> Callable[[Any, str, int], str]:
+    """Why a duplicate stays: the older one, which was to stay, is not there to stay any more."""
+
+    def test(seen: Any, name: str, fd: int) -> str:
+        why = _regular(seen, name, fd)
+        if why or not _among(same)(seen):
+            return why or "nothing older holds the same any more"
+        first = same[seen.st_ino][2]
+        return "" if first.stands() else f"what it is the same as, {first.path}, has gone or changed since"
+
+    return test
 
 
 def _also(newest: tuple[int, int] | None, broken_links: bool) -> Callable[[Any, str, int], str]:

@@ -12,7 +12,7 @@ from jamaint.host.skipped import words
 CHUNK = 1 << 20
 """Bytes between two safe points."""
 
-_MUST_STAY = ("user.", "system.posix_acl_", "security.capability")
+MUST_STAY = ("user.", "system.posix_acl_", "security.capability")
 """Attributes without which a copy is not the same file; others (labels of the system) are kept where possible."""
 
 
@@ -95,7 +95,7 @@ def copy_attributes(source: int, target: int, seen: os.stat_result) -> None:
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise
-            if name.startswith(_MUST_STAY):
+            if name.startswith(MUST_STAY):
                 raise NotTheSame(f"{name} could not be kept: {words(error)}") from None
     os.utime(target, ns=(seen.st_atime_ns, seen.st_mtime_ns))
 

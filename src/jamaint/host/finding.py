@@ -4,11 +4,13 @@ import hashlib
 import heapq
 import os
 import stat
+from array import array
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from jamaint.host.copies import MUST_STAY
 from jamaint.host.judging import Judge
 from jamaint.host.roots import Place
 from jamaint.host.skipped import Skipped
@@ -17,7 +19,10 @@ from jamaint.host.sweep import Sweep, Tally
 COMPARED = 200_000
 """Files that are compared by their content at the most, those of equal size first met."""
 _CHUNK = 1 << 20
+_RUN = 1 << 12
+"""Files whose sizes are sorted at a time."""
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_SHOWN = 20
 Mark = tuple[int, int]
 """(time of writing in nanoseconds, inode): orders files by age, and no two are equal."""
 
@@ -61,20 +66,53 @@ def each(judge: Judge, look: Callable[[Place, str, os.stat_result], None], told:
     Sweep(Judge(judge.root, rule, judge.use), _Each(look), Skipped(), told).go()
 
 
+class _Sized:
+    """Marks with the bytes on disk that go with each, in 24 bytes a file; a file with several names is counted once."""
+
+    def __init__(self) -> None:
+        self._some: list[tuple[Mark, int]] = []
+        self._runs: list[tuple[array[int], array[int], array[int]]] = []
+        self._linked: set[int] = set()
+
+    def add(self, mark: Mark, seen: os.stat_result) -> None:
+        """Remembers one."""
+        if seen.st_nlink > 1:
+            if seen.st_ino in self._linked:
+                return
+            self._linked.add(seen.st_ino)
+        self._some.append((mark, seen.st_blocks * 512))
+        if len(self._some) >= _RUN:
+            self._end_run()
+
+    def newest_first(self) -> Iterator[tuple[Mark, int]]:
+        """All of them, once."""
+        self._end_run()
+        return heapq.merge(*(self._read(*run) for run in self._runs), reverse=True)
+
+    def _end_run(self) -> None:
+        self._some.sort(reverse=True)
+        times, inodes = array("q", (one[0][0] for one in self._some)), array("Q", (one[0][1] for one in self._some))
+        self._runs.append((times, inodes, array("q", (one[1] for one in self._some))))
+        self._some = []
+
+    @staticmethod
+    def _read(times: "array[int]", inodes: "array[int]", sizes: "array[int]") -> Iterator[tuple[Mark, int]]:
+        return (((time, inode), size) for time, inode, size in zip(times, inodes, sizes, strict=True))
+
+
 def beyond(judge: Judge, limits: Limits, told: Callable[[], None]) -> tuple[Mark | None, Mark | None]:
     """(files before this mark are too many or too much, files from this mark on are among the newest).
 
-    Eight bytes for each file are remembered where sizes are limited, else no more than the marks of those that stay.
+    24 bytes for each file are remembered where sizes are limited, else no more than the marks of those that stay.
     """
     keep = max(limits.newest, limits.files or 0)
     newest: list[Mark] = []
-    marks: list[tuple[Mark, int]] = []
-    sized = limits.bytes is not None
+    sized = _Sized()
 
     def note(_: Place, __: str, seen: os.stat_result) -> None:
         mark = seen.st_mtime_ns, seen.st_ino
-        if sized:
-            marks.append((mark, seen.st_blocks * 512))
+        if limits.bytes is not None:
+            sized.add(mark, seen)
         if keep:
             (heapq.heappush if len(newest) < keep else heapq.heappushpop)(newest, mark)
 
@@ -89,7 +127,7 @@ def beyond(judge: Judge, limits: Limits, told: Callable[[], None]) -> tuple[Mark
         floor = (1 << 63, 0) if limits.files == 0 else floor
     if limits.bytes is not None:
         total = 0
-        for mark, size in sorted(marks, reverse=True):
+        for mark, size in sized.newest_first():
             total += size
             if total > limits.bytes:
                 above = (mark[0], mark[1] + 1)
@@ -99,10 +137,28 @@ def beyond(judge: Judge, limits: Limits, told: Callable[[], None]) -> tuple[Mark
 
 
 @dataclass(slots=True)
-class Duplicates:
-    """Files that hold the same as an older one: (size, time of writing) by inode; bytes on disk; pairs for a person."""
+class First:
+    """The oldest of those that hold the same, which stays: where it is, how it was, and its bytes on disk."""
 
-    of: dict[int, Mark] = field(default_factory=dict)
+    path: str
+    mark: Mark
+    seen: tuple[int, ...]
+    bytes: int
+
+    def stands(self) -> bool:
+        """Whether it is still there, and the same that was compared."""
+        try:
+            return _exact(os.lstat(self.path)) == self.seen
+        except OSError:
+            return False
+
+
+@dataclass(slots=True)
+class Duplicates:
+    """Files that hold the same as an older one, by inode: the moments of writing and of change in nanoseconds, and the
+    older one. Their bytes on disk; pairs for a person."""
+
+    of: dict[int, tuple[int, int, First]] = field(default_factory=dict)
     bytes: int = 0
     sample: list[dict[str, Any]] = field(default_factory=list)
     compared: int = 0
@@ -110,7 +166,11 @@ class Duplicates:
 
 
 def duplicates(judge: Judge, leave: Callable[[os.stat_result], bool], told: Callable[[], None]) -> Duplicates:
-    """Compares the files below by size and then by content; the oldest of each stays. `leave` tells files to ignore."""
+    """Compares the files below by size and then by content; the oldest of each stays. `leave` tells files to ignore.
+
+    Files of another owner, group or mode, or with other attributes, are not the same: who may read or change the one
+    that stays is not who may the one that goes.
+    """
     sizes = Counter[int]()
 
     def count(_: Place, __: str, seen: os.stat_result) -> None:
@@ -119,7 +179,8 @@ def duplicates(judge: Judge, leave: Callable[[os.stat_result], bool], told: Call
 
     each(judge, count, told)
     found = Duplicates()
-    first: dict[tuple[int, bytes], tuple[Mark, str, int]] = {}
+    first: dict[tuple[Any, ...], First] = {}
+    pairs: list[tuple[First, First]] = []
 
     def compare(place: Place, name: str, seen: os.stat_result) -> None:
         if sizes[seen.st_size] < 2 or seen.st_nlink > 1 or leave(seen):
@@ -131,29 +192,32 @@ def duplicates(judge: Judge, leave: Callable[[os.stat_result], bool], told: Call
         if digest is None:
             return
         found.compared += 1
-        path, mark = judge.root.name(place.rel, name), (seen.st_mtime_ns, seen.st_ino)
-        size = seen.st_blocks * 512
-        older = first.get((seen.st_size, digest))
-        if older is not None and older[0] < mark:
-            _note(found, mark, path, (seen.st_size, size), older[1])
-        else:
-            first[seen.st_size, digest] = mark, path, size
-            if older is not None:
-                _note(found, older[0], older[1], (seen.st_size, older[2]), path)
+        mark = seen.st_mtime_ns, seen.st_ino
+        one = First(judge.root.name(place.rel, name), mark, _exact(seen), seen.st_blocks * 512)
+        same = first.setdefault((seen.st_size, seen.st_uid, seen.st_gid, seen.st_mode, digest), one)
+        if same is one:
+            return
+        if one.mark < same.mark:  # those that are the same as `same` are told of the older one, too
+            newer = replace(same)
+            same.path, same.mark, same.seen, same.bytes = one.path, one.mark, one.seen, one.bytes
+            one = newer
+        found.of[one.mark[1]] = one.mark[0], one.seen[-1], same
+        found.bytes += one.bytes
+        if len(pairs) < _SHOWN:
+            pairs.append((one, same))
 
     each(judge, compare, told)
+    found.sample = [{"path": one.path, "bytes": one.bytes, "same_as": same.path} for one, same in pairs]
     return found
 
 
-def _note(found: Duplicates, mark: Mark, path: str, sizes: tuple[int, int], same: str) -> None:
-    found.of[mark[1]] = sizes[0], mark[0]
-    found.bytes += sizes[1]
-    if len(found.sample) < 20:
-        found.sample.append({"path": path, "bytes": sizes[1], "same_as": same})
+def _exact(seen: os.stat_result) -> tuple[int, ...]:
+    """What changes when a file does, its time of change last: that one nobody can set back."""
+    return seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
 
 
 def _digest(dir_fd: int, name: str, expected: os.stat_result, told: Callable[[], None]) -> bytes | None:
-    """What is in a file, as a hash; None when it cannot be read, or changed meanwhile."""
+    """What is in a file and in its attributes, as a hash; None when it cannot be read, or changed meanwhile."""
     try:
         try:
             fd = os.open(name, _READ | os.O_NOATIME, dir_fd=dir_fd)
@@ -168,10 +232,17 @@ def _digest(dir_fd: int, name: str, expected: os.stat_result, told: Callable[[],
         while chunk := os.read(fd, _CHUNK):
             digest.update(chunk)
             told()
-        after = os.fstat(fd)
-        same = (after.st_size, after.st_mtime_ns) == (expected.st_size, expected.st_mtime_ns)
-        return digest.digest() if same else None
+        for attribute in _attributes(fd):
+            digest.update(os.fsencode(repr((attribute, os.getxattr(fd, attribute)))))
+        return digest.digest() if _exact(os.fstat(fd)) == _exact(expected) else None
     except OSError:
         return None
     finally:
         os.close(fd)
+
+
+def _attributes(fd: int) -> list[str]:
+    try:
+        return sorted(name for name in os.listxattr(fd) if name.startswith(MUST_STAY))
+    except OSError:  # a file system without
+        return []

@@ -1,6 +1,7 @@
 """filesystem.cleanup and filesystem.optimize: what goes by age and limits, links, duplicates; and what is only told."""
 
 import os
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,13 @@ def work(config: dict[str, Any], **changes: Any) -> Work:
     return Work(execution="e-1", task_name="t", config=config, timeout_seconds=None, **fields)
 
 
-def cleanup(*paths: dict[str, Any], **config: Any) -> FilesystemCleanup:
+def cleanup(*paths: dict[str, Any], keeps_way_back: bool = True, **config: Any) -> FilesystemCleanup:
     """The executor; what a path leaves out is as in the configuration."""
     default: dict[str, Any] = {"pattern": None, "age_seconds": None, "min_size": 0, "max_size": None}
     default |= {"max_files": None, "keep_newest": 0, "exclude": []}
     whole: dict[str, Any] = {"remove_empty_directories": False, "broken_links": False, "duplicates": None}
     whole |= {"directory_age_seconds": DAY, "paths": [default | path for path in paths]}
-    return FilesystemCleanup(work(whole | config), Talk())
+    return FilesystemCleanup(work(whole | config, keeps_way_back=keeps_way_back), Talk())
 
 
 def run(executor: FilesystemCleanup) -> tuple[Plan, list[dict[str, Any]]]:
@@ -152,6 +153,72 @@ def test_a_duplicate_that_changes_meanwhile_stays(root: Path) -> None:
     for step in plan.steps:
         executor.run(through_json(step))
     assert two.read_bytes() == b"another"
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_duplicate_whose_older_one_goes_meanwhile_stays(root: Path, keeps: bool) -> None:
+    older = put(root / "older", 15, b"the same")
+    put(root / "twin", 4, b"the same")
+    executor = cleanup({"path": str(root), "age_seconds": 99 * DAY}, keeps_way_back=keeps, duplicates="remove")
+    plan = executor.plan()
+    older.unlink()
+    details = [executor.run(through_json(step)) for step in plan.steps]
+    assert (root / "twin").read_bytes() == b"the same"
+    why = f"what it is the same as, {older}, has gone or changed since"
+    assert {"path": str(root / "twin"), "why": why} in details[1]["skipped"]
+
+
+def test_a_duplicate_whose_older_one_is_written_to_with_its_times_set_back_stays(root: Path) -> None:
+    older, twin = put(root / "older", 15, b"the same"), put(root / "twin", 4, b"the same")
+    executor = cleanup({"path": str(root), "age_seconds": 99 * DAY}, duplicates="remove")
+    plan, seen = executor.plan(), older.stat()
+    older.write_bytes(b"the SAME")
+    os.utime(older, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    for step in plan.steps:
+        executor.run(through_json(step))
+    assert twin.exists()
+
+
+@pytest.mark.parametrize("differ", ["mode", "owner", "attribute"])
+def test_files_of_others_or_with_other_rights_are_no_duplicates(root: Path, differ: str) -> None:
+    put(root / "older", 15, b"the same")
+    twin = put(root / "twin", 4, b"the same")
+    try:
+        if differ == "mode":
+            twin.chmod(0o600)
+        elif differ == "owner":
+            os.chown(twin, 12345, -1)
+        else:
+            os.setxattr(twin, "user.of", b"somebody")
+    except OSError as error:
+        pytest.skip(f"cannot be made to differ here: {error}")
+    _, (_, removed) = run(cleanup({"path": str(root), "age_seconds": 99 * DAY}, duplicates="remove"))
+    assert (removed["files"], twin.exists()) == (0, True)
+
+
+def test_a_file_with_several_names_is_counted_once_towards_the_size(root: Path) -> None:
+    size = sum(path.stat().st_blocks * 512 for path in root.rglob("*") if path.is_file())
+    for path in [path for path in root.rglob("a*") if path.is_file()]:
+        os.link(path, path.with_name(f"{path.name}-again"))
+    plan, (details,) = run(cleanup({"path": str(root), "max_size": size}))
+    assert (plan.steps[0].items, details["files"]) == (0, 0)
+    _, (details,) = run(cleanup({"path": str(root), "max_size": size - 1}))
+    assert (details["files"], "e/a40" in left(root), "e/a40-again" in left(root)) == (2, False, False)
+
+
+def test_a_limit_of_size_remembers_few_bytes_of_a_file(tmp_path: Path) -> None:
+    def peak(count: int) -> int:
+        for number in range(count):
+            (tmp_path / f"{number:06}").touch()
+        executor = cleanup({"path": str(tmp_path), "max_size": 1 << 40})
+        tracemalloc.start()
+        executor.plan()
+        try:
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert (peak(25_000) - peak(5_000)) / 20_000 < 48
 
 
 def test_a_missing_path_is_told(root: Path) -> None:

@@ -54,7 +54,7 @@ def temp(top: Path, days: int = 10, **changes: Any) -> TempCleanup:
 
 def filesystem(top: Path, **changes: Any) -> FilesystemCleanup:
     path: dict[str, Any] = {"path": str(top), "pattern": None, "age_seconds": None, "min_size": 0, "max_size": None}
-    path |= {"max_files": 1, "keep_newest": 0, "exclude": []}
+    path |= {"max_files": changes.pop("max_files", 1), "keep_newest": 0, "exclude": []}
     whole: dict[str, Any] = {"remove_empty_directories": True, "broken_links": False, "duplicates": "remove"}
     return FilesystemCleanup(work(whole | {"directory_age_seconds": DAY, "paths": [path]}, **changes), Talk())
 
@@ -158,6 +158,19 @@ def test_limits_and_duplicates_go_by_the_plan(tmp_path: Path) -> None:
     put(top / "5", 1)
     _, details = carried_out(filesystem(top, planned=plan))
     assert ([one["files"] for one in details], left(top)) == ([3, 0], {"3", "5"})
+
+
+def test_a_duplicate_of_the_plan_whose_older_one_has_gone_stays(tmp_path: Path) -> None:
+    top = tmp_path / "uploads"
+    for number, content in enumerate((b"one", b"one", b"two", b"two")):
+        put(top / f"{number}", 9 - number, content)
+    age_directories(top)
+    plan = planned(filesystem(top, max_files=4))
+    assert sorted((step, item.path) for step, item in plan.items()) == [("duplicates", "1"), ("duplicates", "3")]
+    (top / "2").unlink()
+    _, details = carried_out(filesystem(top, planned=plan, max_files=4))
+    assert (details[1]["files"], left(top)) == (1, {"0", "3"})
+    assert details[1]["skipped"] == [{"path": f"{top}/3", "why": "nothing older holds the same any more"}]
 
 
 def test_the_guard_has_judged_the_plan_and_not_its_parts(tree: Path) -> None:
