@@ -39,8 +39,9 @@ def rotator(
     config: dict[str, Any], host: Talk | None = None, now: datetime = NOW, execution: str = "e-1", **changes: Any
 ) -> LogsRotate:
     """The executor for such work."""
-    fields: dict[str, Any] = {"keeps_way_back": True, "mass_deletion": EVERYTHING, "low_space": 0.0} | changes
-    work = Work(execution=execution, task_name="rotate", config=config, timeout_seconds=None, now=now, **fields)
+    fields: dict[str, Any] = {"keeps_way_back": True, "mass_deletion": EVERYTHING, "low_space": 0.0}
+    fields |= {"timeout_seconds": None} | changes
+    work = Work(execution=execution, task_name="rotate", config=config, now=now, **fields)
     return LogsRotate(work, host or Talk())
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from jamaint.executors.executor import StepFailed
 from logsrun import DAY, Talk, executor, in_fresh_process, put, run_all, undo_all
+from rotaterun import rotation_config, rotator
 from treesnapshot import differences, snapshot
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small disk")
@@ -195,3 +196,17 @@ def test_a_disk_that_turns_read_only(tmp_path: Path) -> None:
     assert undone == "read-only file system"
     assert again["restored"] == 2001 - left
     assert same == []
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_rotation_that_cannot_make_the_new_log_leaves_the_old_one_in_its_place(tmp_path: Path, keeps: bool) -> None:
+    def act(top: Path) -> Any:
+        put(top / "logs" / "a.log", 1)
+        use_up_inodes(top)
+        logs = rotator(rotation_config([f"{top}/logs/*.log"]), keeps_way_back=keeps)
+        told = failure(logs, logs.plan().steps[0])
+        return [told, os.listdir(top / "logs")]
+
+    told, names = on_a_disk(tmp_path / "disk", "size=4m,nr_inodes=50", act)
+    assert "no space left on device" in told
+    assert names == ["a.log"]

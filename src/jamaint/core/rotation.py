@@ -52,6 +52,7 @@ class Turn:
     """What becomes of one log and those rotated before. Names in `compress` and `expire` are those after the `moves`.
 
     `moves` are renames in their order; the last of them is the log's own, for which `other_names` has more names.
+    `left` are rotated ones, by the names they have now, that are not compressed, and why.
     """
 
     log: str
@@ -61,6 +62,7 @@ class Turn:
     compress: tuple[str, ...] = ()
     compress_fresh: bool = False
     expire: tuple[str, ...] = ()
+    left: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,22 +121,40 @@ class RotationRules:
 
 def decide(log: LogSeen, rotated: Iterable[Rotated], taken: Callable[[str], bool], rules: RotationRules) -> Turn:
     """What becomes of a log and of those rotated before; `taken` says whether a name stands in its directory."""
-    others = sorted(rotated, key=lambda one: one.stamp.order, reverse=True)  # the newest first
+    others = sorted(rotated, key=lambda one: (_is_believed(one.stamp.moment, rules), one.stamp.order), reverse=True)
     due, why = _due(log, others, rules)
     moves = _moves(log, others, taken, rules) if due else ()
     after = dict(moves)
-    order = [(after.get(one.name, one.name), one) for one in others]
+    order = [(after.get(one.name, one.name), one) for one in others]  # the newest first
     kept = rules.keep - due
     expire = [name for at, (name, one) in enumerate(order) if at >= kept or _too_old(one, rules)]
     compress: list[str] = []
-    if rules.compress:
-        waits = 1 if rules.delay and not due else 0
-        compress = [
-            name
-            for name, one in order[waits:]
-            if not one.stamp.packed and one.size > 0 and one.links == 1 and name not in expire
-        ]
-    return Turn(log.name, due, why, moves, tuple(compress), due and rules.compress and not rules.delay, tuple(expire))
+    left: list[tuple[str, str]] = []
+    for name, one in order[1 if rules.delay and not due else 0 :] if rules.compress else ():
+        if one.stamp.packed or one.size == 0 or name in expire:
+            continue
+        obstacle = _obstacle(one, others)
+        if obstacle:
+            left.append((one.name, obstacle))
+        else:
+            compress.append(name)
+    fresh = due and rules.compress and not rules.delay
+    return Turn(log.name, due, why, moves, tuple(compress), fresh, tuple(expire), tuple(left))
+
+
+def _obstacle(one: Rotated, others: Iterable[Rotated]) -> str:
+    """Why a rotated log is not compressed, or the empty text."""
+    if one.links != 1:
+        return f"it has {one.links} names (hard links): not compressed"
+    if one.stamp.moment is None:  # with a date there is always another name
+        for other in others:
+            if other.stamp.packed and other.stamp.order == one.stamp.order:
+                return f"{other.name} is there too: not compressed; remove the one of the two that is not needed"
+    return ""
+
+
+def _is_believed(moment: datetime | None, rules: RotationRules) -> bool:
+    return moment is None or moment <= rules.now + _SLACK
 
 
 def last_rotation(log: LogSeen, rotated: Sequence[Rotated], rules: RotationRules) -> datetime | None:
@@ -142,7 +162,7 @@ def last_rotation(log: LogSeen, rotated: Sequence[Rotated], rules: RotationRules
     found = [one.stamp.moment for one in rotated if one.stamp.moment is not None]
     if log.born_ns is not None and not (rules.copy_truncate and found):
         found.append(_EPOCH + timedelta(microseconds=log.born_ns // 1000))
-    return max((moment for moment in found if moment <= rules.now + _SLACK), default=None)
+    return max((moment for moment in found if _is_believed(moment, rules)), default=None)
 
 
 def _due(log: LogSeen, rotated: Sequence[Rotated], rules: RotationRules) -> tuple[bool, str]:

@@ -1,5 +1,6 @@
 """logs.rotate: gives logs another name, makes new ones, tells their writers, and compresses and expires the rotated."""
 
+import errno
 import os
 import shlex
 import time
@@ -14,6 +15,7 @@ from jamaint.core.mass_deletion import refusals, to_json
 from jamaint.core.plans import Plan, Step
 from jamaint.core.rotation import COMPRESSION, EXPIRY, ROTATION, LogSeen, Rotated, RotationRules, Turn, decide
 from jamaint.executors.executor import Host, StepFailed, Stopped, Work
+from jamaint.executors.scripts import run_script
 from jamaint.host import syscalls
 from jamaint.host.accounts import find_account, group_id
 from jamaint.host.compression import Codec, codec
@@ -22,7 +24,6 @@ from jamaint.host.globs import Globs, split_root
 from jamaint.host.leaving import Leaving, Telling
 from jamaint.host.logrotate import keeping_out, rotated_by_it
 from jamaint.host.openfiles import OpenFiles, open_files
-from jamaint.host.processes import Call, run
 from jamaint.host.purge import purge
 from jamaint.host.replacing import Packing
 from jamaint.host.restore import undo
@@ -71,10 +72,12 @@ class _Log:
 
 @dataclass(slots=True)
 class _Listing:
-    """What is in one directory of a root: logs and rotated ones, by name."""
+    """What is in one directory of a root: logs and rotated ones, by name; `alike` are meant as logs, and named as the
+    rotated are."""
 
     logs: dict[str, os.stat_result] = field(default_factory=dict)
     others: dict[str, os.stat_result] = field(default_factory=dict)
+    alike: list[str] = field(default_factory=list)
 
 
 class LogsRotate:
@@ -161,8 +164,10 @@ class LogsRotate:
 
         def sort(root: Root, rel: str, name: str, seen: os.stat_result) -> str:
             listing = listings.setdefault((root.path, rel), _Listing())
-            is_log = self._rules.read(name) is None and meant(root.path, rel, name)
-            (listing.logs if is_log else listing.others)[name] = seen
+            is_meant, is_rotated = meant(root.path, rel, name), self._rules.read(name) is not None
+            (listing.logs if is_meant and not is_rotated else listing.others)[name] = seen
+            if is_meant and is_rotated:
+                listing.alike.append(name)
             return ""
 
         patterns = [pattern + ending for pattern in config["log_paths"] for ending in ("", "?*")]
@@ -190,24 +195,37 @@ class LogsRotate:
             if stamp is not None and stamp.base in listing.logs:
                 one = Rotated(name, stamp, seen.st_size, seen.st_mtime_ns, seen.st_nlink)
                 rotated.setdefault(stamp.base, []).append(one)
+            elif stamp is not None and name in listing.alike:
+                why = f"it is named as a rotated log of {stamp.base} is, and there is no such log"
+                self._skipped.add(_join(found, rel, name), why)
         if not listing.logs:
             return
         try:
             with found.reopen() as root, root.descend(rel) as place:
                 for name, seen in sorted(listing.logs.items()):
                     log = LogSeen(name, seen.st_size, seen.st_nlink, _born(name, place))
-                    turn = decide(log, rotated.get(name, ()), lambda other: _stands(other, place), self._rules)
+                    try:
+                        turn = decide(log, rotated.get(name, ()), lambda other: _stands(other, place), self._rules)
+                    except OSError as error:
+                        self._skipped.add(root.name(rel, name), words(error), problem=True)
+                        continue
                     stats = {one.name: listing.others[one.name] for one in rotated.get(name, ())}
                     if not turn.due:
                         self._skipped.add(root.name(rel, name), turn.why)
+                    for left, why in turn.left:
+                        self._skipped.add(root.name(rel, left), why)
                     yield _Log(found, rel, seen, turn, stats)
         except (NotEntered, RootRefused) as refusal:
             self._skipped.add(found.path, refusal.why, problem=True)
 
     def _of_rotated(self, root: Found) -> tuple[int, int]:
-        """How many rotated logs a root has, and how many of them would be removed."""
+        """How many rotated logs a root has, and how many of them would be removed.
+
+        One that goes for a new one of the same log does not count: with a small `keep` that is a large share each time.
+        """
         mine = [log for log in self._logs or () if log.found is root]
-        return sum(len(log.rotated) for log in mine), sum(len(log.turn.expire) for log in mine)
+        removed = [len(log.turn.expire) for log in mine if len(log.turn.expire) > log.turn.due]
+        return sum(len(log.rotated) for log in mine), sum(removed)
 
     def _others(self) -> list[str]:
         """Warnings of logs that logrotate rotates too."""
@@ -302,7 +320,7 @@ class LogsRotate:
         return {**details, **self._skipped.details()}
 
     def _rotate_all(self, step: Step, logs: Sequence[_Log], details: dict[str, Any]) -> None:
-        self._run_command("prerotate", details)
+        self._run_script("prerotate", details)
         try:
             for found in self._survey.found:
                 mine = [log for log in logs if log.found is found]
@@ -341,17 +359,20 @@ class LogsRotate:
             try:
                 self._turn(turning, place, log)
             except (NotTurned, NotTheSame) as reason:
-                self._skipped.add(path, str(reason), problem=isinstance(reason, NotTheSame))
+                self._skipped.add(path, str(reason), problem=not isinstance(reason, NotTurned) or reason.problem)
             except OSError as error:
                 note_error(error, root, place, name, self._skipped)
-            if log.fresh is not None:
-                details["files"] += 1
-                details["bytes"] += log.seen.st_size
-                if len(details["rotated"]) < SAMPLE:
-                    details["rotated"].append({"path": path, "to": log.fresh, "why": log.turn.why})
+            finally:  # also when the disk is full
+                if log.fresh is not None:
+                    details["files"] += 1
+                    details["bytes"] += log.seen.st_size
+                    if len(details["rotated"]) < SAMPLE:
+                        details["rotated"].append({"path": path, "to": log.fresh, "why": log.turn.why})
 
     def _turn(self, turning: Turning, place: Place, log: _Log) -> None:
         *shifts, (name, planned) = log.turn.moves
+        create = self._work.config["create"]
+        like = None if create is None else self._new(create)  # before anything is moved: it may fail
         for old, new in shifts:
             turning.move(place, old, iter((new,)), log.rotated[old])
         names = islice(dropwhile(lambda new: new != planned, self._rules.names(name)), _NAMES_TRIED)
@@ -359,9 +380,13 @@ class LogsRotate:
             log.fresh, _ = turning.cut(place, name, names, log.seen)
             return
         log.fresh = turning.move(place, name, names, log.seen)
-        create = self._work.config["create"]
-        if create is not None:
-            turning.make(place, name, log.fresh, self._new(create))
+        try:
+            if like is not None:
+                turning.make(place, name, log.fresh, like)
+        except (OSError, NotTheSame):  # without a log its writers may have nothing to write to
+            if turning.move_back(place, name, log.fresh):
+                log.fresh = None
+            raise
 
     def _new(self, create: Mapping[str, Any]) -> New:
         owner, group = create["owner"], create["group"]
@@ -369,10 +394,10 @@ class LogsRotate:
             uid = find_account(owner).uid if owner else None
             return New(create["mode"], uid, group_id(group) if group else None)
         except LookupError as error:
-            raise NotTheSame(f"the new log was not made: {error}") from None
+            raise NotTheSame(f"the new log cannot be made: {error}") from None
 
     def _tell_writers(self, details: dict[str, Any]) -> None:
-        self._run_command("postrotate", details)
+        self._run_script("postrotate", details)
         told = self._work.config["signal"]
         if told:
             try:
@@ -384,21 +409,8 @@ class LogsRotate:
             self._host.log("info", f"sent SIG{told['signal']} to process {pid}")
             self._told = True
 
-    def _run_command(self, key: str, details: Mapping[str, Any]) -> None:
-        argv = self._work.config[key]
-        if not argv:
-            return
-        call = Call(self._work.execution, tuple(argv), timeout_seconds=self._work.timeout_seconds)
-        try:
-            ended = run(call, lambda line: self._host.log("info", line), lambda: False)
-        except (OSError, ValueError) as error:
-            raise StepFailed(f"{key} could not be started: {error}", "exit", details) from None
-        if ended.exit_code != 0:
-            how = f"was killed by {ended.signal}" if ended.signal else f"exited with {ended.exit_code}"
-            last = f"; last line: {ended.last_line[:200]}" if ended.last_line else ""
-            what = ": nothing was rotated" if key == "prerotate" else ", and the logs are rotated"
-            raise StepFailed(f"{key} {how}{what}{last}", "exit", details)
-        self._told = True
+    def _run_script(self, key: str, details: Mapping[str, Any]) -> None:
+        self._told |= run_script(key, self._work, self._host, details)
 
     # compressing and expiring
 
@@ -474,8 +486,11 @@ class _Meant:
 
 
 def _path(log: _Log, name: str | None = None) -> str:
-    base = log.found.path if log.rel == "." else f"{log.found.path}/{log.rel}"
-    return f"{base}/{name or log.turn.log}"
+    return _join(log.found, log.rel, name or log.turn.log)
+
+
+def _join(found: Found, rel: str, name: str) -> str:
+    return f"{found.path}/{name}" if rel == "." else f"{found.path}/{rel}/{name}"
 
 
 def _born(name: str, place: Place) -> int | None:
@@ -491,3 +506,7 @@ def _stands(name: str, place: Place) -> bool:
         return True
     except FileNotFoundError:
         return False
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return False  # that it is too long is told when the log would get it

@@ -28,7 +28,11 @@ _HALF_LINES, _AT_ONCE, _WAIT_SECONDS = 1000, 100, 0.001
 
 
 class NotTurned(Exception):  # noqa: N818 - it is a finding
-    """A log that was left as it is, and why."""
+    """A log that was left as it is, and why; a `problem` where it will be so the next time too."""
+
+    def __init__(self, why: str, problem: bool = False) -> None:
+        super().__init__(why)
+        self.problem = problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +75,16 @@ class Turning:
     def __init__(self, root: Root, trash: Trash | None) -> None:
         self._root, self._trash = root, trash
         self._next = -1
+        self._moved: Act | None = None
 
     def move(self, place: Place, name: str, to: Iterator[str], seen: os.stat_result) -> str:
         """Renames a file that still is the one that was looked at, to the first name that is free, and returns that.
 
         It may have grown since. Raises NotTurned, OSError.
         """
+        tried = ""
         for new in to:
+            tried = new
             act = self._note(place, MOVED, (seen.st_ino,), name, new)
             try:
                 _check(os.lstat(name, dir_fd=place.fd), seen, seen.st_nlink)
@@ -92,8 +99,18 @@ class Turning:
                 syscalls.rename_noreplace(new, name, src_dir_fd=place.fd, dst_dir_fd=place.fd)
                 self._forget(place, act)
                 raise NotTurned("it was replaced while it was rotated, and was put back")
+            self._moved = act
             return new
-        raise NotTurned("the name that it would get is taken")
+        raise NotTurned(f"{name} would become {tried}, which is there already: move that away", problem=True)
+
+    def move_back(self, place: Place, name: str, new: str) -> bool:
+        """Gives the log that was moved last its name back; false where that is taken by now. Raises OSError."""
+        try:
+            syscalls.rename_noreplace(new, name, src_dir_fd=place.fd, dst_dir_fd=place.fd)
+        except FileExistsError:
+            return False
+        self._forget(place, self._moved)
+        return True
 
     def make(self, place: Place, name: str, like: str, new: New) -> bool:
         """Makes a new, empty log, whole at once: owner and mode are right when it appears. False if one is there.
@@ -147,7 +164,7 @@ class Turning:
                 if act is not None and self._trash is not None:
                     os.symlink("truncated", act.truncated, dir_fd=self._trash.turns(place))
                 return new, size
-            raise NotTurned("the name that its copy would get is taken")
+            raise NotTurned("each name that its copy could get is taken", problem=True)
         finally:
             half.close()
             os.close(log)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from jamaint.core.plans import MassDeletion, undo_order
-from jamaint.executors.executor import StepFailed
+from jamaint.executors.executor import StepFailed, Stopped
 from jamaint.host.openfiles import OpenFiles, open_files
 from logsrun import NOW, Talk, age_directories, put
 from rotaterun import names, rotate, rotation_config, rotator, undo_rotation
@@ -216,6 +216,75 @@ def test_too_many_at_once(root: Path) -> None:
     assert "95 of 99 rotated logs would be deleted" in refused["detail"]
 
 
+def test_one_that_goes_for_a_new_one_is_no_mass(root: Path) -> None:
+    for number in range(60):
+        for ending in ("", "-20261122", "-20261123"):
+            put(root / f"site{number}.log{ending}", 1)
+    plan = rotator(config(root, keep=2), mass_deletion=MassDeletion()).plan()
+    assert (plan.refusals, plan.steps[-1].items) == ((), 60)
+
+
+def test_a_name_that_is_too_long_for_its_ending_holds_up_no_other(root: Path) -> None:
+    put(root / f"{'x' * 251}.log", 1)
+    _, details = rotate(rotator(config(root)))
+    assert (details["rotation"]["files"], details["rotation"]["problems_count"]) == (2, 1)
+    assert "file name too long" in details["rotation"]["problems"][0]["why"]
+
+
+def test_dates_of_a_clock_that_was_ahead_do_not_push_out_what_is_new(root: Path) -> None:
+    for day in range(1, 6):
+        put(root / f"a.log-2028010{day}", 2)
+    for day in range(4):
+        put(root / "a.log", 0, b"of day %d\n" % day)
+        rotate(rotator(config(root, keep=3), now=NOW + day * DAY, execution=f"e-{day}"))
+    kept = sorted(path.name for path in root.glob("a.log-*"))
+    assert kept == ["a.log-20261125", "a.log-20261126", "a.log-20261127"]
+
+
+def test_an_owner_that_is_not_known_leaves_the_log_in_its_place(root: Path) -> None:
+    before = snapshot(root)
+    mine = config(root, create={"mode": None, "owner": "nobody-of-that-name", "group": None})
+    logs = rotator(mine)
+    with pytest.raises(StepFailed, match="the new log cannot be made"):
+        logs.run(logs.plan().steps[0])
+    assert names(root) == ["a.log", "b.log", "empty.log"]
+    assert differences(before, snapshot(root)) == []
+
+
+def test_a_log_that_is_named_as_a_rotated_one_is_told(root: Path) -> None:
+    put(root / "server.1", 1)
+    _, details = rotate(rotator(rotation_config([f"{root}/server.1"], names="number")))
+    why = "it is named as a rotated log of server is, and there is no such log"
+    assert details["rotation"]["skipped"] == [{"path": f"{root}/server.1", "why": why}]
+
+
+def test_a_number_that_is_taken_is_told_as_a_problem(root: Path) -> None:
+    put(root / "a.log.1", 1)
+    (root / "a.log.2").mkdir()
+    _, details = rotate(rotator(config(root, names="number")))
+    why = "a.log.1 would become a.log.2, which is there already: move that away"
+    assert details["rotation"]["problems"] == [{"path": f"{root}/a.log", "why": why}]
+
+
+def test_what_is_not_compressed_is_told(root: Path) -> None:
+    os.link(put(root / "a.log-20261101", 1), root / "other")
+    _, details = rotate(rotator(config(root, compress={"algorithm": "gzip", "delay": False})))
+    why = "it has 2 names (hard links): not compressed"
+    assert {"path": f"{root}/a.log-20261101", "why": why} in details["rotation"]["skipped"]
+
+
+def test_no_compressed_log_gets_a_name_that_no_rotation_counts(root: Path) -> None:
+    put(root / "a.log.1", 1)
+    put(root / "a.log.1.gz", 1)
+    for day in range(8):
+        put(root / "a.log", 0, b"of day %d\n" % day)
+        mine = config(root, keep=3, names="number", compress={"algorithm": "gzip", "delay": True})
+        _, details = rotate(rotator(mine, now=NOW + day * DAY, execution=f"e-{day}"))
+        if day == 0:
+            assert f"{root}/a.log.1" in [item["path"] for item in details["rotation"]["skipped"]]
+    assert sorted(path.name for path in root.glob("a.log.*")) == ["a.log.1", "a.log.2.gz", "a.log.3.gz"]
+
+
 def test_excluded_logs_keep_what_was_rotated_of_them(root: Path) -> None:
     for day in range(1, 9):
         put(root / f"a.log-2026110{day}", 1)
@@ -250,6 +319,43 @@ class TestCommands:
         with pytest.raises(StepFailed, match="prerotate exited with 1: nothing was rotated"):
             rotate(rotator(config(root, prerotate=["/bin/false"])))
         assert names(root) == before
+
+    def test_one_that_hangs_is_ended_and_told(self, root: Path) -> None:
+        obedient = ["/bin/sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait"]
+        with pytest.raises(StepFailed) as failed:
+            rotate(rotator(config(root, postrotate=obedient), timeout_seconds=0.3))
+        assert failed.value.message == (
+            "postrotate was ended: it had not finished within 0.3 s, and the logs are rotated"
+        )
+
+    def test_one_that_hangs_can_be_cancelled(self, root: Path) -> None:
+        class Cancelled(Talk):
+            asked = 0
+
+            def paused(self) -> int:
+                self.asked += 1
+                if self.asked > 1:
+                    raise Stopped
+                return 0
+
+        before, host = names(root), Cancelled()
+        with pytest.raises(Stopped):
+            rotate(rotator(config(root, prerotate=["/bin/sleep", "1000"]), host))
+        assert names(root) == before
+        assert ("warning", "prerotate was stopped before it had finished: nothing was rotated") in host.logged
+
+    def test_the_writers_are_told_although_it_is_to_stop(self, root: Path, tmp_path: Path) -> None:
+        class Cancelled(Talk):
+            def paused(self) -> int:
+                raise Stopped
+
+        host = Cancelled()
+        logs = rotator(config(root, postrotate=["/bin/sh", "-c", f"echo told > {tmp_path}/said"]), host)
+        step = logs.plan().steps[0]
+        host.stop_after(1)
+        with pytest.raises(Stopped):
+            logs.run(step)
+        assert (tmp_path / "said").read_text() == "told\n"
 
     def test_a_failing_postrotate_is_told_and_can_be_undone(self, root: Path) -> None:
         before = snapshot(root)

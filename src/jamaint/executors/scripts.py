@@ -1,0 +1,47 @@
+"""Scripts: runs what a rotation's `prerotate` and `postrotate` name, and says in words how that failed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jamaint.executors.executor import Host, StepFailed, Stopped, Work
+from jamaint.host.processes import Call, Ended, run
+
+_STOPPING_SECONDS = 60.0
+"""How long one may take that is run although the execution is to stop: the logs have been rotated, and it tells so."""
+
+
+def run_script(key: str, work: Work, host: Host, details: Mapping[str, Any]) -> bool:
+    """Runs the script of that key, if there is one. Raises StepFailed, and Stopped when it is to stop in the midst."""
+    argv = work.config[key]
+    if not argv:
+        return False
+
+    def stopping() -> bool:
+        try:
+            host.paused()
+        except Stopped:
+            return True
+        return False
+
+    seconds, heeds = work.timeout_seconds, not stopping()
+    if not heeds:
+        seconds = min(seconds or _STOPPING_SECONDS, _STOPPING_SECONDS)
+    call = Call(work.execution, tuple(argv), timeout_seconds=seconds)
+    try:
+        ended = run(call, lambda line: host.log("info", line), stopping if heeds else lambda: False)
+    except (OSError, ValueError) as error:
+        raise StepFailed(f"{key} could not be started: {error}", "exit", details) from None
+    if ended.exit_code == 0 and ended.cut_short is None:
+        return True
+    what = ": nothing was rotated" if key == "prerotate" else ", and the logs are rotated"
+    if ended.cut_short == "stopped":
+        host.log("warning", f"{key} was stopped before it had finished{what}")
+        raise Stopped(details)
+    last = f"; last line: {ended.last_line[:200]}" if ended.last_line else ""
+    raise StepFailed(f"{key} {_how(ended, seconds)}{what}{last}", "exit", details)
+
+
+def _how(ended: Ended, seconds: float | None) -> str:
+    if ended.cut_short == "timeout":
+        return f"was ended: it had not finished within {seconds:g} s"
+    return f"was killed by {ended.signal}" if ended.signal else f"exited with {ended.exit_code}"
