@@ -160,3 +160,29 @@ def test_a_cleaning_by_age_does_what_its_plan_lists_and_leaves_what_has_changed(
         assert changed.name in shown
         assert "its size has changed since the plan" in shown
         assert names(place) == sorted([changed.name, *(f"web-{days:04}.log" for days in YOUNG)])
+
+
+def test_a_plan_made_again_has_what_the_guard_says_of_today(place: Scene) -> None:
+    directory = place.directory / "logs" / "app"
+    young = [directory / f"young-{number}" for number in range(300)]
+    for path in young:
+        path.write_text("x")
+    by = {"files": ["modification"], "directories": ["modification"]}
+    place.configure(
+        tasks={
+            "temp": {
+                "executor": "temp.cleanup",
+                "config": {"paths": [{"path": str(directory), "age": "30d", "age_by": by}]},
+            }
+        }
+    )
+    with place.serving():
+        made = place.json("plan", "temp")
+        assert made["refusals"] == []
+        for path in young:
+            path.unlink()
+        again = place.json("plan", "temp")
+        assert again["hash"] == made["hash"]
+        assert "60 of 63 files would be deleted" in again["refusals"][0]["detail"]
+        assert place.ctl("execute", "temp", "--plan", made["hash"]).returncode == 5
+        assert len(names(place)) == len(OLD) + len(YOUNG)

@@ -19,6 +19,7 @@ from structlog.typing import FilteringBoundLogger
 
 from jamaint.core.mass_deletion import Sighting, from_json, to_json, worth_noting
 from jamaint.core.plans import Item, Plan
+from jamaint.core.promises import broken
 from jamaint.core.secrets import without_passwords
 from jamaint.core.tasks import Task
 from jamaint.daemon import undoing, views
@@ -114,14 +115,11 @@ class Plans:
             stored = await self.usable(chosen, task)
         except Problem as problem:
             raise undoing.Refused(problem.message, "refused", problem.data.get("reasons", ())) from problem
-        fresh = [_promise(step) for step in views.plan(plan)["steps"]]
-        old = [_promise(step) for step in stored.steps]
-        if stored.itemised:  # what has changed since is left out item by item
-            fresh, old = [one[:2] for one in fresh], [one[:2] for one in old]
-        elif [one["detail"] for one in plan.refusals] != [one["detail"] for one in stored.refusals]:
-            fresh = []
-        if fresh != old:
-            detail = f"it would not do what the plan says any more: {_difference(old, fresh)}; make a new plan"
+        why = broken(stored.steps, views.plan(plan)["steps"], stored.itemised)
+        if not stored.itemised and _details(plan.refusals) != _details(stored.refusals):
+            why = why or "the guard against mass deletion says something else of it"
+        if why is not None:
+            detail = f"it would not do what the plan says any more: {why}; make a new plan"
             raise undoing.Refused(detail, "refused", [{"guard": "plan", "verdict": "refuse", "detail": detail}])
 
     async def note_roots(self, task: Task, plan: Plan) -> None:
@@ -251,7 +249,7 @@ def header_of(task: Task, steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "mass_deletion": [task.mass_deletion.share, task.mass_deletion.items],
     }
     digest = sha256(canonical(decides)).hexdigest()
-    figures = [[step["name"], step["undo"], step["items"], step["bytes"]] for step in steps]
+    figures = [[step[key] for key in ("name", "undo", "at_once", "items", "bytes")] for step in steps]
     return {"task": [task.name, digest], "steps": figures}
 
 
@@ -266,18 +264,8 @@ def _sorted(value: Any) -> Any:
     return [_sorted(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
-def _promise(step: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What a person who has read the plan relies on."""
-    return step["name"], step["undo"], step["items"], step["bytes"], step["says"]
-
-
-def _difference(old: Sequence[tuple[Any, ...]], new: Sequence[tuple[Any, ...]]) -> str:
-    for before, now in zip(old, new, strict=False):
-        if before[:2] != now[:2]:
-            return f"{before[0]} {'can' if before[1] else 'cannot'} be undone in the plan, and now it is otherwise"
-        if before != now:
-            return f"{before[0]} has other figures"
-    return "it has other steps"
+def _details(refusals: Sequence[Mapping[str, Any]]) -> list[Any]:
+    return [one["detail"] for one in refusals]
 
 
 def _refused(message: str, guard: str) -> Problem:

@@ -10,6 +10,7 @@ from jamaint.core.emergencies import KEY as EMERGENCY
 from jamaint.core.executions import Execution, Paused, Progress, StepRecord
 from jamaint.core.plans import Item, Plan
 from jamaint.core.policies import Policy
+from jamaint.core.promises import at_once
 from jamaint.core.recurrence import change_at
 from jamaint.core.secrets import without_passwords
 from jamaint.core.tasks import Task
@@ -246,6 +247,7 @@ def plan(value: Plan) -> dict[str, Any]:
             "items": one.items,
             "bytes": one.bytes,
             "undo": one.undo is not None,
+            "at_once": at_once(one),
             "sample": [dict(item) for item in one.sample],
         }
         for one in value.steps

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from jamaint.core.mass_deletion import Filesystem, Sighting, from_json
 from jamaint.core.plans import MassDeletion, Plan, Step, step_from_json, step_to_json
 from jamaint.executors.executor import StepFailed, Stopped
 from jamaint.executors.system import SystemCleanup
@@ -83,19 +84,29 @@ def test_it_comes_back_byte_for_byte_also_in_a_dry_run_first(logs: Path) -> None
     assert details["freed_on_purge"] > 0
 
 
-def test_what_the_guard_against_mass_deletion_refuses_is_not_done_and_what_was_seen_is_told(tmp_path: Path) -> None:
+def test_what_the_guard_against_mass_deletion_refuses_is_not_done_and_its_root_not_remembered(tmp_path: Path) -> None:
     logs = aged(tmp_path / "many", tuple(range(40, 100)))
     whole = replace(executor(logs)._work, mass_deletion=MassDeletion(share=0.25, items=50))
     one = SystemCleanup(whole, Talk())
     plan = one.plan()
     step = handed_over(plan)[0]
-    assert plan.roots[0]["path"] == str(logs)
+    assert plan.roots == ()
     assert "60 of 60" in step.says
     with pytest.raises(StepFailed, match="60 of 60") as failed:
         one.run(step)
     assert failed.value.kind == "refused"
     assert len(list(logs.iterdir())) == 60
     assert one.items is None  # a plan in which something is refused is compared as a whole
+
+
+def test_a_root_on_another_file_system_is_refused_at_the_second_run_too(logs: Path) -> None:
+    gone = Filesystem("0", "/dev/gone", "ext4", str(logs))
+    seen = {str(logs): Sighting(str(logs), 5, gone, 0, "2026-11-20T02:00:00+00:00")}
+    for _ in range(2):
+        whole = replace(executor(logs, with_cache=False)._work, seen=seen)
+        plan = SystemCleanup(whole, Talk()).plan()
+        assert "is on another file system" in plan.steps[0].says
+        seen |= {root["path"]: from_json(root) for root in plan.roots}  # as the daemon keeps them
 
 
 def test_a_purge_frees_what_it_said(logs: Path) -> None:

@@ -1,10 +1,11 @@
 -- name: put
--- The same plan made again lives on for its whole time; an approval of it stays.
+-- The same plan made again lives on for its whole time; an approval of it stays. What the guard says is of today: a
+-- share can have grown without an item of the plan.
 INSERT INTO plans (hash, task_name, header, created_at, created_by, expires_at, steps, warnings, refusals, items, bytes,
     itemised)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 ON CONFLICT (hash) DO UPDATE SET expires_at = excluded.expires_at, steps = excluded.steps,
-    warnings = excluded.warnings
+    warnings = excluded.warnings, refusals = excluded.refusals
 RETURNING *
 
 -- name: by_prefix
