@@ -71,13 +71,15 @@ def from_json(value: Mapping[str, Any]) -> Sighting:
     return Sighting(value["path"], value["files"], filesystem, value["doomed"], value["at"])
 
 
-def worth_noting(now: Sighting, before: Sighting | None) -> bool:
+def worth_noting(now: Sighting, before: Sighting | None, limit: MassDeletion) -> bool:
     """Whether a sighting tells more than the one before: a run must not cost a write that says nothing new."""
     if now.filesystem is None:
         return False
     if before is None or before.filesystem is None or before.filesystem != now.filesystem:
         return True
-    return (now.files > 0) != (before.files > 0) or now.at[:10] != before.at[:10]
+    if (now.files > 0) != (before.files > 0) or (now.files > limit.items) != (before.files > limit.items):
+        return True
+    return now.at[:10] != before.at[:10]
 
 
 def _against(now: Sighting, before: Sighting | None, limit: MassDeletion, noun: str) -> str | None:

@@ -115,18 +115,18 @@ class Plans:
             stored = await self.usable(chosen, task)
         except Problem as problem:
             raise undoing.Refused(problem.message, "refused", problem.data.get("reasons", ())) from problem
-        why = broken(stored.steps, views.plan(plan)["steps"], stored.itemised)
+        changed = broken(stored.steps, views.plan(plan)["steps"], stored.itemised)
         if not stored.itemised and _details(plan.refusals) != _details(stored.refusals):
-            why = why or "the guard against mass deletion says something else of it"
-        if why is not None:
-            detail = f"it would not do what the plan says any more: {why}; make a new plan"
+            changed = changed or "the guard against mass deletion says something else of it"
+        if changed is not None:
+            detail = f"it would not do what the plan says any more: {changed}; make a new plan"
             raise undoing.Refused(detail, "refused", [{"guard": "plan", "verdict": "refuse", "detail": detail}])
 
     async def note_roots(self, task: Task, plan: Plan) -> None:
         """Keeps what a run that may go on has seen, for the next one to compare with."""
         known = self._roots.setdefault(task.name, {})
         found = [from_json(root) for root in plan.roots]
-        fresh = [one for one in found if worth_noting(one, known.get(one.path))]
+        fresh = [one for one in found if worth_noting(one, known.get(one.path), task.mass_deletion)]
         if fresh:
             await self.recorder.run(rows.put_roots, task.name, fresh)
             known.update({one.path: one for one in fresh})

@@ -30,6 +30,7 @@ class Steering:
         self._timeout_seconds = timeout_seconds
         self._now = now
         self._holds: dict[str, Paused] = {}
+        self._began: datetime | None = None
         self._number = 0
         self._left = float("inf")
         self._reached = trio.Event()
@@ -55,6 +56,7 @@ class Steering:
         self._holds[holder] = Paused(by, why, since)
         if before:
             return False
+        self._began = since
         self._number += 1
         self._reached = trio.Event()
         self._left = self.timeout.deadline - trio.current_time()
@@ -68,7 +70,8 @@ class Steering:
         if hold is None or self._holds:
             return False
         self.timeout.deadline = trio.current_time() + self._left
-        self.paused_seconds += max((self._now() - hold.since).total_seconds(), 0.0)
+        # From the first reason on, which may have been lifted long before this one.
+        self.paused_seconds += max((self._now() - (self._began or hold.since)).total_seconds(), 0.0)
         self._tell()
         return True
 

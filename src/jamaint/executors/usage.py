@@ -63,7 +63,7 @@ class Usage:
 
     def _directory(self, path: str) -> dict[str, Any]:
         skipped = Skipped()
-        with open_root(path) as root:
+        with open_root(path, shared=True) as root:  # nothing is changed, so what belongs to anybody is measured
             size, files = measure(root, skipped, self._host.checkpoint, self._host.alone)
         if not skipped.count:
             return {"bytes": size, "files": files}

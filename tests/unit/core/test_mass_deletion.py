@@ -67,12 +67,23 @@ def test_another_file_system(now: Filesystem, same: bool) -> None:
 
 
 def test_only_what_says_something_new_is_worth_noting() -> None:
-    assert worth_noting(SEEN, None)
-    assert not worth_noting(replace(SEEN, files=1203, at="2026-11-20T03:00:00+00:00"), SEEN)
-    assert worth_noting(replace(SEEN, at="2026-11-21T02:00:00+00:00"), SEEN)
-    assert worth_noting(replace(SEEN, files=0), SEEN)
-    assert worth_noting(replace(SEEN, filesystem=replace(DISK, id="1")), SEEN)
-    assert not worth_noting(replace(SEEN, filesystem=None), SEEN)
+    assert worth_noting(SEEN, None, LIMIT)
+    assert not worth_noting(replace(SEEN, files=1203, at="2026-11-20T03:00:00+00:00"), SEEN, LIMIT)
+    assert worth_noting(replace(SEEN, at="2026-11-21T02:00:00+00:00"), SEEN, LIMIT)
+    assert worth_noting(replace(SEEN, files=0), SEEN, LIMIT)
+    assert worth_noting(replace(SEEN, filesystem=replace(DISK, id="1")), SEEN, LIMIT)
+    assert not worth_noting(replace(SEEN, filesystem=None), SEEN, LIMIT)
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**6), st.integers(0, 10**5))
+def test_how_many_were_there_is_known_well_enough_for_the_guard(first: int, last: int, items: int) -> None:
+    """Of two runs on one day the later counts: an emptied root is refused if it had more than that number then."""
+    before, later = replace(SEEN, files=first), replace(SEEN, files=last)
+    limit = MassDeletion(0.25, items)
+    known = later if worth_noting(later, before, limit) else before
+    empty = replace(SEEN, files=0, doomed=0)
+    told = [bool(refusals([empty], {SEEN.path: one}, limit)) for one in (known, later)]
+    assert told[0] is told[1]
 
 
 @given(st.builds(Sighting, st.text(), st.integers(0), st.none() | st.just(DISK), st.integers(0), st.text()))

@@ -98,3 +98,15 @@ async def test_one_that_is_paused_before_its_work_begins_has_its_whole_time(
     await trio.sleep(100)
     found.resume("window")
     assert found.timeout.deadline == trio.current_time() + 10
+
+
+async def test_the_time_of_a_pause_counts_from_its_first_reason_on() -> None:
+    now = [BEGAN]
+    found = steering(now=lambda: now[0])
+    found.pause("window", "window nightly", "it has ended")
+    now[0] += timedelta(minutes=20)
+    found.pause("operator", "root", "a release")
+    found.resume("window")
+    now[0] += timedelta(minutes=10)
+    assert found.resume("operator")
+    assert found.paused_seconds == 30 * 60

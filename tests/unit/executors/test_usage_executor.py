@@ -56,6 +56,15 @@ def test_what_could_not_be_entered_is_told_beside_the_figure(tree: Path) -> None
     )
 
 
+def test_a_place_that_everybody_may_write_in_is_measured_with_what_belongs_to_others(tree: Path) -> None:
+    tree.chmod(0o1777)
+    (tree / "inner").chmod(0o777)
+    if os.geteuid() == 0:
+        os.chown(tree / "inner", 65534, 65534)
+    (found,) = measured(("temp", str(tree)))
+    assert (found["files"], found.get("problem")) == (3, None)
+
+
 def test_measuring_changes_nothing(tree: Path) -> None:
     before = snapshot(tree)
     measured(("logs", str(tree)), ("storage", str(tree)))
