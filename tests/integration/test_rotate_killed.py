@@ -11,8 +11,8 @@ import pytest
 
 from jamaint.core.plans import Step, step_from_json, step_to_json
 from jamaint.executors import rotate
-from jamaint.host import leaving, spread
-from jamaint.host.openfiles import OpenFiles
+from jamaint.host import leaving, spread, turning_back
+from jamaint.host.openfiles import OpenFiles, open_files
 from logsrun import (
     age_directories,
     fast_directory,
@@ -35,7 +35,7 @@ def fast(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(autouse=True)
 def no_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """What other processes hold open has a test of its own, and looking takes most of a run's time here."""
-    for module in (rotate, leaving):
+    for module in (rotate, leaving, turning_back):
         monkeypatch.setattr(module, "open_files", OpenFiles)
 
 
@@ -181,6 +181,29 @@ def test_what_was_written_since_survives_a_kill_at_every_change_of_the_undo(fast
         beside = list(new.parent.glob("a.log.written-since.*"))
         assert [path.read_bytes() for path in beside] == [b"since\n"], f"killed at change {number}"
         assert new.read_bytes().startswith(b"a line of app/a.log\n")
+        beside[0].unlink()
+        age_directories(fast / "t")
+    assert number > 30
+
+
+@pytest.mark.parametrize("make", [dates, old_disk])
+def test_a_line_of_a_writer_that_keeps_the_new_log_open_survives_a_kill_at_every_change_of_the_undo(
+    make: Callable[[Path], Case], fast: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turning_back, "open_files", open_files)
+    case = make(fast)
+    new = fast / "t" / "logs" / "app" / "a.log"
+    number, killed = 0, True
+    while killed:
+        number += 1
+        steps, _ = case.run(0)
+        with new.open("ab", buffering=0) as writer:
+            killed = case.undo_killed(steps, number)
+            writer.write(b"since\n")
+            case.undone(steps)
+        beside = list(new.parent.glob("a.log.written-since.*"))
+        assert [path.read_bytes() for path in beside] == [b"since\n"], f"killed at change {number}"
+        assert new.read_bytes() == b"a line of app/a.log\n" * 20
         beside[0].unlink()
         age_directories(fast / "t")
     assert number > 30

@@ -35,12 +35,10 @@ from jamaint.host.taking import DiskStopped, note_error
 from jamaint.host.trash import Busy, Trash
 from jamaint.host.trees import Batches
 from jamaint.host.turning import New, NotTurned, Turning
-from jamaint.host.turning_back import turn_back
+from jamaint.host.turning_back import LOOK_SECONDS, LOOKS, Writers, turn_back
 from jamaint.host.writers import NotSignalled, signal_writer
 
 _NAMES_TRIED = 100
-_LOOKS, _LOOK_SECONDS = 10, 0.2
-"""How often, and how far apart, it is looked whether the writers have let go of what was rotated."""
 _HIDDEN = (
     "the open files of other users' processes cannot be seen with these rights: what is rotated now is compressed at "
     "the next rotation, when nobody writes to it any more"
@@ -130,12 +128,17 @@ class LogsRotate:
             return {"restored": 0, "removed": 0, "kept": [], "problems": []}
         if step.name != ROTATION:
             return self._in_trash(lambda way, told: undo(way, dry_run, self._host.checkpoint, told), step)
-        outcome = self._in_trash(lambda way, _: turn_back(way, dry_run, self._host.checkpoint), step)
-        if outcome["restored"] and not dry_run:
+        failures: list[str] = []
+
+        def tell() -> None:
             try:
                 self._tell_writers({})
             except StepFailed as failed:
-                outcome["problems"].append({"path": self._work.task_name, "why": failed.message})
+                failures.append(failed.message)
+
+        writers = Writers(bool(self._work.config["postrotate"] or self._work.config["signal"]), tell)
+        outcome = self._in_trash(lambda way, _: turn_back(way, dry_run, self._host.checkpoint, writers), step)
+        outcome["problems"] += [{"path": self._work.task_name, "why": why} for why in failures]
         return outcome
 
     def purge(self, step: Step) -> dict[str, Any]:
@@ -454,11 +457,11 @@ class LogsRotate:
         """How those are that were rotated just now and are to be compressed at once, when their writers have let go."""
         wanted = [log for log in logs if log.fresh is not None and log.turn.compress_fresh and not self._rules.delay]
         inodes = {(log.seen.st_dev, log.seen.st_ino) for log in wanted}
-        for _ in range(_LOOKS if self._told and inodes else 0):
+        for _ in range(LOOKS if self._told and inodes else 0):
             if not inodes & open_files().writers.keys():
                 break
             self._host.checkpoint()
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(LOOK_SECONDS)
         found = {}
         for log in wanted:
             try:

@@ -64,6 +64,11 @@ class Act:
         return f"{self.number:06}.truncated"
 
     @property
+    def emptied(self) -> str:
+        """Where an undo puts a new log that is empty, until it is known that nobody writes to it."""
+        return f"{self.number:06}.emptied"
+
+    @property
     def refilled(self) -> str:
         """The link that is there once an undo has begun to write a copy back."""
         return f"{self.number:06}.refilled"

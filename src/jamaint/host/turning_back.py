@@ -6,6 +6,7 @@ and told. Right also when the rotation or an earlier undo was killed at any call
 
 import os
 import stat
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any
 from jamaint.host import syscalls
 from jamaint.host.copies import open_source, write_all
 from jamaint.host.leftover import Leftover
+from jamaint.host.openfiles import open_files
 from jamaint.host.roots import NotEntered, Place, RootRefused, open_root
 from jamaint.host.skipped import Few, words
 from jamaint.host.trash import FORMED, GONE, TURNS
@@ -21,6 +23,8 @@ from jamaint.host.turning import CUT, MADE, MOVED, Act, read_acts
 
 SINCE = ".written-since"
 _CHUNK = 1 << 20
+LOOKS, LOOK_SECONDS = 10, 0.2
+"""How often, and how far apart, it is looked whether the writers have let go of what they were told to."""
 
 
 @dataclass(slots=True)
@@ -42,13 +46,24 @@ class TurnedBack:
         }
 
 
-def turn_back(way_back: Mapping[str, Any], dry_run: bool, checkpoint: Callable[[], None]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Writers:
+    """How those who write the logs are told that these have their names back; `can` when there is a way to."""
+
+    can: bool
+    tell: Callable[[], None]
+
+
+def turn_back(
+    way_back: Mapping[str, Any], dry_run: bool, checkpoint: Callable[[], None], writers: Writers
+) -> dict[str, Any]:
     """Takes back a rotation: {restored, removed, kept, problems}. `way_back` is Step.undo: {trash, step, roots}.
 
     A dry run changes nothing and gives the same figures. Raises trash.Busy when the step's trash is in use.
     """
     outcome = TurnedBack()
     with ExitStack() as stack:
+        backs: list[_Back] = []
         for entry in way_back["roots"]:
             try:
                 root = stack.enter_context(open_root(entry["path"]))
@@ -58,10 +73,14 @@ def turn_back(way_back: Mapping[str, Any], dry_run: bool, checkpoint: Callable[[
                 outcome.problems.add(entry["path"], refusal.why)
                 continue
             stack.callback(left.close)
-            _Back(left, dry_run, outcome).run(checkpoint)
-            if not dry_run:
-                left.end(outcome.problems.add)
-    return outcome.details()
+            backs.append(_Back(left, dry_run, outcome))
+            stack.callback(backs[-1].close)
+            backs[-1].run(checkpoint)
+        if not dry_run and (outcome.restored or any(back.emptied for back in backs)):
+            writers.tell()
+        for back in backs:
+            back.settle(writers.can, checkpoint)
+        return outcome.details()
 
 
 class _Back:
@@ -71,6 +90,8 @@ class _Back:
         self._left, self._dry_run, self._outcome = left, dry_run, outcome
         self._free: set[tuple[str, str]] = set()
         self._turns = -1
+        self.emptied: list[tuple[Act, os.stat_result]] = []
+        """The making of each new log that was found empty, and how that log was."""
 
     def run(self, checkpoint: Callable[[], None]) -> None:
         """Takes back each act, the last first; one that could not be stays in the journal."""
@@ -78,15 +99,56 @@ class _Back:
         if turns is None:
             return
         self._turns = turns
+        for act in reversed(read_acts(turns)):
+            checkpoint()
+            if self._take_back(act):
+                self._forget(act)
+
+    def settle(self, told: bool, checkpoint: Callable[[], None]) -> None:
+        """Lets go of the empty new logs that nobody writes to any more, and puts the others beside. Then all is back.
+
+        `told`: whether the writers were told to let go of them, and may need a moment.
+        """
+        inodes = {(seen.st_dev, seen.st_ino) for _, seen in self.emptied}
+        writers = _writers(inodes, told, self._dry_run, checkpoint) if inodes else {}
+        for act, seen in self.emptied:
+            self._settle(act, writers.get((seen.st_dev, seen.st_ino)), seen)
+        if not self._dry_run:
+            self._left.end(self._outcome.problems.add)
+
+    def close(self) -> None:
+        """Lets go of the journal."""
+        if self._turns >= 0:
+            os.close(self._turns)
+            self._turns = -1
+
+    def _settle(self, act: Act, writer: int | None, seen: os.stat_result) -> None:
+        rel, name = act.names
+        now = seen if self._dry_run else os.lstat(act.emptied, dir_fd=self._turns)
+        if not now.st_size and writer is None:
+            if not self._dry_run:
+                os.unlink(act.emptied, dir_fd=self._turns)
+            self._outcome.removed += 1
+            self._forget(act)
+            return
+        why = f"it has what was written to {name} since" if writer is None else f"process {writer} still writes to it"
         try:
-            for act in reversed(read_acts(turns)):
-                checkpoint()
-                if self._take_back(act) and not self._dry_run:
-                    for link in (act.truncated, act.refilled, act.link):
-                        with suppress(FileNotFoundError):
-                            os.unlink(link, dir_fd=turns)
-        finally:
-            os.close(turns)
+            with self._left.root.descend(rel) as place:
+                self._set_aside(place, name, (self._turns, act.emptied), now, why)
+        except NotEntered as refusal:
+            self._outcome.kept.add(
+                self._left.root.name(rel, name), f"{why}; its directory cannot be used: {refusal.why}"
+            )
+        except OSError as error:
+            self._outcome.problems.add(self._left.root.name(rel, name), words(error))
+        else:
+            self._forget(act)
+
+    def _forget(self, act: Act) -> None:
+        if not self._dry_run:
+            for link in (act.truncated, act.refilled, act.link):
+                with suppress(FileNotFoundError):
+                    os.unlink(link, dir_fd=self._turns)
 
     def _take_back(self, act: Act) -> bool:
         rel, *names = act.names
@@ -102,15 +164,24 @@ class _Back:
         return False
 
     def _remove(self, act: Act, place: Place, name: str) -> bool:
-        """Removes a log that the rotation made, as long as it is as it was made; else it is in the way and moves."""
-        seen = _look(place, name)
-        if seen is None or seen.st_ino != act.figures[0] or seen.st_size or seen.st_mtime_ns != act.figures[1]:
+        """Takes away a log that the rotation made, as long as it is empty; else it is in the way and moves.
+
+        A writer may have it open, and write before it is told: so it is settled only after that.
+        """
+        seen, taken = _look(place, name), _look_at(act.emptied, self._turns)
+        is_ours = seen is not None and seen.st_ino == act.figures[0]
+        if taken is None and (seen is None or not is_ours or seen.st_size):
             return True
-        if not self._dry_run:
-            os.unlink(name, dir_fd=place.fd)
-        self._free.add((place.rel, name))
-        self._outcome.removed += 1
-        return True
+        if is_ours:
+            self._free.add((place.rel, name))
+            if not self._dry_run and taken is None:
+                syscalls.rename_noreplace(name, act.emptied, src_dir_fd=place.fd, dst_dir_fd=self._turns)
+            elif not self._dry_run:
+                os.unlink(name, dir_fd=place.fd)  # killed between a link and an unlink that stand for a rename
+        found = taken or seen
+        assert found is not None
+        self.emptied.append((act, found))
+        return False
 
     def _move_back(self, act: Act, place: Place, name: str, new: str) -> bool:
         path = self._left.root.name(place.rel, name)
@@ -129,23 +200,24 @@ class _Back:
                 os.unlink(new, dir_fd=place.fd)
         else:
             if here is not None:
-                self._set_aside(place, name, here)
+                self._set_aside(place, name, (place.fd, name), here, f"it has what was written to {name} since")
             if not self._dry_run:
                 syscalls.rename_noreplace(new, name, src_dir_fd=place.fd, dst_dir_fd=place.fd)
         self._free.add((place.rel, new))
         self._outcome.restored += 1
         return True
 
-    def _set_aside(self, place: Place, name: str, seen: os.stat_result) -> None:
+    def _set_aside(self, place: Place, name: str, at: tuple[int, str], seen: os.stat_result, why: str) -> None:
+        """Gives what lies at (open directory, name) a free name beside a log."""
         number, beside = 0, name + SINCE
         while (there := _look(place, beside)) is not None and not os.path.samestat(there, seen):
             number += 1
             beside = f"{name}{SINCE}.{number}"
         if there is not None and not self._dry_run:
-            os.unlink(name, dir_fd=place.fd)  # killed between a link and an unlink
+            os.unlink(at[1], dir_fd=at[0])  # killed between a link and an unlink
         elif not self._dry_run:
-            syscalls.rename_noreplace(name, beside, src_dir_fd=place.fd, dst_dir_fd=place.fd)
-        self._outcome.kept.add(self._left.root.name(place.rel, beside), f"it has what was written to {name} since")
+            syscalls.rename_noreplace(at[1], beside, src_dir_fd=at[0], dst_dir_fd=place.fd)
+        self._outcome.kept.add(self._left.root.name(place.rel, beside), why)
 
     def _refill(self, act: Act, place: Place, name: str, copy: str) -> bool:
         """Writes the copy back into a log that was truncated, if nothing has been written to it since."""
@@ -239,7 +311,27 @@ class _Back:
 
 
 def _look(place: Place, name: str) -> os.stat_result | None:
+    return _look_at(name, place.fd)
+
+
+def _look_at(name: str, fd: int) -> os.stat_result | None:
     try:
-        return os.lstat(name, dir_fd=place.fd)
+        return os.lstat(name, dir_fd=fd)
     except FileNotFoundError:
         return None
+
+
+def _writers(
+    inodes: set[tuple[int, int]], told: bool, dry_run: bool, checkpoint: Callable[[], None]
+) -> Mapping[tuple[int, int], int]:
+    """The processes that write to one of these; who was told is given the time to let go, and in a dry run will."""
+    if dry_run and told:
+        return {}
+    writers = open_files().writers
+    for _ in range(LOOKS if told else 0):
+        if not inodes & writers.keys():
+            break
+        checkpoint()
+        time.sleep(LOOK_SECONDS)
+        writers = open_files().writers
+    return writers

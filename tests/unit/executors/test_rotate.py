@@ -5,6 +5,8 @@ import gzip
 import os
 import stat
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,22 @@ def root(tmp_path: Path) -> Path:
     put(tmp_path / "logs" / "empty.log", 1, b"")
     age_directories(tmp_path)
     return tmp_path / "logs"
+
+
+@contextmanager
+def in_another_process(log: Path) -> Iterator[Callable[[bytes], None]]:
+    """A process that has a log open, and writes what it is given."""
+    program = ["/bin/sh", "-c", "exec cat"]
+    with log.open("ab") as opened, subprocess.Popen(program, stdin=subprocess.PIPE, stdout=opened) as writer:
+        assert writer.stdin is not None
+
+        def write(line: bytes) -> None:
+            assert writer.stdin is not None
+            writer.stdin.write(line)
+            writer.stdin.close()
+            writer.wait()
+
+        yield write
 
 
 def config(root: Path, **changes: Any) -> dict[str, Any]:
@@ -153,6 +171,28 @@ def test_what_was_written_since_is_kept_beside_and_told(root: Path) -> None:
     assert (root / "a.log").read_bytes() == old
     assert (root / "a.log.written-since").read_bytes() == b"since\n"
     assert undo_rotation(mine, steps) == {"restored": 0, "removed": 0, "kept": [], "problems": []}
+
+
+def test_a_line_written_after_the_undo_by_who_was_not_told_is_not_lost(root: Path) -> None:
+    mine = config(root)
+    steps, _ = rotate(rotator(mine))
+    with in_another_process(root / "a.log") as write:
+        dry, outcome = undo_rotation(mine, steps, dry_run=True), undo_rotation(mine, steps)
+        write(b"a line\n")
+    assert dry == outcome
+    assert (outcome["restored"], outcome["removed"], len(outcome["kept"])) == (2, 1, 1)
+    assert outcome["kept"][0]["path"] == f"{root}/a.log.written-since"
+    assert "still writes to it" in outcome["kept"][0]["why"]
+    assert (root / "a.log.written-since").read_bytes() == b"a line\n"
+
+
+def test_a_new_log_that_was_only_opened_anew_is_removed(root: Path) -> None:
+    before, mine = snapshot(root), config(root)
+    steps, _ = rotate(rotator(mine))
+    (root / "a.log").write_bytes(b"")
+    outcome = undo_rotation(mine, steps)
+    assert (outcome["removed"], outcome["kept"]) == (2, [])
+    assert differences(before, snapshot(root)) == []
 
 
 def test_not_twice_a_day(root: Path) -> None:
