@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from jamaint.executors.executor import StepFailed
+from jamaint.host import turning
+from jamaint.host.copies import copy_attributes
 from logsrun import DAY, Talk, executor, in_fresh_process, put, run_all, undo_all
 from rotaterun import rotation_config, rotator
 from treesnapshot import differences, snapshot
@@ -210,3 +212,24 @@ def test_a_rotation_that_cannot_make_the_new_log_leaves_the_old_one_in_its_place
     told, names = on_a_disk(tmp_path / "disk", "size=4m,nr_inodes=50", act)
     assert "no space left on device" in told
     assert names == ["a.log"]
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_disk_that_is_full_before_the_copy_of_a_log_has_caught_up(tmp_path: Path, keeps: bool) -> None:
+    def act(top: Path) -> Any:
+        log = put(top / "logs" / "a.log", 1, b"line\n" * 1000)
+
+        def grow(*args: Any) -> None:
+            copy_attributes(*args)
+            with log.open("ab") as writer:
+                writer.write(b"more\n" * 100_000)
+            fill(top)
+
+        turning.copy_attributes = grow  # type: ignore[attr-defined]
+        logs = rotator(rotation_config([f"{top}/logs/*.log"], copy_truncate=True), keeps_way_back=keeps)
+        told = failure(logs, logs.plan().steps[0])
+        return [told, [name for name in os.listdir(top / "logs") if name != ".jamaint-trash"], log.stat().st_size]
+
+    told, names, size = on_a_disk(tmp_path / "disk", "size=3m", act)
+    assert "no space left on device" in told
+    assert (names, size) == (["a.log"], 505_000)

@@ -380,7 +380,7 @@ class LogsRotate:
             turning.move(place, old, iter((new,)), log.rotated[old])
         names = islice(dropwhile(lambda new: new != planned, self._rules.names(name)), _NAMES_TRIED)
         if self._rules.copy_truncate:
-            log.fresh, _ = turning.cut(place, name, names, log.seen)
+            log.fresh, _ = turning.cut(place, name, names, log.seen, lambda _: self._host.checkpoint())
             return
         log.fresh = turning.move(place, name, names, log.seen)
         try:

@@ -51,7 +51,7 @@ def copy_bytes(source: int, target: int, size: int, tick: Callable[[int], None])
     """Copies an open file, holes as holes, and returns the sum of what was read. Raises OSError."""
     total = Sum()
     os.ftruncate(target, size)
-    for start, end in _pieces(source, size):
+    for start, end in pieces(source, size):
         total = _add_hole(total, start - total.length, tick)
         os.lseek(source, start, os.SEEK_SET)
         os.lseek(target, start, os.SEEK_SET)
@@ -69,7 +69,7 @@ def read_back(copy: int, size: int, tick: Callable[[int], None]) -> Sum:
     """The sum of an open copy, from the disk where the system lets us. Raises OSError."""
     os.posix_fadvise(copy, 0, 0, os.POSIX_FADV_DONTNEED)
     total = Sum()
-    for start, end in _pieces(copy, size):
+    for start, end in pieces(copy, size):
         total = _add_hole(total, start - total.length, tick)
         os.lseek(copy, start, os.SEEK_SET)
         while total.length < end and (chunk := os.read(copy, min(CHUNK, end - total.length))):
@@ -114,7 +114,7 @@ def _attributes(fd: int) -> list[str]:
         return []
 
 
-def _pieces(fd: int, size: int) -> Iterator[tuple[int, int]]:
+def pieces(fd: int, size: int) -> Iterator[tuple[int, int]]:
     """Where the data is, up to `size`; all of it on file systems that do not tell."""
     at = 0
     while at < size:

@@ -11,7 +11,8 @@ the names, so that it is there whole or not at all. turning_back.py reads it.
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from jamaint.host import syscalls
@@ -143,17 +144,20 @@ class Turning:
         finally:
             half.close()
 
-    def cut(self, place: Place, name: str, to: Iterator[str], seen: os.stat_result) -> tuple[str, int]:
+    def cut(
+        self, place: Place, name: str, to: Iterator[str], seen: os.stat_result, tick: Callable[[int], None]
+    ) -> tuple[str, int]:
         """Copies a log to the first name that is free and truncates it; returns the name and the bytes copied.
 
-        What is written between the last look and the truncation is lost. Raises NotTurned, NotTheSame, OSError.
+        What is written between the last look and the truncation is lost. Raises NotTurned, NotTheSame, OSError, and
+        what `tick` raises, which is called while it copies: then there is no copy, and the log is whole.
         """
         log = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=place.fd)
         half = self._half(place)
         try:
             before = os.fstat(log)
             _check(before, seen, 1)
-            if copy_bytes(log, half.fd, before.st_size, _unheard) != read_back(half.fd, before.st_size, _unheard):
+            if copy_bytes(log, half.fd, before.st_size, tick) != read_back(half.fd, before.st_size, tick):
                 raise NotTheSame("its copy, read back, is not the same")
             copy_attributes(log, half.fd, before)
             os.fsync(half.fd)
@@ -165,14 +169,28 @@ class Turning:
                 except FileExistsError:
                     self._forget(place, act)
                     continue
-                size = _catch_up(log, half.fd, before.st_size)
+                try:
+                    size = _catch_up(log, half.fd, before.st_size, tick)
+                    os.ftruncate(log, 0)
+                except BaseException:  # a full disk, or it is to stop
+                    self._withdraw(place, new, inode, act)
+                    raise
                 if act is not None and self._trash is not None:
-                    os.symlink("truncated", act.truncated, dir_fd=self._trash.turns(place))
+                    with suppress(OSError):  # a mark that is missing makes an undo look closer, and no more
+                        os.symlink("truncated", act.truncated, dir_fd=self._trash.turns(place))
+                os.fsync(half.fd)
                 return new, size
             raise NotTurned("each name that its copy could get is taken", problem=True)
         finally:
             half.close()
             os.close(log)
+
+    def _withdraw(self, place: Place, name: str, inode: int, act: Act | None) -> None:
+        """Takes a copy away again."""
+        with suppress(FileNotFoundError):
+            if os.lstat(name, dir_fd=place.fd).st_ino == inode:
+                os.unlink(name, dir_fd=place.fd)
+        self._forget(place, act)
 
     def _half(self, place: Place) -> Half:
         return self._trash.half(place) if self._trash is not None else Half(place.fd, OURS + HALF_FILE)
@@ -220,8 +238,11 @@ def _dress(fd: int, old: os.stat_result, new: New) -> None:
         os.fchmod(fd, stat.S_IMODE(old.st_mode) if new.mode is None else new.mode)
 
 
-def _catch_up(log: int, copy: int, size: int) -> int:
-    """Copies what was written meanwhile, and truncates when there is no more, at once. Returns the bytes copied."""
+def _catch_up(log: int, copy: int, size: int, tick: Callable[[int], None]) -> int:
+    """Copies what was written meanwhile, until there is no more: then the log is to be truncated at once.
+
+    Returns the bytes copied in all.
+    """
     os.lseek(log, size, os.SEEK_SET)
     os.lseek(copy, size, os.SEEK_SET)
     for last in (False, False, True):  # each time there is less to read, for the sync before it took less long
@@ -230,16 +251,12 @@ def _catch_up(log: int, copy: int, size: int) -> int:
             while chunk := os.read(log, _CHUNK):
                 write_all(copy, chunk)
                 size, ends = size + len(chunk), chunk[-1:]
+                if not last:
+                    tick(len(chunk))
             if ends in (b"", b"\n"):
                 break
             if look > _AT_ONCE:  # a line is just being written, by a process that does not get on
                 time.sleep(_WAIT_SECONDS)
         if not last:
             os.fsync(copy)
-    os.ftruncate(log, 0)
-    os.fsync(copy)
     return size
-
-
-def _unheard(_count: int) -> None:
-    pass

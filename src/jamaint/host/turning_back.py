@@ -7,13 +7,13 @@ and told. Right also when the rotation or an earlier undo was killed at any call
 import os
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from jamaint.host import syscalls
-from jamaint.host.copies import open_source, write_all
+from jamaint.host.copies import open_source, pieces, write_all
 from jamaint.host.leftover import Leftover
 from jamaint.host.openfiles import open_files
 from jamaint.host.roots import NotEntered, Place, RootRefused, open_root
@@ -281,9 +281,16 @@ class _Back:
         flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         log = os.open(name, flags, dir_fd=place.fd)
         try:
-            os.lseek(source, at, os.SEEK_SET)
-            while chunk := os.read(source, _CHUNK):
-                write_all(log, chunk)  # where a writer comes in between, its line stays too
+            for start, end in _with_small_holes(source, at):
+                if (
+                    start > at
+                ):  # no line that somebody writes in this moment is as long as the hole, and cut off by this
+                    os.ftruncate(log, os.fstat(log).st_size + start - at)
+                os.lseek(source, start, os.SEEK_SET)
+                at = start
+                while at < end and (chunk := os.read(source, min(_CHUNK, end - at))):
+                    write_all(log, chunk)  # where a writer comes in between, its line stays too
+                    at += len(chunk)
             seen = os.fstat(source)
             os.utime(log, ns=(seen.st_atime_ns, seen.st_mtime_ns))
             os.fsync(log)
@@ -308,6 +315,24 @@ class _Back:
                 with suppress(FileNotFoundError, NotADirectoryError):
                     return os.lstat(f"../{step}/{kind}/{place.rel}/{name}", dir_fd=self._left.step)
         return None
+
+
+def _with_small_holes(source: int, at: int) -> Iterator[tuple[int, int]]:
+    """Where the data of an open file is from `at` on, and its end; holes of less than a chunk are taken for data."""
+    size = os.fstat(source).st_size
+    first, last = at, at
+    for start, end in pieces(source, size):
+        if end <= at:
+            continue
+        if start - last >= _CHUNK:
+            yield first, last
+            first = start
+        last = end
+    if size - last < _CHUNK:
+        yield first, size
+    else:
+        yield first, last
+        yield size, size
 
 
 def _look(place: Place, name: str) -> os.stat_result | None:

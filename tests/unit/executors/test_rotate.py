@@ -444,6 +444,36 @@ class TestCopyTruncate:
         assert (root / "a.log-20261124").exists()
 
 
+def test_a_large_log_that_is_copied_can_be_left_in_the_midst(root: Path) -> None:
+    put(root / "a.log", 1, 4 << 20)
+    before, host = snapshot(root), Talk()
+    logs = rotator(config(root, copy_truncate=True), host)
+    steps = logs.plan().steps
+    host.stop_after(3)
+    with pytest.raises(Stopped):
+        logs.run(steps[0])
+    assert names(root) == ["a.log", "b.log", "empty.log"]
+    undo_rotation(config(root, copy_truncate=True), steps)
+    assert differences(before, snapshot(root)) == []
+
+
+def test_a_log_with_holes_comes_back_with_them(root: Path) -> None:
+    holes = 64 << 20
+    with (root / "a.log").open("r+b") as log:
+        for at in (holes, 2 * holes):
+            log.seek(at)
+            log.write(b"a line\n")
+        log.truncate(3 * holes)
+    content, blocks = (root / "a.log").read_bytes(), (root / "a.log").stat().st_blocks
+    mine = config(root, copy_truncate=True)
+    steps, _ = rotate(rotator(mine))
+    assert (root / "a.log-20261124").stat().st_blocks <= blocks + 16
+    outcome = undo_rotation(mine, steps)
+    assert (outcome["kept"], outcome["problems"]) == ([], [])
+    assert (root / "a.log").read_bytes() == content
+    assert (root / "a.log").stat().st_blocks <= blocks + 16
+
+
 def test_a_log_that_is_still_held_is_compressed_at_the_next_rotation(root: Path) -> None:
     mine = config(root, compress={"algorithm": "gzip", "delay": False})
     with (root / "a.log").open("ab") as log, subprocess.Popen(["sleep", "600"], stdout=log) as writer:
