@@ -43,10 +43,11 @@ def test_growth_is_told_from_the_samples_that_are_kept(place: Scene, database: s
         server.on_connection(
             database,
             lambda one: one.execute(
+                # also of days to come, as a clock that was wrong leaves them
                 "INSERT INTO maintenance_metrics (id, timestamp, metric_type, metric_name, value, unit, tags)"
-                " SELECT gen_random_uuid(), now() - day * interval '1 day', 'usage', 'logs', $1::bigint - day * 1000,"
-                " 'B',"
-                " jsonb_build_object('name', $2::text) FROM generate_series(1, 9) AS day",
+                " SELECT gen_random_uuid(), now() - day * interval '1 day', 'usage', 'logs',"
+                " CASE WHEN day > 0 THEN $1::bigint - day * 1000 ELSE 1 END, 'B',"
+                " jsonb_build_object('name', $2::text) FROM generate_series(-300, 9) AS day WHERE day NOT IN (0)",
                 size,
                 name,
             ),
@@ -64,6 +65,20 @@ def test_the_analysis_says_what_a_cleanup_would_take(place: Scene) -> None:
         advice = {one["kind"]: one for one in found["recommendations"]}
         assert (advice["logs"]["light"], advice["logs"]["task"]) == ("yellow", "cleanup run logs")
         assert advice["logs"]["frees"] == old
+        assert advice["logs"]["reason"].endswith("what goes is free when the trash is purged")
         assert set(found) >= {"timestamp", "storage", "database", "cache", "logs", "temp", "recommendations"}
         assert "jamaintctl cleanup run logs" in place.ctl("cleanup", "analysis").stdout
         assert sorted(path.name for path in place.directory.glob("logs/app/*")) == before
+
+
+def test_a_directory_of_another_task_is_not_promised_what_the_cleanup_frees(place: Scene) -> None:
+    logs, other = place.directory / "logs" / "app", place.directory / "other"
+    other.mkdir()
+    (other / "a.log").write_text("x" * 10_000)
+    task = {"executor": "logs.cleanup", "config": {"log_paths": [f"{other}/*.log"], "retention_days": 30}}
+    place.configure(cleanup={"logs": {"log_paths": [f"{logs}/*.log"], "retention_days": 30}}, tasks={"other": task})
+    with place.serving():
+        found = place.json("cleanup", "analysis")["recommendations"]
+        advice = {one["name"]: one for one in found if one["kind"] == "logs"}
+        assert advice[str(logs)]["task"] == "cleanup run logs"
+        assert (advice[str(other)]["task"], advice[str(other)]["frees"]) == (None, None)

@@ -64,6 +64,12 @@ def undo_order(steps: Sequence[Step]) -> tuple[Step, ...]:
     return tuple(step for step in reversed(steps) if step.undo is not None)
 
 
+def parts_of(step: Step) -> tuple[Step, ...]:
+    """The steps that one is made of; none for most."""
+    inner = step.args.get("step")
+    return tuple(map(step_from_json, step.args.get("steps") or ([inner] if isinstance(inner, Mapping) else ())))
+
+
 def step_to_json(step: Step) -> dict[str, Any]:
     """The step as it goes to the store and over a worker's pipe."""
     return {

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jamaint.core.plans import Step, step_from_json
+from jamaint.core.plans import Step, parts_of
 
 
 def at_once(step: Step) -> list[str]:
     """For what a step leaves no way back: roots, and of a step of several parts those that have none."""
     found = set(step.args.get("direct") or ())
-    for part in map(step_from_json, step.args.get("steps") or ()):
+    for part in parts_of(step):
         found |= set(at_once(part))
         if step.undo is not None and part.undo is None and part.items and part.name != "analysis":
             found.add(part.name)

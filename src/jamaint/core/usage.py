@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from jamaint.core.cleanups import KINDS, SYSTEM
+from jamaint.core.plans import Step, parts_of
 from jamaint.core.secrets import written
 from jamaint.core.tasks import Task
 
@@ -20,6 +21,8 @@ FULL_SOON, FULL_IN_SIGHT = timedelta(days=7), timedelta(days=30)
 ALMOST_FULL, FULLISH = 0.95, 0.80
 WORTH_SHARE, WORTH_BYTES = 0.10, 64 << 20
 """What could be freed is worth a word from this share of the whole on, or from so many bytes."""
+
+LATER = "; what goes is free when the trash is purged"
 
 DIRECTORIES = {"logs.cleanup": "logs", "logs.rotate": "logs", "temp.cleanup": "temp", "filesystem.cleanup": "files"}
 MEMCACHED = "memcached:"
@@ -45,6 +48,13 @@ class Sample(NamedTuple):
     bytes: int
 
 
+class Gain(NamedTuple):
+    """What a cleanup would free: bytes, and whether some of them are only free when the trash is purged."""
+
+    bytes: int
+    later: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Trend:
     """How something grows: bytes a day, None while that cannot be told, with the reason."""
@@ -63,6 +73,7 @@ class Advice:
     reason: str
     task: str | None = None
     frees: int | None = None
+    later: bool = False
 
 
 def targets(tasks: Iterable[Task], state_dir: str) -> tuple[Target, ...]:
@@ -85,8 +96,10 @@ def _works(task: Task) -> Iterable[tuple[str, Mapping[str, Any]]]:
 
 def _of(executor: str, config: Mapping[str, Any]) -> Iterable[Target]:
     if executor in DIRECTORIES:
-        paths = [*config.get("log_paths", ()), *(one["path"] for one in config.get("paths", ()))]
-        return [Target(DIRECTORIES[executor], directory_of(path)) for path in paths]
+        # What is no pattern is the file itself among logs, and the directory elsewhere.
+        logs = [directory_of(path if _WILDCARD.search(path) else f"{path}*") for path in config.get("log_paths", ())]
+        paths = [*logs, *(directory_of(one["path"]) for one in config.get("paths", ()))]
+        return [Target(DIRECTORIES[executor], path) for path in paths]
     if executor.startswith("database."):
         return [Target("database", written(config["dsn"]))]
     if executor == "cache.cleanup":
@@ -95,6 +108,40 @@ def _of(executor: str, config: Mapping[str, Any]) -> Iterable[Target]:
         servers += [Target("cache", f"{MEMCACHED}{config['memcached']}")] if config.get("memcached") else []
         return [*servers, *(Target("files", one["path"]) for one in paths)]
     return []
+
+
+def cleaned_by(task: Task) -> Mapping[Target, str]:
+    """Which kind of a system cleanup works on which target."""
+    found: dict[Target, str] = {}
+    for one in task.config["kinds"]:
+        found |= dict.fromkeys(_of(KINDS[one["kind"]].executor, one["config"]), one["kind"])
+    return found
+
+
+def gain(step: Step, target: Target | None = None) -> Gain:
+    """What a step of a planned system cleanup would free, in all or of one target.
+
+    Of directories only what is deleted from them counts: what compressing gives is known when it is done.
+    """
+    if step.name == "analysis":
+        return Gain(0)
+    parts, frees = parts_of(step), step.args.get("frees")
+    if parts:
+        found = [gain(part, target) for part in parts]
+        return Gain(sum(one.bytes for one in found), any(one.later for one in found))
+    if frees is None:  # rows and keys
+        return Gain(step.bytes if target is None or target.kind in ("database", "cache") else 0)
+    here = {root: size for root, size in frees.items() if target is None or _is_in(root, target.name)}
+    return Gain(sum(here.values()), any(here[root] and root not in step.args["direct"] for root in here))
+
+
+def disk_of(path: str, disks: Iterable[str]) -> str | None:
+    """The one of these mounts that a path lies on."""
+    return max((disk for disk in disks if _is_in(path, disk)), key=len, default=None)
+
+
+def _is_in(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(f"{directory.rstrip('/')}/")
 
 
 def directory_of(path: str) -> str:
@@ -131,12 +178,13 @@ def full_on(free: int, growth: Trend, now: datetime) -> datetime | None:
 def of_storage(
     name: str, used: int, total: int, *, full: datetime | None, helps: Sequence[Advice], now: datetime
 ) -> Advice:
-    """What to say of a disk; `helps` is what could be freed on this machine."""
+    """What to say of a disk; `helps` is what could be freed on it."""
     share = used / total if total else 0.0
     soon = full is not None and full - now <= FULL_SOON
     in_sight = full is not None and full - now <= FULL_IN_SIGHT
     when = f", and full on {full:%Y-%m-%d} at its growth" if full is not None and in_sight else ""
-    best = max(helps, key=lambda one: one.frees or 0, default=None)
+    best = max((one for one in helps if one.frees), key=lambda one: one.frees or 0, default=None)
+    when += LATER if best is not None and best.later else ""
     task, frees = (best.task, best.frees) if best is not None else (None, None)
     if share >= ALMOST_FULL or soon:
         return Advice("storage", name, "red", f"{share:.0%} is used{when}", task, frees)
@@ -146,14 +194,18 @@ def of_storage(
 
 
 def of_kind(
-    kind: str, name: str, size: int, reclaimable: int | None, task: str | None, *, refusal: str | None = None
+    kind: str, name: str, size: int, found: Gain | None, task: str | None, *, refusal: str | None = None
 ) -> Advice:
     """What to say of logs, temporary files, a database or a cache; `refusal` is why `task` would do nothing."""
+    reclaimable = None if found is None else found.bytes
     if refusal is not None:
         return Advice(kind, name, "yellow", f"its cleanup would be refused: {refusal}", task)
-    if reclaimable is None:
-        return Advice(kind, name, "green", "nothing that cleans it up is configured" if task is None else "not planned")
+    if found is None or reclaimable is None:
+        return Advice(
+            kind, name, "green", "`cleanup` does not work on it, its own task does" if task is None else "not planned"
+        )
     if reclaimable and (reclaimable >= WORTH_BYTES or (size and reclaimable / size >= WORTH_SHARE)):
         share = f" ({reclaimable / size:.0%})" if size and reclaimable <= size else ""
-        return Advice(kind, name, "yellow", f"a part{share} is old enough to go", task, reclaimable)
+        reason = f"a part{share} is old enough to go{LATER if found.later else ''}"
+        return Advice(kind, name, "yellow", reason, task, reclaimable, found.later)
     return Advice(kind, name, "green", "no action is needed")

@@ -1,6 +1,7 @@
 """Usage: measured by a worker when somebody asks and once in a while by itself, so that growth can be told."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -12,8 +13,22 @@ from structlog.typing import FilteringBoundLogger
 
 from jamaint.core.cleanups import KINDS, SYSTEM
 from jamaint.core.plans import Plan, Step, step_to_json
+from jamaint.core.secrets import told
 from jamaint.core.tasks import Task
-from jamaint.core.usage import Advice, Sample, Target, Trend, full_on, of_kind, of_storage, targets, trend
+from jamaint.core.usage import (
+    Advice,
+    Sample,
+    Target,
+    Trend,
+    cleaned_by,
+    disk_of,
+    full_on,
+    gain,
+    of_kind,
+    of_storage,
+    targets,
+    trend,
+)
 from jamaint.core.workers import DATABASES, FILES
 from jamaint.daemon import undoing, views
 from jamaint.daemon.definitions import Definitions
@@ -64,26 +79,40 @@ class Usage:
 
     async def measure(self) -> list[dict[str, Any]]:
         """Measures everything now, keeps the sizes, and returns each with how it grows. Raises Problem."""
+        return [one for _, one in await self._measured()]
+
+    async def _measured(self) -> list[tuple[Target, dict[str, Any]]]:
+        """As `measure`; each with what it is of, whose name may hold a password."""
         async with self._measuring:
             wanted = targets(self._definitions.tasks.values(), self._definitions.config.state_dir)
-            found = [_named(one) for one in await self._ask(wanted)]
+            asked = await self._ask(wanted)
+            found = _all_named(asked)
             now = self._now()
             sizes = [(Target(one["kind"], one["name"]), int(one["bytes"])) for one in found if one["bytes"] is not None]
             kept: Mapping[Target, Sequence[Sample]] = {}
             if self._recorder.away is None:
                 await self._recorder.run(samples.add, now, sizes, now - KEPT)
                 with suppress(DatabaseAwayError):
-                    kept = await self._postgres.run(samples.since, now - LOOKED_BACK, now - DAY)
-        return [self._grown(one, kept) for one in found]
+                    kept = await self._postgres.run(samples.since, now - LOOKED_BACK, now - DAY, now)
+        whose = [Target(one["kind"], one["name"]) for one in asked]
+        return [(target, self._grown(one, kept)) for target, one in zip(whose, found, strict=True)]
 
     async def analysis(self) -> dict[str, Any]:
         """What is used, what could be freed now, and what to do about it. Plans the cleanup; changes nothing."""
-        found = await self.measure()
+        measured = await self._measured()
         plans = await self._plans()
-        advice = [self._advice(one, plans) for one in found if one["kind"] != "storage" and one["bytes"] is not None]
-        storage = [
-            self._of_storage(one, advice) for one in found if one["kind"] == "storage" and one["bytes"] is not None
+        found = [one for _, one in measured]
+        task = self._definitions.tasks.get(TASK)
+        helps = cleaned_by(task) if task is not None and task.executor == SYSTEM else {}
+        advice = [
+            _advice(one, target, plans, helps.get(target))
+            for target, one in measured
+            if target.kind != "storage" and one["bytes"] is not None
         ]
+        disks = [one for one in found if one["kind"] == "storage" and one["bytes"] is not None]
+        names = [str(one["name"]) for one in disks]
+        on_disk = [(disk_of(one.name, names), one) for one in advice if one.kind in ("logs", "temp", "files")]
+        storage = [self._of_storage(one, [help_ for disk, help_ in on_disk if disk == one["name"]]) for one in disks]
         return {
             "timestamp": views.time(self._now()),
             **{kind: [one for one in found if one["kind"] == kind] for kind in _KINDS},
@@ -157,12 +186,6 @@ class Usage:
             "full_on": views.time(full),
         }
 
-    def _advice(self, one: Mapping[str, Any], plans: Mapping[str, Step]) -> Advice:
-        kind = {"files": "filesystem"}.get(one["kind"], one["kind"])
-        step = plans.get(kind)
-        task, refusal = (None, None) if step is None else (f"cleanup run {kind}", step.args.get("refused"))
-        return of_kind(one["kind"], one["name"], one["bytes"], _reclaimable(step), task, refusal=refusal)
-
     def _of_storage(self, one: Mapping[str, Any], advice: Sequence[Advice]) -> Advice:
         now = self._now()
         free, used = int(one["free"]), int(one["bytes"])
@@ -200,6 +223,31 @@ def _addresses(wanted: Sequence[Target]) -> dict[str, Any]:
     }
 
 
+def _advice(one: Mapping[str, Any], target: Target, plans: Mapping[str, Step], kind: str | None) -> Advice:
+    """`kind` of the cleanup works on it, or none does."""
+    step = None if kind is None else plans.get(kind)
+    refusal = None if step is None else step.args.get("refused")
+    found = None if step is None or refusal is not None else gain(step, target)
+    helps = None if kind is None else f"cleanup run {kind}"
+    return of_kind(one["kind"], one["name"], one["bytes"], found, helps, refusal=refusal)
+
+
+def _all_named(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """By names that may be shown; those of two databases of one name with the address, so that they are not one."""
+    named = [_named(one) for one in found]
+    often = Counter((one["kind"], one["name"]) for one in named)
+    return [
+        {**one, "name": f"{one['name']} ({_address(raw['name'])})"}
+        if one["kind"] == "database" and often[one["kind"], one["name"]] > 1
+        else one
+        for one, raw in zip(named, found, strict=True)
+    ]
+
+
+def _address(name: str) -> str:
+    return told(json.loads(name) if name.startswith("{") else name)
+
+
 def _named(one: Mapping[str, Any]) -> dict[str, Any]:
     """By the name that may be shown: an address can hold a password."""
     hidden = one["kind"] in ("database", "cache")
@@ -208,7 +256,7 @@ def _named(one: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _reclaimable(step: Step | None) -> int | None:
-    return None if step is None or "refused" in step.args else step.bytes
+    return None if step is None or "refused" in step.args else gain(step).bytes
 
 
 def _advice_to_json(one: Advice) -> dict[str, Any]:

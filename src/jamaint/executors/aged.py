@@ -172,7 +172,7 @@ class Aged:
         return Step(
             self._name,
             " ".join(says),
-            {"direct": direct},
+            {"direct": direct, "frees": {area.path: area.tally.bytes for area in areas if area.tally.bytes}},
             undoing,
             sum(area.tally.files for area in areas),
             sum(area.tally.bytes for area in areas),

@@ -166,7 +166,9 @@ class LogsCleanup:
             for path, size, written in root.sample.get(name, ())
         ]
         undo = {"trash": self._work.execution, "step": name, "roots": roots} if roots else None
-        return Step(name, " ".join(says), {"direct": direct}, undo, count, size, tuple(sample[:SAMPLE]))
+        frees = {root.path: root.size(name) for root in found if root.count(name)} if name == CLEANUP else {}
+        args = {"direct": direct, "frees": frees}
+        return Step(name, " ".join(says), args, undo, count, size, tuple(sample[:SAMPLE]))
 
     def _plan_archive(self, step: Step, warnings: list[str]) -> Step:
         """Adds where the archive is, which is a root of its own; one that cannot be used makes the step fail."""

@@ -19,9 +19,14 @@ async def add(connection: Connection, at: datetime, sizes: Iterable[tuple[Target
     await connection.execute(SQL["forget"], keep_from)
 
 
-async def since(connection: Connection, moment: datetime, each_from: datetime) -> dict[Target, list[Sample]]:
-    """The samples since then, the oldest first: one a day before `each_from`, all after that."""
+async def since(
+    connection: Connection, moment: datetime, each_from: datetime, now: datetime
+) -> dict[Target, list[Sample]]:
+    """The samples since then, the oldest first: one a day before `each_from`, all after that.
+
+    Those from after `now` were taken while the clock was wrong.
+    """
     found: dict[Target, list[Sample]] = {}
-    for row in await connection.fetch(SQL["since"], moment, each_from):
+    for row in await connection.fetch(SQL["since"], moment, each_from, now):
         found.setdefault(Target(row["kind"], row["name"]), []).append(Sample(row["timestamp"], row["value"]))
     return found

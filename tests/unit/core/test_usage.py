@@ -8,14 +8,19 @@ from hypothesis import strategies as st
 
 from core.examples import HOUR, NOON, task
 from jamaint.core.cleanups import SYSTEM
+from jamaint.core.plans import Step, step_to_json
 from jamaint.core.usage import (
     HORIZON,
     Advice,
+    Gain,
     Sample,
     Target,
     Trend,
+    cleaned_by,
     directory_of,
+    disk_of,
     full_on,
+    gain,
     of_kind,
     of_storage,
     targets,
@@ -124,12 +129,53 @@ def test_the_light_of_a_disk(used: int, full: timedelta | None, light: str) -> N
     [(100, 0, "green"), (100, 9, "green"), (100, 10, "yellow"), (10 * GIB, GIB // 2, "yellow"), (0, 0, "green")],
 )
 def test_the_light_of_what_could_be_freed(size: int, reclaimable: int, light: str) -> None:
-    found = of_kind("logs", "/a", size, reclaimable, "cleanup run logs")
+    found = of_kind("logs", "/a", size, Gain(reclaimable), "cleanup run logs")
     assert (found.light, found.frees) == (light, reclaimable if light == "yellow" else None)
 
 
-def test_what_nothing_cleans_up_says_so() -> None:
-    assert of_kind("logs", "/a", 5, None, None).reason == "nothing that cleans it up is configured"
+def test_what_goes_to_the_trash_is_free_later_and_that_is_said() -> None:
+    found = of_kind("logs", "/a", 100, Gain(50, True), "cleanup run logs")
+    assert found.reason == "a part (50%) is old enough to go; what goes is free when the trash is purged"
+    disk = of_storage("/", 96, 100, full=None, helps=[found], now=NOON)
+    assert disk.reason == "96% is used; what goes is free when the trash is purged"
+
+
+def test_what_another_task_cleans_up_says_so() -> None:
+    assert of_kind("logs", "/a", 5, None, None).reason == "`cleanup` does not work on it, its own task does"
+
+
+def test_a_disk_is_promised_nothing_where_nothing_would_go() -> None:
+    helps = [Advice("logs", "/a", "green", "", "cleanup run logs")]
+    assert of_storage("/", 96, 100, full=None, helps=helps, now=NOON).task is None
+
+
+def system_step(*parts: Step) -> Step:
+    return Step("log_cleanup", "", {"steps": [step_to_json(part) for part in parts]}, None, 9, 999)
+
+
+def test_what_a_cleanup_frees_is_told_of_each_directory_and_only_what_is_deleted() -> None:
+    deletes = Step("cleanup", "", {"direct": {"/b": "low"}, "frees": {"/a": 10, "/b": 5, "/a/x": 1}}, {}, 3, 16)
+    packs = Step("compression", "", {"direct": {}, "frees": {}}, {}, 3, 1000)
+    step = system_step(Step("analysis", "", items=9, bytes=5000), deletes, packs)
+    assert gain(step) == Gain(16, True)
+    assert gain(step, Target("logs", "/a")) == Gain(11, True)
+    assert gain(step, Target("logs", "/b")) == Gain(5, False)
+    assert gain(step, Target("logs", "/elsewhere")) == Gain(0)
+    assert gain(step, Target("logs", "/")) == Gain(16, True)
+    keys = Step("cleanup", "", {"cutoff": 3}, None, 7, 70)
+    directories = Step("directories", "", {"step": step_to_json(deletes)}, {}, 3, 16)
+    both = system_step(keys, directories)
+    assert (gain(both), gain(both, Target("cache", "redis://x"))) == (Gain(86, True), Gain(70))
+    assert gain(both, Target("files", "/b")) == Gain(5)
+
+
+def test_a_cleanup_helps_where_it_works_and_on_the_disk_of_that() -> None:
+    kinds = [{"kind": "logs", "config": {"log_paths": ["/var/log/app.log"]}}, {"kind": "temp", "config": TEMP}]
+    found = cleaned_by(task("cleanup", executor=SYSTEM, config={"kinds": kinds}))
+    assert found == {Target("logs", "/var/log"): "logs", Target("temp", "/var/tmp/a"): "temp"}
+    assert disk_of("/var/log/app", ["/", "/var", "/var/log", "/var/log/ap"]) == "/var/log"
+    assert disk_of("/srv", ["/", "/srv"]) == "/srv"
+    assert disk_of("/srv", []) is None
 
 
 def test_a_cleanup_that_would_be_refused_says_why() -> None:

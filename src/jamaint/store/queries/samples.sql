@@ -11,7 +11,7 @@ FROM (
             CASE WHEN timestamp >= $2 THEN timestamp ELSE date_trunc('day', timestamp) END)
         metric_name, tags, timestamp, value
     FROM maintenance_metrics
-    WHERE metric_type = 'usage' AND timestamp >= $1
+    WHERE metric_type = 'usage' AND timestamp >= $1 AND timestamp <= $3
     ORDER BY metric_name, tags ->> 'name',
         CASE WHEN timestamp >= $2 THEN timestamp ELSE date_trunc('day', timestamp) END, timestamp DESC
 ) AS newest
