@@ -157,5 +157,8 @@ def _owned_by_others(what: str, path: str, status: os.stat_result) -> str | None
         return f"{what} belongs to user id {status.st_uid}, who could make root do anything: chown root {path}"
     if status.st_mode & OTHERS and not stat.S_ISLNK(status.st_mode):
         mode = stat.S_IMODE(status.st_mode)
-        return f"others than root may write to {what} (mode {mode:04o}): chmod go-w {path}"
+        # `chmod go-w /tmp` would be carried out by somebody tired, and break the machine.
+        shared = status.st_mode & stat.S_ISVTX
+        help_ = "move the file to a directory of root's, such as /etc/jamaint" if shared else f"chmod go-w {path}"
+        return f"others than root may write to {what} (mode {mode:04o}): {help_}"
     return None

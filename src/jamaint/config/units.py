@@ -133,8 +133,11 @@ def size_bytes(value: Any) -> int:
     found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)", value.strip()) if isinstance(value, str) else None
     if not found:
         raise ValueError(f"must be a size, such as 500MiB or 2GB, not {shown(value)}")
+    if found[2] == "k":  # of 1024 to logrotate, of 1000 to others: whoever writes it has to say
+        raise ValueError(f"the unit k can mean two things: write {found[1]}K (of 1024) or {found[1]}kB (of 1000)")
     if found[2] not in BYTES:
-        raise ValueError(f"the unit {shown(found[2])} is not known: there are B, kB, MB, GB, TB, KiB, MiB, GiB, TiB")
+        known = "B, kB, MB, GB, TB, KiB, MiB, GiB, TiB, K, M, G, T"
+        raise ValueError(f"the unit {shown(found[2])} is not known: there are {known}")
     size = float(found[1]) * BYTES[found[2]]
     if not 1 <= size < 1 << 63:
         raise ValueError(f"must be more than nothing and less than 8 EiB, not {shown(value)}")

@@ -6,7 +6,7 @@ from jamaint.ctl.arguments import Usage
 from jamaint.ctl.call import DONE, FAILED, INTERRUPTED, REFUSED
 from jamaint.ctl.guards import guard_rows
 from jamaint.ctl.live import follow
-from jamaint.ctl.render import columns, count, short, size
+from jamaint.ctl.render import blocks, columns, count, paragraph, short, size
 from jamaint.ctl.summary import ending
 from jamaint.wire import loads
 
@@ -104,8 +104,8 @@ def plan_lines(found: Mapping[str, Any], look: Look, head: str, samples: bool = 
     stopping = [guard for guard in found.get("guards") or [] if guard.get("verdict") != "pass"]
     if stopping:
         lines += ["it would not start now:", *columns(guard_rows(stopping), look, "  "), ""]
-    for step, row in zip(steps, columns([_planned(step) for step in steps], look, "  ", right=(1, 2)), strict=True):
-        lines += [row, f"    {step.get('says') or ''}".rstrip(), *(_sample(step, look) if samples else [])]
+    for step, row in zip(steps, blocks([_planned(step) for step in steps], look, "  ", right=(1, 2)), strict=True):
+        lines += [*row, *_says(step, look), *(_sample(step, look) if samples else [])]
     if not steps:
         lines.append("  there is nothing to do")
     if warnings:
@@ -118,6 +118,10 @@ def _planned(step: Mapping[str, Any]) -> Sequence[Cell]:
     items, amount = count(step.get("items") or 0, "item"), size(step.get("bytes") or 0)
     # An analysis changes nothing, so there is nothing to undo: a warning would only frighten.
     return str(step["name"]), items, amount, WITHOUT_UNDO.get(str(step["name"]), back)
+
+
+def _says(step: Mapping[str, Any], look: Look) -> list[str]:
+    return [line.rstrip() for line in paragraph(str(step.get("says") or ""), look, "    ")]
 
 
 def _sample(step: Mapping[str, Any], look: Look) -> list[str]:

@@ -72,7 +72,8 @@ def draw_head(found: Plan, look: Look) -> list[str]:
     """What a plan is, before its items."""
     made = f"made {ago(found['created_at'], look.now)} by {found['created_by']}"
     head = f"{found['task']}: plan {found['hash'][:HASH]}, {made}"
-    return [*plan_lines({**found, "guards": found["refusals"]}, look, head, samples=False), "", *draw_next(found, look)]
+    against = [] if found.get("approved_by") else found["refusals"]
+    return [*plan_lines({**found, "guards": against}, look, head, samples=False), "", *draw_next(found, look)]
 
 
 def draw_next(found: Plan, look: Look) -> list[str]:

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
     Cell = str | tuple[str, str]
     """A text, or a style and a text."""
+    Placed = tuple[int, bool, str, str]
+    """The width of its column, whether it stands to the right there, style, text."""
 
 STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 STATUS_STYLES = {
@@ -22,6 +24,12 @@ STATUS_STYLES = {
     "failed": "red",
     "issues": "red",
 }
+FURTHER = 4
+"""So many columns further in stands what goes on below."""
+COLUMN = 24
+"""So much room makes a column of words worth while: with less they go on below the whole row."""
+NARROW = 8
+"""With less room than that nothing goes on below: it is cut."""
 # Hangul, CJK, kana, full forms and emoji take two columns of a terminal.
 WIDE = ((0x1100, 0x115F), (0x2E80, 0xA4CF), (0xAC00, 0xD7A3), (0xF900, 0xFAFF), (0xFE30, 0xFE6F), (0xFF00, 0xFF60),
         (0xFFE0, 0xFFE6), (0x1F300, 0x1FAFF), (0x20000, 0x3FFFD))  # fmt: skip
@@ -77,9 +85,9 @@ def size(count: Any) -> str:
 
 
 def count(number: Any, noun: str) -> str:
-    """`1 file`, `1,204 files`."""
+    """`1 file`, `1,204 files`, `2 directories`."""
     number = number if isinstance(number, (int, float)) else 0
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+    return f"{number:,} {noun if number == 1 else noun[:-1] + 'ies' if noun.endswith('ry') else noun + 's'}"
 
 
 def bar(fraction: float, width: int, unicode: bool) -> str:
@@ -105,14 +113,26 @@ def status_cell(status: Any) -> Cell:
 
 
 def columns(rows: Iterable[Sequence[Cell]], look: Look, indent: str = "", right: Iterable[int] = ()) -> list[str]:
-    """The rows as lines, cells aligned, two spaces between; what does not fit the screen is cut.
+    """The rows as lines, cells aligned, two spaces between; what does not fit the screen goes on below.
 
     The columns in `right` are aligned to the right. A column that is empty in every row takes no room.
     """
+    return [line for lines in blocks(rows, look, indent, right) for line in lines]
+
+
+def blocks(rows: Iterable[Sequence[Cell]], look: Look, indent: str = "", right: Iterable[int] = ()) -> list[list[str]]:
+    """What `columns` makes, the lines of each row by themselves."""
     table = [[("", cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
     widths = [max((wide(row[at][1]) for row in table if at < len(row)), default=0) for at in _positions(table)]
-    to_right = set(right)
-    return [_row(row, widths, look, indent, to_right) for row in table]
+    bands, to_right = _bands(widths, look.width, wide(indent)), set(right)
+    placed = [[(widths[at], at in to_right, *cell) for at, cell in enumerate(row)] for row in table]
+    return [_folded(row, bands, look, indent) for row in placed]
+
+
+def paragraph(text: str, look: Look, indent: str = "") -> list[str]:
+    """`text` as lines that end between words, each after `indent`."""
+    room = look.width - wide(indent)
+    return [indent + line for line in (wrapped(text, room) if look.width and room >= NARROW else [text])]
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Cell]], look: Look, right: Iterable[int] = ()) -> list[str]:
@@ -161,26 +181,73 @@ def cut(text: str, width: int) -> str:
     return taken + "…" if width > 0 else ""
 
 
+def wrapped(text: str, width: int) -> list[str]:
+    """`text` as lines of at most `width` columns, which end between words; only a longer word is broken."""
+    lines, line, room = [], "", width
+    if wide(text) <= width:
+        return [text]
+    for word in text.split(" "):
+        if line and wide(word) < room:
+            line, room = line + " ", room - 1
+        elif line:
+            lines.append(line)
+            line, room = "", width
+        for piece in (word,) if wide(word) <= room else word:
+            if wide(piece) > room:
+                lines.append(line)
+                line, room = "", width
+            line, room = line + piece, room - wide(piece)
+    return [*lines, line]
+
+
 def _positions(table: Sequence[Sequence[Any]]) -> range:
     return range(max(map(len, table), default=0))
 
 
-def _row(row: Sequence[tuple[str, str]], widths: Sequence[int], look: Look, indent: str, right: set[int]) -> str:
-    line, used = indent, wide(indent)
-    last = max((at for at, (_, text) in enumerate(row) if text), default=-1)
-    for at, (style, text) in enumerate(row[: last + 1]):
-        if not widths[at]:
-            continue
-        fits = widths[at] if not look.width else min(widths[at], look.width - used)
+def _bands(widths: Sequence[int], screen: int, indent: int) -> list[list[int]]:
+    """Which columns stand beside one another: all, where they fit; else those that do not go on below, further in.
+
+    The last one need not fit whole if its words have room to go on in its own column.
+    """
+    shown = [at for at, width in enumerate(widths) if width]
+    bands: list[list[int]] = [[]]
+    used = indent
+    for at in shown:
+        needs = min(widths[at], COLUMN) if at == shown[-1] else widths[at]
+        if bands[-1] and screen and used + needs > screen and screen - indent - FURTHER >= NARROW:
+            bands.append([])
+            used = indent + FURTHER
+        bands[-1].append(at)
+        used += widths[at] + 2
+    return bands
+
+
+def _folded(row: Sequence[Placed], bands: Sequence[Sequence[int]], look: Look, indent: str) -> list[str]:
+    lines: list[str] = []
+    for number, band in enumerate(bands):
+        cells = [row[at] for at in band if at < len(row)]
+        while cells and not cells[-1][-1]:
+            cells.pop()
+        if cells or not number:
+            lines += _beside(cells, look, indent + " " * FURTHER if number else indent)
+    return lines
+
+
+def _beside(cells: Sequence[Placed], look: Look, indent: str) -> list[str]:
+    """Cells on one line; words that do not fit go below, in their column."""
+    line, used, below = indent, wide(indent), []
+    for number, (width, to_right, style, text) in enumerate(cells, 1):
+        fits = min(width, look.width - used) if look.width else width
         if fits < 1:
             break
-        shown = look.paint(style, cut(text, fits)) if text else ""
-        room = " " * (fits - wide(text))
-        line += room + shown if at in right else shown if at == last else shown + room
-        if at < last:
-            line += "  "
+        # A column of a few letters would go down the screen like a thread.
+        first, *more = wrapped(text, fits) if fits >= NARROW else [cut(text, fits)]
+        below += [" " * used + look.paint(style, piece) for piece in more]
+        shown, room = look.paint(style, first) if first else "", " " * (fits - wide(first))
+        line += room + shown if to_right else shown + room if number < len(cells) else shown
+        line += "  " if number < len(cells) else ""
         used += fits + 2
-    return line.rstrip(" ")
+    return [line.rstrip(" "), *below]
 
 
 def _branch(head: str, item: Any, indent: str) -> list[str]:

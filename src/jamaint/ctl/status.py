@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jamaint.ctl.render import bar, columns, count, percent, short, size, status_cell
+from jamaint.ctl.render import bar, blocks, columns, count, percent, short, size, status_cell
 from jamaint.ctl.summary import (
     amount,
     duration,
@@ -51,10 +51,20 @@ def draw(found: Value, look: Look) -> list[str]:
         ("ALERTS", [_alert(item, look) for item in found["alerts"]], 0, ()),
     ):
         if rows:
-            lines += ["", look.paint("bold", title), *columns(rows[:SHOWN], look, "  ", right)]
-            if max(len(rows), total) > SHOWN:
-                lines.append(f"  … and {max(len(rows), total) - SHOWN:,} more")
+            shown = _that_fit(blocks(rows[:SHOWN], look, "  ", right))
+            lines += ["", look.paint("bold", title), *(line for block in shown for line in block)]
+            if max(len(rows), total) > len(shown):
+                lines.append(f"  … and {max(len(rows), total) - len(shown):,} more")
     return lines
+
+
+def _that_fit(rows: Sequence[list[str]]) -> Sequence[list[str]]:
+    """The first of the rows, in `SHOWN` lines; one in any case. On a narrow screen a row may take several."""
+    at, used = 1, len(rows[0])
+    while at < len(rows) and used + len(rows[at]) <= SHOWN:
+        used += len(rows[at])
+        at += 1
+    return rows[:at]
 
 
 def _head(found: Value, look: Look) -> list[Sequence[Cell]]:

@@ -16,7 +16,18 @@ if TYPE_CHECKING:
 
 ENDED = frozenset({"completed", "failed", "cancelled", "rolled_back"})
 KNOWN_DETAILS = frozenset(
-    {"files", "unit", "bytes", "freed_space", "freed_on_purge", "skipped", "skipped_count", "items", "recommended"}
+    {
+        "files",
+        "unit",
+        "bytes",
+        "freed_space",
+        "freed_on_purge",
+        "skipped",
+        "skipped_count",
+        "items",
+        "directories",
+        "recommended",
+    }
 )
 SLOWEST = 5
 SHOWN = 10
@@ -199,12 +210,14 @@ def _step(step: Mapping[str, Any], told: str) -> tuple[Cell, ...]:
     found = step.get("details") or {}
     files = found.get("files", found.get("items"))
     notes = []
+    if found.get("directories"):
+        notes.append(count(found["directories"], "directory"))
     if found.get("freed_space"):
         notes.append(freed(found["freed_space"]))
     if found.get("freed_on_purge"):
         notes.append(f"{size(found['freed_on_purge'])} on purge")
-    if found.get("skipped_count"):
-        notes.append(f"{found['skipped_count']:,} skipped")
+    if _skipped_count(step):
+        notes.append(f"{_skipped_count(step):,} skipped")
     if found.get("exit_code") is not None:
         notes.append(f"exit code {found['exit_code']}")
     if step.get("error") and str(step["error"]) not in told:
@@ -227,7 +240,8 @@ def _why(execution: Execution, look: Look) -> list[str]:
     lines = []
     if error_text(execution):
         lines.append(f"  {look.paint('red', error_text(execution))}")
-    if execution.get("status") in {"scheduled", "cancelled"} and waiting_for(execution):
+    told = {"", error_text(execution)}
+    if execution.get("status") in {"scheduled", "cancelled"} and waiting_for(execution) not in told:
         word = "waits" if execution["status"] == "scheduled" else "because"
         lines.append(f"  {word}: {waiting_for(execution)}")
     return lines
@@ -235,10 +249,21 @@ def _why(execution: Execution, look: Look) -> list[str]:
 
 def _skipped(execution: Execution, look: Look) -> list[str]:
     steps = execution.get("steps") or ()
-    found = [item for step in steps for item in (step.get("details") or {}).get("skipped") or ()]
-    more = sum((step.get("details") or {}).get("skipped_count") or 0 for step in steps) - min(len(found), SHOWN)
+    found = [item for step in steps for part in _parts(step) for item in part.get("skipped") or ()]
+    more = sum(map(_skipped_count, steps)) - min(len(found), SHOWN)
     rest = [f"  … and {more:,} more skipped; --json names the first hundred of a step"] if more > 0 and found else []
     return columns([_left_alone("skipped", item) for item in found[:SHOWN]], look, "  ") + rest
+
+
+def _skipped_count(step: Mapping[str, Any]) -> int:
+    return sum(part.get("skipped_count") or 0 for part in _parts(step))
+
+
+def _parts(step: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The details of a step; of an operation of a system cleanup those of its own steps, too."""
+    found = step.get("details") or {}
+    inner = found.get("steps")
+    return [found, *(inner.values() if isinstance(inner, dict) else ())]
 
 
 def _left_alone(word: str, item: Mapping[str, Any]) -> tuple[Cell, ...]:

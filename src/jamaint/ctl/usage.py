@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from jamaint.ctl.render import Cell, Look
 
 BAR = 20
+SHORT_BAR = 5
+WIDE_ENOUGH = 120
+"""From so many columns on the whole bar is drawn."""
 LIGHTS = {"green": "good", "yellow": "look", "red": "act"}
 """What each light says, also where there are no colours."""
 KINDS = ("storage", "database", "cache", "logs", "temp", "files")
-HEAD = ("KIND", "WHAT", "SIZE", "USED", "GROWTH A DAY", "FULL ON", "")
+HEAD = ("KIND", "WHAT", "SIZE", "USED", "GROWTH A DAY", "FULL ON", "HOLDS")
 
 
 def show(call: Call) -> int:
@@ -47,7 +50,7 @@ def draw_analysis(found: Mapping[str, Any], look: Look) -> list[str]:
     lines += table(("", "KIND", "WHAT", "WHY", "WHAT HELPS"), [_advice(one) for one in found["recommendations"]], look)
     if freed:
         total = size(sum(freed.values()))
-        lines += ["", f"a cleanup would take {total} now: jamaintctl cleanup run --dry-run shows what"]
+        lines += ["", f"a cleanup would remove {total} now: jamaintctl cleanup run --dry-run shows what"]
     return lines
 
 
@@ -56,7 +59,8 @@ def _row(one: Mapping[str, Any], look: Look) -> Sequence[Cell]:
     used: Cell = ""
     if isinstance(share, (int, float)):
         style = "red" if share >= 0.95 else "yellow" if share >= 0.8 else "green"
-        used = (style, f"{bar(share, BAR, look.unicode)} {share * 100:.0f}%")
+        length = BAR if not look.width or look.width >= WIDE_ENOUGH else SHORT_BAR
+        used = (style, f"{bar(share, length, look.unicode)} {share * 100:.0f}%")
     grows = "not known yet" if growth is None else f"{'+' if growth >= 0 else '-'}{size(abs(growth))}"
     more = one.get("problem") or (count(one["files"], "file") if "files" in one else _of_cache(one))
     full = moment(one["full_on"], look.now) if one.get("full_on") else ""

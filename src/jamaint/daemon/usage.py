@@ -210,7 +210,8 @@ def _disks(wanted: Sequence[Target]) -> tuple[list[dict[str, Any]], list[Target]
         except PermissionError:
             hidden.append(one)
         except OSError as error:
-            found.append({"kind": one.kind, "name": one.name, "bytes": None, "problem": str(error)})
+            problem = f"cannot be measured: {error.strerror or error}"
+            found.append({"kind": one.kind, "name": one.name, "bytes": None, "problem": problem})
     return each_disk_once(found), hidden
 
 

@@ -123,6 +123,12 @@ def test_root_takes_no_file_of_another_user(main):
 
 
 @AS_ROOT
+def test_nobody_is_told_to_close_a_directory_that_all_share(main):
+    os.chmod(main.parent, 0o1777)
+    assert "chmod" not in problem_of(main)
+    assert problem_of(main).endswith("move the file to a directory of root's, such as /etc/jamaint")
+
+
 @pytest.mark.parametrize("mode", [0o775, 0o757, 0o1777])
 def test_root_takes_no_file_from_a_directory_that_others_may_write(main, mode):
     os.chmod(main.parent, mode)

@@ -1,5 +1,7 @@
 """Units: what is written, and the number that it means."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,3 +79,8 @@ def test_no_share(written):
 
 def test_minutes():
     assert (whole_minutes(120, 1, 999), whole_minutes("2h", 1, 999), whole_minutes("1h30m", 1, 999)) == (120, 120, 90)
+
+
+def test_a_small_k_is_asked_back():
+    with pytest.raises(ValueError, match=re.escape("write 100K (of 1024) or 100kB (of 1000)")):
+        size_bytes("100k")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from jamaint.ctl.render import (
     Look,
     bar,
+    blocks,
     columns,
     count,
     cut,
@@ -16,9 +17,11 @@ from jamaint.ctl.render import (
     escaped_json,
     fields,
     outline,
+    paragraph,
     percent,
     size,
     wide,
+    wrapped,
 )
 
 PLAIN = Look(0.0)
@@ -108,6 +111,29 @@ CELLS = st.text(st.characters(min_codepoint=32, max_codepoint=0x9FFF), max_size=
 @given(st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1), st.integers(1, 80))
 def test_no_line_is_wider_than_the_screen(rows: list[tuple[str, str, str]], width: int) -> None:
     assert all(wide(line) <= width for line in columns(rows, Look(0.0, width)))
+
+
+@given(st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1), st.integers(24, 80))
+def test_nothing_is_lost_on_a_narrow_screen(rows: list[tuple[str, str, str]], width: int) -> None:
+    shown = blocks(rows, Look(0.0, width), "  ")
+    for row, lines in zip(rows, shown, strict=True):
+        assert sorted("".join(lines).replace(" ", "")) == sorted("".join(row).replace(" ", ""))
+
+
+def test_what_does_not_fit_goes_on_in_its_column_or_below() -> None:
+    reason = "3 of 3 executions run in window nightly at this time"
+    assert columns([("ok", "window", reason)], Look(0.0, 44)) == [
+        "ok  window  3 of 3 executions run in window",
+        "            nightly at this time",
+    ]
+    rows = [("/srv/uploads/tmp", "12.0 GiB", "not known yet"), ("/var", "1 B", "")]
+    assert columns(rows, Look(0.0, 32)) == ["/srv/uploads/tmp  12.0 GiB", "    not known yet", "/var              1 B"]
+
+
+def test_a_paragraph_ends_between_words_and_breaks_only_a_longer_one() -> None:
+    assert paragraph("remove all in /tmp", Look(0.0, 14), "  ") == ["  remove all", "  in /tmp"]
+    assert wrapped("a /srv/uploads/x b", 8) == ["a", "/srv/upl", "oads/x b"]
+    assert paragraph("as it is", Look(0.0, 0)) == ["as it is"]
 
 
 def test_colours_do_not_disturb_the_columns() -> None:

@@ -14,6 +14,7 @@ from jamaint.ctl import (
     execute,
     executions,
     openings,
+    plans,
     policies,
     rollback,
     status,
@@ -179,8 +180,9 @@ def test_status_stays_on_a_screen_however_much_there_is() -> None:
     many = {key: STATUS[key] * 50 for key in ("active_tasks", "queued_tasks", "current_windows", "recent_executions")}
     shown = status.draw({**STATUS, **many, "queued": 1234}, Look(NOW, 80, colours=True))
     assert len(shown) < 50
+    assert not [line for line in shown if line.endswith("…")]
     assert [line for line in shown if "more" in line] == [
-        f"  … and {count} more" for count in ("43", "1,227", "44", "93")
+        f"  … and {count} more" for count in ("43", "1,227", "48", "97")
     ]
 
 
@@ -473,3 +475,29 @@ def test_the_daemon_itself() -> None:
     assert administration.draw_drain({"running": 2}, LOOK) == [
         "draining: nothing new starts; 2 executions still running (jamaintctl status)"
     ]
+
+
+def test_what_an_operation_of_a_system_cleanup_left_alone_is_told() -> None:
+    held = {"path": "/tmp/app/d06", "why": "it was put back by an undo, and is held"}
+    inner = {"cleanup": {"files": 0, "skipped": [held] * 12, "skipped_count": 58}}
+    step = {"name": "temp_cleanup", "status": "completed", "duration": 11}
+    step["details"] = {"files": 0, "bytes": 0, "directories": 2, "steps": inner}
+    shown = summary.ending(execution("completed", steps=[step]), LOOK)
+    assert "  temp_cleanup  completed  11 ms  0 files  0 B  2 directories, 58 skipped" in shown
+    assert "  skipped  /tmp/app/d06  it was put back by an undo, and is held" in shown
+    assert "  … and 48 more skipped; --json names the first hundred of a step" in shown
+
+
+def test_a_reason_stands_once() -> None:
+    reasons = [{"guard": "request", "verdict": "refuse", "detail": "cancelled by root"}]
+    shown = summary.ending(execution("cancelled", reasons=reasons, error={"message": "cancelled by root"}), LOOK)
+    assert sum("cancelled by root" in line for line in shown) == 1
+
+
+def test_an_approved_plan_does_not_say_that_it_would_not_start() -> None:
+    refusal = {"guard": "mass_deletion", "verdict": "refuse", "detail": "90% would go"}
+    plan = {"task": "a", "hash": "0" * 64, "created_at": "2026-11-24T02:00:00Z", "created_by": "root", "count": 1,
+            "expires_at": "2026-12-01T02:00:00Z", "refusals": [refusal], "plan": {"steps": []}}  # fmt: skip
+    assert "it would not start now:" in plans.draw_head(plan, LOOK)
+    approved = plans.draw_head({**plan, "approved_by": "root", "approved_at": "2026-11-24T02:00:00Z"}, LOOK)
+    assert "it would not start now:" not in approved
