@@ -14,7 +14,7 @@ from jamaint.core.plans import Step, step_from_json, step_to_json
 from jamaint.executors import aged
 from jamaint.executors.executor import Work
 from jamaint.executors.temp import TempCleanup
-from jamaint.host import clearing
+from jamaint.host import clearing, drawers
 from jamaint.host.openfiles import OpenFiles
 from logsrun import (
     DAY,
@@ -43,6 +43,14 @@ def no_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """What other processes hold open has a test of its own, and looking takes most of a run's time here."""
     for module in (aged, clearing):
         monkeypatch.setattr(module, "open_files", OpenFiles)
+
+
+@pytest.fixture(autouse=True, params=["mirror", "drawers"])
+def layout(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both places of the trash for files that are taken one by one."""
+    if request.param == "drawers":
+        monkeypatch.setattr(drawers, "WORTH", 1)
+        monkeypatch.setattr(drawers, "CAPACITY", 2)
 
 
 def a_tree(top: Path) -> Path:

@@ -265,7 +265,7 @@ class Clearing:
             refuse_mount(root)
             way: Trash | Direct = Direct(root, durable=False)
             if area.path in self._kept_roots:
-                way = Trash(root, self._way_back["trash"], self._way_back["step"])
+                way = Trash(root, self._way_back["trash"], self._way_back["step"], in_drawers=True)
             self._stack.callback(way.finish)
             device = root.stat.st_dev
             held = Held(self._open_files.writers_on(device), self._open_files.any_on(device))

@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable
 from contextlib import suppress
 
+from jamaint.host.drawers import LOOSE
 from jamaint.host.globs import TRASH
 from jamaint.host.records import MADE, TOUCHED, Record, Records
 from jamaint.host.roots import NotEntered, Root, readable
@@ -157,7 +158,7 @@ class Leftover:
 
     def _clear_step(self) -> bool:
         """Empties the step's trash; false, and it stays usable, when something in it could not be put back."""
-        for kind in (GONE, FORMED, TURNS):
+        for kind in (GONE, LOOSE, FORMED, TURNS):
             try:
                 os.rmdir(kind, dir_fd=self.step)
             except FileNotFoundError:

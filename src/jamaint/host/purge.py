@@ -8,6 +8,7 @@ from typing import Any
 
 from jamaint.host import wholes
 from jamaint.host.descent import Descent
+from jamaint.host.drawers import LOOSE, Drawn
 from jamaint.host.globs import TRASH
 from jamaint.host.openfiles import open_files
 from jamaint.host.records import Records
@@ -75,20 +76,26 @@ class _Purging:
 
     def _empty_step(self, root: Root, step: int) -> None:
         lock(step)
-        mirrored, taken = frozenset[str](), frozenset[str]()
+        records, taken = Records(-1), frozenset[str]()
         times = open_private(step, TIMES, root)
         if times is not None:
-            mirrored = frozenset(Records.read(times).of)
+            records = Records.read(times)
             os.close(times)
         whole = open_private(step, wholes.WHOLES, root)
         if whole is not None:
             taken = frozenset(wholes.read(whole))
             os.close(whole)
         held = self._open.any_on(root.stat.st_dev)
-        for kind in (GONE, FORMED):  # the journal of what is in them goes last
+        drawn = Drawn({record.number: record.rel for record in records.of.values()})
+        mirrored = records.of.__contains__
+        for kind, contents in (  # the journal of what is in them goes last
+            (GONE, _Contents(mirrored, taken, held, root.name)),
+            (LOOSE, _Contents(drawn.ours, frozenset(), held, lambda path: root.name(drawn.origin(path)))),
+            (FORMED, _Contents(mirrored, frozenset(), held, root.name)),
+        ):
             inner = open_private(step, kind, root)
             if inner is not None:
-                self._empty(root, inner, _Contents(root, mirrored, taken if kind == GONE else frozenset(), held))
+                self._empty(root, inner, contents)
         if not self.skipped.count:
             self._empty(root, os.dup(step), None)
 
@@ -117,7 +124,7 @@ class _Purging:
         frame = frames[-1]
         path = _join(descent.rel, name) if contents is not None and not frame.whole else ""
         whole = frame.whole or contents is None or path in contents.taken
-        if contents is not None and not whole and path not in contents.mirrored:
+        if contents is not None and not whole and not contents.ours(path):
             why = "it is a directory that was not taken on purpose; it stays in the trash"
             self._skip(descent, name, why, contents, frame)
             return
@@ -170,7 +177,7 @@ class _Purging:
     def _skip(self, descent: Descent, name: str, why: str, contents: "_Contents | None", frame: "_Emptying") -> None:
         frame.stuck.add(name)
         path = _join(descent.rel, name)
-        self.skipped.add(path if contents is None else contents.root.name(path), why, problem=True)
+        self.skipped.add(path if contents is None else contents.told(path), why, problem=True)
 
 
 @dataclass(slots=True)
@@ -186,15 +193,15 @@ class _Emptying:
 
 @dataclass(frozen=True, slots=True)
 class _Contents:
-    """What a part of the trash may hold: directories that we made for `mirrored` ones, and those taken whole.
+    """What a part of the trash may hold: directories that are `ours`, by path, and those taken whole.
 
-    `held` are inodes that are open somewhere.
+    `held` are inodes that are open somewhere; `told` is how a path in it is called.
     """
 
-    root: Root
-    mirrored: frozenset[str]
+    ours: Callable[[str], bool]
     taken: frozenset[str]
     held: frozenset[int]
+    told: Callable[[str], str]
 
 
 def _listed(fd: int, stuck: set[str]) -> Iterator[tuple[list[str], list[str]]]:

@@ -6,12 +6,13 @@ stays in the trash, so that the undo can be asked for again.
 
 import os
 import stat
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from jamaint.host import syscalls
+from jamaint.host.drawers import LOOSE, numbers
 from jamaint.host.leftover import Leftover
 from jamaint.host.records import PASSED, TOUCHED
 from jamaint.host.roots import NotEntered, Place, RootRefused, open_root
@@ -63,6 +64,8 @@ def undo(
         parts = [part for part in roots if part is not None]
         for part in parts:
             part.restore_gone()
+        for part in parts:  # the directories are back by now
+            part.restore_loose()
         for part in parts:
             part.remove_made(roots)
         for part in reversed(parts):  # of roots within roots, the inner one was changed last
@@ -109,6 +112,24 @@ class _Undoing:
         if gone is not None:
             self._restore(gone, ".")
 
+    def restore_loose(self) -> None:
+        """Puts back what was taken file by file: what was taken first, first."""
+        loose = self._left.part(LOOSE)
+        if loose is None:
+            return
+        of = {record.number: record.rel for record in self._left.records.of.values()}
+        try:
+            for number in numbers(loose):
+                name = str(number)
+                if number in of:
+                    self._restore_drawers(os.open(name, OPEN, dir_fd=loose), of[number])
+                    self._remove_empty(name, loose)
+                else:
+                    why = "its record in the trash is missing: it is not known where what lies in it belongs"
+                    self._outcome.problems.add(self._root.name(f"{LOOSE}/{name}"), why)
+        finally:
+            os.close(loose)
+
     def remove_made(self, roots: Sequence["_Undoing | None"]) -> None:
         """Removes what was made, as far as its original is back and nobody has changed it."""
         formed, marks = self._left.part(FORMED), self._left.part(MARKS)
@@ -135,27 +156,50 @@ class _Undoing:
     def _restore(self, gone: int, rel: str) -> None:
         """Puts back what is in an open directory of the trash, and closes it."""
         directories: set[str] = set()
-        kept: set[str] = set()
         try:
-            with ExitStack() as stack:
-                place = self._open_place(rel)
-                if isinstance(place, Place):
-                    stack.enter_context(place)
-                while self._restore_listed(gone, place, rel, directories, kept) and not self._dry_run:
-                    pass  # a directory may hide entries from a listing while others leave it
-            self._kept.update(_join(rel, name) for name in kept)
+            with self._opened(rel) as place:
+                self._restore_all(gone, place, rel, directories)
             for name in directories:
                 self._restore(os.open(name, OPEN, dir_fd=gone), _join(rel, name))
                 self._remove_empty(name, gone)
         finally:
             os.close(gone)
 
-    def _restore_listed(self, gone: int, place: Place | str, rel: str, directories: set[str], kept: set[str]) -> int:
+    def _restore_drawers(self, fd: int, rel: str) -> None:
+        """Puts back what is in the drawers of one directory, open as `fd`, and closes it."""
+        try:
+            with self._opened(rel) as place:
+                for drawer in map(str, numbers(fd)):
+                    inner = os.open(drawer, OPEN, dir_fd=fd)
+                    try:
+                        self._restore_all(inner, place, rel, None)
+                    finally:
+                        os.close(inner)
+                    self._remove_empty(drawer, fd)
+        finally:
+            os.close(fd)
+
+    @contextmanager
+    def _opened(self, rel: str) -> Iterator[Place | str]:
+        place = self._open_place(rel)
+        with place if isinstance(place, Place) else nullcontext():
+            yield place
+
+    def _restore_all(self, gone: int, place: Place | str, rel: str, directories: set[str] | None) -> None:
+        """Puts back what is in an open directory of the trash; those in it that we made for others are told."""
+        kept: set[str] = set()
+        while self._restore_listed(gone, place, rel, directories, kept) and not self._dry_run:
+            pass  # a directory may hide entries from a listing while others leave it
+        self._kept.update(_join(rel, name) for name in kept)
+
+    def _restore_listed(
+        self, gone: int, place: Place | str, rel: str, directories: set[str] | None, kept: set[str]
+    ) -> int:
         moved = 0
         with os.scandir(gone) as entries:
             for entry in entries:
                 name = entry.name
-                if entry.is_dir(follow_symlinks=False) and _join(rel, name) in self._left.records.of:
+                if directories is not None and self._is_mirror(entry, rel):
                     directories.add(name)
                 elif name not in kept:
                     self._tick()
@@ -164,6 +208,9 @@ class _Undoing:
                     else:
                         kept.add(name)
         return moved
+
+    def _is_mirror(self, entry: os.DirEntry[str], rel: str) -> bool:
+        return entry.is_dir(follow_symlinks=False) and _join(rel, entry.name) in self._left.records.of
 
     def _put_back(self, gone: int, place: Place | str, rel: str, name: str) -> bool:
         path = self._root.name(rel, name)

@@ -89,7 +89,7 @@ class Statuses:
             raise ValueError(f"{len(names)} names are more than there is room for")
         self.count = len(names)
         ctypes.memset(self._room, 0, _BYTES * self.count)
-        raw = os.fsencode("/".join(names)).split(b"/")
+        raw = os.fsencode("\0".join(names)).split(b"\0")
         for _ in map(_statx, repeat(dir_fd), raw, repeat(_FLAGS), repeat(_BASIC), self._places):
             pass
         return self._ints[: 64 * self.count : 64].tolist()

@@ -2,6 +2,7 @@
 
     <root>/.jamaint-trash/<execution>/<step>/   all 0700 and ours
         gone/<path>     what was taken, by rename: it is in its place or here
+        loose/<figures> the same, where many files were taken one by one from a directory (drawers.py)
         made/<path>     a second name for each file that the step made and linked into its place
         marks/<path>    a link whose target says how a made file was (size, time of writing) and from what it was made
         turns/<figures> each rename and new file of a rotation (turning.py)
@@ -16,10 +17,11 @@ import contextlib
 import errno
 import fcntl
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from jamaint.host import syscalls, wholes
+from jamaint.host import drawers, syscalls, wholes
+from jamaint.host.drawers import LOOSE, Drawers
 from jamaint.host.globs import TRASH
 from jamaint.host.records import MADE, PASSED, TOUCHED, Records
 from jamaint.host.roots import Place, Root, RootRefused
@@ -73,15 +75,28 @@ class Moved:
     base: int
 
 
-class Trash:
-    """The way out with a way back: the trash of one step below one root. Nothing is made before the first act."""
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """Where files of one directory go: an open directory of the trash, how, and (name, path in it) of each."""
 
-    def __init__(self, root: Root, execution: str, step: str) -> None:
-        self.root = root
+    fd: int
+    move: Move
+    paths: Callable[[Sequence[str]], Iterable[tuple[str, str]]]
+
+
+class Trash:
+    """The way out with a way back: the trash of one step below one root. Nothing is made before the first act.
+
+    `in_drawers`: for a step that only takes. What a made file was made from is not found in drawers.
+    """
+
+    def __init__(self, root: Root, execution: str, step: str, in_drawers: bool = False) -> None:
+        self.root, self._in_drawers = root, in_drawers
         self._execution, self._step_name = execution, step
         self._step = -1
         self._bases: dict[str, int] = {}
         self._fresh: set[tuple[str, str]] = set()
+        self._drawers: Drawers | None = None
         self._records = Records(-1)
         self._whole_number = -1
         self._seen = Statuses()
@@ -89,73 +104,93 @@ class Trash:
     def take(self, place: Place, names: Sequence[str], prints: Sequence[int], ledger: Ledger) -> list[str]:
         """See WayOut. Each file is in its place or in the trash at any moment."""
         self._touch(place)
+        in_drawers = self._in_drawers and len(names) >= drawers.WORTH
         try:
-            gone, fresh = self._mirror(GONE, place.rel)
+            where = self._to_drawers(place) if in_drawers else self._to_mirror(place)
         except FileExistsError as error:
             for name in names:
                 ledger.skipped.add(self.root.name(place.rel, name), str(error.strerror), problem=True)
             return list(names)
-        # Nothing can be overwritten in a directory that we have just made and nobody else may write in.
-        move: Move = os.rename if fresh else syscalls.rename_noreplace
-        self._fresh.discard((GONE, place.rel))  # from now on there is something in it
         left: list[str] = []
         try:
             for start in range(0, len(names), BATCH):
                 some = slice(start, start + BATCH)
                 marks = dict(zip(names[some], prints[some], strict=True))
-                left += self._take_some(place, gone, move, marks, ledger)
+                left += self._take_some(place, where, marks, ledger)
         finally:
-            os.close(gone)
+            os.close(where.fd)
         return left
 
-    def _take_some(self, place: Place, gone: int, move: Move, prints: Mapping[str, int], ledger: Ledger) -> list[str]:
+    def _to_mirror(self, place: Place) -> "_Where":
+        gone, fresh = self._mirror(GONE, place.rel)
+        self._fresh.discard((GONE, place.rel))  # from now on there is something in it
+        # Nothing can be overwritten in a directory that we have just made and nobody else may write in.
+        move: Move = os.rename if fresh else syscalls.rename_noreplace
+        return _Where(gone, move, lambda names: zip(names, names, strict=True))
+
+    def _to_drawers(self, place: Place) -> "_Where":
+        self._refuse_made_again(place.rel)
+        if self._drawers is None:
+            self._drawers = Drawers(self._base(LOOSE))
+        number, all_of_them = self._records.of[place.rel].number, self._drawers
+        fd = all_of_them.of(number)
+        return _Where(fd, os.rename, lambda names: all_of_them.places(number, fd, names))
+
+    def _take_some(self, place: Place, where: "_Where", prints: Mapping[str, int], ledger: Ledger) -> list[str]:
         same, left = unchanged(self._seen, self.root, place, prints, ledger)
-        moved: list[str] = []
+        moved: dict[str, int] = {}
+        move, source, target = where.move, place.fd, where.fd
         try:
-            for name in same:
+            for name, path in where.paths(same):
                 try:
-                    move(name, name, src_dir_fd=place.fd, dst_dir_fd=gone)
-                    moved.append(name)
+                    move(name, path, src_dir_fd=source, dst_dir_fd=target)
+                    moved[path] = prints[name]
                 except OSError as error:
                     left.append(name)
                     note_error(error, self.root, place, name, ledger.skipped)
         finally:  # also when the disk is full
-            left += self._check_taken(place, gone, {name: prints[name] for name in moved}, ledger)
+            left += self._check_taken(place, where.fd, moved, ledger)
         return left
 
     def _check_taken(self, place: Place, gone: int, prints: Mapping[str, int], ledger: Ledger) -> list[str]:
-        """Puts back what was changed in the moment before it was taken, and counts the others."""
+        """Puts back what was changed in the moment before it was taken, and counts the others; by path in `gone`."""
         left: list[str] = []
 
-        def failed(name: str, error: OSError) -> None:
-            left.append(name)
-            note_error(error, self.root, place, name, ledger.skipped)
+        def failed(path: str, error: OSError) -> None:
+            left.append(_name(path))
+            note_error(error, self.root, place, _name(path), ledger.skipped)
 
-        names = self._seen.look(list(prints), gone, failed)
+        paths = self._seen.look(list(prints), gone, failed)
         now = self._seen.prints()
-        same = [number for number, name in enumerate(names) if now[number] == prints[name]]
+        same = [number for number, path in enumerate(paths) if now[number] == prints[path]]
         ledger.taken.add_some(self._seen, same, ledger.held.any)
-        changed = [name for number, name in enumerate(names) if now[number] != prints[name]]
+        changed = [path for number, path in enumerate(paths) if now[number] != prints[path]]
         stopped: list[DiskStopped] = []
-        for name in changed:  # all of them, whatever becomes of one
+        for path in changed:  # all of them, whatever becomes of one
             try:
-                self._put_file_back(place, gone, name, ledger.skipped)
+                self._put_file_back(place, gone, path, ledger.skipped)
             except DiskStopped as reason:
                 stopped.append(reason)
         if stopped:
             raise stopped[0]
-        return left + changed
+        return left + [_name(path) for path in changed]
 
     def move_directory(self, place: Place, name: str, expected: os.stat_result) -> "Moved":
-        """Takes a directory with all in it, in one rename, until settle() or put_back() says what becomes of it."""
+        """Takes a directory with all in it, in one rename, until settle() or put_back() says what becomes of it.
+
+        Raises FileExistsError when something in it is in the trash already.
+        """
         self._touch(place)
+        rel = name if place.rel == "." else f"{place.rel}/{name}"
+        if rel in self._records.of:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), rel)
         gone, _ = self._mirror(GONE, place.rel)
         try:
             syscalls.rename_noreplace(name, name, src_dir_fd=place.fd, dst_dir_fd=gone)
         except BaseException:
             os.close(gone)
             raise
-        return Moved(place, name, name if place.rel == "." else f"{place.rel}/{name}", expected, gone, self._base(GONE))
+        return Moved(place, name, rel, expected, gone, self._base(GONE))
 
     def settle(self, moved: "Moved", found: int | str) -> str | None:
         """Keeps a moved directory if so many files were found in it that may go; if not, puts it back, and says why."""
@@ -255,7 +290,7 @@ class Trash:
         for fd in (*self._bases.values(), self._step):
             if fd >= 0:
                 os.close(fd)
-        self._bases, self._step = {}, -1
+        self._bases, self._step, self._drawers = {}, -1, None
 
     def _sync(self) -> None:
         for record in self._records.of.values():
@@ -322,6 +357,21 @@ class Trash:
             raise
         return fd, (kind, rel) in self._fresh
 
+    def _refuse_made_again(self, rel: str) -> None:
+        """Raises FileExistsError when the directory, or one on the way to it, was taken whole and is there again."""
+        fd = os.open(".", OPEN, dir_fd=self._base(GONE))
+        try:
+            for name in rel.split("/"):
+                inner = os.open(name, OPEN, dir_fd=fd)
+                os.close(fd)
+                fd = inner
+                if not _is_private(fd):
+                    raise FileExistsError(errno.EEXIST, _MADE_AGAIN, rel)
+        except FileNotFoundError:  # nothing on the way to it has been
+            pass
+        finally:
+            os.close(fd)
+
     def _reserve(self, place: Place, marks: int, names: Iterator[str], mark: str) -> str:
         """The first name that is free in its place, marked as one that we are about to make."""
         for name in names:
@@ -340,10 +390,11 @@ class Trash:
         wholes.note(fd, wholes.Whole(rel, self._whole_number, inode, items))
         self._whole_number += 1
 
-    def _put_file_back(self, place: Place, gone: int, name: str, skipped: Skipped) -> None:
+    def _put_file_back(self, place: Place, gone: int, where: str, skipped: Skipped) -> None:
+        name = _name(where)
         path = self.root.name(place.rel, name)
         try:
-            syscalls.rename_noreplace(name, name, src_dir_fd=gone, dst_dir_fd=place.fd)
+            syscalls.rename_noreplace(where, name, src_dir_fd=gone, dst_dir_fd=place.fd)
             skipped.add(path, "it changed while it was taken, and was put back")
         except FileExistsError:
             skipped.add(path, "it changed twice while it was taken; the first of them stays in the trash", problem=True)
@@ -352,6 +403,10 @@ class Trash:
             skipped.add(path, why, problem=True)
             if error.errno in STOPS_EVERYTHING:
                 raise DiskStopped(f"{path}: {why}") from None
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def open_private(parent: int, name: str, root: Root) -> int | None:
