@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from jamaint.core.mass_deletion import from_json
 from jamaint.executors.executor import StepFailed
 from jamaint.host import turning
 from jamaint.host.copies import copy_attributes
@@ -198,6 +199,33 @@ def test_a_disk_that_turns_read_only(tmp_path: Path) -> None:
     assert undone == "read-only file system"
     assert again["restored"] == 2001 - left
     assert same == []
+
+
+def test_an_archive_that_is_not_mounted_is_no_place_for_logs(tmp_path: Path) -> None:
+    root = tmp_path / "logs"
+    put(root / "a.log", 20)
+
+    def act(top: Path) -> Any:
+        disk, archive = top / "archive", {"directory": f"{top}/archive/logs", "older_than_seconds": DAY}
+        disk.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "none", str(disk)], check=True)
+        logs = executor(log_paths=[f"{root}/*.log"], archive=archive)
+        plan = logs.plan()
+        for step in plan.steps:
+            logs.run(step)
+        seen = {one["path"]: from_json(one) for one in plan.roots}
+        put(root / "b.log", 20)
+        again = executor(log_paths=[f"{root}/*.log"], archive=archive, seen=seen).plan().refusals
+        subprocess.run(["umount", str(disk)], check=True)
+        refused = executor(log_paths=[f"{root}/*.log"], archive=archive, seen=seen).plan().refusals
+        return [[one["detail"] for one in refusals] for refusals in (plan.refusals, again, refused)]
+
+    first, again, refused = on_a_disk(tmp_path / "disk", "size=3m", act)
+    assert (first, again) == ([], [])
+    assert len(refused) == 1
+    assert refused[0].startswith(
+        f"{tmp_path}/disk/archive/logs is on another file system (tmpfs none at {tmp_path}/disk)"
+    )
 
 
 @pytest.mark.parametrize("keeps", [True, False])

@@ -16,7 +16,7 @@ from jamaint.core.logs import span
 from jamaint.core.stamps import Dates, Stamp, read_number
 
 ROTATION, COMPRESSION, EXPIRY = "rotation", "compression", "expiry"
-PERIODS = ("hourly", "daily", "weekly", "monthly")
+PERIODS = ("hourly", "daily", "weekly", "monthly", "yearly")
 DATE, NUMBER = "date", "number"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -161,8 +161,14 @@ def last_rotation(log: LogSeen, rotated: Sequence[Rotated], rules: RotationRules
     """When a log was last rotated as far as the disk tells; moments that lie in the future are not believed."""
     found = [one.stamp.moment for one in rotated if one.stamp.moment is not None]
     if log.born_ns is not None and not (rules.copy_truncate and found):
-        found.append(_EPOCH + timedelta(microseconds=log.born_ns // 1000))
+        found.append(_moment(log.born_ns))
+    if log.born_ns is None and rules.dates is None:  # then a rotated one was last written right before
+        found += [_moment(one.mtime_ns) for one in rotated]
     return max((moment for moment in found if _is_believed(moment, rules)), default=None)
+
+
+def _moment(nanoseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
 
 
 def _due(log: LogSeen, rotated: Sequence[Rotated], rules: RotationRules) -> tuple[bool, str]:
@@ -200,7 +206,7 @@ def _period(moment: datetime, every: str, zone: ZoneInfo) -> tuple[int, ...]:
     if every == "weekly":
         return tuple(local.isocalendar()[:2])
     parts = (local.year, local.month, local.day, local.hour)
-    return parts[: {"hourly": 4, "daily": 3, "monthly": 2}[every]]
+    return parts[: {"hourly": 4, "daily": 3, "monthly": 2, "yearly": 1}[every]]
 
 
 def _moves(

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jamaint.core.logs import CLEANUP, COMPRESSION, LogRules, Sorting
-from jamaint.core.mass_deletion import refusals, to_json
+from jamaint.core.mass_deletion import Sighting, refusals, to_json
 from jamaint.core.plans import Plan, Step
 from jamaint.executors.executor import Host, StepFailed, Stopped, Tell, Work
 from jamaint.host.compression import Codec, codec
+from jamaint.host.filesystems import filesystem_of
 from jamaint.host.leaving import Leaving, Telling, is_in, open_archive
 from jamaint.host.openfiles import OpenFiles, open_files
 from jamaint.host.planned import items_of, resurvey
@@ -48,7 +49,7 @@ class LogsCleanup:
         if found.refused and not found.found and all(refusal.kind == "unsafe" for refusal in found.refused):
             raise StepFailed("; ".join(warnings), kind="unsafe")
         # A stored plan has passed the guard or been approved, and each of its items is looked at by itself.
-        roots = [] if self._work.planned else sightings(found, _deleted, self._work.now)
+        roots = [] if self._work.planned else [*sightings(found, _deleted, self._work.now), *self._archive_seen(found)]
         refused = refusals(roots, self._work.seen, self._work.mass_deletion, "logs")
         if held.hidden:
             warnings.append(_HIDDEN)
@@ -185,6 +186,19 @@ class LogsCleanup:
                     entry = {"path": root.path, "times": [root.stat.st_atime_ns, root.stat.st_mtime_ns]}
                     undo = {**undo, "roots": [*undo["roots"], entry]}
         return Step(step.name, step.says, args, undo, step.items, step.bytes, step.sample)
+
+    def _archive_seen(self, found: Survey) -> list[Sighting]:
+        """On which file system the archive is, for the guard: logs must not go below a mount point that is empty."""
+        directory = self._rules.archive_directory
+        if not directory or directory in [root.path for root in found.found]:
+            return []
+        try:
+            root, _ = open_archive(directory)
+        except RootRefused:
+            return []  # the step tells it
+        with root:
+            at = self._work.now.isoformat(timespec="seconds")
+            return [Sighting(directory, 0, filesystem_of(root.path, root.fd), at=at)]
 
     def _direct(self, found: Sequence[Found]) -> dict[str, str]:
         """Roots in which nothing goes to the trash, and why."""

@@ -121,6 +121,8 @@ class TestDue:
             ("weekly", NOW - 2 * DAY, True),
             ("monthly", NOW - 23 * DAY, False),
             ("monthly", NOW - 24 * DAY, True),
+            ("yearly", NOW - 327 * DAY, False),
+            ("yearly", NOW - 328 * DAY, True),
             ("daily", NOW + timedelta(hours=24), False),  # the clock was put back: not again
             ("daily", NOW + timedelta(days=3000), True),  # it was wrong, and is believed no more
         ],
@@ -149,6 +151,14 @@ class TestDue:
 
     def test_a_disk_put_back_to_last_week_tells_of_last_week(self) -> None:
         assert turn(rules(every="daily"), "a.log-20261116", "a.log-20261117", born=NOW - 7 * DAY).due
+
+    @pytest.mark.parametrize(("days", "due"), [(0, False), (1, False), (2, True)])
+    def test_numbers_where_no_birth_is_known_tell_by_when_they_were_last_written(self, days: int, due: bool) -> None:
+        mine = rules(every="weekly", dates=None)
+        stamp = read_number("a.log.1")
+        assert stamp is not None
+        rotated = Rotated("a.log.1", stamp, 10, ns(NOW - days * DAY))
+        assert decide(LogSeen("a.log", 10), [rotated], lambda _: False, mine).due is due
 
     def test_nothing_known_is_due(self) -> None:
         assert turn(rules(every="daily")).due
@@ -196,8 +206,9 @@ class TestOldOnes:
         found = turn(rules(keep=9, max_age_seconds=2 * 86400.0), "a.log-20261101", "a.log-20261123")
         assert found.expire == ("a.log-20261101",)
 
-    def test_a_wrong_clocks_name_is_the_newest_and_nothing_else_goes_for_it(self) -> None:
+    def test_a_wrong_clocks_name_is_the_oldest_and_nothing_else_goes_for_it(self) -> None:
         assert turn(rules(keep=3), "a.log-20980101", "a.log-20261123").expire == ()
+        assert turn(rules(keep=2), "a.log-20980101", "a.log-20261123").expire == ("a.log-20980101",)
 
     @pytest.mark.parametrize(
         ("delay", "due", "packs", "fresh"),

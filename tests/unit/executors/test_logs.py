@@ -182,7 +182,7 @@ class TestRefusals:
             assert executor(**everything(root), mass_deletion=limit).plan().refusals == ()
 
     def test_a_root_that_is_not_what_it_was(self, root: Path) -> None:
-        (seen,) = map(from_json, executor(**everything(root)).plan().roots)
+        seen, _ = map(from_json, executor(**everything(root)).plan().roots)
         assert (seen.path, seen.files, seen.doomed, seen.filesystem is None) == (str(root), 5, 2, False)
         assert executor(**everything(root), seen={seen.path: seen}).plan().refusals == ()
         other = replace(seen, filesystem=Filesystem("1", "/dev/sdz1", "ext4", "/elsewhere"))

@@ -22,7 +22,7 @@ MODE = re.compile(r"0?[0-7]{3}")
 MOST = 10_000
 
 _BY_DAY, _BY_HOUR, _BY_SECOND = "-%Y%m%d", "-%Y%m%d%H", "-%Y%m%d-%H%M%S"
-_NEEDED = {"hourly": "%H", "monthly": "%m"}
+_NEEDED = {"hourly": "%H", "monthly": "%m", "yearly": "%Y"}
 
 
 def _every(value: Any) -> str | float:
