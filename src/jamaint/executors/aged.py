@@ -99,10 +99,15 @@ class Aged:
         seen += [area.sighting(at) for area in areas]
         return self._step(areas, places, skipped), warnings, seen
 
+    @property
+    def areas(self) -> Sequence[Area]:
+        """What the plan just made has found, root by root."""
+        return self._areas or ()
+
     def items(self, tell: Callable[[Item], None]) -> None:
         """Tells what the step of the plan just made would take, a directory after all that is in it."""
         held = open_files()
-        for area in self._areas or ():
+        for area in self.areas:
             try:
                 with area.reopen() as root:
                     use = in_use(root.stat.st_dev, held)
@@ -116,7 +121,7 @@ class Aged:
             self.plan(places)
         telling = Telling(self._host.checkpoint, self._host.progress)
         bounds = Bounds(self._host.paused, self._host.alone)
-        clearing = Clearing(self._areas or (), step.undo, step.items, telling, bounds)
+        clearing = Clearing(self.areas, step.undo, step.items, telling, bounds)
         clearing.skipped.merge(self._changed)
         try:
             with clearing:

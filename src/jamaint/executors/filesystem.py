@@ -40,6 +40,8 @@ class FilesystemCleanup:
         steps = [step]
         if self._work.config["duplicates"]:
             steps.append(self._plan_duplicates(self._places, held, warnings))
+            gone = {area.path: area.tally.files for area in self._duplicates.areas}
+            seen = [replace(one, doomed=one.doomed + gone.get(one.path, 0)) for one in seen]
         return plan_of(self._work, steps, warnings, seen)
 
     def items(self, step: Step, tell: Tell) -> None:

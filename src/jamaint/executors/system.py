@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from jamaint.core.cleanups import KINDS
+from jamaint.core.mass_deletion import Sighting
 from jamaint.core.plans import Plan, Step, step_from_json, step_to_json, undo_order
 from jamaint.executors import executor_of
 from jamaint.executors.executor import Executor, Host, Planned, StepFailed, Stopped, Tell, Work
@@ -102,8 +103,14 @@ class SystemCleanup:
 
     def _make(self, kind: str, planned: Planned | None) -> Executor:
         execution, config = f"{self._work.execution}.{kind}", self._configs[kind]
-        work = replace(self._work, execution=execution, config=config, planned=planned)
+        work = replace(self._work, execution=execution, config=config, planned=planned, seen=self._seen_by(kind))
         return executor_of(KINDS[kind].executor)(work, self._host)
+
+    def _seen_by(self, kind: str) -> Mapping[str, Sighting]:
+        """What that kind saw at its last run: in one root another may mean other files. Without its name, what was
+        seen before there were such names."""
+        seen, mine = self._work.seen, f"{kind}:"
+        return dict(seen) | {path.removeprefix(mine): one for path, one in seen.items() if path.startswith(mine)}
 
     def _plan_kind(self, kind: str) -> tuple[Step, Plan]:
         """Its one step, and what else there is to say. What the guard against mass deletion stands against is not done
@@ -129,7 +136,8 @@ class SystemCleanup:
             tuple(item for step in acting for item in step.sample)[:SAMPLE],
             independent=True,
         )
-        return step, replace(plan, warnings=tuple(f"{kind}: {warning}" for warning in plan.warnings))
+        roots = tuple({**root, "path": f"{kind}:{root['path']}"} for root in plan.roots)
+        return step, replace(plan, roots=roots, warnings=tuple(f"{kind}: {warning}" for warning in plan.warnings))
 
 
 def _refused(kind: str, why: str, refusal: str) -> Step:

@@ -2,12 +2,13 @@
 
 import os
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jamaint.core.plans import Plan, Step
+from jamaint.core.plans import MassDeletion, Plan, Step
 from jamaint.executors.executor import StepFailed, Work
 from jamaint.executors.filesystem import FilesystemCleanup
 from jamaint.executors.optimize import FilesystemOptimize
@@ -134,6 +135,17 @@ def test_duplicates_are_reported_or_removed(root: Path) -> None:
     assert not {"twin", "d/twin"} & left(root)
     undo(*plan.steps)
     assert differences(before, snapshot(root)) == []
+
+
+def test_duplicates_count_for_the_guard_with_what_is_old(root: Path) -> None:
+    for number in range(40):
+        put(root / f"twin{number}", 3, b"the same in all")
+        put(root / f"old{number}", 120, b"%d" % number)
+    age_directories(root)
+    one = cleanup({"path": str(root), "age_seconds": 99 * DAY}, duplicates="remove")
+    one = FilesystemCleanup(replace(one._work, mass_deletion=MassDeletion()), Talk())
+    (refusal,) = one.plan().refusals
+    assert (refusal["items"], refusal["files"]) == (79, 85)
 
 
 def test_what_the_first_step_removes_is_no_twin(root: Path) -> None:

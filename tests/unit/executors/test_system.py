@@ -109,6 +109,22 @@ def test_a_root_on_another_file_system_is_refused_at_the_second_run_too(logs: Pa
         seen |= {root["path"]: from_json(root) for root in plan.roots}  # as the daemon keeps them
 
 
+def test_two_kinds_that_mean_other_files_of_one_root_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    logs = aged(tmp_path / "logs", tuple(range(60)))
+    one = {"path": str(logs), "pattern": "*.bak", "age_seconds": 86400.0, "min_size": 0, "max_size": None}
+    one |= {"max_files": None, "keep_newest": 0, "exclude": []}
+    config: dict[str, Any] = {"remove_empty_directories": False, "broken_links": False, "duplicates": None}
+    config |= {"directory_age_seconds": 86400.0, "paths": [one]}
+    kinds = [{"kind": "logs", "config": logs_config(logs)}, {"kind": "filesystem", "config": config}]
+    seen: dict[str, Sighting] = {}
+    for _ in range(2):
+        whole = replace(work(mass_deletion=MassDeletion(share=0.9)), config={"kinds": kinds}, seen=seen)
+        plan = SystemCleanup(whole, Talk()).plan()
+        assert [step.args.get("refused") for step in plan.steps] == [None, None]
+        seen |= {root["path"]: from_json(root) for root in plan.roots}  # as the daemon keeps them
+    assert [one.files for one in seen.values()] == [60, 0]
+
+
 def test_a_purge_frees_what_it_said(logs: Path) -> None:
     one = executor(logs)
     (step, _) = handed_over(one.plan())
