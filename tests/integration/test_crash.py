@@ -93,6 +93,10 @@ def _settle_and_compare(scene: Path, before: dict[bytes, Entry]) -> None:
                 assert not differences_of_content(before, scene)
             _roll_back_what_is_open(caller, execution)
         assert differences(before, snapshot(scene / "logs")) == []
+        history = {one["id"]: one["success"] for one in caller.call("cleanup.history", limit=1000)["items"]}
+        for execution in _executions(caller):
+            if execution["started_at"] is not None:
+                assert history[execution["id"]] or execution["error"] is not None
         caller.call("task.enable", task="app-logs")  # killed so often, it would be kept from running
 
 

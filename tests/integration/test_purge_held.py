@@ -15,19 +15,23 @@ import trio.testing
 
 from clocks import FakeClock, Hand
 from jamaint.core.executions import Execution, State, advance
+from jamaint.core.plans import Step
 from jamaint.daemon.current import Current
 from jamaint.daemon.observer import Observer
 from jamaint.daemon.recorder import Recorder
 from jamaint.daemon.rollbacks import Rollbacks
+from jamaint.errors import Problem
 from jamaint.host.postgres import open_postgres
 from jamaint.host.seals import Seals
 from jamaint.store import executions, rollback_points
 from jamaint.store.rollback_points import RollbackPoint
+from logsrun import executor, put, run_all
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 RETENTION = timedelta(days=7)
 HOUR = timedelta(hours=1)
 YEAR = timedelta(days=365)
+LOGS = {"log_paths": [], "retention_seconds": 86400.0, "compress": None, "archive": None, "exclude": []}
 
 
 @dataclass
@@ -40,6 +44,7 @@ class Place:
     execution: Execution
     monotonic: trio.testing.MockClock
     said: list[str]
+    rollbacks: Rollbacks
 
     async def status(self) -> str:
         """The point's status once the purger sleeps."""
@@ -56,14 +61,16 @@ class Place:
 
 
 @asynccontextmanager
-async def purging(dsn: str, state: Path, hand: Hand, monotonic: trio.testing.MockClock) -> AsyncIterator[Place]:
+async def purging(
+    dsn: str, state: Path, hand: Hand, monotonic: trio.testing.MockClock, steps: tuple[Step, ...] = ()
+) -> AsyncIterator[Place]:
     log = structlog.get_logger()
     said: list[str] = []
     async with open_postgres(dsn) as pool, trio.open_nursery() as nursery:
         recorder, clock, seals = Recorder(pool, "a daemon", lambda: NOON, log), hand.clock(), Seals(str(state))
         await recorder.connect()
         nursery.start_soon(recorder.serve)
-        execution = await _kept(recorder, seals)
+        execution = await _kept(recorder, seals, steps)
         log = structlog.wrap_logger(_Said(said), processors=[lambda _logger, _name, event: event["event"]])
         rollbacks = Rollbacks(
             postgres=pool,
@@ -74,7 +81,7 @@ async def purging(dsn: str, state: Path, hand: Hand, monotonic: trio.testing.Moc
             log=log,
         )
         nursery.start_soon(rollbacks.purge_expired)
-        yield Place(hand, clock, recorder, execution, monotonic, said)
+        yield Place(hand, clock, recorder, execution, monotonic, said, rollbacks)
         nursery.cancel_scope.cancel()
 
 
@@ -83,8 +90,8 @@ class _Said:
         self.info = self.warning = self.error = said.append
 
 
-async def _kept(recorder: Recorder, seals: Seals) -> Execution:
-    """An execution of NOON that has kept a way back, of a step that has nothing to purge; one made before, if any."""
+async def _kept(recorder: Recorder, seals: Seals, steps: tuple[Step, ...]) -> Execution:
+    """An execution of NOON that has kept a way back, of those steps; one made before, if any."""
     for before in await recorder.run(executions.page, limit=1):
         return before
     execution = Execution(
@@ -97,8 +104,9 @@ async def _kept(recorder: Recorder, seals: Seals) -> Execution:
     )
     execution = advance(execution, State.RUNNING, started_at=NOON)
     await recorder.put(advance(execution, State.COMPLETED, completed_at=NOON))
-    opening = {"execution": execution.id, "executor": "noop", "user": None, "now": NOON.isoformat()}
-    opening |= {"task": {"name": "logs", "config": {}, "rollback": True, "timeout_seconds": None}}
+    executor = "logs.cleanup" if steps else "noop"
+    opening = {"execution": execution.id, "executor": executor, "user": None, "now": NOON.isoformat()}
+    opening |= {"task": {"name": "logs", "config": dict(LOGS), "rollback": True, "timeout_seconds": None}}
     opening["task"] |= {"mass_deletion": {"share": 1.0, "items": 0}}  # type: ignore[operator]
     opening |= {"limits": {"low_space": 0.0}}
     point = RollbackPoint(
@@ -108,8 +116,8 @@ async def _kept(recorder: Recorder, seals: Seals) -> Execution:
         created_at=NOON,
         expires_at=NOON + RETENTION,
         opening=opening,
-        steps=(),
-        seal=seals.of(rollback_points.sealed(opening, ())),
+        steps=steps,
+        seal=seals.of(rollback_points.sealed(opening, steps)),
     )
     await recorder.run(rollback_points.create, point)
     return execution
@@ -168,3 +176,36 @@ async def test_a_daemon_that_was_down_for_long_waits_too(
     async with purging(database, tmp_path, Hand(NOON + YEAR), monotonic) as place:
         assert await place.status() == "open"
         assert place.clock.until == NOON + YEAR + HOUR
+
+
+@pytest.mark.parametrize("away", [("a",), ("a", "b")], ids=["one of two", "all"])
+async def test_what_a_purge_has_begun_to_let_go_is_not_called_rolled_back(
+    database: str, tmp_path: Path, monotonic: trio.testing.MockClock, away: tuple[str, ...]
+) -> None:
+    """A disk that is not there is waited for. What of the rest is purged by then can be put back by nobody."""
+    for name in ("a", "b"):
+        put(tmp_path / name / "old.log", 40).parent.chmod(0o755)
+    globs = [f"{tmp_path}/{name}/*.log" for name in ("a", "b")]
+    steps, _ = run_all(executor(log_paths=globs))
+    state = tmp_path / "state"
+    state.mkdir()
+    for name in away:
+        (tmp_path / name).rename(tmp_path / f"{name}.away")
+    async with purging(database, state, Hand(NOON), monotonic, tuple(steps)) as place:
+        assert await place.status() == "open"
+        place.passes(RETENTION)
+        while place.clock.until != NOON + RETENTION + HOUR:
+            await trio.lowlevel.checkpoint()
+        if len(away) == 2:  # nothing has been let go: it can all be put back as long as that is so
+            assert await place.status() == "open"
+        else:
+            assert await place.status() == "purging"
+            (execution,) = await place.recorder.run(executions.by_reference, place.execution.id)
+            with pytest.raises(Problem, match="a part of it may be gone"):
+                await place.rollbacks.point_of(execution)
+        for name in away:
+            (tmp_path / f"{name}.away").rename(tmp_path / name)
+        place.passes(HOUR)
+        while await place.status() != "purged":
+            await trio.lowlevel.checkpoint()
+        assert not (tmp_path / "a" / ".jamaint-trash").exists()

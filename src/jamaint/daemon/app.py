@@ -224,6 +224,7 @@ class App:
             clock=purge_clock,
             seals=seals,
             addresses=definitions.addresses,
+            executor_of=lambda name: definitions.tasks[name].executor if name in definitions.tasks else "",
             log=self._log,
         )
         looking = Looking(Outside(Lookers(lambda text: self._log.warning("a worker said", text=text))), clock.wake)

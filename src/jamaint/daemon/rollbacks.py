@@ -8,6 +8,7 @@ from typing import Any
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from jamaint.core.cleanups import of_execution
 from jamaint.core.executions import Execution, Progress, State, StepRecord, advance
 from jamaint.core.leaps import held_until
 from jamaint.daemon import undoing
@@ -22,7 +23,7 @@ from jamaint.host.postgres import Postgres
 from jamaint.host.processes import end_all
 from jamaint.host.seals import Seals
 from jamaint.host.worker import former_ended
-from jamaint.store import executions, rollback_points
+from jamaint.store import cleanups, executions, rollback_points
 from jamaint.store.rollback_points import RollbackPoint
 
 HELD = ("open", "incomplete")
@@ -43,7 +44,9 @@ class Rollbacks:
         seals: Seals,
         log: FilteringBoundLogger,
         addresses: Callable[[str], Mapping[str, str]] = lambda _task: {},
+        executor_of: Callable[[str], str] = lambda _task: "",
     ) -> None:
+        self._executor_of = executor_of
         self._addresses = addresses
         self._postgres = postgres
         self._seals = seals
@@ -72,7 +75,7 @@ class Rollbacks:
         if point.status not in HELD or point.id in self._in_hand:
             why = {
                 "undone": "it has been rolled back already",
-                "purging": "what it kept is being purged",
+                "purging": "what it kept is being purged after its retention, and a part of it may be gone",
                 "purged": f"what it kept was purged after its retention (until {point.expires_at:%Y-%m-%d %H:%M} UTC)",
             }.get(point.status, "it is being rolled back")
             raise refused(f"cannot roll back {execution.id[:8]}: {why}", [_reason(why)])
@@ -162,6 +165,10 @@ class Rollbacks:
             reasons=({"guard": "interrupted", "verdict": "refuse", "detail": error["message"]},),
         )
         ended = replace(ended, metrics=metrics_of(ended.steps))
+        executor = self._executor_of(execution.task_name) if point is None else point.opening.get("executor")
+        cleanup = of_execution(ended, str(executor))
+        if cleanup is not None:
+            await self._recorder.run(cleanups.put, cleanup)
         trusted = point is not None and self._is_ours(point)
         if point is not None and point.status == "undone":  # it died between that and its own last write
             ended = _rolled_back(ended, point)
@@ -200,7 +207,7 @@ class Rollbacks:
             return
         await self._end_left(point.execution_id)
         if point.status == "purging":
-            await self._purge_claimed(point)
+            await self._purge_claimed(point, point.status)
             return
         found = await self._recorder.run(executions.by_reference, point.execution_id)
         for execution in found:
@@ -245,19 +252,22 @@ class Rollbacks:
         if point.id in self._in_hand:
             await self._clock.wait(None)  # a rollback has it; it wakes us when it ends
             return
-        claimed = await self._recorder.run(rollback_points.move, point.id, list(HELD), "purging")
+        claimed = await self._recorder.run(rollback_points.move, point.id, [*HELD, "purging"], "purging")
         if claimed is not None:
-            await self._purge_claimed(claimed)
+            await self._purge_claimed(claimed, point.status)
 
-    async def _purge_claimed(self, point: RollbackPoint) -> None:
-        freed, problems = await undoing.purge(self._usable(point), _unheard, self._say_stderr)
+    async def _purge_claimed(self, point: RollbackPoint, before: str) -> None:
+        """`before` is the status that it had; purging, where an earlier purge may have let go of a part."""
+        freed, problems, whole = await undoing.purge(self._usable(point), _unheard, self._say_stderr)
         result = {"freed_space": freed, "kept": [], "problems": problems}
         # The figures first: if we die between the two, the purge is done again and finds nothing more to count.
         for execution in await self._recorder.run(executions.by_reference, point.execution_id):
             await self._note_purged(execution, freed, problems)
         if problems:
             until = self._clock.now() + PURGE_AGAIN
-            await self._recorder.run(rollback_points.put_off_purge, point.id, until, result)
+            # What is let go in part can be put back by nobody: a rollback of the rest would be called a whole one.
+            status = before if whole else "purging"
+            await self._recorder.run(rollback_points.put_off_purge, point.id, until, status, result)
         else:
             await self._recorder.run(rollback_points.move, point.id, ["purging"], "purged", result=result)
 

@@ -383,10 +383,10 @@ class Runner:
         kept = int(run.execution.metrics.get("freed_on_purge", 0))
         if run.point is not None and kept:
             await self._recorder.run(rollback_points.note_bytes, run.point.id, kept)
-        await self._recorder.put(run.execution)
         cleanup = of_execution(run.execution, run.task.executor)
-        if cleanup is not None:
+        if cleanup is not None:  # first: if we die between the two, the execution is settled, and this with it
             await self._recorder.run(cleanups.put, cleanup)
+        await self._recorder.put(run.execution)
         self._current.put(run.execution, "ended")
         self._say_ended(run.execution)
 

@@ -111,21 +111,25 @@ async def undo(
 
 async def purge(
     point: RollbackPoint, hear: Callable[[Line], None], on_stderr: Callable[[str], None]
-) -> tuple[int, list[Mapping[str, Any]]]:
-    """Lets the way back go; the bytes that freed, and what could not be purged."""
-    freed, problems = 0, list[Mapping[str, Any]]()
+) -> tuple[int, list[Mapping[str, Any]], bool]:
+    """Lets the way back go; the bytes that freed, what could not be purged, and whether all of it is still there."""
+    freed, problems, whole, asked = 0, list[Mapping[str, Any]](), True, False
     try:
         async with open_worker({**point.opening, "do": "open"}, on_line=hear, on_stderr=on_stderr) as worker:
             for step in undo_order(point.steps):
+                asked = True
                 answer = await worker.ask({"do": "purge", "step": step_to_json(step)})
                 details = answer.get("details", {})
                 freed += int(details.get("freed_space", 0))
                 problems += details.get("problems", ())
+                if answer["is"] != "done" or details.get("items") or details.get("freed_space"):
+                    whole = False  # one that has failed may have let go of some
                 if answer["is"] != "done":
                     problems.append({"path": step.name, "why": _why(answer)})
     except WorkerLost as error:
         problems.append({"path": "", "why": str(error)})
-    return freed, problems
+        whole = not asked
+    return freed, problems, whole
 
 
 def _why(answer: Line) -> str:

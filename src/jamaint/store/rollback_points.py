@@ -115,9 +115,11 @@ async def expired(connection: Connection, now: datetime) -> list[RollbackPoint]:
     return [from_row(row) for row in await connection.fetch(SQL["expired"], now)]
 
 
-async def put_off_purge(connection: Connection, point_id: str, until: datetime, result: Mapping[str, Any]) -> None:
-    """A purge that could not do all is tried again then; the way back stays."""
-    await connection.execute(SQL["put_off_purge"], point_id, until, jsonb(result))
+async def put_off_purge(
+    connection: Connection, point_id: str, until: datetime, status: str, result: Mapping[str, Any]
+) -> None:
+    """A purge that could not do all is tried again then; `purging`, once a part is gone. What an undo told stays."""
+    await connection.execute(SQL["put_off_purge"], point_id, until, status, jsonb(result))
 
 
 async def next_expiry(connection: Connection) -> datetime | None:

@@ -40,18 +40,20 @@ WHERE status IN ('undone', 'incomplete') AND result ? 'held' ORDER BY created_at
 SELECT * FROM rollback_points WHERE status = 'incomplete' ORDER BY created_at DESC LIMIT 20
 
 -- name: expired
--- Never that of an execution that still runs, however long ago it began.
+-- Never that of an execution that still runs, however long ago it began. What is half purged is tried again.
 SELECT point.* FROM rollback_points AS point JOIN maintenance_executions AS run ON run.id = point.execution_id
-WHERE point.status IN ('open', 'incomplete') AND point.expires_at <= $1 AND run.status NOT IN ('scheduled', 'running')
+WHERE point.status IN ('open', 'incomplete', 'purging') AND point.expires_at <= $1
+  AND run.status NOT IN ('scheduled', 'running')
 ORDER BY point.expires_at LIMIT 20
 
 -- name: next_expiry
 SELECT min(point.expires_at)
 FROM rollback_points AS point JOIN maintenance_executions AS run ON run.id = point.execution_id
-WHERE point.status IN ('open', 'incomplete') AND run.status NOT IN ('scheduled', 'running')
+WHERE point.status IN ('open', 'incomplete', 'purging') AND run.status NOT IN ('scheduled', 'running')
 
 -- name: put_off_purge
-UPDATE rollback_points SET status = 'open', expires_at = $2, result = $3::jsonb WHERE id = $1
+UPDATE rollback_points SET status = $3, expires_at = $2, result = coalesce(result, '{}') || $4::jsonb
+WHERE id = $1
 
 -- name: latest_known
 -- How far time had come when something was last written.
