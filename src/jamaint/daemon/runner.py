@@ -25,7 +25,7 @@ from jamaint.daemon.current import Current
 from jamaint.daemon.plans import Collected, Plans
 from jamaint.daemon.recorder import Recorder
 from jamaint.daemon.steering import Steering
-from jamaint.errors import CONFLICT, Problem
+from jamaint.errors import CONFLICT, Problem, unavailable
 from jamaint.host.journal import MESSAGE_IDS
 from jamaint.host.output import printable
 from jamaint.host.seals import Seals
@@ -208,10 +208,13 @@ class Runner:
     ) -> tuple[Plan, bool]:
         """What `task` would do now, or would of the stored plan `chosen`, and whether it can tell each item.
 
-        Changes nothing; the items go to `collected`. Raises undoing.Refused when its executor refuses, WorkerLost.
+        Changes nothing; the items go to `collected`. Raises undoing.Refused when its executor refuses, WorkerLost, and
+        Problem(UNAVAILABLE) while the database is away: what undos have put back is not known then.
         """
         if task.executor in WITHOUT_WORKER:
             return Plan(()), False
+        if self._recorder.away is not None:
+            raise unavailable(f"the database is away, nothing can be planned: {self._recorder.away}", 5)
 
         async def hear(line: Mapping[str, Any]) -> None:
             if line["is"] == "items" and collected is not None:

@@ -171,7 +171,7 @@ class Usage:
     async def _plan(self, task: Task) -> Plan:
         try:
             plan, _ = await self._runner.plan(str(uuid4()), task)
-        except (undoing.Refused, WorkerLost) as error:
+        except (undoing.Refused, WorkerLost, Problem) as error:
             self._log.warning("the cleanup could not be planned for the analysis", why=str(error))
             return Plan(())
         return plan

@@ -466,4 +466,5 @@ def _make_private(parent: int, name: str, root: Root) -> int:
 
 
 def _not_ours(root: Root, name: str, why: str) -> str:
-    return f"{root.name('.', TRASH)}{'' if name == TRASH else '/…/' + name} is not a directory of ours alone: {why}"
+    path = f"{root.name('.', TRASH)}{'' if name == TRASH else '/…/' + name}"
+    return f"{path} is not a directory of ours alone: {why}; move it away"

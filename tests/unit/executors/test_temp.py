@@ -459,3 +459,27 @@ def test_the_type_of_each_is_as_it_was(tmp_path: Path) -> None:
     assert left(root) == set()
     undone(step)
     assert stat.S_ISFIFO(os.lstat(root / "fifo").st_mode)
+
+
+@pytest.mark.parametrize("kind", ["link", "file", "pipe", "everybody's"])
+def test_a_trash_that_somebody_has_prepared_is_not_used_and_it_is_said_what_to_do(tmp_path: Path, kind: str) -> None:
+    top = tmp_path / "top"
+    put(top / "a", 100)
+    age_directories(top)
+    top.chmod(0o1777)
+    trap = top / ".jamaint-trash"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    if kind == "link":
+        trap.symlink_to(elsewhere)
+    elif kind == "file":
+        trap.write_text("x")
+    elif kind == "pipe":
+        os.mkfifo(trap)
+    else:
+        trap.mkdir()
+        trap.chmod(0o777)
+    with pytest.raises(StepFailed, match=r"is not a directory of ours alone: .*; move it away"):
+        run(temp({"path": str(top)}))
+    assert (top / "a").exists()
+    assert list(elsewhere.iterdir()) == []
