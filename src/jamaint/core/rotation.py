@@ -163,7 +163,7 @@ def last_rotation(log: LogSeen, rotated: Sequence[Rotated], rules: RotationRules
     if log.born_ns is not None and not (rules.copy_truncate and found):
         found.append(_moment(log.born_ns))
     if log.born_ns is None and rules.dates is None:  # then a rotated one was last written right before
-        found += [_moment(one.mtime_ns) for one in rotated]
+        found += [_moment(one.mtime_ns) for one in rotated if 0 <= one.mtime_ns < 1 << 63]
     return max((moment for moment in found if _is_believed(moment, rules)), default=None)
 
 

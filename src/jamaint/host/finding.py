@@ -19,6 +19,8 @@ from jamaint.host.sweep import Sweep, Tally
 COMPARED = 200_000
 """Files that are compared by their content at the most, those of equal size first met."""
 _CHUNK = 1 << 20
+_LATEST = (1 << 63) - 1
+"""The year 2262: what is later, on file systems that can, counts as from then."""
 _RUN = 1 << 12
 """Files whose sizes are sorted at a time."""
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -80,7 +82,7 @@ class _Sized:
             if seen.st_ino in self._linked:
                 return
             self._linked.add(seen.st_ino)
-        self._some.append((mark, seen.st_blocks * 512))
+        self._some.append(((min(mark[0], _LATEST), mark[1]), seen.st_blocks * 512))
         if len(self._some) >= _RUN:
             self._end_run()
 
@@ -124,7 +126,7 @@ def beyond(judge: Judge, limits: Limits, told: Callable[[], None]) -> tuple[Mark
     floor = None
     if limits.files is not None:
         floor = newest[limits.files - 1] if limits.files and len(newest) >= limits.files else None
-        floor = (1 << 63, 0) if limits.files == 0 else floor
+        floor = (1 << 127, 0) if limits.files == 0 else floor
     if limits.bytes is not None:
         total = 0
         for mark, size in sized.newest_first():
