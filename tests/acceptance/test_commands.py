@@ -108,7 +108,11 @@ class TestExitCodes:
         error = json.loads(done.stderr)["error"]
         assert error["code"] == -32002
         assert error["data"]["reasons"] == [
-            {"guard": "task", "verdict": "refuse", "detail": "off is disabled, or not defined any more"}
+            {
+                "guard": "task",
+                "verdict": "refuse",
+                "detail": "off is disabled in the configuration, or not defined there any more",
+            }
         ]
 
 

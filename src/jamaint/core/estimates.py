@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import NamedTuple
 
+from jamaint.core.pacing import Limits
 from jamaint.core.tasks import Task
 
 SHOWN_FROM = 0.01
@@ -54,6 +55,17 @@ def ends_at(started_at: datetime, fraction: float | None, now: datetime) -> date
         return None
     elapsed = max((now - started_at).total_seconds(), 0.0)  # less than nothing where the clock was set back
     return now + timedelta(seconds=elapsed * (1 - fraction) / fraction)
+
+
+def keeping_to(limits: Limits, unit: str, begun: int, total: int | None, now: datetime) -> datetime | None:
+    """When a step can be done at the earliest, where its task is held to so many items or bytes a second.
+
+    `begun` of `total` is what was done when the rest began that is due now; None without a limit for that unit.
+    """
+    rate = limits.bytes_per_second if unit == "bytes" else limits.operations_per_second
+    if not rate or not total:
+        return None
+    return now + timedelta(seconds=max(total - begun, 0) / rate)
 
 
 def quantile(values: Sequence[int], share: float) -> int:

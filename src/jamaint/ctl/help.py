@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 from jamaint import VERSION
 from jamaint.ctl.arguments import GLOBAL_FLAGS, Usage
-from jamaint.ctl.render import Look, columns
+from jamaint.ctl.render import Look, columns, paragraph
+from jamaint.ctl.screen import columns_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,19 +17,20 @@ if TYPE_CHECKING:
     from jamaint.ctl.screen import Screen
 
 CODES = (
-    "Exit codes: 0 done, 1 it ran and failed, 2 usage, 3 the daemon cannot be reached, 4 no such object, 5 refused,\n"
+    "Exit codes: 0 done, 1 it ran and failed, 2 usage, 3 the daemon cannot be reached, 4 no such object, 5 refused, "
     "6 not authorised, 7 invalid configuration or object."
 )
 
 
 def show(arguments: Arguments, verbs: Sequence[Verb], screen: Screen) -> int:
     """--help and --version on standard output."""
+    look = Look(0.0, columns_of(sys.stdout))
     if arguments.version and not arguments.help:
         screen.lines([f"jamaintctl {VERSION}"])
     elif arguments.verb is not None:
-        screen.lines(_verb(arguments.verb))
+        screen.lines(_verb(arguments.verb, look))
     else:
-        screen.lines(_group(" ".join(arguments.words), verbs))
+        screen.lines(_group(" ".join(arguments.words), verbs, look))
     return 0
 
 
@@ -48,28 +52,27 @@ def meant(mistake: Usage) -> str:
     return near[0][1] if near and near[0][0] <= max(1, len(word) // 3) else ""
 
 
-def _group(words: str, verbs: Sequence[Verb]) -> list[str]:
+def _group(words: str, verbs: Sequence[Verb], look: Look) -> list[str]:
     shown = [verb for verb in verbs if not words or verb.name.startswith(words + " ")]
-    plain = Look(0.0)
     lines = [f"usage: jamaintctl [flags] {words or 'COMMAND'} …", ""]
-    lines += columns([(_short_synopsis(verb), verb.help) for verb in shown], plain, "  ")
+    lines += columns([(_short_synopsis(verb), verb.help) for verb in shown], look, "  ")
     if not words:
-        lines += ["", "Flags of every command:", *_flags(GLOBAL_FLAGS), "", CODES]
+        lines += ["", "Flags of every command:", *_flags(GLOBAL_FLAGS, look), "", *paragraph(CODES, look)]
         lines += ["`jamaintctl COMMAND --help` says more."]
     return lines
 
 
-def _verb(verb: Verb) -> list[str]:
-    lines = [f"usage: jamaintctl {synopsis(verb)}", "", _sentence(verb.help)]
+def _verb(verb: Verb, look: Look) -> list[str]:
+    lines = [*columns([(f"usage: jamaintctl {synopsis(verb)}",)], look), "", *paragraph(_sentence(verb.help), look)]
     if verb.says:
-        lines += ["", verb.says]
+        lines += ["", *(line for text in verb.says.split("\n") for line in paragraph(text, look))]
     if verb.flags:
-        lines += ["", "Flags:", *_flags(verb.flags)]
-    return [*lines, "", "Flags of every command:", *_flags(GLOBAL_FLAGS)]
+        lines += ["", "Flags:", *_flags(verb.flags, look)]
+    return [*lines, "", "Flags of every command:", *_flags(GLOBAL_FLAGS, look)]
 
 
-def _flags(flags: Sequence[Flag]) -> list[str]:
-    return columns([(_flag(flag), flag.help) for flag in flags], Look(0.0), "  ")
+def _flags(flags: Sequence[Flag], look: Look) -> list[str]:
+    return columns([(_flag(flag), flag.help) for flag in flags], look, "  ")
 
 
 def _flag(flag: Flag) -> str:

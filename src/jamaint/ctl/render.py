@@ -30,6 +30,8 @@ COLUMN = 24
 """So much room makes a column of words worth while: with less they go on below the whole row."""
 NARROW = 8
 """With less room than that nothing goes on below: it is cut."""
+MOST_BANDS = 2
+"""A row takes so many lines of columns; if it had more, what does not fit the first is not in columns."""
 # Hangul, CJK, kana, full forms and emoji take two columns of a terminal.
 WIDE = ((0x1100, 0x115F), (0x2E80, 0xA4CF), (0xAC00, 0xD7A3), (0xF900, 0xFAFF), (0xFE30, 0xFE6F), (0xFF00, 0xFF60),
         (0xFFE0, 0xFFE6), (0x1F300, 0x1FAFF), (0x20000, 0x3FFFD))  # fmt: skip
@@ -228,9 +230,20 @@ def _folded(row: Sequence[Placed], bands: Sequence[Sequence[int]], look: Look, i
         cells = [row[at] for at in band if at < len(row)]
         while cells and not cells[-1][-1]:
             cells.pop()
+        further = indent + " " * FURTHER if number else indent
+        if number and len(bands) > MOST_BANDS:  # what would go down the screen like stairs follows one after the other
+            rest = [row[at] for later in bands[1:] for at in later if at < len(row) and row[at][-1]]
+            return lines + _one_after_the_other(rest, look, further)
         if cells or not number:
-            lines += _beside(cells, look, indent + " " * FURTHER if number else indent)
+            lines += _beside(cells, look, further)
     return lines
+
+
+def _one_after_the_other(cells: Sequence[Placed], look: Look, indent: str) -> list[str]:
+    styles = {style for _, _, style, _ in cells}
+    style = styles.pop() if len(styles) == 1 else ""
+    lines = paragraph("  ".join(text for *_, text in cells), look, indent) if cells else []
+    return [look.paint(style, line.rstrip(" ")) for line in lines]
 
 
 def _beside(cells: Sequence[Placed], look: Look, indent: str) -> list[str]:

@@ -109,7 +109,8 @@ class Plans:
         if chosen is None:
             if plan.refusals:
                 why = "; ".join(str(one["detail"]) for one in plan.refusals)
-                raise undoing.Refused(f"{why}: {ADVICE.format(task=task.name)}", "refused", plan.refusals)
+                asks = " " if why.endswith("?") else ": "
+                raise undoing.Refused(f"{why}{asks}{ADVICE.format(task=task.name)}", "refused", plan.refusals)
             return
         try:
             stored = await self.usable(chosen, task)

@@ -16,7 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from jamaint.config import Config
 from jamaint.core.cleanups import narrowed, of_execution
-from jamaint.core.estimates import ends_at, fraction_of
+from jamaint.core.estimates import ends_at, fraction_of, keeping_to
 from jamaint.core.executions import Execution, Progress, State, StepRecord, advance
 from jamaint.core.plans import Plan, Step, step_from_json, step_to_json
 from jamaint.core.tasks import Task
@@ -470,7 +470,11 @@ class Runner:
         fraction = fraction_of(weights, run.index, line["done"], line["total"])
         progress = Progress(step, line["done"], line["total"], line["unit"], fraction)
         began = (run.execution.started_at or self._now()) + timedelta(seconds=run.steering.paused_seconds)
-        eta = None if run.steering.paused else ends_at(began, fraction, self._now())
+        before = run.execution.progress
+        begun = before.done if before is not None and (before.step, before.unit) == (step, progress.unit) else 0
+        limited = keeping_to(run.task.limits, progress.unit, begun, progress.total, self._now())
+        ends = ends_at(began, fraction, self._now()), limited
+        eta = None if run.steering.paused else max((end for end in ends if end is not None), default=None)
         run.execution = replace(run.execution, progress=progress, eta=eta)
         self._current.put(run.execution, "progress")
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.examples import HOUR, MINUTE, NOON
-from jamaint.core.estimates import ends_at, fraction_of
+from jamaint.core.estimates import ends_at, fraction_of, keeping_to
+from jamaint.core.pacing import Limits
 
 
 @pytest.mark.parametrize(
@@ -58,3 +59,22 @@ def test_when_it_will_end_is_told_from_one_percent_on(fraction: float | None, le
 
 def test_a_clock_that_was_set_back_does_not_move_the_end_into_the_past() -> None:
     assert ends_at(NOON + MINUTE, 0.5, NOON) == NOON
+
+
+@pytest.mark.parametrize(
+    ("limits", "unit", "seconds"),
+    [
+        (Limits(), "items", None),
+        (Limits(operations_per_second=20), "bytes", None),
+        (Limits(operations_per_second=20), "items", 100),
+        (Limits(20, 1), "bytes", 2000),
+        (Limits(bytes_per_second=20), "items", None),
+    ],
+)
+def test_what_is_held_to_a_rate_ends_no_sooner_than_the_rate_allows(
+    limits: Limits, unit: str, seconds: int | None
+) -> None:
+    found = keeping_to(limits, unit, 500, 2500, NOON)
+    assert (found and (found - NOON).total_seconds()) == seconds
+    assert keeping_to(limits, unit, 0, None, NOON) is None
+    assert keeping_to(Limits(operations_per_second=20), "items", 30, 20, NOON) == NOON  # it grew meanwhile

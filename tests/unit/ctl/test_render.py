@@ -152,3 +152,15 @@ def test_fields_without_a_value_are_left_out() -> None:
 def test_outline_is_near_yaml() -> None:
     value = {"a": {"b": [1, {"c": None, "d": True}], "e": {}}, "f": [], "g": "x"}
     assert outline(value) == ["a:", "  b:", "    - 1", "    - c: null", "      d: true", "  e: {}", "f: []", "g: x"]
+
+
+def test_a_row_that_had_many_bands_goes_on_one_after_the_other() -> None:
+    rows = [("NAME OF A TASK", "SCHEDULE " * 2, "NEXT IN TIME", "LAST"), ("a", "cron 0 2 * * *", "-", "completed")]
+    assert columns(rows, Look(0.0, 30)) == [
+        "NAME OF A TASK",
+        "    SCHEDULE SCHEDULE   NEXT",
+        "    IN TIME  LAST",
+        "a",
+        "    cron 0 2 * * *  -",
+        "    completed",
+    ]

@@ -7,7 +7,7 @@ QUARANTINED = "the daemon died each of the last times that it ran; mend it, and 
 
 def judge(waiting: Waiting, view: View) -> Verdict:
     if not waiting.task.enabled:
-        return Verdict("task", "refuse", f"{waiting.task.name} is disabled, or not defined any more")
+        return Verdict("task", "refuse", _disabled(waiting.task.name, waiting.task.origin))
     since = waiting.task.quarantined_at
     if since is not None:
         return Verdict("task", "refuse", f"{waiting.task.name} is in quarantine since {clock(since)}: {QUARANTINED}")
@@ -16,3 +16,10 @@ def judge(waiting: Waiting, view: View) -> Verdict:
             "task", "refuse", f"{waiting.task.name} is paused until {clock(waiting.paused_until)} (by hand it runs)"
         )
     return Verdict("task", "pass", f"{waiting.task.name} is enabled")
+
+
+def _disabled(name: str, origin: str) -> str:
+    """What is defined in a file is enabled there alone; one that was taken out of it is disabled, too."""
+    if origin == "file":
+        return f"{name} is disabled in the configuration, or not defined there any more"
+    return f"{name} is disabled, or not defined any more (`jamaintctl task enable {name}` enables it)"
