@@ -282,9 +282,7 @@ class _Back:
         log = os.open(name, flags, dir_fd=place.fd)
         try:
             for start, end in _with_small_holes(source, at):
-                if (
-                    start > at
-                ):  # no line that somebody writes in this moment is as long as the hole, and cut off by this
+                if start > at:  # a hole is longer than any line that somebody writes at this moment: it cuts off none
                     os.ftruncate(log, os.fstat(log).st_size + start - at)
                 os.lseek(source, start, os.SEEK_SET)
                 at = start
