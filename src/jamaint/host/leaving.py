@@ -85,7 +85,16 @@ class Leaving:
                 arriving = self._opened(archive, self._keeps(found), lambda: open_root(archive))
                 replacing = self._replacing(Copying(), found, way, arriving)
                 for place, names, prints in self._places(way.root, found):
-                    self._move_some(replacing, prefix, place, names, prints)
+                    try:
+                        target = archive_place(arriving, prefix, place)
+                    except NotEntered as refusal:
+                        where = arriving.root.name("/".join(one for one in (prefix, place.rel) if one not in ("", ".")))
+                        for name in names:
+                            why = f"its place in the archive, {where}, cannot be used: {refusal.why}"
+                            self.skipped.add(way.root.name(place.rel, name), why, problem=True)
+                        continue
+                    with target:
+                        self._replace_some(replacing, place, target, names, prints)
 
     def details(self) -> dict[str, Any]:
         """The figures so far: files, bytes, freed_space, freed_on_purge, made_bytes, what was skipped, free space.
@@ -148,19 +157,6 @@ class Leaving:
                 continue
             with place:
                 yield place, names, prints
-
-    def _move_some(
-        self, replacing: Replacing, prefix: str, place: Place, names: Sequence[str], prints: Sequence[int]
-    ) -> None:
-        arriving = replacing.arriving
-        try:
-            target = archive_place(arriving, prefix, place)
-        except NotEntered as refusal:
-            why = f"its directory in the archive cannot be used: {refusal.why}"
-            self.skipped.add(f"{arriving.root.path}/{prefix}", why, problem=True)
-            return
-        with target:
-            self._replace_some(replacing, place, target, names, prints)
 
     def _replace_some(
         self, replacing: Replacing, place: Place, target: Place, names: Sequence[str], prints: Sequence[int]

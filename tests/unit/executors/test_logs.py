@@ -496,6 +496,17 @@ class TestTrouble:
             logs.run(plan.steps[3])
         assert failed.value.kind == "unsafe"
 
+    def test_where_a_directory_of_the_archive_cannot_be_used_each_log_is_told(self, root: Path) -> None:
+        put(root / "app" / "b6.log", 6)
+        put(root / "other" / "c6.log", 6)
+        put(root.parent / "archive" / "app", 1)
+        _, details = run_all(executor(**everything(root)))
+        told = details["archive"]["problems"]
+        assert sorted(item["path"] for item in told) == [f"{root}/app/a6.log", f"{root}/app/b6.log"]
+        where = f"its place in the archive, {root.parent}/archive/app, cannot be used"
+        assert {item["why"] for item in told} == {f"{where}: it is a link or no directory any more"}
+        assert (root.parent / "archive" / "other" / "c6.log").exists()
+
     def test_an_archive_within_its_root_is_archived_once(self, root: Path) -> None:
         archive = {"directory": f"{root}/archive", "older_than_seconds": 5 * DAY}
         config = everything(root, archive=archive, compress=None)
