@@ -65,6 +65,10 @@ class Talk:
         """See Host."""
         return False
 
+    def portion(self, most: int) -> int:
+        """See Host."""
+        return most
+
     def held(self, number: int) -> None:
         """See Host."""
         self.held_in.append(number)

@@ -188,6 +188,9 @@ class DaemonHost:
     def alone(self) -> bool:
         return self._dialogue.pace.holds_back
 
+    def portion(self, most: int) -> int:
+        return self._dialogue.pace.portion(most)
+
     def found(self, number: int, answer: Answer) -> None:
         """Tells the fact of one condition, or why it cannot be learnt: see executors.looks."""
         self._dialogue.say({"is": "found", "number": number, **answer})

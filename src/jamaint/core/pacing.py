@@ -15,6 +15,11 @@ class Limits:
     operations_per_second: float | None = None
     bytes_per_second: float | None = None
 
+    def portion(self, most: int) -> int:
+        """How many of up to `most` items may be done between two safe points: as many as one second allows."""
+        rate = self.operations_per_second
+        return most if not rate else max(1, min(most, int(rate)))
+
 
 @dataclass(slots=True)
 class Pacing:

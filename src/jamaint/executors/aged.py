@@ -119,7 +119,7 @@ class Aged:
         """Does it; its details. Raises StepFailed, Stopped."""
         if self._areas is None:  # another worker has planned
             self.plan(places)
-        telling = Telling(self._host.checkpoint, self._host.progress)
+        telling = Telling(self._host.checkpoint, self._host.progress, self._host.portion)
         bounds = Bounds(self._host.paused, self._host.alone)
         clearing = Clearing(self.areas, step.undo, step.items, telling, bounds)
         clearing.skipped.merge(self._changed)

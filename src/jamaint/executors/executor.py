@@ -68,6 +68,9 @@ class Host(Protocol):
     def alone(self) -> bool:
         """Whether no second process may help: while it is paused or throttled, or keeps limits."""
 
+    def portion(self, most: int) -> int:
+        """How many of up to `most` items may be done before the next safe point: with limits, a second's worth."""
+
     def held(self, number: int) -> None:
         """Says that it stands still now, in the pause of that number; `checkpoint` does so by itself."""
 

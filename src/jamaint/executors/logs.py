@@ -75,7 +75,7 @@ class LogsCleanup:
         assert self._survey is not None
         if step.name == ANALYSIS:
             return self._analysis(self._survey)
-        telling = Telling(self._host.checkpoint, self._host.progress)
+        telling = Telling(self._host.checkpoint, self._host.progress, self._host.portion)
         leaving = Leaving(step.name, self._survey.found, step.undo, telling)
         try:
             with leaving:

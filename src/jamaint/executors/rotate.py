@@ -421,7 +421,7 @@ class LogsRotate:
         self._gather(step.name)
         if not any(found.count(step.name) for found in self._survey.found):
             return {**dict.fromkeys(("files", "bytes", "freed_space", "freed_on_purge"), 0), **Skipped().details()}
-        telling = Telling(self._host.checkpoint, self._host.progress)
+        telling = Telling(self._host.checkpoint, self._host.progress, self._host.portion)
         leaving = Leaving(step.name, self._survey.found, step.undo, telling)
         try:
             with leaving:

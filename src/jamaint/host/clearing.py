@@ -21,7 +21,7 @@ from jamaint.host.sharing import Sharing
 from jamaint.host.skipped import Skipped
 from jamaint.host.survey import SAMPLE, free_share
 from jamaint.host.sweep import Met, Sweep, Tally
-from jamaint.host.taker import Taker
+from jamaint.host.taker import Manner, Taker
 from jamaint.host.taking import Direct, Held, Ledger, Taken
 from jamaint.host.trash import Trash
 from jamaint.host.units import take_units
@@ -217,6 +217,7 @@ class Clearing:
 
     def clear(self) -> None:
         """Takes what is old: what the plan found whole at first, then what a second look finds."""
+        manner = Manner(self._tell, self._bounds.stopping, self._telling.portions)
         for area in self._areas:
             if not (area.tally.files or area.tally.directories):
                 self.kept += area.met.kept
@@ -225,7 +226,7 @@ class Clearing:
             try:
                 way, ledger = self._way(area)
                 use = in_use(way.root.stat.st_dev, self._open_files)
-                taking = Taker(way, Judge(way.root, area.rule, use), ledger, self._tell, self._bounds.stopping)
+                taking = Taker(way, Judge(way.root, area.rule, use), ledger, manner)
                 if isinstance(way, Trash):
                     take_units(area.units, way, taking, self._bounds.alone)
                 met = Sweep(Judge(way.root, area.rule, use), taking, self.skipped, self._telling.checkpoint).go()

@@ -20,10 +20,21 @@ from jamaint.host.trash import Trash
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """How it speaks while it works: `checkpoint` may raise, and then what is done stands and can be undone."""
+    """How it speaks while it works: `checkpoint` may raise, and then what is done stands and can be undone.
+
+    `portion` says how many of so many files may go before the next checkpoint.
+    """
 
     checkpoint: Callable[[], None]
     progress: Callable[[int, int | None, str], None]
+    portion: Callable[[int], int] = lambda most: most
+
+    def portions(self, names: Sequence[str], prints: Sequence[int]) -> Iterator[tuple[Sequence[str], Sequence[int]]]:
+        """Files with their fingerprints, so many at a time."""
+        while names:
+            count = self.portion(len(names))
+            yield names[:count], prints[:count]
+            names, prints = names[count:], prints[count:]
 
 
 class Leaving:
@@ -63,10 +74,11 @@ class Leaving:
                 ledger = self._ledger(way.root)
                 self._parts.append((self._keeps(found), ledger.taken, None))
                 for place, names, prints in self._places(way.root, found):
-                    way.take(place, names, prints, ledger)
-                    self._done += len(names)
-                    self._telling.progress(self._done, self._total, "items")
-                    self._telling.checkpoint()
+                    for some, marks in self._telling.portions(names, prints):
+                        way.take(place, some, marks, ledger)
+                        self._done += len(some)
+                        self._telling.progress(self._done, self._total, "items")
+                        self._telling.checkpoint()
 
     def replace(self, maker: Maker) -> None:
         """Replaces each file by what `maker` makes of it, in the same directory."""

@@ -38,6 +38,10 @@ class Pace:
         """Whether work may have to wait at the next safe point."""
         return bool(self._number or self._ratio or self._is_limited)
 
+    def portion(self, most: int) -> int:
+        """How many of up to `most` items may be done before the next safe point."""
+        return self._pacing.limits.portion(most)
+
     def limit(self, limits: Limits) -> None:
         """Another operation begins, which keeps these limits."""
         self._pacing = Pacing(limits, self._clock(), self._ratio)

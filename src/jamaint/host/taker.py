@@ -2,7 +2,8 @@
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from jamaint.host.judging import Judge
 from jamaint.host.roots import Place
@@ -14,26 +15,24 @@ from jamaint.host.trash import Displaced, Moved, Trash
 from jamaint.host.whole import Looked, Whole, look_again
 
 
-class Taker:
-    """The taking of a step below one root: through the trash, or at once.
+class Manner(NamedTuple):
+    """How it goes about it. `tell` is called when something has gone, with whether it may wait; `stopping` in the midst
+    of things, and never waits. Both raise to stop. `portions` are the files that may go between two calls of `tell`."""
 
-    `tell` is called when something has gone, with whether it may wait; `stopping` in the midst of things, and never
-    waits. Both raise to stop.
-    """
+    tell: Callable[[bool], None]
+    stopping: Callable[[], object]
+    portions: Callable[[Sequence[str], Sequence[int]], Iterable[tuple[Sequence[str], Sequence[int]]]]
+
+
+class Taker:
+    """The taking of a step below one root: through the trash, or at once."""
 
     changes = True
     marks = True
 
-    def __init__(
-        self,
-        way: Trash | Direct,
-        judge: Judge,
-        ledger: Ledger,
-        tell: Callable[[bool], None],
-        stopping: Callable[[], object],
-    ) -> None:
-        self.way, self.judge, self.stopping = way, judge, stopping
-        self._ledger, self._tell = ledger, tell
+    def __init__(self, way: Trash | Direct, judge: Judge, ledger: Ledger, manner: Manner) -> None:
+        self.way, self.judge, self.stopping = way, judge, manner.stopping
+        self._ledger, self._tell, self._portions = ledger, manner.tell, manner.portions
         self._open_moves = 0
         """Directories that are moved, and of which it is not known whether they may go: nothing waits meanwhile."""
         self._seen = Statuses()
@@ -41,8 +40,10 @@ class Taker:
 
     def files(self, place: Place, names: Sequence[str], prints: Sequence[int], tally: Tally) -> bool:  # noqa: ARG002
         """See sweep.Taking."""
-        left = self.way.take(place, names, prints, self._ledger)
-        self._tell(not self._open_moves)
+        left: list[str] = []
+        for some, marks in self._portions(names, prints):
+            left += self.way.take(place, some, marks, self._ledger)
+            self._tell(not self._open_moves)
         return not left
 
     def directory(self, place: Place, name: str, expected: os.stat_result, tally: Tally) -> bool:

@@ -67,3 +67,11 @@ def test_what_is_not_limited_never_rests() -> None:
     pacing.note("items", 10**9, 0.0)
     pacing.note("bytes", 10**15, 0.0)
     assert pacing.rest(0.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("limits", "portion"),
+    [(Limits(), 512), (Limits(bytes_per_second=1), 512), (Limits(20.9), 20), (Limits(0.01), 1), (Limits(9000), 512)],
+)
+def test_what_goes_at_once_is_no_more_than_a_second_allows(limits: Limits, portion: int) -> None:
+    assert limits.portion(512) == portion

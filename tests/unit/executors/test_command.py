@@ -55,6 +55,9 @@ class Listener:
     def alone(self) -> bool:
         return True
 
+    def portion(self, most: int) -> int:
+        return most
+
     def held(self, number: int) -> None:
         raise AssertionError("nothing is paused")
 

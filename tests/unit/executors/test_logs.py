@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -382,6 +383,20 @@ class TestRun:
         assert "zstandard is not installed" in plan.warnings[0]
         logs.run(plan.steps[2])
         assert (root / "app" / "a12.log.gz").exists()
+
+    def test_what_is_limited_goes_a_few_at_a_time(self, root: Path) -> None:
+        for number in range(40):
+            put(root / "app" / f"c{number}.log", 60)
+
+        class Limited(Talk):
+            def portion(self, most: int) -> int:
+                return min(most, 7)
+
+        host = Limited()
+        run_all(executor(host, log_paths=[f"{root}/**/c*.log"]))
+        done = [0, *(done for done, _, unit in host.progressed if unit == "items")]
+        assert max(done) == 40
+        assert max(b - a for a, b in pairwise(done)) == 7
 
     def test_progress_ends_at_the_whole(self, root: Path) -> None:
         for name, unit in (("cleanup", "items"), ("compression", "bytes"), ("archive", "bytes")):

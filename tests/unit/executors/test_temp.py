@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,31 @@ def test_more_files_than_are_held_of_one_directory(tmp_path: Path, keeps: bool) 
     step, details = run(temp({"path": str(root)}, keeps_way_back=keeps))
     assert (step.items, details["files"]) == (2500, 2500)
     assert left(root) == {"many/", "many/zz-young"}
+    if keeps:
+        undone(step)
+        assert differences(before, snapshot(root)) == []
+
+
+class Limited(Talk):
+    """A host whose execution may take seven files at a time."""
+
+    def portion(self, most: int) -> int:
+        return min(most, 7)
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_what_is_limited_goes_a_few_at_a_time(tmp_path: Path, keeps: bool) -> None:
+    root, host = tmp_path / "tmp", Limited()
+    for number in range(50):
+        put(root / f"{number:02}", 20, b"")
+    put(root / "zz-young", 1)
+    age_directories(root)
+    before = snapshot(root)
+    step, details = run(temp({"path": str(root)}, keeps_way_back=keeps, host=host))
+    assert details["files"] == 50
+    done = [0, *(done for done, _, _ in host.progressed)]
+    assert max(b - a for a, b in pairwise(done)) == 7
+    assert host.checkpoints >= 8
     if keeps:
         undone(step)
         assert differences(before, snapshot(root)) == []
