@@ -22,17 +22,20 @@ ext3, and 64,998 on an ext4 without dir_nlink."""
 
 
 class Drawers:
-    """Those of one step while it takes, in the open directory `fd`. Each is new: nothing is overwritten in it."""
+    """Those of one step while it takes, in the open directory `fd`. Each is new: nothing is overwritten in it.
 
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
+    `trash` is what the trash is called, for people.
+    """
+
+    def __init__(self, fd: int, trash: str) -> None:
+        self._fd, self._trash = fd, trash
         self._next: dict[int, int] = {}
 
     def of(self, number: int) -> int:
         """Opens what the drawers of a directory are in, by the number of its record; made when it is not there."""
         name = str(number)
         if number not in self._next:
-            made = _make(self._fd, name)
+            made = self._make(self._fd, name)
             fd = _open(self._fd, name)
             self._next[number] = 0 if made else max(numbers(fd), default=-1) + 1
             return fd
@@ -44,12 +47,24 @@ class Drawers:
         while rest:
             drawer = self._next[number]
             self._next[number] += 1
-            if not _make(fd, str(drawer)):
+            if not self._make(fd, str(drawer)):
                 continue
             count = CAPACITY if drawer < LATER else LATER_CAPACITY
             for name in rest[:count]:
                 yield name, f"{drawer}/{name}"
             rest = rest[count:]
+
+    def _make(self, fd: int, name: str) -> bool:
+        """Whether it was not there and is now. Raises DiskStopped."""
+        try:
+            os.mkdir(name, 0o700, dir_fd=fd)
+            return True
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno in STOPS_EVERYTHING:
+                raise DiskStopped(f"{self._trash} cannot be extended: {words(error)}") from None
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +89,6 @@ class Drawn:
 def numbers(fd: int) -> list[int]:
     """The numbers that directories in an open one have for names, in their order."""
     return sorted(int(name) for name in os.listdir(fd) if name.isdecimal())
-
-
-def _make(fd: int, name: str) -> bool:
-    """Whether it was not there and is now. Raises DiskStopped."""
-    try:
-        os.mkdir(name, 0o700, dir_fd=fd)
-        return True
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno in STOPS_EVERYTHING:
-            raise DiskStopped(f"the trash cannot be extended: {words(error)}") from None
-        raise
 
 
 def _open(parent: int, name: str) -> int:

@@ -186,7 +186,8 @@ class _Undoing:
             yield place
 
     def _restore_all(self, gone: int, place: Place | str, rel: str, directories: set[str] | None) -> None:
-        """Puts back what is in an open directory of the trash; those in it that we made for others are told."""
+        """Puts back what is in an open directory of the trash. `directories` gets those in it that mirror others, to be
+        gone through next; None where what is in it was taken, all of it."""
         kept: set[str] = set()
         while self._restore_listed(gone, place, rel, directories, kept) and not self._dry_run:
             pass  # a directory may hide entries from a listing while others leave it

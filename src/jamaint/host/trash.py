@@ -103,9 +103,9 @@ class Trash:
 
     def take(self, place: Place, names: Sequence[str], prints: Sequence[int], ledger: Ledger) -> list[str]:
         """See WayOut. Each file is in its place or in the trash at any moment."""
-        self._touch(place)
         in_drawers = self._in_drawers and len(names) >= drawers.WORTH
         try:
+            self._touch_to_take(place)
             where = self._to_drawers(place) if in_drawers else self._to_mirror(place)
         except FileExistsError as error:
             for name in names:
@@ -129,9 +129,8 @@ class Trash:
         return _Where(gone, move, lambda names: zip(names, names, strict=True))
 
     def _to_drawers(self, place: Place) -> "_Where":
-        self._refuse_made_again(place.rel)
         if self._drawers is None:
-            self._drawers = Drawers(self._base(LOOSE))
+            self._drawers = Drawers(self._base(LOOSE), self.root.name(".", TRASH))
         number, all_of_them = self._records.of[place.rel].number, self._drawers
         fd = all_of_them.of(number)
         return _Where(fd, os.rename, lambda names: all_of_them.places(number, fd, names))
@@ -180,7 +179,7 @@ class Trash:
 
         Raises FileExistsError when something in it is in the trash already.
         """
-        self._touch(place)
+        self._touch_to_take(place)
         rel = name if place.rel == "." else f"{place.rel}/{name}"
         if rel in self._records.of:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), rel)
@@ -308,6 +307,29 @@ class Trash:
             self._records.note(PASSED, "/".join(names[:depth]), place.stats[depth - 1])
         self._records.note(TOUCHED, place.rel, place.stats[-1])
 
+    def _touch_to_take(self, place: Place) -> None:
+        """The same, for a directory that something is taken from.
+
+        Raises FileExistsError when it, or one on the way to it, was taken whole and is there again: whoever has the
+        first one open may still act in it. Of those in the trash the ones that we have made have a record.
+        """
+        if self._step < 0:
+            self._open()
+        fd = os.open(".", OPEN, dir_fd=self._base(GONE))
+        try:
+            names = place.rel.split("/") if place.rel != "." else []
+            for depth, name in enumerate(names, 1):
+                inner = os.open(name, OPEN, dir_fd=fd)
+                os.close(fd)
+                fd = inner
+                if "/".join(names[:depth]) not in self._records.of:
+                    raise FileExistsError(errno.EEXIST, _MADE_AGAIN, place.rel)
+        except FileNotFoundError:  # nothing on the way to it has been
+            pass
+        finally:
+            os.close(fd)
+        self._touch(place)
+
     def _open(self) -> None:
         before = os.fstat(self.root.fd)
         try:
@@ -350,27 +372,10 @@ class Trash:
                     inner = os.open(name, OPEN, dir_fd=fd)
                 os.close(fd)
                 fd = inner
-                if not _is_private(fd):  # one that was taken whole: whoever has it open may still act in it
-                    raise FileExistsError(errno.EEXIST, _MADE_AGAIN, path)
         except BaseException:
             os.close(fd)
             raise
         return fd, (kind, rel) in self._fresh
-
-    def _refuse_made_again(self, rel: str) -> None:
-        """Raises FileExistsError when the directory, or one on the way to it, was taken whole and is there again."""
-        fd = os.open(".", OPEN, dir_fd=self._base(GONE))
-        try:
-            for name in rel.split("/"):
-                inner = os.open(name, OPEN, dir_fd=fd)
-                os.close(fd)
-                fd = inner
-                if not _is_private(fd):
-                    raise FileExistsError(errno.EEXIST, _MADE_AGAIN, rel)
-        except FileNotFoundError:  # nothing on the way to it has been
-            pass
-        finally:
-            os.close(fd)
 
     def _reserve(self, place: Place, marks: int, names: Iterator[str], mark: str) -> str:
         """The first name that is free in its place, marked as one that we are about to make."""
@@ -425,11 +430,6 @@ def open_private(parent: int, name: str, root: Root) -> int | None:
         what = f"it belongs to uid {seen.st_uid} and has mode {seen.st_mode & 0o7777:04o}"
         raise RootRefused(root.path, _not_ours(root, name, what), "unsafe")
     return fd
-
-
-def _is_private(fd: int) -> bool:
-    seen = os.fstat(fd)
-    return seen.st_uid == os.geteuid() and not seen.st_mode & 0o077
 
 
 def lock(fd: int) -> None:

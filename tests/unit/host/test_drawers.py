@@ -166,7 +166,7 @@ def test_a_disk_that_fills_in_the_midst_ends_it_and_what_went_is_counted(
 
     monkeypatch.setattr(os, "mkdir", full)
     way = opened(stack, top)
-    with pytest.raises(DiskStopped, match="the trash cannot be extended: no space left"):
+    with pytest.raises(DiskStopped, match=r"/r/\.jamaint-trash cannot be extended: no space left"):
         take(way, NAMES, ledger)
     assert ledger.taken.files == 32
     monkeypatch.undo()
@@ -183,20 +183,26 @@ def test_a_directory_of_which_something_lies_in_drawers_does_not_go_whole(top: P
     assert (top / "s" / "young").exists()
 
 
-def test_what_is_made_again_where_a_directory_was_taken_whole_is_left_for_later(top: Path, stack: ExitStack) -> None:
+@pytest.mark.parametrize("count", [1, 10])
+@pytest.mark.parametrize("mode", [0o755, 0o700])
+def test_what_is_made_again_where_a_directory_was_taken_whole_is_left_for_later(
+    top: Path, stack: ExitStack, mode: int, count: int
+) -> None:
+    (top / "s").chmod(mode)
+    names = NAMES[:count]
     before, back = snapshot(top), way_back(top)
     way, ledger = opened(stack, top), books()
     with way.root.descend(".") as place:
         moved = way.move_directory(place, "s", os.lstat(top / "s"))
         assert way.settle(moved, 71) is None
-    for name in NAMES[:10]:
+    for name in names:
         put(top / "s" / name, 40)
-    assert take(way, NAMES[:10], ledger) == NAMES[:10]
+    assert take(way, names, ledger) == names
     assert {item["why"] for item in ledger.skipped.problems} == {
         "a directory on the way to it was taken whole and has been made again since: the next execution takes it"
     }
     way.finish()
-    for name in NAMES[:10]:
+    for name in names:
         (top / "s" / name).unlink()
     (top / "s").rmdir()
     assert undone(back)["restored"] == 71
