@@ -5,22 +5,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from jamaint.core.ages import Ages, limit
+from jamaint.core.ages import BIRTH, Ages, Old, asks_for_birth, limit, old
 from jamaint.core.clearing import over
 from jamaint.core.plans import Plan, Step
 from jamaint.executors.aged import Aged, Place, nested, plan_of
 from jamaint.executors.executor import Host, Tell, Work
 from jamaint.host import held as held_by_undos
 from jamaint.host import syscalls
-from jamaint.host.finding import Duplicates, First, Limits, beyond, duplicates
+from jamaint.host.finding import Duplicates, First, Limits, Mark, beyond, duplicates
 from jamaint.host.globs import Globs, exclusion
 from jamaint.host.inuse import in_use
-from jamaint.host.judging import Judge, Rule, alone_and_below
+from jamaint.host.judging import Judge, Rule, alone_and_below, newborn
 from jamaint.host.openfiles import OpenFiles, open_files
 from jamaint.host.roots import Root, RootRefused, open_root
 
 CLEANUP, DUPLICATES = "cleanup", "duplicates"
 _BY = ("modification",)
+"""Of a config that was made before there was `age_by` here."""
+Also = Callable[[Any, str, int], str]
 
 
 class FilesystemCleanup:
@@ -73,8 +75,9 @@ class FilesystemCleanup:
         config = self._work.config
         below, alone = alone_and_below(one["exclude"], one["path"])
         age, pattern = one["age_seconds"], one["pattern"]
+        by = one.get("age_by") or {"files": _BY, "directories": _BY}
         rule = Rule(
-            ages=Ages(age or 0, _BY, _BY),
+            ages=Ages(age or 0, by["files"], by["directories"]),
             before=limit(self._work.now, config["directory_age_seconds"] if age is None else age),
             pattern=None if pattern is None else Globs([exclusion(pattern).lstrip("/")], hidden=True),
             spared=below,
@@ -82,6 +85,7 @@ class FilesystemCleanup:
             nested=nested(one["path"], [other["path"] for other in config["paths"]]),
             least_bytes=one["min_size"],
             directories=config["remove_empty_directories"],
+            mount=one.get("mount", False),
             held=held_by_undos.test(self._work.held, limit(self._work.now, age or config["directory_age_seconds"])),
         )
         limits = Limits(one["max_files"], one["max_size"], one["keep_newest"])
@@ -93,8 +97,8 @@ class FilesystemCleanup:
                     floor, newest = beyond(judge, limits, self._host.checkpoint)
             except RootRefused:
                 pass  # the plan's own look tells it
-        before = None if age is None else rule.before
-        rule = replace(rule, old=_old(before, floor), also=_also(newest, config["broken_links"]))
+        also = _also(newest, config["broken_links"])
+        rule = _with_floor(rule, age is not None, floor, also) if floor or age is None else replace(rule, also=also)
         return Place(one["path"], rule, age, over(one["max_files"], one["max_size"]))
 
     def _plan_duplicates(self, places: list[Place], held: OpenFiles, warnings: list[str]) -> Step:
@@ -125,20 +129,29 @@ class FilesystemCleanup:
     def _look_for_duplicates(self, root: Root, place: Place, held: OpenFiles) -> Duplicates:
         """Those that the first step removes count for none: what is left of each content must not go too."""
         judge = Judge(root, place.rule, in_use(root.stat.st_dev, held))
-        goes = place.rule.old or (lambda _seen: False)
+        goes = place.rule.old or old(place.rule.ages.files_by, place.rule.before)
         least = max(1, place.rule.least_bytes)
         return duplicates(judge, lambda seen: seen.st_size < least or goes(seen), self._host.checkpoint)
 
 
-def _old(before: int | None, floor: tuple[int, int] | None) -> Callable[[Any], bool]:
-    """Older than the age, or beyond a limit."""
+def _with_floor(rule: Rule, aged: bool, floor: Mark | None, also: Also) -> Rule:
+    """The rule for files that are older than the age (if `aged`), or beyond a limit: before the mark `floor`.
 
-    def test(seen: Any) -> bool:
-        if before is not None and seen.st_mtime_ns < before:
-            return True
+    Only of those that go by their age the birth is asked, which is why the rule itself does not ask for it.
+    """
+    names = [name for name in rule.ages.files_by if name != BIRTH]
+    is_aged: Old = old(names, rule.before) if aged else lambda _seen: False
+
+    def is_beyond(seen: Any) -> bool:
         return floor is not None and (seen.st_mtime_ns, seen.st_ino) < floor
 
-    return test
+    def stays(seen: Any, name: str, fd: int) -> str:
+        if not is_beyond(seen) and asks_for_birth(rule.ages.files_by, seen, rule.before) and newborn(rule, name, fd):
+            return BIRTH
+        return also(seen, name, fd)
+
+    ages = replace(rule.ages, files_by=names)
+    return replace(rule, ages=ages, old=lambda seen: is_beyond(seen) or is_aged(seen), also=stays)
 
 
 def _among(same: Mapping[int, tuple[int, int, First]]) -> Callable[[Any], bool]:

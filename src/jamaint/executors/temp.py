@@ -57,5 +57,6 @@ class TempCleanup:
             nested=nested(one["path"], paths),
             directories=pattern is None,
             unit=one["unit"] == "directory",
+            mount=one.get("mount", False),
             held=held.test(self._work.held, before),
         )

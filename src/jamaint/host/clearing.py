@@ -114,7 +114,7 @@ def look(
     `alone`: whether no second process may help.
     """
     with open_root(path, shared=True) as root:
-        refuse_mount(root)
+        check_mount(root, rule.mount)
         area = Area(path, rule, root.stat, free_share(root))
         area.filesystem = filesystem_of(root.path, root.fd)
         judge = Judge(root, rule, in_use(root.stat.st_dev, held))
@@ -162,11 +162,18 @@ def _merge(sweep: Sweep, area: Area, apart: _Apart) -> None:
     area.tally.bytes += sweep.links.alone - known
 
 
-def refuse_mount(root: Root) -> None:
-    """Raises RootRefused for a place where a file system is mounted, but for those that are made to be cleaned."""
-    if root.path not in TEMPORARY and syscalls.is_mount_root(root.fd):
-        why = f"{root.path} is where a file system is mounted: name a directory below it"
+def check_mount(root: Root, meant: bool) -> None:
+    """Raise RootRefused for a mount point that is not meant, and for a directory that is meant to be one and is not.
+
+    `meant` is the key `mount`. /tmp and /var/tmp are made to be cleaned, mounted or not.
+    """
+    mounted = syscalls.is_mount_root(root.fd)
+    if meant and not mounted:
+        why = f"{root.path} is no mount point now, and `mount: true` says that it is one: mount its file system"
         raise RootRefused(root.path, why, "unsafe")
+    if mounted and not meant and root.path not in TEMPORARY:
+        why = f"{root.path} is where a file system is mounted: set `mount: true` on the path if you mean all of it, "
+        raise RootRefused(root.path, f"{why}or name a directory below it", "unsafe")
 
 
 TEMPORARY = frozenset({"/tmp", "/var/tmp"})  # noqa: S108 - named, not used
@@ -263,7 +270,7 @@ class Clearing:
         """One way out for each root, which is ended with the step."""
         if area.path not in self._ways:
             root = self._stack.enter_context(area.reopen())
-            refuse_mount(root)
+            check_mount(root, area.rule.mount)
             way: Trash | Direct = Direct(root, durable=False)
             if area.path in self._kept_roots:
                 way = Trash(root, self._way_back["trash"], self._way_back["step"], in_drawers=True)

@@ -46,9 +46,9 @@ class Rule:
 
     `pattern` are the files that are meant. `spared` stay with all that is below them, `alone` without. `nested` are
     paths below the root that have a rule of their own. `directories`: one in which all goes, goes too. `unit`: a
-    directory right below the root goes whole or not at all. `also` tells of
-    (status, name, open directory) why a file stays all the same, or the empty text. `held` tells
-    whether something was put back by an undo. `old` is asked instead of `ages` whether a file is old, and `only`
+    directory right below the root goes whole or not at all. `mount`: the root is where a file system is mounted, on
+    purpose. `also` tells of (status, name, open directory) why a file stays all the same, or the empty text. `held`
+    tells whether something was put back by an undo. `old` is asked instead of `ages` whether a file is old, and `only`
     instead of both, for directories too.
     """
 
@@ -61,6 +61,7 @@ class Rule:
     least_bytes: int = 0
     directories: bool = True
     unit: bool = False
+    mount: bool = False
     also: Callable[[Any, str, int], str] | None = None
     old: Old | None = None
     only: Only | None = None
@@ -164,7 +165,7 @@ class Judge:
         rule = self.rule
         if rule.held is not None and rule.held(seen, None):
             return HELD
-        if asks_for_birth(rule.ages.files_by, seen, rule.before) and self._is_newborn(name, fd):
+        if asks_for_birth(rule.ages.files_by, seen, rule.before) and newborn(rule, name, fd):
             return BIRTH
         return "" if rule.also is None else rule.also(seen, name, fd)
 
@@ -187,15 +188,17 @@ class Judge:
             return False
         if not self.directory_is_old(seen):
             return False
-        newborn = asks_for_birth(self.rule.ages.directories_by, seen, self.rule.before) and self._is_newborn(".", fd)
-        return not newborn
+        asks = asks_for_birth(self.rule.ages.directories_by, seen, self.rule.before)
+        return not (asks and newborn(self.rule, ".", fd))
 
     def _is_of_file_system(self, name: str, seen: Any) -> bool:
         return self._of_mount and seen.st_uid == 0 and name in _OF_FILE_SYSTEM
 
-    def _is_newborn(self, name: str, fd: int) -> bool:
-        born = syscalls.born(name, fd)
-        return born is not None and self.rule.before is not None and born >= self.rule.before
+
+def newborn(rule: Rule, name: str, fd: int) -> bool:
+    """Return whether a file was made after the moment that the rule's ages end at; `fd` is its directory."""
+    born = syscalls.born(name, fd)
+    return born is not None and rule.before is not None and born >= rule.before
 
 
 def in_trash(root: Root) -> Root:

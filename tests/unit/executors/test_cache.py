@@ -359,7 +359,10 @@ class TestDirectories:
 
     @pytest.mark.parametrize(
         ("rule", "left"),
-        [({"age": "10d"}, ["1.html", "5.html"]), ({"max_size": "20KiB"}, ["1.html", "5.html"])],
+        [
+            ({"age": "10d", "age_by": "modification"}, ["1.html", "5.html"]),
+            ({"max_size": "20KiB"}, ["1.html", "5.html"]),
+        ],
     )
     def test_what_is_old_or_too_much_goes_and_comes_back(
         self, tmp_path: Path, host: Listener, directory: Path, rule: dict[str, Any], left: list[str]
@@ -377,7 +380,7 @@ class TestDirectories:
         assert differences(before, snapshot(directory)) == []
 
     def test_a_purge_gives_the_space_back(self, tmp_path: Path, host: Listener, directory: Path) -> None:
-        executor = self.cleanup(tmp_path, host, {"path": str(directory), "age": "10d"})
+        executor = self.cleanup(tmp_path, host, {"path": str(directory), "age": "10d", "age_by": "modification"})
         (step,) = executor.plan().steps
         said = executor.run(step)["freed_on_purge"]
         assert executor.purge(step)["freed_space"] == said > 0

@@ -1,8 +1,12 @@
 """filesystem.cleanup and filesystem.optimize: what goes by age and limits, links, duplicates; and what is only told."""
 
 import os
+import subprocess
 import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -310,3 +314,62 @@ def test_defragmentation_is_only_reported(programs: Path, monkeypatch: pytest.Mo
     executor = optimize(DISKS, monkeypatch, defragment=["/"])
     details = executor.run(executor.plan().steps[0])
     assert details["places"] == [{"path": "/", "score": 7, "extents": 12, "best_extents": 9}]
+
+
+WRITTEN = {"files": ["birth", "change", "modification"], "directories": ["birth", "modification"]}
+"""What `age_by` is where it is left out."""
+
+
+@contextmanager
+def mounted(*words: str | Path) -> Iterator[None]:
+    """Mounts a file system; the last word is where."""
+    subprocess.run(["mount", *words], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", words[-1]], check=True)
+
+
+def in_days(count: float) -> Any:
+    return datetime.now(UTC) + timedelta(days=count)
+
+
+def test_age_by_keeps_fresh_copy_with_old_time_of_writing(root: Path) -> None:
+    path = {"path": str(root), "age_seconds": 10 * DAY, "age_by": WRITTEN}
+    _, (details,) = run(cleanup(path))
+    assert (details["files"], details["kept_by"]) == (0, {"change": 5})
+    later = work(cleanup(path)._work.config, now=in_days(11))
+    _, (details,) = run(FilesystemCleanup(later, Talk()))
+    assert details["files"] == 5
+
+
+@pytest.mark.parametrize("limit", [{}, {"max_files": 100}])
+def test_age_by_birth_keeps_file_that_was_just_made(root: Path, limit: dict[str, Any]) -> None:
+    by = {"files": ["birth", "modification"], "directories": ["birth", "modification"]}
+    _, (details,) = run(cleanup({"path": str(root), "age_seconds": 10 * DAY, "age_by": by} | limit))
+    assert (details["files"], details["kept_by"]["birth"]) == (0, 3)
+
+
+def test_age_by_does_not_keep_what_is_beyond_a_limit(root: Path) -> None:
+    run(cleanup({"path": str(root), "age_seconds": 10 * DAY, "age_by": WRITTEN, "max_files": 2}))
+    assert left(root) == {"a1", "a5"}
+
+
+def test_fresh_copy_of_empty_directory_stays(root: Path) -> None:
+    (root / "empty").mkdir()
+    age_directories(root)
+    run(cleanup({"path": str(root), "age_seconds": 10 * DAY, "age_by": WRITTEN}, remove_empty_directories=True))
+    assert (root / "empty").is_dir()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_mount_point_goes_only_when_it_is_meant(root: Path) -> None:
+    path = {"path": str(root), "age_seconds": 10 * DAY}
+    with pytest.raises(StepFailed, match="is no mount point now, and `mount: true` says that it is one"):
+        cleanup(path | {"mount": True}).plan()
+    with mounted("-t", "tmpfs", "none", root):
+        put(root / "old", 40, b"x")
+        with pytest.raises(StepFailed, match="is where a file system is mounted: set `mount: true`"):
+            cleanup(path).plan()
+        _, (details,) = run(cleanup(path | {"mount": True}))
+        assert details["files"] == 1

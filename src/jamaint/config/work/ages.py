@@ -4,9 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from jamaint.config.units import shown
-from jamaint.core.ages import DIRECTORIES_BY, FILES_BY, TIMES
+from jamaint.core.ages import BIRTH, CHANGE, DIRECTORIES_BY, FILES_BY, MODIFICATION, TIMES
 
 KINDS = ("files", "directories")
+
+
+WRITTEN = {"files": [BIRTH, CHANGE, MODIFICATION], "directories": [BIRTH, MODIFICATION]}
+"""What counts where it was written, and not read, is meant: a copy that keeps an old time of writing is young."""
 
 
 def age_by(value: Any) -> dict[str, list[str]]:

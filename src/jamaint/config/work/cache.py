@@ -9,6 +9,7 @@ from jamaint.config.fields import Account, Bytes, Flag, Seconds, Section, Share,
 from jamaint.config.mistakes import Flaw
 from jamaint.config.secrets import RedisAddress, Secret, joined
 from jamaint.config.units import DAY, shown, text
+from jamaint.config.work import ages
 from jamaint.config.work.filesystem import cleaned_root
 from jamaint.config.work.work import Named, Work
 
@@ -44,6 +45,8 @@ class CacheDirectory(Section):
 
     path: Annotated[str, PlainValidator(cleaned_root)] = Field(description="the directory, such as /var/cache/app")
     age: Seconds | None = None
+    age_by: Annotated[dict[str, list[str]] | None, PlainValidator(ages.age_by)] = None
+    mount: Flag = False
     max_size: Bytes | None = None
 
     @model_validator(mode="after")
@@ -51,6 +54,16 @@ class CacheDirectory(Section):
         if self.age is None and self.max_size is None:
             raise ValueError("says of nothing that it goes: give an age or a max_size")
         return self
+
+    def normalised(self) -> dict[str, Any]:
+        """What filesystem.cleanup is told of it."""
+        return {
+            "path": self.path,
+            "age_seconds": self.age,
+            "age_by": self.age_by or ages.WRITTEN,
+            "mount": self.mount,
+            "max_size": self.max_size,
+        }
 
 
 class CacheCleanup(Work):
@@ -88,9 +101,7 @@ class CacheCleanup(Work):
         """What filesystem.cleanup is to do with them."""
         rest: dict[str, Any] = {"pattern": None, "min_size": 0, "max_files": None, "keep_newest": 0, "exclude": []}
         return {
-            "paths": [
-                {"path": one.path, "age_seconds": one.age, "max_size": one.max_size, **rest} for one in self.directories
-            ],
+            "paths": [{**rest, **one.normalised()} for one in self.directories],
             "remove_empty_directories": False,
             "broken_links": False,
             "duplicates": None,

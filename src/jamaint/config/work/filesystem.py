@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, mode
 from jamaint.config import paths
 from jamaint.config.fields import Account, Bytes, Flag, Seconds, Section, between, one_of, some
 from jamaint.config.units import DAY
+from jamaint.config.work import ages
 from jamaint.config.work.work import Named, Work, setting_of
 
 FILES_LIMIT = 10**9
@@ -24,6 +25,8 @@ class CleanupPath(Section):
     path: Annotated[str, PlainValidator(cleaned_root)] = Field(description="the directory, such as /srv/uploads/tmp")
     pattern: Annotated[str | None, PlainValidator(paths.exclusion)] = None
     age: Seconds | None = None
+    age_by: Annotated[dict[str, list[str]] | None, PlainValidator(ages.age_by)] = None
+    mount: Flag = False
     min_size: Bytes = 0
     max_size: Bytes | None = None
     max_files: Annotated[int | None, PlainValidator(between(0, FILES_LIMIT))] = None
@@ -42,6 +45,8 @@ class CleanupPath(Section):
             "path": self.path,
             "pattern": self.pattern,
             "age_seconds": self.age,
+            "age_by": self.age_by or ages.WRITTEN,
+            "mount": self.mount,
             "min_size": self.min_size,
             "max_size": self.max_size,
             "max_files": self.max_files,

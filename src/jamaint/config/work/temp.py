@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo
 
 from jamaint.config import paths
-from jamaint.config.fields import Account, Seconds, Section, one_of, some
+from jamaint.config.fields import Account, Flag, Seconds, Section, one_of, some
 from jamaint.config.work import ages
 from jamaint.config.work.work import Named, Work, setting_of
 from jamaint.core.ages import DIRECTORIES_BY, FILES_BY
@@ -24,6 +24,7 @@ class TempPath(Section):
     age_by: Annotated[dict[str, list[str]] | None, PlainValidator(ages.age_by)] = None
     pattern: Annotated[str | None, PlainValidator(paths.exclusion)] = None
     exclude: tuple[Annotated[str, PlainValidator(paths.exclusion)], ...] = ()
+    mount: Flag = False
     unit: Annotated[Literal["file", "directory"], PlainValidator(one_of(("file", "directory")))] = "file"
 
     def normalised(self) -> dict[str, Any]:
@@ -35,6 +36,7 @@ class TempPath(Section):
             "pattern": self.pattern,
             "exclude": list(self.exclude),
             "unit": self.unit,
+            "mount": self.mount,
         }
 
 
