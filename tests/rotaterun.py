@@ -31,6 +31,7 @@ def rotation_config(log_paths: Sequence[str], **changes: Any) -> dict[str, Any]:
         "prerotate": None,
         "postrotate": None,
         "signal": None,
+        "scripts": None,
         "user": None,
     } | changes
 

@@ -21,18 +21,20 @@ from jamaint import wire
 from jamaint.core import mass_deletion
 from jamaint.core.pacing import Limits
 from jamaint.core.plans import MassDeletion, Plan, step_from_json, step_to_json
+from jamaint.core.workers import BY_OWNER, OWNER
 from jamaint.errors import Problem
 from jamaint.executors import EXECUTORS, executor_of
 from jamaint.executors.executor import NOWHERE, Executor, StepFailed, Stopped, Work
 from jamaint.executors.parts import items_of
 from jamaint.host import secrets
-from jamaint.host.accounts import become, find_account
+from jamaint.host.accounts import Account, become, check_reachable, find_account
 from jamaint.host.dialogue import LINE_LIMIT, line, parse
 from jamaint.host.kernel import lower_priority
 from jamaint.host.output import printable
 from jamaint.host.pace import Pace
 from jamaint.host.plan_files import Packing, StoredItems, Unreadable, open_plan
 from jamaint.host.processes import children, end_all
+from jamaint.host.rights import acting_as
 from jamaint.host.secrets import NoSecret
 from jamaint.host.supervising import supervise
 
@@ -273,7 +275,7 @@ def _open(opening: Order, host: DaemonHost, unit: str | None) -> Callable[[Order
         planned = _planned(opening)
         opening = _with_secrets(opening)
         kind = executor_of(name)  # as who we are now: another user may not be able to read our own modules
-        _become(opening.get("user"))
+        account = _take_rights(opening)
         executor = kind(replace(_work(opening), planned=planned), host)
     except NoSecret as problem:
         answer = failed(f"a secret cannot be had: {problem}", "refused")
@@ -285,9 +287,14 @@ def _open(opening: Order, host: DaemonHost, unit: str | None) -> Callable[[Order
         sys.excepthook(*sys.exc_info())
         answer = failed(f"{type(error).__name__}: {error}")
         return lambda _: answer
-    if unit is None:
-        return lambda order: _perform(executor, host, order)
-    return lambda order: _perform_if_allowed(unit, only_back, executor, host, order)
+
+    def perform(order: Order) -> Answer:
+        with acting_as(account):
+            if unit is None:
+                return _perform(executor, host, order)
+            return _perform_if_allowed(unit, only_back, executor, host, order)
+
+    return perform
 
 
 def _perform_if_allowed(unit: str, only_back: str | None, executor: Executor, host: DaemonHost, order: Order) -> Answer:
@@ -320,14 +327,25 @@ def _read_by_people(value: Any) -> Any:
     return secrets.cleaned(value) if isinstance(value, str) else value
 
 
-def _become(user: str | None) -> None:
-    if user is None:
+def _take_rights(opening: Order) -> Account | None:
+    """Become the task's user, with no way back; or return it where its scripts have rights of their own.
+
+    The process acts as that user then, and keeps its own rights for the scripts. Raises StepFailed.
+    """
+    user, scripts = opening.get("user"), opening["task"]["config"].get("scripts") or {}
+    if user is None or (user == OWNER and opening["executor"] in BY_OWNER):
         os.umask(0o077)
-        return
+        return None
     try:
-        become(find_account(user))
+        account = find_account(user)
+        if not scripts.get("user"):
+            become(account)
+            return None
+        check_reachable(account)
     except (LookupError, PermissionError) as error:
         raise StepFailed(str(error), "refused") from None
+    os.umask(0o077)
+    return account
 
 
 def _work(opening: Order) -> Work:

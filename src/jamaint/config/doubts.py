@@ -14,6 +14,7 @@ from jamaint.config.secret_doubts import Judge, of_secrets
 from jamaint.config.settings import Settings
 from jamaint.core.tasks import Task
 from jamaint.core.windows import Window
+from jamaint.core.workers import BY_OWNER, OWNER
 
 
 def doubts(
@@ -92,8 +93,9 @@ def _accounts(
     for index, user in enumerate(settings.grants.users):
         yield merged.sections["grants"], ("users", index), "user", user
     for name, read in tasks.items():
+        by_owner = read.value is not None and read.value.executor in BY_OWNER
         for named in read.named:
-            if named.kind == "user":
+            if named.kind in ("user", "script user") and not (by_owner and named.value == OWNER):
                 yield merged.objects["tasks"][name], named.path, "user", named.value
 
 

@@ -160,6 +160,12 @@ def _user_rule(user: str, grants: Grants) -> str | None:
     return f"user {user} is not granted: add it to grants.users in {grants.file}, or define this task there"
 
 
+def _script_user_rule(user: str, grants: Grants) -> str | None:
+    if user == "root":
+        return f"root's rights for scripts can only be given in a file: define this task in {grants.file} or beside it"
+    return _user_rule(user, grants)
+
+
 def _environment_rule(name: str, grants: Grants) -> str | None:
     # LD_PRELOAD, PYTHONPATH and their like turn a granted command into any other, and there is no end to their list.
     return (
@@ -177,6 +183,7 @@ _RULES: Mapping[str, Callable[[str, Grants], str | None]] = {
     "path": _path_rule,
     "command": _command_rule,
     "user": _user_rule,
+    "script user": _script_user_rule,
     "environment": _environment_rule,
     "server": _server_rule,
     "database": _database_rule,

@@ -19,6 +19,7 @@ from jamaint.core.workers import (
     DATABASES,
     FILES,
     LOOKED_AT,
+    OWNER,
     PACKAGES,
     kind_of_look,
     of_user,
@@ -99,6 +100,8 @@ def fences(
     problems = []
     kinds[FILES] |= dict.fromkeys(paths)
     for user in users:
+        if user == OWNER:  # no user: its work is done by one that can be any
+            continue
         try:
             for kind in (FILES, DATABASES, COMMANDS):
                 kinds.setdefault(of_user(kind, user), {}).update(dict.fromkeys(paths if kind == FILES else ()))

@@ -10,6 +10,10 @@ from jamaint.core.tasks import Condition
 FILES, DATABASES, COMMANDS, PACKAGES = "files", "databases", "commands", "packages"
 """Works in directories; reaches databases, caches and pages over the network; runs a command; is not fenced in."""
 
+OWNER = "owner"
+"""For `user` in the config of BY_OWNER: in each directory the rights of the user whom it belongs to."""
+BY_OWNER = frozenset({"logs.cleanup", "logs.rotate"})
+
 LOOKED_AT = frozenset({"command", "http", "tcp", "postgresql"})
 """The conditions that a worker looks at: the daemon has neither the network nor the right to run anything."""
 
@@ -67,6 +71,8 @@ def _kind(executor: str, config: Mapping[str, Any]) -> str:
     if executor == "command":
         return PACKAGES if config.get("unit") == PACKAGES else COMMANDS
     if executor in _PROGRAMS or any(config.get(key) for key in ("prerotate", "postrotate", "signal")):
+        return PACKAGES
+    if executor in BY_OWNER and config.get("user") == OWNER:  # only root can act as others
         return PACKAGES
     if config.get("directories"):  # a cache that is a tree of files
         return PACKAGES if config.get("redis") or config.get("memcached") else FILES

@@ -15,7 +15,7 @@ from jamaint.core.mass_deletion import refusals, to_json
 from jamaint.core.plans import Plan, Step
 from jamaint.core.rotation import COMPRESSION, EXPIRY, ROTATION, LogSeen, Rotated, RotationRules, Turn, decide
 from jamaint.executors.executor import Host, StepFailed, Stopped, Work
-from jamaint.executors.scripts import run_script
+from jamaint.executors.scripts import run_script, script_account
 from jamaint.host import syscalls
 from jamaint.host.accounts import find_account, group_id
 from jamaint.host.compression import Codec, codec
@@ -27,6 +27,7 @@ from jamaint.host.openfiles import OpenFiles, open_files
 from jamaint.host.purge import purge
 from jamaint.host.replacing import Packing
 from jamaint.host.restore import undo
+from jamaint.host.rights import acting_as, own_rights
 from jamaint.host.roots import NotEntered, Place, Root, RootRefused
 from jamaint.host.sightings import sightings
 from jamaint.host.skipped import Skipped, words
@@ -286,9 +287,11 @@ class LogsRotate:
 
     def _tells(self) -> Iterator[str]:
         config = self._work.config
+        user = (config.get("scripts") or {}).get("user")
+        rights = f" as {user}" if user else ""
         for key in ("prerotate", "postrotate"):
             if config[key]:
-                yield f"{'Before' if key == 'prerotate' else 'Then'} run: {shlex.join(config[key])}"
+                yield f"{'Before' if key == 'prerotate' else 'Then'} run{rights}: {shlex.join(config[key])}"
         if config["signal"]:
             yield f"Then send SIG{config['signal']['signal']} to the process of {config['signal']['pid_file']}"
 
@@ -404,8 +407,9 @@ class LogsRotate:
         told = self._work.config["signal"]
         if told:
             try:
-                pid = signal_writer(told["pid_file"], told["signal"])
-            except NotSignalled as reason:
+                with own_rights(), acting_as(script_account(self._work.config)):
+                    pid = signal_writer(told["pid_file"], told["signal"])
+            except (NotSignalled, LookupError, PermissionError) as reason:
                 raise StepFailed(
                     f"the writers were not told that their logs were rotated: {reason}", details=details
                 ) from None

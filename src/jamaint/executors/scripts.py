@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from jamaint.core.workers import OWNER
 from jamaint.executors.executor import Host, StepFailed, Stopped, Work
+from jamaint.host.accounts import Account, find_account
 from jamaint.host.processes import Call, Ended, run
+from jamaint.host.rights import own_rights
 
 _STOPPING_SECONDS = 60.0
 """How long one may take that is run although the execution is to stop: the logs have been rotated, and it tells so."""
@@ -26,10 +29,11 @@ def run_script(key: str, work: Work, host: Host, details: Mapping[str, Any]) -> 
     seconds, heeds = work.timeout_seconds, not stopping()
     if not heeds:
         seconds = min(seconds or _STOPPING_SECONDS, _STOPPING_SECONDS)
-    call = Call(work.execution, tuple(argv), timeout_seconds=seconds)
     try:
-        ended = run(call, lambda line: host.log("info", line), stopping if heeds else lambda: False)
-    except (OSError, ValueError) as error:
+        call = Call(work.execution, tuple(argv), script_account(work.config), timeout_seconds=seconds)
+        with own_rights():  # a child that had borrowed ones could take ours again
+            ended = run(call, lambda line: host.log("info", line), stopping if heeds else lambda: False)
+    except (OSError, ValueError, LookupError) as error:
         raise StepFailed(f"{key} could not be started: {error}", "exit", details) from None
     if ended.exit_code == 0 and ended.cut_short is None:
         return True
@@ -39,6 +43,15 @@ def run_script(key: str, work: Work, host: Host, details: Mapping[str, Any]) -> 
         raise Stopped(details)
     last = f"; last line: {ended.last_line[:200]}" if ended.last_line else ""
     raise StepFailed(f"{key} {_how(ended, seconds)}{what}{last}", "exit", details)
+
+
+def script_account(config: Mapping[str, Any]) -> Account | None:
+    """The user that scripts and signals are given the rights of: None for those that this process was started with.
+
+    Raises LookupError when this machine has no such user.
+    """
+    user = (config.get("scripts") or {}).get("user") or config.get("user")
+    return None if user in (None, OWNER) else find_account(user)
 
 
 def _how(ended: Ended, seconds: float | None) -> str:

@@ -1,5 +1,7 @@
 """Tasks and windows that come through the socket: the same rules, and what the grants allow."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -59,6 +61,26 @@ def test_a_task_as_it_was_given():
     assert made.config["command"] == ["/usr/bin/ja-cms", "reindex"]
     assert made.definition == given
     assert parse_task(made.definition, origin="api", grants=GRANTS, known=KNOWN) == made
+
+
+@pytest.mark.parametrize("user", ["root", "backup"])
+def test_rotation_scripts_of_a_user_who_is_not_granted(user):
+    given = {
+        "executor": "logs.rotate",
+        "config": {
+            "log_paths": ["/var/log/ja-cms/*.log"],
+            "keep": 3,
+            "user": "www-data",
+            "postrotate": "reindex",
+            "scripts": {"user": user},
+        },
+    }
+    grants = replace(GRANTS, users=("www-data", "root"))
+    (mistake,) = refusal(grants, **given).data["mistakes"]
+    assert mistake["path"] == "config.scripts.user"
+    assert task(None, **given).config["scripts"] == {"user": user}
+    given["config"]["scripts"] = {"user": "www-data"}
+    assert task(grants, **given).config["scripts"] == {"user": "www-data"}
 
 
 def test_all_mistakes_at_once():

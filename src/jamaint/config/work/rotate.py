@@ -71,6 +71,12 @@ class SignalWriter(Section):
     signal: Annotated[str, PlainValidator(lambda value: one_of(SIGNALS)(_bare(value)))] = "HUP"
 
 
+class Scripts(Section):
+    """With whose rights prerotate, postrotate and signal work, where that is not the task's `user`."""
+
+    user: Account | None = None
+
+
 def _bare(value: Any) -> Any:
     return value.removeprefix("SIG") if isinstance(value, str) else value
 
@@ -97,6 +103,7 @@ class LogsRotate(Work):
     prerotate: Annotated[Command, PlainValidator(command_line)] | None = None
     postrotate: Annotated[Command, PlainValidator(command_line)] | None = None
     signal: SignalWriter | None = None
+    scripts: Scripts | None = None
     exclude: tuple[Annotated[str, PlainValidator(paths.exclusion)], ...] = ()
     user: Account | None = None
 
@@ -152,6 +159,7 @@ class LogsRotate(Work):
             "prerotate": list(self.prerotate.arguments) if self.prerotate else None,
             "postrotate": list(self.postrotate.arguments) if self.postrotate else None,
             "signal": signal and {"pid_file": signal.pid_file, "signal": signal.signal},
+            "scripts": self.scripts and {"user": self.scripts.user},
             "user": self.user,
         }
 
@@ -168,8 +176,12 @@ class LogsRotate(Work):
             yield Named("user", ("create", "owner"), owner)
         if self.user:
             yield Named("user", ("user",), self.user)
+        if self.scripts and self.scripts.user:
+            yield Named("script user", ("scripts", "user"), self.scripts.user)
 
     def doubts(self) -> Iterator[Flaw]:
+        if self.scripts and not (self.prerotate or self.postrotate or self.signal):
+            yield Flaw(("scripts",), "is about prerotate, postrotate and signal, and none of them is set")
         if not (self.copy_truncate or self.postrotate or self.signal):
             problem = (
                 "nothing tells the writers that a log was rotated: they go on in the rotated one until they reopen it"

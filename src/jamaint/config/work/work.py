@@ -21,7 +21,7 @@ class Setting:
 
 
 class Named(NamedTuple):
-    """Something that grants rule: `kind` is path, user, command, environment, server, database or
+    """Something that grants rule: `kind` is path, user, script user, command, environment, server, database or
     dsn (an address, which is not told), `value` what the task names."""
 
     kind: str

@@ -1,0 +1,72 @@
+"""A rotation whose files and scripts have rights of their own: in a real worker, on a directory of another user."""
+
+import os
+import pwd
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from workers import Heard, Message, opening
+
+from jamaint.host.worker import open_worker
+from rotaterun import names, rotation_config
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
+SCRIPT = ["/bin/sh", "-c", "echo script of $(id -un): $(grep -c . $0)"]
+
+
+@pytest.fixture
+def logs() -> Iterator[Path]:
+    """A directory of nobody's with a log of its, reached through root's directories alone."""
+    nobody = pwd.getpwnam("nobody")
+    with tempfile.TemporaryDirectory(dir="/var/lib") as made:
+        top = Path(made)
+        top.chmod(0o755)
+        secret = top / "secret"
+        secret.write_text("what only root can read\n")
+        secret.chmod(0o600)
+        (top / "logs").mkdir()
+        log = top / "logs" / "a.log"
+        log.write_text("a line\n")
+        log.chmod(0o640)
+        for path in (log, log.parent):
+            os.chown(path, nobody.pw_uid, nobody.pw_gid)
+        yield log.parent
+
+
+async def rotated(heard: Heard, execution: str, logs: Path, **changes: Any) -> list[Message]:
+    """The answers to a plan and its step, of a worker for files of nobody."""
+    config = rotation_config([f"{logs}/*.log"], user="nobody", **changes)
+    words = opening(execution, "logs.rotate", **config) | {"user": "nobody"}
+    async with open_worker(words, heard, heard.stderr.append) as worker:
+        plan = await worker.ask({"do": "plan"})
+        assert plan["is"] == "plan", plan
+        done = await worker.ask({"do": "run", "step": plan["steps"][0]})
+        await worker.ask({"do": "undo", "dry_run": False, "step": plan["steps"][0]})
+    return [plan, done]
+
+
+async def test_rotation_scripts_have_rights_of_their_own(execution: str, heard: Heard, logs: Path) -> None:
+    script = [*SCRIPT, str(logs.parent / "secret")]
+    plan, done = await rotated(heard, execution, logs, scripts={"user": "root"}, prerotate=script, postrotate=script)
+    assert done["is"] == "done", done
+    assert done["details"]["files"] == 1
+    assert [line for line in heard.lines if "script" in line] == ["script of root: 1"] * 3  # the undo tells, too
+    assert f"Before run as root: {SCRIPT[0]}" in plan["steps"][0]["says"]
+    assert (logs / "a.log").stat().st_uid == pwd.getpwnam("nobody").pw_uid
+
+
+async def test_rotation_scripts_have_the_rights_of_the_files_without_a_word(
+    execution: str, heard: Heard, logs: Path
+) -> None:
+    _, done = await rotated(heard, execution, logs, postrotate=["/usr/bin/id", "-un"])
+    assert done["is"] == "done", done
+    assert "nobody" in heard.lines
+
+
+async def test_rotation_refuses_scripts_of_a_user_that_is_not_there(execution: str, heard: Heard, logs: Path) -> None:
+    _, done = await rotated(heard, execution, logs, scripts={"user": "no-such-user"}, prerotate=["/bin/true"])
+    assert (done["is"], "there is no user no-such-user on this machine" in done["error"]["message"]) == ("failed", True)
+    assert names(logs) == ["a.log"]
