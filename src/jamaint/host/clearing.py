@@ -10,15 +10,15 @@ from types import TracebackType
 from typing import Any, Self
 
 from jamaint.core.mass_deletion import Filesystem, Sighting
-from jamaint.host import syscalls
 from jamaint.host.filesystems import filesystem_of
 from jamaint.host.inuse import in_use
 from jamaint.host.judging import Judge, Rule
 from jamaint.host.leaving import Telling
+from jamaint.host.mounts import is_mount_point
 from jamaint.host.openfiles import OpenFiles, open_files
 from jamaint.host.roots import Place, Root, RootRefused, open_root
 from jamaint.host.sharing import Sharing
-from jamaint.host.skipped import Skipped
+from jamaint.host.skipped import Skipped, words
 from jamaint.host.survey import SAMPLE, free_share
 from jamaint.host.sweep import Met, Sweep, Tally
 from jamaint.host.taker import Manner, Taker
@@ -167,11 +167,17 @@ def check_mount(root: Root, meant: bool) -> None:
 
     `meant` is the key `mount`. /tmp and /var/tmp are made to be cleaned, mounted or not.
     """
-    mounted = syscalls.is_mount_root(root.fd)
+    if root.path in TEMPORARY and not meant:
+        return
+    try:
+        mounted = is_mount_point(root)
+    except OSError as error:
+        why = f"whether a file system is mounted on {root.path} cannot be told: {words(error)}"
+        raise RootRefused(root.path, why, "failed") from None
     if meant and not mounted:
         why = f"{root.path} is no mount point now, and `mount: true` says that it is one: mount its file system"
         raise RootRefused(root.path, why, "unsafe")
-    if mounted and not meant and root.path not in TEMPORARY:
+    if mounted and not meant:
         why = f"{root.path} is where a file system is mounted: set `mount: true` on the path if you mean all of it, "
         raise RootRefused(root.path, f"{why}or name a directory below it", "unsafe")
 

@@ -12,6 +12,7 @@ from jamaint.host import syscalls
 from jamaint.host.globs import OURS, Globs, States, exclusion
 from jamaint.host.held import Born, PutBack
 from jamaint.host.inuse import InUse
+from jamaint.host.mounts import is_mount_point
 from jamaint.host.roots import Root
 from jamaint.host.statuses import Statuses
 
@@ -82,7 +83,7 @@ class Judge:
         self.directory_is_old: Old = old(rule.ages.directories_by, rule.before)
         if rule.only is not None:
             self.file_is_old, self.directory_is_old = rule.only.file, rule.only.directory
-        self._of_mount = syscalls.is_mount_root(root.fd)
+        self._of_mount = _has_file_system(root)
 
     def sift(self, seen: Statuses) -> tuple[Sequence[int], Mapping[str, int]]:
         """(numbers of the files that are old, how many of the others were kept by what, in a word or a few)."""
@@ -225,3 +226,11 @@ def alone_and_below(
 def _globs(patterns: Sequence[str], path: str, others: Sequence[str]) -> Globs:
     full = [one if one.startswith("/") else f"{path}/{exclusion(one)}" for one in patterns]
     return Globs([one.lstrip("/") for one in (*full, *others)], hidden=True)
+
+
+def _has_file_system(root: Root) -> bool:
+    """True if the root may hold a file system's own files: one is mounted there, or that cannot be told."""
+    try:
+        return is_mount_point(root)
+    except OSError:
+        return True
