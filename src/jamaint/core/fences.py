@@ -7,7 +7,7 @@ a row of the state database nor a daemon that has been taken over can introduce 
 import json
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -60,6 +60,10 @@ class Fences:
     keeps_until: str | None = None
     """Until when what was kept under an earlier and longer retention may be needed."""
     former: tuple[Mapping[str, Any], ...] = ()
+    unbound: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By kind, directories that could not be bound when this was applied, and why."""
+    named_by: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    """By kind and directory, the tasks (or `grants.paths`) that name it; not for workers."""
 
     @property
     def users(self) -> tuple[str, ...]:
@@ -78,7 +82,13 @@ class Fences:
             "keeps_seconds": self.keeps_seconds,
             "keeps_until": self.keeps_until,
             "former": list(self.former),
+            "unbound": {kind: dict(whys) for kind, whys in self.unbound.items()},
         }
+
+    def namers(self, kind: str, path: str) -> list[str]:
+        """The tasks that name a directory or one below it, in alphabetical order."""
+        found = (names for (one, below), names in self.named_by.items() if one == kind and _holds(path, below))
+        return sorted({name for names in found for name in names})
 
 
 def fences(
@@ -98,6 +108,7 @@ def fences(
     known = {database_of(address) for address in databases}
     secrets: dict[str, dict[str, None]] = {}
     problems = []
+    named: dict[tuple[str, str], tuple[str, ...]] = {(FILES, path): ("grants.paths",) for path in paths}
     kinds[FILES] |= dict.fromkeys(paths)
     for user in users:
         if user == OWNER:  # no user: its work is done by one that can be any
@@ -118,7 +129,9 @@ def fences(
         back |= {f"{key} {one}" for key, one in found if key in BACK_KEYS}
         for kind, config in needed.items():
             touches = _touches(task.executor, config)
-            kinds.setdefault(kind, {}).update(dict.fromkeys(one.value for one in touches if one.kind == "path"))
+            below = dict.fromkeys(one.value for one in touches if one.kind == "path")
+            kinds.setdefault(kind, {}).update(below)
+            named |= {(kind, path): (*named.get((kind, path), ()), task.name) for path in below}
             known |= {one.value for one in touches if one.kind == "database"}
             files = [name for source, name in references(config) if source == "file"]
             secrets.setdefault(kind, {}).update(dict.fromkeys(files))
@@ -144,6 +157,7 @@ def fences(
             {kind: tuple(found) for kind, found in secrets.items() if found},
             tuple(sorted({digest_of_look(one.kind, one.params) for one in looked_at})),
             tuple(sorted(back)),
+            named_by=named,
         ),
         problems,
     )
@@ -169,9 +183,9 @@ def refused(
         return f"the configuration has no worker {kind}: {APPLY}"
     for touch in _touches(executor, config):
         if touch.kind == "database" and touch.value not in applied.get("databases", ()):
-            return f"database {touch.value} is none of the configuration's: {APPLY}"
+            return f"{database_words(touch.value)} is none of the configuration's: {APPLY}"
         if touch.kind == "path" and kind.partition("-")[0] == FILES and not is_in(touch.value, applied["kinds"][kind]):
-            return f"{touch.value} is not bound into the worker for {kind}: {APPLY}"
+            return f"{touch.value} is not bound into the worker for {kind}: {why_unbound(touch.value, kind, applied)}"
     if back:
         wanted = {f"{key} {one}" for key, one in _commands(executor, config) if key in BACK_KEYS}
         missing = wanted - set(applied.get("back", ()))
@@ -186,8 +200,20 @@ def refused_step(kind: str, step: Mapping[str, Any], applied: Mapping[str, Any])
         return None
     for path in _paths([step.get("args"), step.get("undo")]):
         if not is_in(path, applied.get("kinds", {}).get(kind, ())):
-            return f"{path} is not bound into the worker for {kind}: {APPLY}"
+            return f"{path} is not bound into the worker for {kind}: {why_unbound(path, kind, applied)}"
     return None
+
+
+def why_unbound(path: str, kind: str, applied: Mapping[str, Any]) -> str:
+    """Return why a directory is not bound into a worker, and what to do about it."""
+    whys = applied.get("unbound", {}).get(kind, {})
+    found = next((why for one, why in whys.items() if _holds(one, path)), None)
+    return APPLY if found is None else f"{found}; then {APPLY}"
+
+
+def database_words(name: str) -> str:
+    """Return a database as messages call it; an address without a database names a server."""
+    return f"the server{name}" if name.startswith(" on ") else f"database {name}"
 
 
 def _paths(value: Any, key: str = "") -> Iterator[str]:
@@ -221,13 +247,20 @@ def not_applied(wanted: Fences, applied: Mapping[str, Any]) -> list[str]:
             told.append(f"there is no worker {kind}: {APPLY}")
         elif kind.partition("-")[0] == FILES:
             left = [path for path in paths if not is_in(path, kinds[kind])]
-            told += [f"{path}: not bound into the worker for {kind}: {APPLY}" for path in left]
+            told += [unbound_words(wanted, kind, path, why_unbound(path, kind, applied)) for path in left]
     if set(wanted.commands) - set(applied.get("commands", ())):
         told.append(f"a command of the configuration is not known to the workers: {APPLY}")
     if set(wanted.conditions) - set(applied.get("conditions", ())):
         told.append(f"a condition of the configuration is not known to the workers: {APPLY}")
     others = sorted(set(wanted.databases) - set(applied.get("databases", ())))
-    return told + [f"database {name} is not known to the workers: {APPLY}" for name in others]
+    return told + [f"{database_words(name)} is not known to the workers: {APPLY}" for name in others]
+
+
+def unbound_words(wanted: Fences, kind: str, path: str, why: str) -> str:
+    """Return the warning about a directory that a worker is not given."""
+    names = wanted.namers(kind, path)
+    whose = f" ({', '.join(names)})" if names else ""
+    return f"{path}{whose}: not bound into the worker for {kind}: {why}"
 
 
 def digest(command: Sequence[str], environment: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from jamaint.config import Config
-from jamaint.core.fences import Fences, fences, not_applied
+from jamaint.core.fences import Fences, database_words, fences, not_applied
 from jamaint.core.former import Former, with_what_left
 from jamaint.core.secrets import references
 from jamaint.host import applying
@@ -61,6 +61,7 @@ def apply(config: Config, dry_run: bool) -> int:
     own = tuple(name for kind, name in references({"dsn": config.database.dsn}) if kind == "file")
     try:
         files = applying.texts(wanted, own)
+        applying.check_account()
         todo = applying.changes(files)
         for change in todo:
             print(f"{'would be ' if dry_run else ''}{change.what}: {change.path}")
@@ -72,21 +73,33 @@ def apply(config: Config, dry_run: bool) -> int:
             print("nothing has changed")
         if not dry_run:
             problems += applying.carry_out(files, todo)
-            for path in applying.take_over_trash(wanted):
-                print(f"taken over from root: {path}")
+            problems += _take_over(wanted)
+    except applying.PartlyAppliedError as error:
+        print(f"the configuration was applied in part: {error}", file=sys.stderr)
+        return 1
     except (OSError, LookupError) as error:
-        print(f"the configuration could not be applied: {error}", file=sys.stderr)
+        print(f"the configuration could not be applied, and nothing was changed: {error}", file=sys.stderr)
         return 1
     for problem in [*unbound, *problems]:
         print(f"warning: {problem}", file=sys.stderr)
     return 0
 
 
+def _take_over(wanted: Fences) -> list[str]:
+    """Takes over the trash of a daemon that was root; what of it could not be."""
+    try:
+        for path in applying.take_over_trash(wanted):
+            print(f"taken over from root: {path}")
+    except OSError as error:
+        return [f"the trash of a daemon that was root could not be taken over as a whole: {error}"]
+    return []
+
+
 def _says(former: Former) -> str:
     paths = [path for paths in former["kinds"].values() for path in paths]
     commands = [f"{len(former['back'])} of commands"] if former["back"] else []
     kinds = [f"worker {kind}" for kind, below in former["kinds"].items() if not below]
-    databases = [f"database {one}" for one in former["databases"]]
+    databases = [database_words(one) for one in former["databases"]]
     secrets = [path for paths in former["secrets"].values() for path in paths]
     return ", ".join(dict.fromkeys([*paths, *commands, *databases, *secrets, *kinds]))
 

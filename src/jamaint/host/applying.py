@@ -13,16 +13,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from jamaint.core.fences import BASES, Fences, topmost
+from jamaint.core.fences import BASES, Fences, topmost, unbound_words
 from jamaint.core.former import needs
 from jamaint.core.workers import DATABASES, FILES
 from jamaint.host import applied
 from jamaint.host.accounts import find_account
+from jamaint.host.patience import NoAnswerError, within
 from jamaint.host.roots import RootRefused, open_root
 from jamaint.host.secrets import credential_of, problem_with
 
 UNITS = "/etc/systemd/system"
 SHIPPED = ("/lib/systemd/system", "/usr/lib/systemd/system")
+ANSWER_SECONDS = 5.0
+"""How long a directory may keep `config apply` waiting."""
+ACCOUNT = "jamaint-files"
 MARK = "# Written by jamaintctl config apply from the configuration; it is written anew each time."
 
 _OWN = re.compile(r"jamaint-.+(@\.service|\.socket|@\.service\.d/50-configured\.conf)")
@@ -36,16 +40,35 @@ class Change:
     path: str
 
 
+class PartlyAppliedError(Exception):
+    """Some files are as they are to be, and the others as they were."""
+
+    def __init__(self, done: int, total: int, change: Change, error: OSError) -> None:
+        super().__init__(
+            f"{change.path}: {error.strerror or error}; {done} of {total} files are done, the others are as they were: "
+            "mend that and apply again"
+        )
+
+
 def bound(wanted: Fences) -> tuple[Fences, list[str]]:
     """`wanted` with only those directories that may be bound, and why others are not.
 
     systemd goes to a directory by its path, as root: where somebody else could put a link into that path, it would
     bind whatever that leads to. A worker that is that somebody has no more rights there than he has.
     """
-    kinds, told = _may_be_bound(wanted.paths)
+    kinds, unbound, told = _may_be_bound(wanted.paths)
+    told = [
+        *(unbound_words(wanted, kind, path, why) for kind, whys in unbound.items() for path, why in whys.items()),
+        *told,
+    ]
     former = []
     for one in wanted.former:
-        left, why_not = _may_be_bound(one["kinds"])
+        left, lost_paths, why_not = _may_be_bound(one["kinds"])
+        told += [
+            f"{path}: not bound into the worker for {kind}: {why}: ways back that need it cannot be taken"
+            for kind, whys in lost_paths.items()
+            for path, why in whys.items()
+        ]
         secrets = {
             kind: [path for path in paths if not problem_with("file", path)] for kind, paths in one["secrets"].items()
         }
@@ -54,22 +77,26 @@ def bound(wanted: Fences) -> tuple[Fences, list[str]]:
         told += why_not
         told += [f"{path} cannot be read: ways back that need it cannot be taken" for path in lost]
     told += [f"{why}" for paths in wanted.secrets.values() for path in paths if (why := problem_with("file", path))]
-    return replace(wanted, paths=kinds, former=tuple(former)), told
+    return replace(wanted, paths=kinds, former=tuple(former), unbound=unbound), told
 
 
-def _may_be_bound(wanted: Mapping[str, Sequence[str]]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
-    kinds, told = {}, []
+def _may_be_bound(
+    wanted: Mapping[str, Sequence[str]],
+) -> tuple[dict[str, tuple[str, ...]], dict[str, dict[str, str]], list[str]]:
+    """By kind, the directories that may be bound, and those that may not with the reason; users who are not there."""
+    kinds, unbound, told = {}, {}, []
     for kind, paths in wanted.items():
         whys = {path: _why_not(path) if kind == FILES else None for path in paths}
         kinds[kind] = tuple(path for path in paths if whys[path] is None)
-        told += [f"{path}: not bound into the worker for {kind}: {why}" for path, why in whys.items() if why]
+        if left := {path: why for path, why in whys.items() if why is not None}:
+            unbound[kind] = left
         user = kind.partition("-")[2]
         if user:
             try:
                 find_account(user)
             except LookupError as error:
                 told.append(f"worker {kind}: {error}")
-    return kinds, told
+    return kinds, unbound, told
 
 
 def texts(wanted: Fences, daemon_secrets: tuple[str, ...] = ()) -> dict[str, str]:
@@ -104,24 +131,19 @@ def changes(wanted: Mapping[str, str]) -> list[Change]:
 
 
 def carry_out(wanted: Mapping[str, str], todo: list[Change]) -> list[str]:
-    """Writes and removes, and tells systemd. Returns what systemd would not do, in words. Raises OSError."""
+    """Writes and removes, and tells systemd. Returns what systemd would not do, in words. Raises PartlyAppliedError.
+
+    The workers' own file goes last: until then they do what they did before.
+    """
     sockets = [os.path.basename(change.path) for change in todo if change.path.endswith(".socket")]
     gone = [name for name in sockets if f"{UNITS}/{name}" not in wanted]
     told = [said for name in gone if (said := _systemctl("disable", "--now", name))]
-    for change in todo:
-        if change.what == "removed":
-            os.unlink(change.path)
-            if os.path.dirname(change.path).endswith(".d"):
-                with suppress(OSError):
-                    os.rmdir(os.path.dirname(change.path))
-            continue
-        os.makedirs(os.path.dirname(change.path), mode=0o755, exist_ok=True)
-        with open(f"{change.path}.new", "w", encoding="utf-8") as file:
-            file.write(wanted[change.path])
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.fsync(file.fileno())
-        os.rename(f"{change.path}.new", change.path)
+    ordered = sorted(todo, key=lambda change: change.path == applied.PATH)
+    for number, change in enumerate(ordered):
+        try:
+            _write(change, wanted)
+        except OSError as error:
+            raise PartlyAppliedError(number, len(ordered), change, error) from error
     if os.path.isdir("/run/systemd/system"):
         told.append(_systemctl("daemon-reload"))
         now = ["--now"]
@@ -131,9 +153,34 @@ def carry_out(wanted: Mapping[str, str], todo: list[Change]) -> list[str]:
     return [said for said in told if said]
 
 
+def _write(change: Change, wanted: Mapping[str, str]) -> None:
+    """Makes or removes one file. Raises OSError."""
+    if change.what == "removed":
+        os.unlink(change.path)
+        if os.path.dirname(change.path).endswith(".d"):
+            with suppress(OSError):
+                os.rmdir(os.path.dirname(change.path))
+        return
+    os.makedirs(os.path.dirname(change.path), mode=0o755, exist_ok=True)
+    with open(f"{change.path}.new", "w", encoding="utf-8") as file:
+        file.write(wanted[change.path])
+        file.flush()
+        os.fchmod(file.fileno(), 0o644)
+        os.fsync(file.fileno())
+    os.rename(f"{change.path}.new", change.path)
+
+
+def check_account() -> None:
+    """Raise LookupError where there is no user for the worker of files: the units would be of no use."""
+    try:
+        find_account(ACCOUNT)
+    except LookupError as error:
+        raise LookupError(f"{error}: install the package, or run systemd-sysusers with its file jamaint.conf") from None
+
+
 def take_over_trash(wanted: Fences) -> list[str]:
     """What a daemon that was root has in the trashes of the roots becomes the file worker's. Returns where that was."""
-    account = find_account("jamaint-files")
+    account = find_account(ACCOUNT)
     taken = []
     for path in wanted.paths.get(FILES, ()):
         try:
@@ -168,7 +215,9 @@ def _why_not(path: str) -> str | None:
     if path == "/":
         return "name the directories that tasks work in"
     try:
-        open_root(path, shared=True).__exit__(None, None, None)
+        within(ANSWER_SECONDS, lambda: open_root(path, shared=True).__exit__(None, None, None))
+    except NoAnswerError as error:
+        return f"{path}: {error} (a mount whose server is gone?); while it was bound no other directory could be had"
     except RootRefused as refused:
         if refused.kind != "missing":
             return refused.why

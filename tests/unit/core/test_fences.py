@@ -69,10 +69,39 @@ def test_what_is_left_to_apply_is_told_by_name() -> None:
     assert not_applied(WANTED, APPLIED) == []
     more, _ = fences([*TASKS, task("new", "temp.cleanup", paths=[{"path": "/srv/new"}])], ["/srv/granted"], ["backup"])
     assert not_applied(more, APPLIED) == [
-        "/srv/new: not bound into the worker for files: run jamaintctl config apply as root"
+        "/srv/new (new): not bound into the worker for files: run jamaintctl config apply as root"
     ]
     never = not_applied(WANTED, {})
     assert "there is no worker files: run jamaintctl config apply as root" in never
+
+
+def test_unbound_directory_is_told_with_reason_and_tasks() -> None:
+    why = "it belongs to otto: set `user: otto` on the task"
+    applied = {**APPLIED, "kinds": {**APPLIED["kinds"], "files": []}, "unbound": {"files": {"/var/log/app": why}}}
+    said = next(text for text in not_applied(WANTED, applied) if text.startswith("/var/log/app"))
+    assert said == (
+        f"/var/log/app (logs): not bound into the worker for files: {why}; then run jamaintctl config apply as root"
+    )
+    refusal = refused("files", "logs.cleanup", {"log_paths": ["/var/log/app/x/*.log"]}, applied) or ""
+    assert refusal.endswith(f"{why}; then run jamaintctl config apply as root")
+    step = {"args": {"path": "/var/log/app/x"}}
+    assert refused_step("files", step, applied) == (
+        f"/var/log/app/x is not bound into the worker for files: {why}; then run jamaintctl config apply as root"
+    )
+
+
+def test_namers_are_all_tasks_and_grants_of_a_directory() -> None:
+    below, above = [{"path": "/srv/x/b"}], [{"path": "/srv/x"}]
+    found, _ = fences([task("b", "temp.cleanup", paths=below), task("a", "temp.cleanup", paths=above)], ["/srv/x"])
+    assert found.namers("files", "/srv/x") == ["a", "b", "grants.paths"]
+    assert found.namers("files", "/srv/x/b") == ["b"]
+
+
+def test_address_without_database_is_called_a_server() -> None:
+    cache = task("keys", "cache.cleanup", redis={"url": "redis://localhost:6379"})
+    wanted, _ = fences([cache])
+    (said,) = not_applied(wanted, {"kinds": wanted.to_json()["kinds"]})
+    assert said == "the server on localhost:6379 is not known to the workers: run jamaintctl config apply as root"
 
 
 def test_a_user_whom_no_unit_can_be_named_after_is_a_problem_and_no_more() -> None:

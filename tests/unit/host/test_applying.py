@@ -129,3 +129,45 @@ def test_a_directory_into_whose_path_somebody_could_put_a_link_is_not_bound(tmp_
     assert len(told) == 5
     for name in (theirs / "logs", theirs / "later", tmp_path / "link", open_to_all / "later"):
         assert any(line.startswith(f"{name}: not bound") for line in told)
+
+
+@as_root
+def test_bound_tells_why_a_directory_is_not_bound_and_for_whom(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, 65534, 65534)
+    wanted = replace(fences(files=(str(theirs),)), named_by={("files", str(theirs)): ("photos",)})
+    found, told = applying.bound(wanted)
+    assert found.paths["files"] == ()
+    assert "set `user: nobody` on the task" in found.unbound["files"][str(theirs)]
+    assert told == [
+        f"{theirs} (photos): not bound into the worker for files: {found.unbound['files'][str(theirs)]}",
+    ]
+    assert found.to_json()["unbound"] == found.unbound
+
+
+def test_carry_out_tells_how_far_it_came_and_writes_the_workers_file_last(
+    units: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = applying.texts(fences(files=("/srv/x",), files_root=("/srv/x",)))
+    todo = applying.changes(found)
+    assert todo[0].path == applied.PATH
+    written: list[str] = []
+    real = applying._write
+
+    def write(change: applying.Change, wanted: Any) -> None:
+        if len(written) == 2:
+            raise OSError(28, "No space left on device")
+        written.append(change.path)
+        real(change, wanted)
+
+    monkeypatch.setattr(applying, "_write", write)
+    with pytest.raises(applying.PartlyAppliedError, match=r"No space left on device; 2 of \d+ files are done"):
+        applying.carry_out(found, todo)
+    assert applied.PATH not in written
+
+
+def test_check_account_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(applying, "ACCOUNT", "nobody-of-this-name")
+    with pytest.raises(LookupError, match="no user nobody-of-this-name on this machine: install the package"):
+        applying.check_account()

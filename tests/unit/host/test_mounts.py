@@ -58,15 +58,15 @@ def bound_by_a_unit(place: Path, path: Path) -> bool:
     return seen(path, place / "machine")
 
 
-def test_a_plain_directory_is_no_mount_point(place: Path) -> None:
+def test_mount_point_no_plain_directory(place: Path) -> None:
     assert not seen(place / "app", place / "no table")
 
 
-def test_a_directory_bound_by_its_unit_is_no_mount_point(place: Path) -> None:
+def test_mount_point_no_directory_bound_by_its_unit(place: Path) -> None:
     assert mounting(lambda: bound_by_a_unit(place, place / "app")) is False
 
 
-def test_a_directory_on_a_disk_of_its_own_bound_by_its_unit_is_no_mount_point(place: Path) -> None:
+def test_mount_point_no_directory_on_a_disk_bound_by_its_unit(place: Path) -> None:
     def act() -> bool:
         mount("-t", "tmpfs", "-o", "mode=755", "none", place / "app")
         (place / "app" / "inner").mkdir()
@@ -75,7 +75,7 @@ def test_a_directory_on_a_disk_of_its_own_bound_by_its_unit_is_no_mount_point(pl
     assert mounting(act) is False
 
 
-def test_a_disk_of_the_machine_is_a_mount_point(place: Path) -> None:
+def test_mount_point_disk_of_the_machine(place: Path) -> None:
     def act() -> bool:
         mount("-t", "tmpfs", "-o", "mode=755", "none", place / "app")
         return bound_by_a_unit(place, place / "app")
@@ -83,7 +83,7 @@ def test_a_disk_of_the_machine_is_a_mount_point(place: Path) -> None:
     assert mounting(act) is True
 
 
-def test_a_directory_that_the_machine_has_bound_is_a_mount_point(place: Path) -> None:
+def test_mount_point_directory_bound_by_the_machine(place: Path) -> None:
     def act() -> bool:
         other = place / "other" / "app"
         other.mkdir(parents=True)
@@ -93,7 +93,7 @@ def test_a_directory_that_the_machine_has_bound_is_a_mount_point(place: Path) ->
     assert mounting(act) is True
 
 
-def test_a_disk_mounted_after_the_unit_had_bound_the_directory_is_a_mount_point(place: Path) -> None:
+def test_mount_point_disk_mounted_over_a_bound_directory(place: Path) -> None:
     def act() -> bool:
         mount("--bind", place / "app", place / "app")
         mount("-t", "tmpfs", "-o", "mode=755", "none", place / "app")
@@ -103,7 +103,7 @@ def test_a_disk_mounted_after_the_unit_had_bound_the_directory_is_a_mount_point(
     assert mounting(act) is True
 
 
-def test_another_directory_in_the_place_of_the_one_meant_is_a_mount_point(place: Path) -> None:
+def test_mount_point_other_directory_than_the_machine_has(place: Path) -> None:
     def act() -> bool:
         other = place / "other" / "app"
         other.mkdir(parents=True)
@@ -114,7 +114,7 @@ def test_another_directory_in_the_place_of_the_one_meant_is_a_mount_point(place:
     assert mounting(act) is True
 
 
-def test_without_a_table_of_the_machine_what_is_mounted_here_is_a_mount_point(place: Path) -> None:
+def test_mount_point_bound_directory_outside_a_unit(place: Path) -> None:
     def act() -> bool:
         mount("--bind", place / "app", place / "app")
         return seen(place / "app", place / "no table")
@@ -122,7 +122,7 @@ def test_without_a_table_of_the_machine_what_is_mounted_here_is_a_mount_point(pl
     assert mounting(act) is True
 
 
-def test_a_table_of_the_machine_that_cannot_be_read_gives_no_answer(place: Path) -> None:
+def test_mount_point_unknown_without_a_readable_table(place: Path) -> None:
     def act() -> str:
         mount("--bind", place / "app", place / "app")
         (place / "machine").mkdir()
@@ -134,7 +134,7 @@ def test_a_table_of_the_machine_that_cannot_be_read_gives_no_answer(place: Path)
     assert mounting(act) == "IsADirectoryError"
 
 
-def test_a_name_with_a_blank_is_found(place: Path) -> None:
+def test_mount_point_with_blank_and_backslash(place: Path) -> None:
     def act() -> bool:
         path = place / "my \\ app"
         path.mkdir()

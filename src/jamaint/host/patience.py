@@ -1,0 +1,71 @@
+"""Calls that the kernel may keep waiting for ever, as on a network file system whose server is gone, with a limit.
+
+Such a call cannot be ended from within its process. So it is made in a thread that is left behind when its time is up,
+and that ends with the process.
+"""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class NoAnswerError(OSError):
+    """The call has not come back in time."""
+
+
+class Call(Generic[T]):
+    """A call under way in a thread of its own; `work` gets a function to call now and then, as a sign of progress."""
+
+    def __init__(self, work: Callable[[Callable[[], None]], T]) -> None:
+        self._work = work
+        self._done = threading.Event()
+        self._marks = 0
+        self._result: list[T] = []
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def result(self, silence_seconds: float, told: Callable[[], object], look_seconds: float = 0.2) -> T:
+        """Return what `work` returns, or raise what it raises; `told` is called now and then, and may raise too.
+
+        Raises NoAnswerError when for that long `work` has shown no sign and its thread has not run at all.
+        """
+        before, silent = self._signs(), 0.0
+        while not self._done.wait(look_seconds):
+            told()
+            now = self._signs()
+            silent = 0.0 if now != before else silent + look_seconds
+            before = now
+            if silent >= silence_seconds:
+                raise NoAnswerError(f"it does not answer: nothing came for {silence_seconds:g} s")
+        if self._error is not None:
+            raise self._error
+        return self._result[0]
+
+    def _run(self) -> None:
+        try:
+            self._result.append(self._work(self._mark))
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._done.set()
+
+    def _mark(self) -> None:
+        self._marks += 1
+
+    def _signs(self) -> tuple[int, list[str]]:
+        """Its marks, and how often its thread has been given the processor: a slow disk lets it run now and then."""
+        number = self._thread.native_id
+        try:
+            lines = Path(f"/proc/self/task/{number}/status").read_text(encoding="ascii", errors="replace").split("\n")
+        except OSError:
+            return self._marks, []
+        return self._marks, [line for line in lines if "ctxt_switches" in line]
+
+
+def within(seconds: float, work: Callable[[], T]) -> T:
+    """Return what `work` returns, or raise what it raises; NoAnswerError when the kernel keeps it waiting that long."""
+    return Call(lambda _mark: work()).result(seconds, lambda: None)
