@@ -1,11 +1,11 @@
 # make run: set up and start with a sample; make test: set up and pass all tests. Nothing else has to be installed.
 # make deb: the Debian package, in dist/; make acceptance: that package on a Debian 12 that boots (as root).
+# make clean: throw the sample away; make distclean: also the virtual environment and dist/.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := cache,dev,embedded,fast,ics
 
-.PHONY: run test lint setup bench deb acceptance clean
+.PHONY: run test lint setup lock bench deb acceptance clean distclean
 
 run: setup
 	@$(BIN)/python packaging/sample.py $(BIN)
@@ -35,13 +35,18 @@ acceptance: deb
 
 setup: $(VENV)/.ready
 
-$(VENV)/.ready: pyproject.toml requirements.lock $(wildcard packaging/bin/*)
-	@echo "setting up $(VENV), which takes about a minute"
-	@sh packaging/venv.sh $(PYTHON) $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+$(VENV)/.ready: pyproject.toml requirements.lock packaging/setup.sh $(wildcard packaging/bin/*)
+	@sh packaging/setup.sh $(PYTHON) $(VENV)
 	@touch $@
+
+# The versions that everybody gets, resolved for every supported Python at once; packages keep theirs unless named:
+# make lock UPGRADE="--upgrade-package redis"
+lock: setup
+	@sh packaging/lock.sh $(BIN) $(UPGRADE)
 
 clean:
 	[ ! -L .run ] || rm -rf "$$(readlink -f .run)"
-	rm -rf $(VENV) .run dist
+	rm -rf .run
+
+distclean: clean
+	rm -rf $(VENV) dist

@@ -38,7 +38,7 @@ DONE = execution(
     duration=12100,
     steps=[CLEANED],
     metrics={"freed_space": 4096, "freed_on_purge": 1254195},
-    rollback_point={"id": "r", "status": "open", "expires_at": "2026-12-01T00:00:00Z", "bytes": 9, "problems": []},
+    rollback_point={"id": "r", "status": "open", "expires_at": "2999-12-01T00:00:00Z", "bytes": 9, "problems": []},
 )
 PROGRESS = {"step": "cleanup", "done": 629145, "total": 1258291, "unit": "bytes", "fraction": 0.5}
 
@@ -79,7 +79,7 @@ def test_execute_tells_each_step_and_ends_with_what_to_type_next(scripted: Any, 
     assert done.stdout.splitlines() == [
         "app-logs completed after 12 s  a1b2c3d4",
         "  cleanup  completed  12 s  120 files  1.2 MiB  freed 4.0 KiB, 1.2 MiB on purge",
-        "  freed 4.0 KiB now, the purge on Tue 2026-12-01 07:00 WIB frees 1.2 MiB",
+        "  freed 4.0 KiB now, the purge on Sun 2999-12-01 07:00 WIB frees 1.2 MiB",
         "  to undo it:    jamaintctl rollback a1b2c3d4",
     ]
     assert scripted.params("event.subscribe") == {"execution": ID}
