@@ -15,6 +15,7 @@ from jamaint.host.inuse import InUse
 from jamaint.host.mounts import is_mount_point
 from jamaint.host.roots import Root
 from jamaint.host.statuses import Statuses
+from jamaint.host.unix_sockets import why_socket_stays
 
 Name = Callable[[str], object]
 """A test of a name: true for those that are meant."""
@@ -143,10 +144,8 @@ class Judge:
             return None
         return self.rule.spared.files(states[1]), self.rule.alone.files(states[2])
 
-    def file_stays(  # noqa: PLR0911 - a list of reasons
-        self, path: Callable[[], str], name: str, fd: int, seen: Any, at_root: bool
-    ) -> str:
-        """Why an old file stays all the same, or the empty text. `path` gives its whole path."""
+    def file_stays(self, name: str, fd: int, seen: Any, at_root: bool) -> str:  # noqa: PLR0911 - a list of reasons
+        """Return why an old file of the open directory `fd` stays all the same, or the empty text."""
         mode = seen.st_mode
         kind = stat.S_IFMT(mode)
         if seen.st_ino in self.use.why:
@@ -155,8 +154,8 @@ class Judge:
             return "it is a device"
         if kind == stat.S_IFDIR:
             return "it has become a directory meanwhile"
-        if kind == stat.S_IFSOCK and path() in self.use.sockets:
-            return "it is a socket that somebody listens on"
+        if kind == stat.S_IFSOCK and (why := why_socket_stays(name, fd)):
+            return why
         if mode & stat.S_ISVTX:
             return "it has the sticky bit, which asks to be left alone"
         if name.startswith(OURS):

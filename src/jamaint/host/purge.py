@@ -10,7 +10,7 @@ from jamaint.host import wholes
 from jamaint.host.descent import Descent
 from jamaint.host.drawers import LOOSE, Drawn
 from jamaint.host.globs import TRASH
-from jamaint.host.openfiles import open_files
+from jamaint.host.openfiles import open_files_for_figures
 from jamaint.host.records import Records
 from jamaint.host.roots import NotEntered, Root, RootRefused, open_root
 from jamaint.host.skipped import Skipped, why_not, words
@@ -48,7 +48,7 @@ class _Purging:
         self.taken = Taken()
         self.skipped = Skipped()
         self._checkpoint, self._progress = checkpoint, progress
-        self._open = open_files()
+        self._open = open_files_for_figures()
         self._spread, self._seen = Spread(), Statuses()
 
     def purge(self, root: Root, execution: str, step: str) -> None:

@@ -218,7 +218,7 @@ class Sweep:
         judge, fd = self._judge, frame.level.fd
         why = ""
         if seen.st_size >= self._rule.least_bytes:
-            why = judge.file_stays(lambda: self._path(name), name, fd, seen, len(self._frames) == 1)
+            why = judge.file_stays(name, fd, seen, len(self._frames) == 1)
             if not why and stays is not None and (stays[0](name) or stays[1](name)):
                 why = EXCLUDED
             if not why:

@@ -15,6 +15,7 @@ from jamaint.host.roots import NotEntered, Place, Root, readable
 from jamaint.host.skipped import STOPS_EVERYTHING, Skipped, why_not, words
 from jamaint.host.spread import Spread
 from jamaint.host.statuses import Status, Statuses
+from jamaint.host.use_records import PURPOSES
 
 HALF_FILE, HALF_DIRECTORY = "half", "half-directory"
 """What is not yet linked or renamed to where it belongs; only a kill leaves one behind."""
@@ -311,9 +312,9 @@ def unlink(spread: Spread, fd: int, names: Sequence[str]) -> dict[str, OSError]:
 CHANGED = "it has changed since it was looked at"
 
 
-def held_by(pid: int) -> str:
-    """Why a file that is still written to is left alone."""
-    return f"process {pid} holds it open for writing"
+def held_by(holder: int) -> str:
+    """Return why a file that is still written to is left alone; `holder` as in OpenFiles.writers_on."""
+    return f"process {holder} holds it open for writing" if holder >= 0 else PURPOSES[-holder]
 
 
 def note_error(error: OSError, root: Root, place: Place, name: str, skipped: Skipped) -> None:

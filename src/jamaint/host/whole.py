@@ -132,8 +132,7 @@ class Whole:
                 self._stay(descent, name, YOUNG)
             if seen.locked:
                 self._stay(descent, name, f"it is {seen.locked} (chattr)")
-            path = judge.root.name(self._path(descent), name)
-            why = judge.file_stays(lambda path=path: path, name, fd, seen, False)  # type: ignore[misc]
+            why = judge.file_stays(name, fd, seen, False)
             if why:
                 self._stay(descent, name, why)
             self.taken.add(seen, _NO_INODES)

@@ -63,17 +63,14 @@ def test_files_that_are_plain_are_kept_by_nothing(
     root: Root, names: list[str], by: tuple[str, ...], before: int | None, at_root: bool, mount: bool
 ) -> None:
     top = Path(root.path)
-    use = InUse({(top / "held").stat().st_ino: "process 1 holds it open"}, frozenset({str(top / "socket")}))
+    use = InUse({(top / "held").stat().st_ino: "process 1 holds it open"})
     judge = Judge(root, Rule(ages=Ages(1, by, ("modification",)), before=before), use)
     judge._of_mount = mount
     seen = Statuses()
     found = seen.look(names, root.fd, lambda *_: None)
     if not found:
         return
-    whys = [
-        judge.file_stays(lambda name=name: str(top / name), name, root.fd, seen.one(number), at_root)  # type: ignore[misc]
-        for number, name in enumerate(found)
-    ]
+    whys = [judge.file_stays(name, root.fd, seen.one(number), at_root) for number, name in enumerate(found)]
     if judge.plain(found, seen, at_root):
         assert set(whys) == {""}
     ordinary = set(found) <= set(PLAIN) and not (at_root and mount) and ("birth" not in by or before in (None, LATER))
