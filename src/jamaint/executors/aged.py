@@ -10,6 +10,7 @@ from jamaint.core.clearing import KEPT, amount, going, left_alone
 from jamaint.core.mass_deletion import Sighting, refusals, to_json
 from jamaint.core.plans import Item, Plan, Step
 from jamaint.executors.executor import Host, Planned, StepFailed, Stopped, Work
+from jamaint.executors.unknown_use import refused_if_use_unknown
 from jamaint.host import held
 from jamaint.host.clearing import Area, Bounds, Clearing, look
 from jamaint.host.inuse import in_use
@@ -54,6 +55,7 @@ class Aged:
         self._areas: Sequence[Area] | None = None
         self._changed = Skipped()
 
+    @refused_if_use_unknown()
     def plan(self, places: Sequence[Place]) -> tuple[Step, list[str], Sequence[Sighting]]:
         """The step, warnings, and what was seen of each root. StepFailed is unsafe when every root is.
 
@@ -104,6 +106,7 @@ class Aged:
         """What the plan just made has found, root by root."""
         return self._areas or ()
 
+    @refused_if_use_unknown()
     def items(self, tell: Callable[[Item], None]) -> None:
         """Tells what the step of the plan just made would take, a directory after all that is in it."""
         held = open_files()
@@ -115,6 +118,7 @@ class Aged:
             except RootRefused:
                 continue  # the plan has told it, or it has gone since
 
+    @refused_if_use_unknown()
     def run(self, step: Step, places: Sequence[Place]) -> dict[str, Any]:
         """Does it; its details. Raises StepFailed, Stopped."""
         if self._areas is None:  # another worker has planned
@@ -140,6 +144,7 @@ class Aged:
             raise StepFailed(f"nothing could be done: {first['path']}: {first['why']}", details=details)
         return details
 
+    @refused_if_use_unknown()
     def undo(self, step: Step, dry_run: bool) -> dict[str, Any]:
         """See Executor. `kept` is what others have put in a place or changed; `problems` what went wrong."""
         if step.undo is None:

@@ -10,6 +10,7 @@ from jamaint.core.clearing import over
 from jamaint.core.plans import Plan, Step
 from jamaint.executors.aged import Aged, Place, nested, plan_of
 from jamaint.executors.executor import Host, Tell, Work
+from jamaint.executors.unknown_use import refused_if_use_unknown
 from jamaint.host import held as held_by_undos
 from jamaint.host import syscalls
 from jamaint.host.finding import Duplicates, First, Limits, Mark, beyond, duplicates
@@ -34,6 +35,7 @@ class FilesystemCleanup:
         self._places: list[Place] | None = None
         self._twins: list[Place] = []
 
+    @refused_if_use_unknown()
     def plan(self) -> Plan:
         """See Executor. StepFailed is unsafe when every root is."""
         held = open_files()

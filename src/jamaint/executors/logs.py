@@ -9,6 +9,7 @@ from jamaint.core.logs import CLEANUP, COMPRESSION, LogRules, Sorting
 from jamaint.core.mass_deletion import Sighting, refusals, to_json
 from jamaint.core.plans import Plan, Step
 from jamaint.executors.executor import Host, StepFailed, Stopped, Tell, Work
+from jamaint.executors.unknown_use import refused_if_use_unknown
 from jamaint.host.compression import Codec, codec
 from jamaint.host.filesystems import filesystem_of
 from jamaint.host.leaving import Leaving, Telling, is_in, open_archive
@@ -41,6 +42,7 @@ class LogsCleanup:
         self._survey: Survey | None = None
         self._skipped = Skipped()
 
+    @refused_if_use_unknown()
     def plan(self) -> Plan:
         """See Executor. StepFailed is unsafe when every root is."""
         held = open_files()
@@ -68,6 +70,7 @@ class LogsCleanup:
         for item in items_of(self._survey.found, step.name, self._host.checkpoint):
             tell(item)
 
+    @refused_if_use_unknown()
     def run(self, step: Step) -> dict[str, Any]:
         """See Executor. A step in which some files could not be dealt with is done; `problems` has them."""
         if self._survey is None:  # another worker has planned
@@ -94,6 +97,7 @@ class LogsCleanup:
             raise StepFailed(f"nothing could be done: {first['path']}: {first['why']}", details=details)
         return details
 
+    @refused_if_use_unknown()
     def undo(self, step: Step, dry_run: bool) -> dict[str, Any]:
         """See Executor. `kept` is what others have put in a place or changed; `problems` what went wrong."""
         if step.undo is None:

@@ -16,6 +16,7 @@ from jamaint.core.plans import Plan, Step
 from jamaint.core.rotation import COMPRESSION, EXPIRY, ROTATION, LogSeen, Rotated, RotationRules, Turn, decide
 from jamaint.executors.executor import Host, StepFailed, Stopped, Work
 from jamaint.executors.scripts import run_script, script_account
+from jamaint.executors.unknown_use import refused_if_use_unknown
 from jamaint.host import syscalls
 from jamaint.host.accounts import find_account, group_id
 from jamaint.host.compression import Codec, codec
@@ -32,7 +33,7 @@ from jamaint.host.roots import NotEntered, Place, Root, RootRefused
 from jamaint.host.sightings import sightings
 from jamaint.host.skipped import Skipped, words
 from jamaint.host.survey import SAMPLE, Found, Survey, free_bytes, survey
-from jamaint.host.taking import DiskStopped, note_error
+from jamaint.host.taking import DiskStopped, held_by, note_error
 from jamaint.host.trash import Busy, Trash
 from jamaint.host.trees import Batches
 from jamaint.host.turning import New, NotTurned, Turning
@@ -91,6 +92,7 @@ class LogsRotate:
         self._skipped = Skipped()
         self._told = False
 
+    @refused_if_use_unknown()
     def plan(self) -> Plan:
         """See Executor. StepFailed is unsafe when every root is."""
         held = open_files()
@@ -111,6 +113,7 @@ class LogsRotate:
         warnings += [f"{item['path']} is left alone: {item['why']}" for item in self._skipped.problems]
         return Plan(tuple(steps), tuple(warnings), refused, tuple(map(to_json, roots)))
 
+    @refused_if_use_unknown()
     def run(self, step: Step) -> dict[str, Any]:
         """See Executor. A step in which some logs could not be dealt with is done; `problems` has them."""
         if self._logs is None:  # another worker has planned
@@ -123,6 +126,7 @@ class LogsRotate:
             raise StepFailed(f"nothing could be done: {first['path']}: {first['why']}", details=details)
         return details
 
+    @refused_if_use_unknown()
     def undo(self, step: Step, dry_run: bool) -> dict[str, Any]:
         """See Executor. Once the names are back, the writers are told to open their logs again."""
         if step.undo is None:
@@ -167,6 +171,9 @@ class LogsRotate:
         meant = _Meant(config["log_paths"])
 
         def sort(root: Root, rel: str, name: str, seen: os.stat_result) -> str:
+            if (seen.st_dev, seen.st_ino) in held.kernel:
+                self._skipped.add(root.name(rel, name), held_by(-held.kernel[seen.st_dev, seen.st_ino]))
+                return ""
             listing = listings.setdefault((root.path, rel), _Listing())
             is_meant, is_rotated = meant(root.path, rel, name), self._rules.read(name) is not None
             (listing.logs if is_meant and not is_rotated else listing.others)[name] = seen
