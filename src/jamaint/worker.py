@@ -291,10 +291,17 @@ def _open(opening: Order, host: DaemonHost, unit: str | None) -> Callable[[Order
     def perform(order: Order) -> Answer:
         with acting_as(account):
             if unit is None:
-                return _perform(executor, host, order)
-            return _perform_if_allowed(unit, only_back, executor, host, order)
+                answer = _perform(executor, host, order)
+            else:
+                answer = _perform_if_allowed(unit, only_back, executor, host, order)
+        return _from_items(answer, planned is not None)
 
     return perform
+
+
+def _from_items(answer: Answer, from_items: bool) -> Answer:
+    """Say with a plan whether it was made from a stored plan's items: the daemon carries out no other for that one."""
+    return {**answer, "from_items": True} if from_items and answer["is"] == "plan" else answer
 
 
 def _perform_if_allowed(unit: str, only_back: str | None, executor: Executor, host: DaemonHost, order: Order) -> Answer:

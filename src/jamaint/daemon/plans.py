@@ -7,7 +7,6 @@ item. So an approval is for that and nothing else, and the same plan made twice 
 import os
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -24,7 +23,7 @@ from jamaint.core.secrets import without_passwords
 from jamaint.core.tasks import Task
 from jamaint.daemon import undoing, views
 from jamaint.daemon.recorder import Recorder
-from jamaint.errors import CONFLICT, Problem, invalid, not_found, refused, unavailable
+from jamaint.errors import CONFLICT, UNAVAILABLE, Problem, invalid, not_found, refused, unavailable
 from jamaint.host import plan_files
 from jamaint.host.clock import Clock
 from jamaint.host.plan_files import Unreadable, Writing
@@ -90,35 +89,37 @@ class Plans:
             await trio.sleep(SWEEP_SECONDS)
 
     async def opening_of(self, task: Task, plan: str | None) -> dict[str, Any]:
-        """What a worker is given beside the task: what was seen of its roots, and the items of the plan to carry out.
+        """Return what a worker gets beside the task: what was seen of its roots, and the items of the chosen plan.
 
-        A plan that cannot tell every item is carried out only if a new one, made as always, has the same steps. Whether
-        it is still there is for `check` to tell.
+        A plan without items is carried out only if a new one has the same steps. Raises Problem(UNAVAILABLE) while
+        the store does not answer, and undoing.Refused when the chosen plan cannot be used: a chosen plan is never
+        replaced by a fresh one.
         """
         seen = [to_json(sighting) for sighting in self._roots.get(task.name, {}).values()]
         given: dict[str, Any] = {"seen": seen} if seen else {}
         if plan is None:
             return given
-        with suppress(Problem):
-            stored = await self.find(plan)
-            return given | {"plan": os.path.join(self.directory, stored.hash)} if stored.itemised else given
-        return given
+        stored = await self._chosen(plan, task)
+        return given | {"plan": os.path.join(self.directory, stored.hash)} if stored.itemised else given
 
-    async def check(self, task: Task, plan: Plan, chosen: str | None) -> None:
-        """Raises undoing.Refused when a fresh plan may not be carried out: a guard says no, or it is not `chosen`."""
+    async def check(self, task: Task, plan: Plan, chosen: str | None, from_items: bool) -> None:
+        """Raise undoing.Refused when `plan` may not be carried out: a guard refuses it, or it is not `chosen`.
+
+        `from_items`: the worker has made it from the items of the stored plan, not by looking. Raises
+        Problem(UNAVAILABLE) while the store does not answer.
+        """
         if chosen is None:
             if plan.refusals:
                 why = "; ".join(str(one["detail"]) for one in plan.refusals)
                 asks = " " if why.endswith("?") else ": "
                 raise undoing.Refused(f"{why}{asks}{ADVICE.format(task=task.name)}", "refused", plan.refusals)
             return
-        try:
-            stored = await self.usable(chosen, task)
-        except Problem as problem:
-            raise undoing.Refused(problem.message, "refused", problem.data.get("reasons", ())) from problem
+        stored = await self._chosen(chosen, task)
         changed = broken(stored.steps, views.plan(plan)["steps"], stored.itemised)
         if not stored.itemised and _details(plan.refusals) != _details(stored.refusals):
             changed = changed or "the guard against mass deletion says something else of it"
+        if stored.itemised and not from_items:
+            changed = "the worker has not been given its items"
         if changed is not None:
             detail = f"it would not do what the plan says any more: {changed}; make a new plan"
             raise undoing.Refused(detail, "refused", [{"guard": "plan", "verdict": "refuse", "detail": detail}])
@@ -233,6 +234,14 @@ class Plans:
             return await trio.to_thread.run_sync(plan_files.page, path, offset, skip, limit)
         except (OSError, Unreadable) as error:
             raise invalid("cursor", f"the items of plan {plan.hash[:12]} cannot be read from there: {error}") from error
+
+    async def _chosen(self, reference: str, task: Task) -> StoredPlan:
+        try:
+            return await self.usable(reference, task)
+        except Problem as problem:
+            if problem.code == UNAVAILABLE:
+                raise
+            raise undoing.Refused(problem.message, "refused", problem.data.get("reasons", ())) from problem
 
     async def _read(self, query: Any, *args: Any) -> Any:
         try:

@@ -4,11 +4,12 @@ The order is what makes it safe: its start is written before anything acts; its 
 step; each step's begin before the step. So whatever dies when, the next start knows what may have been touched.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import trio
@@ -23,9 +24,9 @@ from jamaint.core.tasks import Task
 from jamaint.daemon import addresses, undoing, views
 from jamaint.daemon.current import Current
 from jamaint.daemon.plans import Collected, Plans
-from jamaint.daemon.recorder import Recorder
+from jamaint.daemon.recorder import RETRY_SECONDS, Recorder
 from jamaint.daemon.steering import Steering
-from jamaint.errors import CONFLICT, Problem, unavailable
+from jamaint.errors import CONFLICT, UNAVAILABLE, Problem, unavailable
 from jamaint.host.journal import MESSAGE_IDS
 from jamaint.host.output import printable
 from jamaint.host.seals import Seals
@@ -34,6 +35,8 @@ from jamaint.host.worker_sides import Side
 from jamaint.store import cleanups, rollback_points
 from jamaint.store.executions import LogLine
 from jamaint.store.rollback_points import RollbackPoint
+
+T = TypeVar("T")
 
 LAST_WRITE_SECONDS = 20.0
 """How long the end of an execution may take to be written while the daemon is being stopped."""
@@ -220,7 +223,7 @@ class Runner:
             if line["is"] == "items" and collected is not None:
                 await collected.take(line)
 
-        opening = self._opening(execution_id, task) | await self._plans.opening_of(task, chosen) | await self._held()
+        opening = self._opening(execution_id, task) | await self._learned(task, chosen)
         async with open_worker(opening, on_line=hear, on_stderr=self._say_stderr(execution_id)) as worker:
             answer = await worker.ask({"do": "plan", "items": collected is not None})
             return _plan_of(answer), bool(answer.get("itemised"))
@@ -233,6 +236,8 @@ class Runner:
             await self._perform_in_worker(run)
         except WorkerLost as error:  # it could not even be started
             run.error = {"message": str(error), "kind": "lost"}
+        except undoing.Refused as error:  # nor what it would have needed
+            self._note_refusal(run, error)
         run.steering.end()
         run.execution = replace(run.execution, paused=None, throttle=0.0)
         failed = run.error is not None or (run.stop.kind == "timeout" and _was_stopped(run))
@@ -243,7 +248,7 @@ class Runner:
         task = narrowed(run.task, run.execution.options)
         opening = {**self._opening(run.execution.id, task), "ends_at": views.time(run.ends_at)}
         on_stderr = self._say_stderr(run.execution.id)
-        whole = opening | await self._plans.opening_of(run.task, run.chosen) | await self._held()
+        whole = opening | await self._learn(run, lambda: self._learned(run.task, run.chosen))
         async with (
             open_worker(whole, on_line=lambda line: self._hear(run, line), on_stderr=on_stderr) as worker,
             trio.open_nursery() as nursery,
@@ -253,18 +258,19 @@ class Runner:
             nursery.start_soon(run.steering.serve, worker)
             try:
                 await self._go_through(run, worker, opening)
-            except (WorkerLost, undoing.Refused) as error:
+            except WorkerLost as error:
                 if not run.stop.asked.is_set():
-                    kind = error.kind if isinstance(error, undoing.Refused) else "lost"
-                    run.error = {"message": str(error), "kind": kind}
-                    run.reasons = error.reasons if isinstance(error, undoing.Refused) else ()
+                    run.error = {"message": str(error), "kind": "lost"}
+            except undoing.Refused as error:
+                self._note_refusal(run, error)
             except Exception as error:
                 run.error = self._internal(run, error)
             nursery.cancel_scope.cancel()
 
     async def _go_through(self, run: _Run, worker: Side, opening: Mapping[str, Any]) -> None:
-        plan = _plan_of(await worker.ask({"do": "plan"}))
-        await self._plans.check(run.task, plan, run.chosen)
+        answer = await worker.ask({"do": "plan"})
+        plan, from_items = _plan_of(answer), bool(answer.get("from_items"))
+        await self._learn(run, lambda: self._plans.check(run.task, plan, run.chosen, from_items))
         await self._plans.note_roots(run.task, plan)
         run.plan, run.planned = plan, True
         await self._write_plan(run, opening)
@@ -273,6 +279,29 @@ class Runner:
                 return
             run.index = index
             await self._run_step(run, worker, step)
+
+    async def _learn(self, run: _Run, ask: Callable[[], Awaitable[T]]) -> T:
+        """Return what `ask` learns from the store, asked again until that answers: what is done depends on it.
+
+        Raises undoing.Refused when the execution is asked to stop meanwhile.
+        """
+        attempt = 0
+        while True:
+            try:
+                return await _unless_stopped(run.stop, ask)
+            except Problem as problem:
+                if problem.code != UNAVAILABLE:
+                    raise undoing.Refused(problem.message, "refused", problem.data.get("reasons", ())) from problem
+                if attempt == 0:
+                    self._set_waiting(run, "plan", problem.message)
+                    self._write_line(run, "warning", None, f"waits, nothing has been changed: {problem.message}")
+                self._log.warning("an execution waits for the store", execution=run.execution.id, why=problem.message)
+            await _unless_stopped(run.stop, partial(trio.sleep, RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]))
+            attempt += 1
+
+    def _note_refusal(self, run: _Run, refusal: undoing.Refused) -> None:
+        if not run.stop.asked.is_set():
+            run.error, run.reasons = {"message": str(refusal), "kind": refusal.kind}, refusal.reasons
 
     def _internal(self, run: _Run, error: Exception) -> Mapping[str, Any]:
         ident = uuid4().hex[:8]
@@ -393,9 +422,10 @@ class Runner:
         self._current.put(run.execution, "ended")
         self._say_ended(run.execution)
 
-    async def _held(self) -> dict[str, Any]:
-        """What undos have put back: told to a worker, and not kept with its rollback point."""
-        return {"held": await self._recorder.run(rollback_points.held)}
+    async def _learned(self, task: Task, chosen: str | None) -> dict[str, Any]:
+        """Return what a worker is told and its rollback point does not keep: the chosen plan, what undos put back."""
+        found = await self._plans.opening_of(task, chosen)
+        return found | {"held": await self._recorder.run(rollback_points.held)}
 
     def _opening(self, execution_id: str, task: Task) -> dict[str, Any]:
         return {
@@ -520,6 +550,29 @@ class Runner:
             task=execution.task_name,
             message_id=MESSAGE_IDS[key],
         )
+
+
+async def _unless_stopped(stop: Stop, ask: Callable[[], Awaitable[T]]) -> T:
+    """Await `ask()`. Raises undoing.Refused when `stop` comes before its answer."""
+    found: list[T] = []
+    problem: Problem | undoing.Refused | None = None
+
+    async def cancel_when_stopped(scope: trio.CancelScope) -> None:
+        await stop.asked.wait()
+        scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(cancel_when_stopped, nursery.cancel_scope)
+        try:
+            found.append(await ask())
+        except (Problem, undoing.Refused) as error:  # out of the nursery they would come as a group
+            problem = error
+        nursery.cancel_scope.cancel()
+    if problem is not None:
+        raise problem
+    if not found:
+        raise undoing.Refused(stop.detail, stop.kind)
+    return found[0]
 
 
 def metrics_of(steps: tuple[StepRecord, ...]) -> dict[str, Any]:

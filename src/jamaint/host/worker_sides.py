@@ -41,7 +41,9 @@ class Sides:
             (step for answer in answers for step in answer["steps"]), key=lambda step: order.index(_cleanup_of(step))
         )
         itemised = all(answer.get("itemised") for answer in answers)
-        return {"is": "plan", "steps": steps, **whole, **({"itemised": itemised} if message.get("items") else {})}
+        told = {"itemised": itemised} if message.get("items") else {}
+        from_items = all(answer.get("from_items") for answer in answers)
+        return {"is": "plan", "steps": steps, **whole, **told, "from_items": from_items}
 
     async def cancel(self) -> None:
         """Of whichever is at work."""
