@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from running import Client, Daemon, client
+from jamaint.errors import UNAVAILABLE
+from running import Client, Daemon, client, refusal
 from scenes import Scene, scene
 
 ROUNDS = 600
@@ -120,3 +121,16 @@ def begin_silently(place: Scene, caller: Client, flag: Path, silence: str) -> st
     if not silence:
         assert caller.call("execution.wait", execution=held)["status"] == "completed"
     return ident
+
+
+def test_rollback_unanswered_read_is_refused_and_nothing_is_claimed(place: Scene) -> None:
+    with silenced(place, "rollback_points.of_execution") as (caller, flag):
+        plan = approved_plan(caller)
+        ident = caller.call("execution.start", task="app-logs", plan=plan)["execution_id"]
+        assert caller.call("execution.wait", execution=ident)["status"] == "completed"
+        flag.touch()
+        problem = refusal(caller, "execution.rollback", execution=ident)
+        assert (problem.code, problem.data["retry_after"]) == (UNAVAILABLE, 5)
+        assert len(names(place)) == 3
+        flag.unlink()
+        assert caller.call("execution.rollback", execution=ident)["restored"] == 60

@@ -19,7 +19,7 @@ from jamaint.config.sections import principal
 from jamaint.config.work.work import Named
 from jamaint.core.freezes import Freeze
 from jamaint.core.policies import DECISIONS, BackupRequired, Policy, Rate, Rules
-from jamaint.core.tasks import PRIORITIES, Origin, Retry
+from jamaint.core.tasks import PRIORITIES, Condition, Origin, Retry
 
 RULES = (
     "freeze",
@@ -130,6 +130,12 @@ class PolicyGiven(Section):
     conditions: tuple[ConditionGiven, ...] = ()
 
 
+def _condition(given: ConditionGiven, allows: bool) -> Condition:
+    """Return a policy's condition. A fact that cannot be learnt keeps a policy in force, but none that allows."""
+    is_met = not allows if "on_unknown" not in given.model_fields_set else given.on_unknown == "met"
+    return replace(given.condition(), unknown_is_met=is_met)
+
+
 def read_policy(given: Mapping[str, Any], origin: Origin) -> Read[Policy]:
     """Reads a policy, which has its `name` in it."""
     model, flaws = read(PolicyGiven, given)
@@ -152,11 +158,7 @@ def read_policy(given: Mapping[str, Any], origin: Origin) -> Read[Policy]:
         decision=decision,
         sets=sets,
         notify=notify,
-        # What cannot be learnt keeps a policy in force: it would be a way around it else.
-        conditions=tuple(
-            replace(one.condition(), unknown_is_met=one.on_unknown == "met" or "on_unknown" not in one.model_fields_set)
-            for one in model.conditions
-        ),
+        conditions=tuple(_condition(one, allows=decision == "allow") for one in model.conditions),
         priority=model.priority,
         description=model.description,
         enabled=model.enabled,

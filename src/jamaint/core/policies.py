@@ -92,6 +92,19 @@ class Policy:
         return (-self.scope.specificity, self.priority, rank, self.name)
 
 
+def unreadable(name: str, definition: Mapping[str, Any], why: str) -> Policy | None:
+    """Return what stands for a stored policy that cannot be read: it defers every start, until somebody mends it.
+
+    None for one whose only action is to allow: without it, nothing starts that it would have kept.
+    """
+    if definition.get("actions") in (["allow"], ("allow",)):
+        return None
+    says = f"it cannot be read ({why}), so nothing starts: mend it with `jamaintctl policy update {name}`, or delete it"
+    return Policy(
+        id=name, name=name, decision="defer", priority=-1, description=says, origin="api", definition=definition
+    )
+
+
 def in_order(policies: Iterable[Policy]) -> tuple[Policy, ...]:
     """Those that are enabled, the first to count first."""
     return tuple(sorted((policy for policy in policies if policy.enabled), key=lambda policy: policy.order))

@@ -11,7 +11,7 @@ from structlog.typing import FilteringBoundLogger
 from jamaint.config import Config, Known, parse_policy, parse_task, parse_window
 from jamaint.core.approvals import Approval
 from jamaint.core.freezes import Freeze
-from jamaint.core.policies import Policy, effective, in_order
+from jamaint.core.policies import Policy, effective, in_order, unreadable
 from jamaint.core.secrets import without_passwords
 from jamaint.core.tasks import Task
 from jamaint.core.windows import Window
@@ -262,7 +262,7 @@ class Definitions:
             return parse_policy(row.definition, origin="api", grants=grants)
         except Problem as problem:
             self._say_left_out("policy", row.name, problem)
-            return None
+            return unreadable(row.name, row.definition, problem.message)
 
     def _with_skips(self, window: Window) -> Window:
         return replace(window, skipped=dict(self._skipped.get(window.name, {})))

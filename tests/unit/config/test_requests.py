@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jamaint.config import Grants, Known, parse_task, parse_window
+from jamaint.config import Grants, Known, parse_policy, parse_task, parse_window
 from jamaint.config.objects import TaskGiven
 from jamaint.config.schedules import TaskSchedule
 from jamaint.config.work.command import RunCommand
@@ -421,3 +421,17 @@ def test_a_condition_names_commands_and_databases_by_their_names():
     made = task(grants, known, **command(), conditions=wanted).conditions
     assert made[0].params["command"] == ("/usr/bin/ja-cms", "reindex")
     assert (made[1].params["dsn"], made[1].params["name"]) == ("postgresql:///cms", "cms")
+
+
+@pytest.mark.parametrize(
+    ("action", "met"), [("deny", True), ("defer", True), ("require_approval", True), ("allow", False)]
+)
+def test_policy_condition_unknown_restricts(action: str, met: bool) -> None:
+    given = {
+        "name": "p",
+        "rules": [{"freeze": {"from": "2026-12-20", "to": "2027-01-03"}}],
+        "actions": [action],
+        "conditions": [{"load_average": {"max": 8}}],
+    }
+    policy = parse_policy(given, origin="api", grants=None)
+    assert [one.unknown_is_met for one in policy.conditions] == [met]

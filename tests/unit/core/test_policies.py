@@ -26,6 +26,7 @@ from jamaint.core.policies import (
     in_order,
     protected_by,
     retention_seconds,
+    unreadable,
 )
 from jamaint.core.scheduling import decide, explain
 from jamaint.core.scopes import Scope
@@ -192,6 +193,18 @@ def test_a_policy_holds_only_while_its_conditions_do() -> None:
         for fact in (Load({1: 1.0}, 1), Load({1: 3.0}, 1), Unknown("no idea"), Unknown("looked at", is_pending=True))
     ]
     assert found == ["refuse", "pass", "refuse", "wait"]
+
+
+def test_unreadable_policy_defers_every_start_and_says_what_to_do() -> None:
+    closed = unreadable("p", {"actions": ["deny"]}, "no such path is granted")
+    assert closed is not None
+    verdict = judged(closed, policy("later", decision="allow"))
+    assert verdict.verdict == "wait"
+    assert "jamaintctl policy update p" in verdict.detail
+
+
+def test_unreadable_policy_that_only_allows_is_left_out() -> None:
+    assert unreadable("p", {"actions": ["allow"]}, "why") is None
 
 
 class TestApproval:
