@@ -43,12 +43,7 @@ def _silence_store(name: str, flag: str) -> None:
     def silenced(run: Callable[..., Any]) -> Callable[..., Any]:
         async def with_shortage(self: Any, work: Callable[..., Any], *args: Any, **kw: Any) -> Any:
             found = work.func if isinstance(work, functools.partial) else work
-            if (found.__module__.rpartition(".")[2], found.__name__) == (module, function) and os.path.exists(flag):
-                with open(flag, "r+", encoding="utf-8") as file:
-                    only_once = file.read() == "once"
-                    file.write("asked\n")
-                if only_once:
-                    os.unlink(flag)
+            if (found.__module__.rpartition(".")[2], found.__name__) == (module, function) and _is_silent(flag):
                 raise postgres.DatabaseAwayError("a test holds its answer back")
             return await run(self, work, *args, **kw)
 
@@ -56,3 +51,14 @@ def _silence_store(name: str, flag: str) -> None:
 
     postgres.Postgres.run = silenced(postgres.Postgres.run)  # type: ignore[method-assign]
     postgres.Session.run = silenced(postgres.Session.run)  # type: ignore[method-assign]
+
+
+def _is_silent(flag: str) -> bool:
+    if not os.path.exists(flag):
+        return False
+    with open(flag, "r+", encoding="utf-8") as file:
+        only_once = file.read() == "once"
+        file.write("asked\n")
+    if only_once:
+        os.unlink(flag)
+    return True

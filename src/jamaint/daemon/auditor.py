@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from uuid import uuid4
 
 import trio
 
@@ -66,9 +67,10 @@ class Auditor:
             await self._write(postgres, list(self._entries))
 
     async def _write(self, postgres: Postgres, entries: list[Entry]) -> None:
+        named = [(str(uuid4()), entry) for entry in entries]
         while True:
             try:
-                await postgres.run(audit.append, entries)
+                await postgres.run(audit.append, named)
             except DatabaseAwayError:
                 await trio.sleep(RETRY_SECONDS)
             else:

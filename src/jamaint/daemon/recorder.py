@@ -6,11 +6,12 @@ arrived after all is harmless. All of it goes through the session that holds the
 taken that meanwhile, this one ends.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
+from uuid import uuid4
 
 import trio
 from structlog.typing import FilteringBoundLogger
@@ -29,8 +30,9 @@ from jamaint.host.postgres import (
     UnkeepableError,
     rows_named,
 )
-from jamaint.store import executions, lock, migrations
+from jamaint.store import executions, lock, migrations, rollback_points
 from jamaint.store.executions import LogLine
+from jamaint.store.rollback_points import RollbackPoint
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -132,6 +134,13 @@ class Recorder:
             else:
                 self._back()
                 return result
+
+    async def move_point(
+        self, point_id: str, from_statuses: Sequence[str], status: str, result: Mapping[str, Any] | None = None
+    ) -> RollbackPoint | None:
+        """Move a rollback point from one of some statuses to another; None when it has none of them."""
+        claim = str(uuid4())  # once for all tries: one whose answer was lost is known again
+        return await self.run(rollback_points.move, point_id, from_statuses, status, claim=claim, result=result)
 
     async def connect(self) -> Session:
         """The session that holds the lock, the tables being this version's. Raises DatabaseAwayError, and

@@ -72,7 +72,7 @@ class Rollbacks:
         if point is None:
             why = "it kept no way back" if execution.steps else "it changed nothing"
             raise refused(f"cannot roll back {execution.id[:8]}: {why}", [_reason(why)])
-        if point.status not in HELD or point.id in self._in_hand:
+        if point.status not in UNDOABLE or point.id in self._in_hand:
             why = {
                 "undone": "it has been rolled back already",
                 "purging": "what it kept is being purged after its retention, and a part of it may be gone",
@@ -91,13 +91,25 @@ class Rollbacks:
         point = await self.point_of(execution)
         self._in_hand.add(point.id)
         try:
-            claimed = await self._recorder.run(rollback_points.move, point.id, list(HELD), "undoing")
+            claimed = await self._recorder.move_point(point.id, UNDOABLE, "undoing")
             if claimed is None:
                 raise refused("somebody else has just taken its rollback point", [_reason("rollback point taken")])
-            return await self._undo_claimed(execution, claimed)
+            return await self._undo_or_leave(execution, claimed, again=point.status == "undoing")
         finally:
             self._in_hand.discard(point.id)
             self.look_again()
+
+    async def _undo_or_leave(
+        self, execution: Execution, point: RollbackPoint, again: bool
+    ) -> tuple[Execution, undoing.Undone]:
+        """Undo; what fails on the way is left for another try by a person, never for the next start to do unasked."""
+        try:
+            return await self._undo_claimed(execution, point, again)
+        except Exception as error:
+            problem = {"path": "", "why": f"internal error ({type(error).__name__}), see the journal; roll back again"}
+            result = undoing.Undone(problems=[problem]).to_store()
+            await self._recorder.move_point(point.id, ["undoing"], "incomplete", result)
+            raise
 
     async def settle(self) -> int:
         """Brings what a daemon that died left behind to an end, before anything new starts. Returns how many."""
@@ -176,7 +188,7 @@ class Rollbacks:
         elif point is None or not trusted or not point.opening.get("auto_rollback") or point.status not in UNDOABLE:
             await self._recorder.put(ended)
         else:
-            claimed = await self._recorder.run(rollback_points.move, point.id, list(UNDOABLE), "undoing")
+            claimed = await self._recorder.move_point(point.id, UNDOABLE, "undoing")
             ended, _ = await self._undo_claimed(ended, claimed or point, again=True)
         self._current.put(ended, "ended")
         self._log.warning(
@@ -231,7 +243,7 @@ class Rollbacks:
         # The execution first: if we die between the two, the point is still half way and the undo is done again.
         await self._recorder.put(execution)
         status = "undone" if result.is_whole else "incomplete"
-        await self._recorder.run(rollback_points.move, point.id, ["undoing"], status, result=result.to_store())
+        await self._recorder.move_point(point.id, ["undoing"], status, result=result.to_store())
         if result.is_whole:
             await self._recorder.run(rollback_points.note_bytes, point.id, 0)
         self.on_undone(execution)
@@ -247,12 +259,12 @@ class Rollbacks:
     async def _purge(self, point: RollbackPoint) -> None:
         if not self._is_ours(point):
             self._log.error("a rollback point that is not ours is not purged", point=point.id)
-            await self._recorder.run(rollback_points.move, point.id, list(HELD), "purged")
+            await self._recorder.move_point(point.id, list(HELD), "purged")
             return
         if point.id in self._in_hand:
             await self._clock.wait(None)  # a rollback has it; it wakes us when it ends
             return
-        claimed = await self._recorder.run(rollback_points.move, point.id, [*HELD, "purging"], "purging")
+        claimed = await self._recorder.move_point(point.id, [*HELD, "purging"], "purging")
         if claimed is not None:
             await self._purge_claimed(claimed, point.status)
 
@@ -269,7 +281,7 @@ class Rollbacks:
             status = before if whole else "purging"
             await self._recorder.run(rollback_points.put_off_purge, point.id, until, status, result)
         else:
-            await self._recorder.run(rollback_points.move, point.id, ["purging"], "purged", result=result)
+            await self._recorder.move_point(point.id, ["purging"], "purged", result=result)
 
     async def _note_purged(self, execution: Execution, freed: int, problems: list[Mapping[str, Any]]) -> None:
         kept = max(0, int(execution.metrics.get("freed_on_purge", 0)) - freed) if problems else 0

@@ -380,7 +380,7 @@ class Runner:
     async def _roll_back(self, run: _Run, point: RollbackPoint) -> None:
         # Claimed first, as an operator's is: if it is cut short, the next start finishes it.
         point = replace(point, begun=run.begun)
-        if await self._recorder.run(rollback_points.move, point.id, ["open", "undoing"], "undoing") is None:
+        if await self._recorder.move_point(point.id, ["open", "undoing"], "undoing") is None:
             self._log.error("the rollback point of a failed execution is gone", execution=run.execution.id)
             return
         opening = addresses.revealed(point.opening, addresses.known((run.task,)))
@@ -392,7 +392,7 @@ class Runner:
         )
         run.worked_until = self._now()
         status = "undone" if result.is_whole else "incomplete"
-        await self._recorder.run(rollback_points.move, point.id, ["undoing"], status, result=result.to_store())
+        await self._recorder.move_point(point.id, ["undoing"], status, result=result.to_store())
         if result.is_whole:
             run.execution = replace(run.execution, steps=undoing.undone_steps(run.execution.steps, point))
             run.execution = advance(run.execution, State.ROLLED_BACK)

@@ -25,9 +25,10 @@ class Entry(NamedTuple):
     detail: Mapping[str, Any]
 
 
-async def append(connection: Connection, entries: Sequence[Entry]) -> None:
-    """Adds entries."""
-    await connection.execute(SQL["append"], *columns((*entry[:-1], jsonb(entry.detail)) for entry in entries))
+async def append(connection: Connection, entries: Sequence[tuple[str, Entry]]) -> None:
+    """Add entries, each with a uuid of its own; harmless when it is done twice."""
+    rows = ((*entry[:-1], jsonb(entry.detail), ident) for ident, entry in entries)
+    await connection.execute(SQL["append"], *columns(rows))
 
 
 async def page(

@@ -71,10 +71,15 @@ async def move(
     point_id: str,
     from_statuses: Sequence[str],
     status: str,
+    *,
+    claim: str,
     result: Mapping[str, Any] | None = None,
 ) -> RollbackPoint | None:
-    """Moves the point on if its status is one of `from_statuses`; None if somebody else was first."""
-    row = await connection.fetchrow(SQL["move"], point_id, list(from_statuses), status, optional_jsonb(result))
+    """Move the point on if its status is one of `from_statuses`; None if somebody else was first.
+
+    `claim` is a uuid, new for each move and the same for each try of it: the second try returns what the first did.
+    """
+    row = await connection.fetchrow(SQL["move"], point_id, list(from_statuses), status, optional_jsonb(result), claim)
     return None if row is None else from_row(row)
 
 

@@ -9,12 +9,13 @@ UPDATE rollback_points SET begun = $2 WHERE id = $1 AND begun < $2
 
 -- name: begin_undo
 -- Written before a step's undo begins.
-UPDATE rollback_points SET undoing = undoing || $2::text WHERE id = $1
+UPDATE rollback_points SET undoing = undoing || $2::text WHERE id = $1 AND NOT $2 = ANY (undoing)
 
 -- name: move
 -- From one status to another, for whoever is first: this is how a purge and a rollback never both have it.
-UPDATE rollback_points SET status = $3, result = coalesce($4::jsonb, result)
-WHERE id = $1 AND status = ANY ($2::text[])
+-- Whose answer was lost and tries again finds that it was the first: by its claim.
+UPDATE rollback_points SET status = $3, result = coalesce($4::jsonb, result), claim = $5
+WHERE id = $1 AND (status = ANY ($2::text[]) OR status = $3 AND claim = $5)
 RETURNING *
 
 -- name: note_bytes

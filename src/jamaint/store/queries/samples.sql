@@ -1,7 +1,10 @@
 -- name: add
 INSERT INTO maintenance_metrics (id, timestamp, metric_type, metric_name, value, unit, tags)
-SELECT gen_random_uuid(), $1, 'usage', kind, value, 'B', jsonb_build_object('name', name)
+-- Its id comes from what it is of, so that it is harmless to write it twice.
+SELECT md5(concat_ws('|', extract(epoch FROM $1::timestamptz), kind, name))::uuid, $1, 'usage', kind, value, 'B',
+    jsonb_build_object('name', name)
 FROM unnest($2::text[], $3::text[], $4::bigint[]) AS sample (kind, name, value)
+ON CONFLICT (id) DO NOTHING
 
 -- name: since
 -- One sample a day and thing is enough to see how it grows over weeks; of the last day, each.
