@@ -11,8 +11,7 @@ import pytest
 
 from jamaint.core.mass_deletion import from_json
 from jamaint.executors.executor import StepFailed
-from jamaint.host import turning
-from jamaint.host.copies import copy_attributes
+from jamaint.host.attributes import FileAttributes
 from logsrun import DAY, Talk, executor, in_fresh_process, put, run_all, undo_all
 from rotaterun import rotation_config, rotator
 from treesnapshot import differences, snapshot
@@ -247,13 +246,15 @@ def test_a_disk_that_is_full_before_the_copy_of_a_log_has_caught_up(tmp_path: Pa
     def act(top: Path) -> Any:
         log = put(top / "logs" / "a.log", 1, b"line\n" * 1000)
 
+        settle = FileAttributes.settle
+
         def grow(*args: Any) -> None:
-            copy_attributes(*args)
+            settle(*args)
             with log.open("ab") as writer:
                 writer.write(b"more\n" * 100_000)
             fill(top)
 
-        turning.copy_attributes = grow  # type: ignore[attr-defined]
+        FileAttributes.settle = grow  # type: ignore[method-assign]
         logs = rotator(rotation_config([f"{top}/logs/*.log"], copy_truncate=True), keeps_way_back=keeps)
         told = failure(logs, logs.plan().steps[0])
         return [told, [name for name in os.listdir(top / "logs") if name != ".jamaint-trash"], log.stat().st_size]

@@ -19,8 +19,8 @@ from jamaint.executors.scripts import run_script, script_account
 from jamaint.executors.unknown_use import refused_if_use_unknown
 from jamaint.host import syscalls
 from jamaint.host.accounts import find_account, group_id
+from jamaint.host.attributes import NotTheSame
 from jamaint.host.compression import Codec, codec
-from jamaint.host.copies import NotTheSame
 from jamaint.host.globs import Globs, split_root
 from jamaint.host.leaving import Leaving, Telling
 from jamaint.host.logrotate import keeping_out, rotated_by_it

@@ -1,4 +1,4 @@
-"""Copies: a file's bytes with its holes, its owner, mode, times and attributes, each by open file, and the proof."""
+"""Copies: a file's bytes with its holes, by open file, and the proof; attributes.py has what it is like."""
 
 import errno
 import os
@@ -7,13 +7,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from jamaint.host.skipped import words
-
 CHUNK = 1 << 20
 """Bytes between two safe points."""
-
-MUST_STAY = ("user.", "system.posix_acl_", "security.capability")
-"""Attributes without which a copy is not the same file; others (labels of the system) are kept where possible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +21,6 @@ class Sum:
     def add(self, chunk: bytes, crc32: Callable[[bytes, int], int] = zlib.crc32) -> "Sum":
         """The sum with more bytes behind; `crc32` may be one that is faster."""
         return Sum(self.length + len(chunk), crc32(chunk, self.crc))
-
-
-class NotTheSame(Exception):  # noqa: N818 - it is a finding
-    """A copy cannot be made like its source, and why."""
 
 
 def open_source(name: str, dir_fd: int) -> int:
@@ -78,40 +69,11 @@ def read_back(copy: int, size: int, tick: Callable[[int], None]) -> Sum:
     return _add_hole(total, size - total.length, tick)
 
 
-def copy_attributes(source: int, target: int, seen: os.stat_result) -> None:
-    """Gives an open file owner, mode, extended attributes (access lists too) and times of another.
-
-    Raises NotTheSame when one of those cannot be given that make the file what it is.
-    """
-    try:
-        if (seen.st_uid, seen.st_gid) != (os.geteuid(), os.getegid()):
-            os.fchown(target, seen.st_uid, seen.st_gid)
-        os.fchmod(target, stat.S_IMODE(seen.st_mode))
-    except OSError as error:
-        raise NotTheSame(f"owner or mode could not be kept: {words(error)}") from None
-    for name in _attributes(source):
-        try:
-            os.setxattr(target, name, os.getxattr(source, name))
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise
-            if name.startswith(MUST_STAY):
-                raise NotTheSame(f"{name} could not be kept: {words(error)}") from None
-    os.utime(target, ns=(seen.st_atime_ns, seen.st_mtime_ns))
-
-
 def write_all(fd: int, data: bytes) -> None:
     """Writes all of it. Raises OSError."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
-
-
-def _attributes(fd: int) -> list[str]:
-    try:
-        return os.listxattr(fd)
-    except OSError:  # a file system without
-        return []
 
 
 def pieces(fd: int, size: int) -> Iterator[tuple[int, int]]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from jamaint.host.copies import MUST_STAY
+from jamaint.host.attributes import MUST_STAY
 from jamaint.host.judging import Judge
 from jamaint.host.roots import Place
 from jamaint.host.skipped import Skipped

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from threading import RLock
 from typing import Protocol
 
+from jamaint.host.attributes import FileAttributes, NotTheSame
 from jamaint.host.compression import Codec
-from jamaint.host.copies import NotTheSame, Sum, copy_attributes, copy_bytes, open_source, read_back
+from jamaint.host.copies import Sum, copy_bytes, open_source, read_back
 from jamaint.host.roots import Place
 from jamaint.host.taking import CHANGED, Half, Ledger, Second, WayOut, held_by, note_error, sync_place
 from jamaint.host.trees import fingerprint
@@ -173,10 +174,13 @@ class Replacing:
         half = self.arriving.half(target)
         try:
             with self._side_by_side(half):
-                self._maker.make(source.fd, source.seen, half, tick)
+                seen = source.seen
+                wanted = FileAttributes.of(source.fd, seen)
+                wanted.give(half.fd)
+                self._maker.make(source.fd, seen, half, tick)
                 if fingerprint(os.fstat(source.fd)) != source.mark:
                     raise NotTheSame("it was written to while it was read")
-                copy_attributes(source.fd, half.fd, source.seen)
+                wanted.settle(half.fd, (seen.st_atime_ns, seen.st_mtime_ns))
                 os.fsync(half.fd)
             made = self.arriving.publish(target, half, self._maker.names(source.name), origin)
             new = os.fstat(half.fd)

@@ -6,12 +6,15 @@ process of that user can signal or trace this one. What must hold: nothing is st
 could take root's again. Scripts, and looks at other users' processes, are made within `own_rights`.
 """
 
+import ctypes
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from jamaint.host.accounts import Account, check_reachable
 
+_setfsuid = ctypes.CDLL(None).setfsuid
+_setfsuid.argtypes = (ctypes.c_uint,)
 _Ids = tuple[int, int, tuple[int, ...]]
 _own_groups: list[tuple[int, ...]] = []
 """The groups of this process before the first loan; empty until then."""
@@ -45,6 +48,23 @@ def own_rights() -> Iterator[None]:
         return
     with _ids(os.getuid(), os.getgid(), _own_groups[0]):
         yield
+
+
+@contextmanager
+def raised() -> Iterator[None]:
+    """Act on open files with root's rights within the block, in this thread alone; nothing may be done there by name.
+
+    Without root's rights to come back to, nothing changes.
+    """
+    uid = os.geteuid()
+    if uid == 0 or os.getuid() != 0:
+        yield
+        return
+    _setfsuid(0)
+    try:
+        yield
+    finally:
+        _setfsuid(uid)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Protocol
 
 from jamaint.host import syscalls
+from jamaint.host.attributes import drop_access_lists
 from jamaint.host.globs import OURS
 from jamaint.host.roots import NotEntered, Place, Root, readable
 from jamaint.host.skipped import STOPS_EVERYTHING, Skipped, why_not, words
@@ -96,10 +97,15 @@ class Ledger:
 class Half:
     """A file being made: nameless where the file system can (a kill leaves nothing), else under a name of ours."""
 
-    def __init__(self, dir_fd: int, name: str) -> None:
+    def __init__(self, dir_fd: int, name: str, place_fd: int | None = None) -> None:
+        """`dir_fd` is where it gets a name of ours; one without is made in `place_fd`, where it belongs.
+
+        It has the group then that files get from that directory: who is no member of it could not give it.
+        """
         self._dir_fd, self._name = dir_fd, ""
+        where = dir_fd if place_fd is None else place_fd
         try:
-            self.fd = os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600, dir_fd=dir_fd)
+            self.fd = os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600, dir_fd=where)
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL):
                 raise
@@ -376,12 +382,14 @@ def make_whole(
 
 
 def _make_like(fd: int, like: Likeness) -> None:
-    if (like.uid, like.gid) != (os.geteuid(), os.getegid()):
+    seen = os.fstat(fd)
+    if (like.uid, like.gid) != (seen.st_uid, seen.st_gid):
         try:
             os.fchown(fd, like.uid, like.gid)
         except PermissionError:
             if like.exact:
                 raise
+    drop_access_lists(fd)
     os.fchmod(fd, stat.S_IMODE(like.mode))
 
 

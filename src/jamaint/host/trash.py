@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from jamaint.host import drawers, syscalls, wholes
+from jamaint.host.attributes import drop_access_lists
 from jamaint.host.drawers import LOOSE, Drawers
 from jamaint.host.globs import TRASH
 from jamaint.host.records import MADE, PASSED, TOUCHED, Records
@@ -216,7 +217,7 @@ class Trash:
     def half(self, place: Place) -> Half:
         """See WayOut."""
         self._touch(place)
-        return Half(self._step, HALF_FILE)
+        return Half(self._step, HALF_FILE, place.fd)
 
     def publish(self, place: Place, file: Half | Second, names: Iterator[str], source: str) -> str:
         """See WayOut. It gets its name in the trash first: what has none there was not made by us."""
@@ -456,12 +457,17 @@ def _make_step(root: Root, execution: str, step: str) -> int:
 
 
 def _make_private(parent: int, name: str, root: Root) -> int:
+    made = False
     if "/" not in name:
         with contextlib.suppress(FileExistsError):
             os.mkdir(name, 0o700, dir_fd=parent)
+            made = True
     fd = open_private(parent, name, root)
     if fd is None:
         raise FileNotFoundError(errno.ENOENT, "removed while it was opened", name)
+    if made:  # what its directory hands on is for what others make there
+        drop_access_lists(fd)
+        os.fchmod(fd, 0o700)
     return fd
 
 

@@ -16,7 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from jamaint.host import syscalls
-from jamaint.host.copies import NotTheSame, copy_attributes, copy_bytes, open_source, read_back, write_all
+from jamaint.host.attributes import FileAttributes, NotTheSame
+from jamaint.host.copies import copy_bytes, open_source, read_back, write_all
 from jamaint.host.globs import OURS
 from jamaint.host.roots import Place, Root
 from jamaint.host.taking import HALF_FILE, Half
@@ -127,12 +128,12 @@ class Turning:
         try:
             old = open_source(like, place.fd)
             try:
-                seen = os.fstat(old)
-                copy_attributes(old, half.fd, seen)
+                wanted = FileAttributes.of(old, os.fstat(old)).changed(new.uid, new.gid, new.mode)
             finally:
                 os.close(old)
-            _dress(half.fd, seen, new)
-            os.utime(half.fd)
+            wanted.give(half.fd)
+            now = time.time_ns()
+            wanted.settle(half.fd, (now, now))
             made = os.fstat(half.fd)
             act = self._note(place, MADE, (made.st_ino, made.st_mtime_ns), name)
             try:
@@ -157,9 +158,11 @@ class Turning:
         try:
             before = os.fstat(log)
             _check(before, seen, 1)
+            wanted = FileAttributes.of(log, before)
+            wanted.give(half.fd)
             if copy_bytes(log, half.fd, before.st_size, tick) != read_back(half.fd, before.st_size, tick):
                 raise NotTheSame("its copy, read back, is not the same")
-            copy_attributes(log, half.fd, before)
+            wanted.settle(half.fd, (before.st_atime_ns, before.st_mtime_ns))
             os.fsync(half.fd)
             inode = os.fstat(half.fd).st_ino
             for new in to:
@@ -228,14 +231,6 @@ def _check(now: os.stat_result, seen: os.stat_result, links: int) -> None:
         raise NotTurned("another file has its name by now")
     if now.st_nlink > links:
         raise NotTurned(f"it has {now.st_nlink} names (hard links)")
-
-
-def _dress(fd: int, old: os.stat_result, new: New) -> None:
-    uid, gid = old.st_uid if new.uid is None else new.uid, old.st_gid if new.gid is None else new.gid
-    if (uid, gid) != (old.st_uid, old.st_gid):
-        os.fchown(fd, uid, gid)
-    if new.mode is not None or (uid, gid) != (old.st_uid, old.st_gid):
-        os.fchmod(fd, stat.S_IMODE(old.st_mode) if new.mode is None else new.mode)
 
 
 def _catch_up(log: int, copy: int, size: int, tick: Callable[[int], None]) -> int:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jamaint.host.copies import CHUNK, NotTheSame, Sum, copy_attributes, copy_bytes, open_source, read_back
+from jamaint.host.attributes import FileAttributes, NotTheSame
+from jamaint.host.copies import CHUNK, Sum, copy_bytes, open_source, read_back
 from treesnapshot import snapshot
 
 
@@ -25,9 +26,11 @@ def copied(here: int, top: Path) -> tuple[Sum, Sum]:
     ticks: list[int] = []
     try:
         seen = os.fstat(source)
+        wanted = FileAttributes.of(source, seen)
+        wanted.give(target)
         total = copy_bytes(source, target, seen.st_size, ticks.append)
         again = read_back(target, seen.st_size, ticks.append)
-        copy_attributes(source, target, seen)
+        wanted.settle(target, (seen.st_atime_ns, seen.st_mtime_ns))
     finally:
         os.close(source)
         os.close(target)
@@ -85,7 +88,7 @@ def test_what_cannot_be_kept_makes_it_no_copy(
     (tmp_path / "a").write_text("x")
     monkeypatch.setattr(os, "listxattr", lambda fd: ["security.selinux", "user.origin"])
     monkeypatch.setattr(os, "getxattr", lambda fd, name: b"label")
-    monkeypatch.setattr(os, "geteuid", lambda: 4242)
+    monkeypatch.setattr("jamaint.host.attributes._give_owner", lambda fd, now, uid, gid: os.fchown(fd, uid, gid))
 
     def refuse(*args: object) -> None:
         raise OSError(errno.EPERM, "no")
