@@ -26,7 +26,7 @@ from jamaint.errors import Problem
 from jamaint.executors import EXECUTORS, executor_of
 from jamaint.executors.executor import NOWHERE, Executor, StepFailed, Stopped, Work
 from jamaint.executors.parts import items_of
-from jamaint.host import secrets
+from jamaint.host import groups, secrets
 from jamaint.host.accounts import Account, become, check_reachable, find_account
 from jamaint.host.dialogue import LINE_LIMIT, line, parse
 from jamaint.host.kernel import lower_priority
@@ -263,9 +263,11 @@ def _open(opening: Order, host: DaemonHost, unit: str | None) -> Callable[[Order
         if name not in EXECUTORS:
             raise StepFailed(f"this worker knows no executor {name}", "refused")
         only_back: str | None = None
+        groups.trust(opening.get("trust", ()))
         if unit is not None:
             from jamaint.host import allowed  # noqa: PLC0415 - a fifth of our start, and a child does not need it
 
+            groups.trust(allowed.trusted_groups())
             only_back, back = allowed.why_only_back(unit, opening)
             if not back:
                 raise StepFailed(str(only_back), "refused")

@@ -110,6 +110,8 @@ class Config:
     freezes: Mapping[str, Freeze] = field(default_factory=dict)
     policies: Mapping[str, Policy] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    trusted_groups: tuple[str, ...] = ()
+    """Groups that may write where root works."""
 
 
 def shown_config(config: Config) -> dict[str, Any]:
@@ -130,6 +132,7 @@ def shown_config(config: Config) -> dict[str, Any]:
             "commands": {name: list(arguments) for name, arguments in config.grants.commands.items()},
             "users": list(config.grants.users),
         },
+        "trust": {"groups": list(config.trusted_groups)},
         "scheduler": {
             "enabled": scheduler.enabled,
             "max_concurrent_tasks": scheduler.max_concurrent_tasks,

@@ -92,6 +92,8 @@ def _accounts(
                 yield merged.sections["roles"], (role, index), principal.kind, principal.name
     for index, user in enumerate(settings.grants.users):
         yield merged.sections["grants"], ("users", index), "user", user
+    for index, group in enumerate(settings.trusted_groups):
+        yield merged.sections["trust"], ("groups", index), "group", group
     for name, read in tasks.items():
         by_owner = read.value is not None and read.value.executor in BY_OWNER
         for named in read.named:

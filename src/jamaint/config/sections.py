@@ -124,6 +124,12 @@ class GrantsSection(Section):
     users: tuple[Account, ...] = ()
 
 
+class TrustSection(Section):
+    """trust: whose right to write in a directory does not keep root from working there."""
+
+    groups: tuple[Account, ...] = ()
+
+
 class SchedulerSection(Section):
     """scheduler: what starts, and how much at once."""
 
@@ -168,6 +174,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "socket": SocketSection,
     "roles": RolesSection,
     "grants": GrantsSection,
+    "trust": TrustSection,
     "scheduler": SchedulerSection,
     "rollback": RollbackSection,
     "log": LogSection,
@@ -189,6 +196,7 @@ class Top(Section):
     roles: Any = None
     state_dir: Any = None
     grants: Any = None
+    trust: Any = None
     scheduler: Any = None
     rollback: Any = None
     log: Any = None

@@ -29,6 +29,7 @@ class Settings(NamedTuple):
     scheduler: values.SchedulerRules
     rollback: values.RollbackRules
     log: values.LogRules
+    trusted_groups: tuple[str, ...]
 
 
 def read_settings(merged: Merged, environ: Mapping[str, str], euid: int, main: str) -> Settings:
@@ -54,6 +55,7 @@ def read_settings(merged: Merged, environ: Mapping[str, str], euid: int, main: s
         ),
         rollback=values.RollbackRules(rollback.retention, rollback.low_space),
         log=values.LogRules(log.format, log.level),
+        trusted_groups=_section(merged, "trust", sections.TrustSection).groups,
     )
 
 

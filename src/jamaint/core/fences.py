@@ -64,6 +64,8 @@ class Fences:
     """By kind, directories that could not be bound when this was applied, and why."""
     named_by: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     """By kind and directory, the tasks (or `grants.paths`) that name it; not for workers."""
+    trust: tuple[str, ...] = ()
+    """Groups whose right to write in a directory keeps no worker from it."""
 
     @property
     def users(self) -> tuple[str, ...]:
@@ -83,6 +85,7 @@ class Fences:
             "keeps_until": self.keeps_until,
             "former": list(self.former),
             "unbound": {kind: dict(whys) for kind, whys in self.unbound.items()},
+            "trust": list(self.trust),
         }
 
     def namers(self, kind: str, path: str) -> list[str]:
@@ -252,6 +255,8 @@ def not_applied(wanted: Fences, applied: Mapping[str, Any]) -> list[str]:
         told.append(f"a command of the configuration is not known to the workers: {APPLY}")
     if set(wanted.conditions) - set(applied.get("conditions", ())):
         told.append(f"a condition of the configuration is not known to the workers: {APPLY}")
+    groups = sorted(set(wanted.trust) - set(applied.get("trust", ())))
+    told += [f"trust.groups has {name}, which the workers do not trust yet: {APPLY}" for name in groups]
     others = sorted(set(wanted.databases) - set(applied.get("databases", ())))
     return told + [f"{database_words(name)} is not known to the workers: {APPLY}" for name in others]
 

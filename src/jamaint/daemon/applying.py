@@ -8,7 +8,7 @@ from jamaint.config import Config
 from jamaint.core.fences import Fences, database_words, fences, not_applied
 from jamaint.core.former import Former, with_what_left
 from jamaint.core.secrets import references
-from jamaint.host import applying
+from jamaint.host import applying, groups
 from jamaint.host.applied import PATH, applied, read
 from jamaint.host.worker import units_are_used
 
@@ -21,7 +21,7 @@ STRANGE = (
 def of_config(config: Config) -> tuple[Fences, list[str]]:
     """What the configuration asks of the workers' units, and what of it cannot be had."""
     found, problems = _wanted(config)
-    return replace(found, keeps_seconds=config.rollback.retention_seconds), problems
+    return replace(found, keeps_seconds=config.rollback.retention_seconds, trust=config.trusted_groups), problems
 
 
 def _wanted(config: Config) -> tuple[Fences, list[str]]:
@@ -52,6 +52,7 @@ def left(config: Config) -> list[str]:
 def apply(config: Config, dry_run: bool) -> int:
     """Makes the units what the configuration asks for, and prints what changed; the exit code."""
     wanted, problems = of_config(config)
+    groups.trust(config.trusted_groups)
     try:
         wanted = with_what_left(wanted, read(), datetime.now(UTC))
     except (OSError, ValueError) as error:

@@ -441,6 +441,7 @@ class Runner:
             },
             "now": views.time(self._now()),
             "user": task.config.get("user") if task.executor != "command" else None,
+            "trust": list(self._config().trusted_groups),
             "limits": {
                 "low_space": self._config().rollback.low_space,
                 "operations_per_second": task.limits.operations_per_second,

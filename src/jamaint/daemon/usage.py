@@ -148,6 +148,7 @@ class Usage:
             },
             "now": views.time(self._now()),
             "user": None,
+            "trust": list(self._definitions.config.trusted_groups),
             "limits": {"low_space": 0.0},
         }
         try:

@@ -2,7 +2,7 @@
 
 A path string is resolved once, component by component from /, and never followed through a link. Everything below is
 then reached by file descriptor. Who may write in a directory may swap what is in it: so each one that we pass must
-belong to root or to us, and be writable by nobody else.
+belong to root or to us, and be writable by nobody else whom we have to fear (groups.py).
 
 A shared root (/tmp) is one in which others have directories of their own: it may be written by everyone, if it is
 sticky, and what lies below may belong to anybody. Whoever acts there acts by descriptor, and trusts nothing he sees.
@@ -18,12 +18,12 @@ from types import TracebackType
 from typing import Self
 
 from jamaint.host import syscalls
+from jamaint.host.groups import other_writer
 from jamaint.host.skipped import words
 
 _PASS = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC  # asking for a directory would trigger an automount
 _READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-_ACL = "system.posix_acl_access"
 
 
 class RootRefused(Exception):  # noqa: N818 - it is a refusal
@@ -99,7 +99,7 @@ class Root:
                 raise NotEntered("another file system is mounted there")
             risk = None if self.shared else _risk(fd, seen, above=False)
             if risk is not None:
-                raise NotEntered(f"it {risk[0]}, so what is in it could be swapped under us", failed=True)
+                raise NotEntered(f"it {risk[0]}, so what is in it could be swapped under us: {risk[1]}", failed=True)
         except BaseException:
             os.close(fd)
             raise
@@ -186,31 +186,27 @@ def _check(fd: int, here: str, root: str, above: bool) -> os.stat_result:
 
 
 def _risk(fd: int, seen: os.stat_result, above: bool) -> tuple[str, str] | None:
-    """Who else could swap what is in this directory, and what to do about it."""
+    """Return who else could swap what is in this directory, and what to do about it; None for nobody."""
     mode = seen.st_mode
     if seen.st_uid not in (0, os.geteuid()):
-        user = _user(seen.st_uid)
-        told = user.split(" ")[0]
-        return f"belongs to {user}", f"set `user: {told}` on the task to work with that user's rights, or chown it"
-    if not mode & 0o022 or (above and mode & stat.S_ISVTX):
+        return _of_another(seen.st_uid)
+    if above and mode & stat.S_ISVTX:
         return None
     if mode & 0o002:
-        return f"may be written by everyone (mode {mode & 0o7777:04o})", "chmod o-w it"
-    if seen.st_gid != 0:
-        what = f"may be written by the group {seen.st_gid} (mode {mode & 0o7777:04o})"
-        return what, "chmod g-w it, or set `user:` on the task and let that user alone write there"
-    try:  # the group's bits are the mask of an access list, if there is one
-        os.getxattr(f"/proc/self/fd/{fd}", _ACL)
-    except OSError:
-        return None
-    return "may be written by those on its access list", "setfacl -b it"
+        return f"may be written by everyone (mode {mode & 0o7777:04o})", _SHARED if mode & stat.S_ISVTX else _OPEN
+    return other_writer(fd, seen)
 
 
-def _user(uid: int) -> str:
+_SHARED = "have the program write in a directory of its own, and name that"
+_OPEN = f"{_SHARED}; or take the right to write from others, if nothing needs it"
+
+
+def _of_another(uid: int) -> tuple[str, str]:
     try:
-        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
+        name = pwd.getpwuid(uid).pw_name
     except KeyError:
-        return f"uid {uid}"
+        return f"belongs to uid {uid}", "no account has that uid: give it to one that shall work there"
+    return f"belongs to {name} (uid {uid})", f"set `user: {name}` on the task, to work with that user's rights"
 
 
 def _not_entered(error: OSError) -> NotEntered:
