@@ -53,10 +53,12 @@ class Vitals:
     transaction_pid: int | None = None
 
 
-def next_size(size: int, seconds: float, most: int = MOST_ROWS, target: float = TARGET_SECONDS) -> int:
+def next_size(
+    size: int, seconds: float, most: int = MOST_ROWS, target: float = TARGET_SECONDS, least: int = LEAST_ROWS
+) -> int:
     """How many rows the next batch takes, when `size` took so long. It falls at once, and grows by and by."""
     factor = GROWTH if seconds <= 0 else min(target / seconds, GROWTH)
-    return max(min(LEAST_ROWS, most), min(most, round(size * factor)))
+    return max(min(least, most), min(most, round(size * factor)))
 
 
 def smaller(size: int, most: int = MOST_ROWS) -> int:

@@ -68,7 +68,7 @@ def draw(result: Mapping[str, Any], look: Look) -> list[str]:
     if incomplete(result) and not result.get("dry_run"):
         if error_text(execution):
             lines.append(f"  {look.paint('red', error_text(execution))}")
-        where = " in the trash" if unit == "file" else ""
+        where = {"file": " in the trash", "row": " in the tables of the schema jamaint"}.get(unit, "")
         lines.append(f"  what is kept stays{where}; once the way is free: jamaintctl rollback {ident}")
     return lines
 

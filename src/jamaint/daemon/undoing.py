@@ -44,7 +44,7 @@ class Undone:
 
     def add(self, details: Mapping[str, Any]) -> None:
         """Adds one step's figures."""
-        unit = str(details.get("unit", "file"))
+        unit = str(details.get("unit", self.unit))
         self.unit = unit if not self.restored or unit == self.unit else "item"
         self.restored += int(details.get("restored", 0))
         self.removed += int(details.get("removed", 0))
@@ -90,7 +90,7 @@ async def undo(
     `begin` writes down that a step's undo begins; None is a dry run. `again`: an earlier undo was cut short by a crash,
     so that a step whose undo may only run once, and has begun, is left and told.
     """
-    result = Undone()
+    result = Undone(unit=_unit_of(str(point.opening.get("executor"))))
     try:
         async with open_worker({**point.opening, "do": "open"}, on_line=hear, on_stderr=on_stderr) as worker:
             for step in undo_order(point.steps[: point.begun]):
@@ -130,6 +130,11 @@ async def purge(
         problems.append({"path": "", "why": str(error)})
         whole = not asked
     return freed, problems, whole
+
+
+def _unit_of(executor: str) -> str:
+    """What an executor counts where its answer does not say."""
+    return "row" if executor.startswith("database.") else "file"
 
 
 def _why(answer: Line) -> str:

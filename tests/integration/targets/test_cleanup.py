@@ -264,6 +264,7 @@ class TestWhatIsRefused:
             (rule("seen"), "it is a view"),
             (rule("pg_catalog.pg_class"), "one of the server's own"),
             (rule("ruled"), "it has rules"),
+            (rule("jamaint.cursors"), "it is one of jamaint's own"),
             (rule("parent"), "other tables inherit from it"),
             (rule("events", age_column="made_at"), "no column made_at (of dates and times it has: created_at)"),
             (rule("events", age_column="body"), "no date or time"),
@@ -281,7 +282,8 @@ class TestWhatIsRefused:
             "CREATE TABLE keyless (created_at date); CREATE TABLE half_unique (id int UNIQUE, created_at date);"
             "CREATE VIEW seen AS SELECT * FROM events; CREATE TABLE ruled (id int PRIMARY KEY, created_at date);"
             "CREATE RULE r AS ON DELETE TO ruled DO INSTEAD NOTHING;"
-            "CREATE TABLE parent (id int PRIMARY KEY, created_at date); CREATE TABLE heir () INHERITS (parent)",
+            "CREATE TABLE parent (id int PRIMARY KEY, created_at date); CREATE TABLE heir () INHERITS (parent);"
+            "CREATE SCHEMA jamaint; CREATE TABLE jamaint.cursors (id int PRIMARY KEY, created_at date)",
         )
         assert words in refusal(events, given)
 
@@ -540,15 +542,11 @@ class TestConflicts:
             "ANALYZE tree",
         )
         before = look(empty_database, "tree")
-        steps = []
-        for number in range(3):  # each time the one that nobody refers to
-            executor = cleanup(empty_database, rule("tree"), execution=f"e{number}")
-            steps.append(planned(executor))
-            assert executor.run(steps[-1])["rows"] == 1
-        kept = [step.undo["tables"][0]["kept"] for step in steps if step.undo]
-        run_script(empty_database, f"INSERT INTO {kept[0]} SELECT * FROM {kept[1]} UNION ALL SELECT * FROM {kept[2]}")
-        undone = cleanup(empty_database, rule("tree")).undo(steps[0], dry_run=False)
-        assert undone == {"restored": 3, "removed": 0, "kept": [], "problems": [], "unit": "row"}
+        executor = cleanup(empty_database, rule("tree"))
+        step = planned(executor)
+        assert executor.run(step)["rows"] == 60  # in rounds: first the one that nobody refers to
+        undone = executor.undo(step, dry_run=False)
+        assert undone == {"restored": 60, "removed": 0, "kept": [], "problems": [], "unit": "row"}
         assert look(empty_database, "tree") == before
 
     def test_a_column_that_is_gone(self, events: str) -> None:

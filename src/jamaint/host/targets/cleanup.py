@@ -9,9 +9,11 @@ from jamaint.core.plans import MassDeletion, Step
 from jamaint.host.targets.connection import Target, TargetFailed, failures_named
 from jamaint.host.targets.deleting import Deleted, Deletion, is_kept_table, kept_table, summed
 from jamaint.host.targets.notebook import check_notebook, let_held_go, open_notebook
+from jamaint.host.targets.portions import Kept
 from jamaint.host.targets.promises import Promise
+from jamaint.host.targets.proof import Proof, prove
 from jamaint.host.targets.reins import Reins
-from jamaint.host.targets.restoring import Kept, let_go, put_back
+from jamaint.host.targets.restoring import PutBack, let_go, put_back
 from jamaint.host.targets.selection import Count, Selection, count, count_referred, sample, select
 from jamaint.host.targets.tables import Table
 
@@ -51,13 +53,14 @@ async def plan(target: Target, job: Job) -> tuple[Step, list[str]]:
         found = await count(target, selection)
         _guard(selection, found, job.mass_deletion)
         _keep_promise(selection, found, job.promise, number)
+        proof = await prove(target, selection, job.keeps_way_back) if found.rows else Proof()
         samples += (await sample(target, selection))[: max(1, SAMPLE // len(job.rules))]
         table = selection.table
         items += found.rows
         size += _bytes(table, found.rows)
         referred = await count_referred(target, selection)
         says.append(f"Delete {_about(found)} of {table.quoted} {selection.says}{_but(referred)}.")
-        warnings += _warnings(selection)
+        warnings += _warnings(selection, proof)
         entries.append(
             {
                 "oid": table.oid,
@@ -99,6 +102,7 @@ async def run(target: Target, job: Job, step: Step, reins: Reins, tally: dict[st
     total, done = max(1, step.items), list[tuple[str, Deleted]]()
     for number, (rule, planned) in enumerate(zip(job.rules, step.args["rules"], strict=True), start=1):
         selection = await select(target, rule, job.now, datetime.fromisoformat(planned["cutoff"]))
+        _check_same(selection.table, planned)
         deletion = Deletion(
             target=target,
             selection=selection,
@@ -125,7 +129,12 @@ async def undo(target: Target, step: Step, reins: Reins, dry_run: bool) -> dict[
     """Puts back what is kept, the last rule first: what refers to something comes after it in a task's list."""
     answer: dict[str, Any] = {"restored": 0, "removed": 0, "kept": [], "problems": [], "unit": "row"}
     for entry in reversed(_entries(step)):
-        found = await put_back(target, entry, reins, dry_run)
+        try:
+            found = await put_back(target, entry, reins, dry_run)
+        except TargetFailed as failure:
+            if failure.kind == "lost":
+                raise
+            found = PutBack(problems=[{"path": entry.name, "why": f"{failure.message}: the rows stay in {entry.kept}"}])
         answer["restored"] += found.restored
         answer["kept"] += found.kept
         answer["problems"] += found.problems
@@ -169,6 +178,12 @@ def _guard(selection: Selection, found: Count, limit: MassDeletion) -> None:
 
 def _check_way_back(table: Table, role: str, job: Job) -> None:
     """Raises TargetFailed when what goes could not be put back."""
+    if table.references and not table.may_lock:
+        raise TargetFailed(
+            f"role {role} may not lock rows of {table.quoted}, to which {table.references[0].quoted} refers, so that "
+            "nobody begins to refer to one that goes: grant it UPDATE",
+            "refused",
+        )
     if job.keeps_way_back and not table.may_insert:
         raise TargetFailed(
             f"role {role} may not insert into {table.quoted}, so what goes could not be put back: grant it INSERT, or "
@@ -189,6 +204,15 @@ def _keep_promise(selection: Selection, found: Count, promise: Promise | None, n
     else:
         return
     raise TargetFailed(f"{why}: make a new one", "refused")
+
+
+def _check_same(table: Table, planned: Mapping[str, Any]) -> None:
+    """Raises TargetFailed when the table's name is another's since the plan, whose way back is to the one before."""
+    if table.oid != planned["oid"]:
+        raise TargetFailed(
+            f"{table.quoted} is another table than the one that the plan was made for a moment ago: make a new plan",
+            "refused",
+        )
 
 
 def _most(table: Table, planned: int, job: Job, number: int) -> int:
@@ -220,8 +244,13 @@ def _but(referred: int | None) -> str:
     return f", but for {referred:,} of them as long as others refer to them" if referred else ""
 
 
-def _warnings(selection: Selection) -> list[str]:
+def _warnings(selection: Selection, proof: Proof) -> list[str]:
     table, held, found = selection.table, selection.held, list[str]()
+    if proof.changed:
+        found.append(
+            f"{table.quoted}: what is put back comes back changed in {', '.join(proof.changed)}, which triggers "
+            f"({', '.join(table.insert_triggers)}) set anew; how it was can be looked up where it is kept"
+        )
     if held is not None:
         found.append(
             f"{table.quoted}: {held.rows:,} rows that a rollback has put back are left until "

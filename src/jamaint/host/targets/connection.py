@@ -7,6 +7,7 @@ task's name, wait for locks no longer than they are told to, and never end or ca
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +28,10 @@ COMMAND_SECONDS = 60.0
 GOODBYE_SECONDS = 2.0
 LOCK_TIMEOUT_SECONDS = 0.5
 NAME_BYTES = 63
+OUR_SCHEMA = "jamaint"
+"""No table of others is in it, though a role of that name looks there first."""
 
+_FUNCTION = re.compile(r"function \"?([^\"]+?)\"?(?: line|$| during)", re.MULTILINE)
 _SQL = statements("jamaint.host.targets", "server")
 
 
@@ -114,15 +118,15 @@ def failures_named(database: str) -> Iterator[None]:
     try:
         yield
     except asyncpg.LockNotAvailableError as error:
-        raise LockTimeoutError(_first_line(error)) from error
+        raise LockTimeoutError(first_line(error)) from error
     except asyncpg.QueryCanceledError as error:
-        raise TooSlowError(_first_line(error)) from error
+        raise TooSlowError(first_line(error)) from error
     except asyncpg.InsufficientPrivilegeError as error:
-        raise TargetFailed(f"the rights in database {database} do not suffice: {_first_line(error)}") from error
+        raise TargetFailed(f"the rights in database {database} do not suffice: {first_line(error)}") from error
     except asyncpg.ReadOnlySQLTransactionError as error:
         raise _standby(database) from error
     except asyncpg.DiskFullError as error:
-        raise TargetFailed(f"the server of database {database} has no space left: {_first_line(error)}") from error
+        raise TargetFailed(f"the server of database {database} has no space left: {first_line(error)}") from error
     except _GONE as error:
         raise TargetFailed(
             f"the connection to database {database} was lost in the middle ({_how(error)}): what was not committed is "
@@ -130,7 +134,7 @@ def failures_named(database: str) -> Iterator[None]:
             "lost",
         ) from error
     except asyncpg.PostgresError as error:
-        raise TargetFailed(f"database {database} refused: {_first_line(error)}") from error
+        raise TargetFailed(f"database {database} refused: {first_line(error)}") from error
 
 
 _GONE: tuple[type[Exception], ...] = (
@@ -175,17 +179,17 @@ async def connected(address: Address) -> Connection:
             server_settings={"application_name": _name(address.task)},
         )
     except asyncpg.InvalidCatalogNameError as error:
-        raise TargetFailed(f"there is no such database: {_first_line(error)}") from error
+        raise TargetFailed(f"there is no such database: {first_line(error)}") from error
     except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
-        raise TargetFailed(f"the server does not let us in: {_first_line(error)}") from error
+        raise TargetFailed(f"the server does not let us in: {first_line(error)}") from error
     except asyncpg.CannotConnectNowError as error:
-        raise TargetFailed(f"the server takes no connections now: {_first_line(error)}", "lost") from error
+        raise TargetFailed(f"the server takes no connections now: {first_line(error)}", "lost") from error
     except asyncpg.TooManyConnectionsError as error:
-        raise TargetFailed(f"the server has no connection left for us: {_first_line(error)}", "lost") from error
+        raise TargetFailed(f"the server has no connection left for us: {first_line(error)}", "lost") from error
     except asyncpg.InsufficientPrivilegeError as error:
-        raise TargetFailed(f"the role may not connect to that database: {_first_line(error)}") from error
+        raise TargetFailed(f"the role may not connect to that database: {first_line(error)}") from error
     except asyncpg.PostgresError as error:
-        raise TargetFailed(f"the server refused the connection: {_first_line(error)}") from error
+        raise TargetFailed(f"the server refused the connection: {first_line(error)}") from error
     except (OSError, TimeoutError) as error:
         raise TargetFailed(f"the database server cannot be reached: {_reached(error)}", "lost") from error
     except (asyncpg.InterfaceError, asyncpg.InternalClientError, ValueError) as error:
@@ -218,7 +222,7 @@ def _identity(row: Row) -> Identity:
         role=row["role"],
         version=row["version"],
         version_text=row["version_text"],
-        schemas=tuple(row["schemas"]),
+        schemas=tuple(name for name in row["schemas"] if name != OUR_SCHEMA),
         now=row["now"],
         timezone=row["timezone"],
         is_superuser=row["is_superuser"],
@@ -248,14 +252,21 @@ def _milliseconds(seconds: float) -> str:
 
 
 def _reached(error: BaseException) -> str:
-    return f"no answer within {CONNECT_SECONDS:g} s" if isinstance(error, TimeoutError) else _first_line(error)
+    return f"no answer within {CONNECT_SECONDS:g} s" if isinstance(error, TimeoutError) else first_line(error)
 
 
 def _how(error: BaseException) -> str:
     """How it was lost; what asyncpg says of its own state tells nobody anything."""
     own = isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError)
-    return "the server has closed it" if own else _first_line(error)
+    return "the server has closed it" if own else first_line(error)
 
 
-def _first_line(error: BaseException) -> str:
+def said(error: BaseException) -> str:
+    """What the server says, and in which function, where it tells."""
+    found = _FUNCTION.search(getattr(error, "context", None) or "")
+    return first_line(error) + (f" (in the function {found[1]})" if found else "")
+
+
+def first_line(error: BaseException) -> str:
+    """What it says, without the lines that follow and without passwords."""
     return cleaned(str(error).splitlines()[0] if str(error) else type(error).__name__)

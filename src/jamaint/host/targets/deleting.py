@@ -2,7 +2,8 @@
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,7 +82,7 @@ class Deletion:
                     await self.target.work.execute(SQL["make_kept"].format(kept=self.kept, table=table.quoted))
             await self.target.set_timeouts(BATCH_SECONDS)
             try:
-                await self._go_through()
+                await self._go_round()
             finally:
                 if not self.target.work.is_closed():
                     await self._reckon(before)
@@ -97,6 +98,16 @@ class Deletion:
                 if await self.target.work.fetchval(SQL["kept_is_empty"].format(kept=self.kept)):
                     await self.target.work.execute(SQL["drop_kept"].format(kept=self.kept))
                     self.found.kept_bytes = 0
+
+    async def _go_round(self) -> None:
+        """Goes through the table; again as long as rows went to which only rows had referred that are gone now."""
+        refers_to_itself = any(reference.is_own for reference in self.selection.table.references)
+        while True:
+            went, self.found.referred = self.found.rows, 0
+            await self._go_through()
+            again = refers_to_itself and self.found.referred and self.found.rows > went
+            if not again or self.found.why_left is not None:
+                return
 
     async def _go_through(self) -> None:
         table, most_rows = self.selection.table, self.selection.most_rows
@@ -158,7 +169,7 @@ class Deletion:
         """One batch: how many rows went, how many were meant, and where the next begins (None: there is none)."""
         selection, table, work = self.selection, self.selection.table, self.target.work
         start = list(position or ())
-        with failures_named(self.target.identity.database), _retried():
+        with failures_named(self.target.identity.database), retried():
             async with work.transaction():
                 await self._check_shape()
                 bound = await work.fetchval(
@@ -238,15 +249,13 @@ class Deletion:
         self.found.reclaimable_bytes = max(0, went - self.found.returned_bytes)
 
 
-class _retried:  # noqa: N801 - it reads like a function
+@contextmanager
+def retried() -> Iterator[None]:
     """A row that somebody began to refer to just then, or two of us in each other's way: the batch is tried again."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, asyncpg.ForeignKeyViolationError | asyncpg.TransactionRollbackError):
-            raise LockTimeoutError(str(error).splitlines()[0]) from error
+    try:
+        yield
+    except (asyncpg.ForeignKeyViolationError, asyncpg.TransactionRollbackError) as error:
+        raise LockTimeoutError(str(error).splitlines()[0]) from error
 
 
 def summed(found: Sequence[tuple[str, Deleted]]) -> Mapping[str, Any]:

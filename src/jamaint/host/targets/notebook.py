@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jamaint.host.statements import statements
-from jamaint.host.targets.connection import Connection, Target, TargetFailed
+from jamaint.host.targets.connection import OUR_SCHEMA, Connection, Target, TargetFailed
 
-SCHEMA = "jamaint"
+SCHEMA = OUR_SCHEMA
 LOCK_TRIES, LOCK_PAUSE_SECONDS = 40, 0.5
 _SQL = statements("jamaint.host.targets", "notebook")
 
@@ -38,11 +38,15 @@ async def open_notebook(target: Target) -> None:
     await check_notebook(target)
     if await target.work.fetchval(_SQL["has_cursors"]):
         return
-    if (
-        await target.work.fetchrow(_SQL["schema_owner"]) is None
-    ):  # IF NOT EXISTS wants the right to make it all the same
-        await target.work.execute(_SQL["create_schema"])
+    await schema_made(target.work)
     await target.work.execute(_SQL["create_cursors"])
+
+
+async def schema_made(connection: Connection) -> None:
+    """Makes the schema where it is missing."""
+    # IF NOT EXISTS wants the right to make it all the same.
+    if await connection.fetchrow(_SQL["schema_owner"]) is None:
+        await connection.execute(_SQL["create_schema"])
 
 
 async def cursor_of(connection: Connection, task: str, oid: int, rule: str) -> list[str] | None:
@@ -74,6 +78,11 @@ class Held:
 async def open_held(connection: Connection) -> None:
     """Makes the list of rows that were put back where it is missing."""
     await connection.execute(_SQL["create_held"])
+
+
+async def has_held(connection: Connection) -> bool:
+    """Whether there is a list of rows that were put back."""
+    return bool(await connection.fetchval(_SQL["has_held"]))
 
 
 async def held_of(connection: Connection, oid: int) -> Held | None:

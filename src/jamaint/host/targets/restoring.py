@@ -1,31 +1,35 @@
-"""Puts kept rows back into their table, tells which could not be, and at last lets what is kept go."""
+"""Puts kept rows back into their table, tells which could not be, and at last lets what is kept go.
+
+Rows go back in portions that adapt to what they cost, the last kept first: what refers to others went before them. A
+portion that the table refuses goes row by row, each within a savepoint, so that one bad row costs no good one; what the
+table would check only at COMMIT is checked there too. A row that gets another key from a trigger is taken out again:
+the next try would not know it, and put it back a second time.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
-import asyncpg
-
-from jamaint.host.targets.connection import LockTimeoutError, Target, TargetFailed, TooSlowError, failures_named
-from jamaint.host.targets.deleting import BATCH_SECONDS, PAUSES
-from jamaint.host.targets.notebook import alone_on, open_held
+from jamaint.host.targets.connection import (
+    LockTimeoutError,
+    Target,
+    TargetFailed,
+    TooSlowError,
+    failures_named,
+)
+from jamaint.host.targets.deleting import BATCH_SECONDS, PAUSES, retried
+from jamaint.host.targets.notebook import alone_on, has_held, open_held
+from jamaint.host.targets.portions import Kept, Portion, Sizes, in_one, parts_of, places_of, text_of
 from jamaint.host.targets.reins import Reins
+from jamaint.host.targets.search_path import search_for
 from jamaint.host.targets.selection import SQL
-from jamaint.host.targets.tables import Table, find_table, name_of
+from jamaint.host.targets.tables import Table, find_table, has_deferrable, name_of, oid_of
 
 PAGES = 32
-"""Of kept rows in one transaction."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What a rule of an execution has kept: `table` is its oid, `name` what it was called. What is put back is held for
-    so long."""
-
-    table: int
-    name: str
-    kept: str
-    hold_seconds: float
+"""Of kept rows whose places are listed at once."""
+ONE_ROW_SECONDS = 50.0
+"""How long a single row may take that takes longer than a portion may."""
 
 
 @dataclass(slots=True)
@@ -39,39 +43,23 @@ class PutBack:
 
 async def put_back(target: Target, entry: Kept, reins: Reins, dry_run: bool) -> PutBack:
     """Puts back what is kept of one rule. Right also when nothing was, and when it is called again."""
-    found = PutBack()
     with failures_named(target.identity.database):
         if not await target.work.fetchval(SQL["kept_exists"], entry.kept):
-            return found
-        name = await name_of(target.work, entry.table)
-    if name is None:
-        why = f"the table is gone: its rows stay in {entry.kept}"
-        return PutBack(problems=[{"path": entry.name, "why": why}])
-    table = await find_table(target, name)
+            return PutBack()
+    table, why = await _table_of(target, entry)
+    if table is None:
+        return PutBack(problems=[{"path": entry.name, "why": f"{why}: the rows stay in {entry.kept}"}])
     with failures_named(target.identity.database):
-        columns = [row["name"] for row in await target.work.fetch(SQL["kept_columns"], entry.kept)]
-    lost = [each for each in columns if table.column(each) is None]
+        kept = {row["name"]: row["type"] for row in await target.work.fetch(SQL["kept_columns"], entry.kept)}
+    lost = [each for each in kept if table.column(each) is None]
     if lost:
         why = f"its column {', '.join(lost)} is gone since: the rows stay in {entry.kept}"
         return PutBack(problems=[{"path": table.quoted, "why": why}])
-    parts = _parts(table, entry, columns)
+    await search_for(target, table.oid)
+    parts = parts_of(table, entry, kept, await has_deferrable(target.watch, table.oid))
     if dry_run:
-        with failures_named(target.identity.database):
-            row = await target.work.fetchrow(SQL["count_kept"].format(**parts))
-        assert row is not None  # it counts
-        taken = await _left_over(target, table, entry, parts, row["taken"]) if row["taken"] else PutBack()
-        return PutBack(row["rows"] - row["taken"], taken.kept, taken.problems)
-    async with alone_on(target, table.oid, table.quoted):
-        await target.set_timeouts(BATCH_SECONDS)
-        with failures_named(target.identity.database):
-            await open_held(target.work)
-        found.restored = await _all_back(target, table, entry, parts, reins)
-        left = await _left_over(target, table, entry, parts)
-        found.kept, found.problems = left.kept, left.problems
-        if not left.kept and not left.problems:
-            with failures_named(target.identity.database):
-                await target.work.execute(SQL["drop_kept"].format(kept=entry.kept))
-    return found
+        return await _would_be(target, table, parts)
+    return await _put_back(target, table, entry, parts, reins)
 
 
 async def let_go(target: Target, entry: Kept, reins: Reins) -> int:
@@ -89,109 +77,158 @@ async def let_go(target: Target, entry: Kept, reins: Reins) -> int:
     raise AssertionError("the last try returns or raises")
 
 
-async def _all_back(target: Target, table: Table, entry: Kept, parts: Mapping[str, str], reins: Reins) -> int:
-    restored, changed = 0, 0
+async def _table_of(target: Target, entry: Kept) -> tuple[Table | None, str]:
+    """The table that the rows are of, or why there is none that they may go into."""
     with failures_named(target.identity.database):
-        pages: int = await target.work.fetchval(SQL["kept_pages"], entry.kept)
-    # A row that refers to one of a later page is refused the first time: as long as some go back, others may.
-    progressed = True
-    while progressed:
-        progressed = False
-        for page in range(0, pages, PAGES):
-            await reins.checkpoint()
-            span = (f"({page},0)", f"({page + PAGES},0)")
-            put, touched = await _some_back(target, parts, span, reins)
-            restored, changed, progressed = restored + put, changed + touched, progressed or put > 0
-            reins.host.progress(page + PAGES, pages, "pages")
-    if changed:
-        names = ", ".join(table.insert_triggers)
-        reins.host.log("warning", f"{table.quoted}: triggers ({names}) changed {changed} rows as they were put back")
-    return restored
+        name = await name_of(target.work, entry.table)
+        other = await oid_of(target.work, entry.name)
+    if name is None:
+        return None, "the table is gone" + (", and another has its name" if other is not None else "")
+    if name != entry.name and other is not None:
+        return None, (
+            f"the table that they were in is called {name} now, and another is called {entry.name}: rename them back, "
+            "or put the rows by hand where they are meant"
+        )
+    return await find_table(target, name), ""
 
 
-async def _some_back(target: Target, parts: Mapping[str, str], span: Sequence[str], reins: Reins) -> tuple[int, int]:
-    for pause in (*PAUSES, None):
-        try:
-            return await _in_one(target, parts, span)
-        except (LockTimeoutError, TooSlowError) as error:
-            if pause is None:
-                raise TargetFailed(f"{parts['table']}: gave up putting back: {error}") from error
-            await reins.rest(pause)
-    raise AssertionError("the last try returns or raises")
-
-
-async def _in_one(target: Target, parts: Mapping[str, str], span: Sequence[str]) -> tuple[int, int]:
-    """All of a span in one statement; if the table refuses one row, each by itself."""
+async def _would_be(target: Target, table: Table, parts: Mapping[str, str]) -> PutBack:
     with failures_named(target.identity.database):
-        try:
-            async with target.work.transaction():
-                row = await target.work.fetchrow(SQL["put_back"].format(**parts), *span)
-                assert row is not None  # it counts
-                return row["put"], row["changed"]
-        except _REFUSED:
-            return await _one_by_one(target, parts, span), 0
+        if not await has_held(target.work):
+            parts = {**parts, "is_held": "false"}
+        row = await target.work.fetchrow(SQL["count_kept"].format(**parts))
+    assert row is not None  # it counts
+    if not row["taken"]:
+        return PutBack(row["rows"])
+    taken = await _left_over(target, table, parts)
+    return PutBack(row["rows"] - row["taken"], taken.kept, taken.problems)
 
 
-async def _one_by_one(target: Target, parts: Mapping[str, str], span: Sequence[str]) -> int:
-    put = 0
-    async with target.work.transaction():
-        for row in await target.work.fetch(SQL["places"].format(**parts), *span):
-            try:
-                async with target.work.transaction():
-                    put += await target.work.fetchval(SQL["put_one_back"].format(**parts), row["ctid"])
-            except _REFUSED:
-                continue
-    return put
-
-
-async def _left_over(
-    target: Target, table: Table, entry: Kept, parts: Mapping[str, str], taken: int | None = None
-) -> PutBack:
-    """Rows that are still kept, the first by their key, and why; of those whose place is taken, if that many are."""
-    found = PutBack()
-    with failures_named(target.identity.database):
-        rows = await target.work.fetch(SQL["left_over"].format(**parts), taken is not None)
-        total = taken
-        if rows and total is None:
-            total = await target.work.fetchval(SQL["count"].format(table=entry.kept, condition="true"))
-    for row in rows:
-        key = " ".join(f"{column.name}={value}" for column, value in zip(table.key, row["key"], strict=True))
-        path = f"{table.quoted} {key}"
-        if row["is_taken"]:
-            found.kept.append(
-                {"path": path, "why": f"there is another row with its key now: the old one stays in {entry.kept}"}
-            )
-        else:
-            why = (
-                f"the table does not take it (a constraint, a row it refers to, or a trigger): it stays in {entry.kept}"
-            )
-            found.problems.append({"path": path, "why": why})
-    if total is not None and total > len(rows):
-        found.problems.append({"path": table.quoted, "why": f"{total - len(rows)} more rows stay in {entry.kept}"})
+async def _put_back(target: Target, table: Table, entry: Kept, parts: Mapping[str, str], reins: Reins) -> PutBack:
+    async with alone_on(target, table.oid, table.quoted):
+        await target.set_timeouts(BATCH_SECONDS)
+        with failures_named(target.identity.database):
+            await open_held(target.work)
+        portion = await _all_back(target, table, entry, parts, reins)
+        found = await _left_over(target, table, parts, portion.refused)
+        found.restored = portion.put
+        if table.quoted != entry.name:
+            reins.host.log("warning", f"{entry.name} is called {table.quoted} now: the rows were put back there")
+        if not found.kept and not found.problems:
+            with failures_named(target.identity.database):
+                await target.work.execute(SQL["drop_kept"].format(kept=entry.kept))
     return found
 
 
-def _parts(table: Table, entry: Kept, there: Sequence[str]) -> dict[str, str]:
-    key = [column.quoted for column in table.key]
-    columns = [column.quoted for column in table.columns if not column.is_generated and column.name in there]
-    changed = "false"
-    if table.insert_triggers:  # compared as texts, because not every type can be compared
-        changed = (
-            f"ROW({', '.join(f'put.{name}' for name in columns)})::text IS DISTINCT FROM "
-            f"ROW({', '.join(f'batch.{name}' for name in columns)})::text"
-        )
-    return {
-        "table": table.quoted,
-        "kept": entry.kept,
-        "oid": str(table.oid),
-        "hold_seconds": str(float(entry.hold_seconds)),
-        "columns": ", ".join(columns),
-        "changed": changed,
-        "same": " AND ".join(f"put.{name} = batch.{name}" for name in key),
-        "same_there": " AND ".join(f"there.{name} = batch.{name}" for name in key),
-        "key": ", ".join(f"batch.{name}::text" for name in key),
-    }
+async def _all_back(target: Target, table: Table, entry: Kept, parts: Mapping[str, str], reins: Reins) -> Portion:
+    with failures_named(target.identity.database):
+        pages: int = await target.work.fetchval(SQL["kept_pages"], entry.kept)
+    whole, sizes = Portion(), Sizes()
+    # A row that refers to one of another page may be refused the first time: as long as some go back, others may.
+    progressed = True
+    while progressed:
+        progressed, whole.refused = False, {}
+        for page in reversed(range(0, pages, PAGES)):
+            found = await _window_back(target, parts, (page, page + PAGES), reins, sizes)
+            whole.add(found)
+            progressed = progressed or found.put > 0
+            reins.host.progress(pages - page, pages, "pages")
+    if whole.changed:
+        names = ", ".join(table.insert_triggers) or "types"
+        reins.host.log("warning", f"{table.quoted}: triggers ({names}) changed {whole.changed} rows on the way back")
+    return whole
 
 
-_REFUSED = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.RaiseError)
-"""What a table says to a row that it does not take."""
+async def _window_back(
+    target: Target, parts: Mapping[str, str], window: tuple[int, int], reins: Reins, sizes: Sizes
+) -> Portion:
+    """Those of some pages, the last first."""
+    span = [f"({page},0)" for page in window]
+    with failures_named(target.identity.database):
+        rows = await target.work.fetch(SQL["places"].format(**parts), *span)
+    places, found = list(places_of(rows)), Portion()
+    while places:
+        await reins.checkpoint()
+        taken = places[: sizes.rows]
+        found.add(await _patiently(target, parts, taken, reins, sizes))
+        del places[: len(taken)]
+    return found
+
+
+async def _patiently(
+    target: Target, parts: Mapping[str, str], places: list[tuple[int, int]], reins: Reins, sizes: Sizes
+) -> Portion:
+    """Puts those of them back that one portion takes; `places` is left with these."""
+    tries = 0
+    while True:
+        del places[sizes.rows :]
+        began = monotonic()
+        try:
+            with failures_named(target.identity.database), retried():
+                found = await in_one(target, parts, places)
+        except (LockTimeoutError, TooSlowError) as error:
+            if len(places) > 1:
+                sizes.halve()
+            elif isinstance(error, TooSlowError):
+                return await _slowly(target, parts, places)
+            elif tries >= len(PAUSES):
+                raise TargetFailed(f"{parts['table']}: gave up putting back: {error}") from error
+            if isinstance(error, LockTimeoutError):
+                await reins.rest(PAUSES[min(tries, len(PAUSES) - 1)])
+                tries += 1
+        else:
+            sizes.after(monotonic() - began)
+            return found
+
+
+async def _slowly(target: Target, parts: Mapping[str, str], places: Sequence[tuple[int, int]]) -> Portion:
+    """A single row that takes longer than a portion may."""
+    await target.set_timeouts(ONE_ROW_SECONDS)
+    try:
+        with failures_named(target.identity.database), retried():
+            return await in_one(target, parts, places)
+    except (LockTimeoutError, TooSlowError) as error:
+        return Portion(refused={text_of(places[0]): str(error)})
+    finally:
+        if not target.work.is_closed():
+            await target.set_timeouts(BATCH_SECONDS)
+
+
+async def _left_over(
+    target: Target, table: Table, parts: Mapping[str, str], refused: Mapping[str, str] | None = None
+) -> PutBack:
+    """Rows that are still kept, the first by their key, and why; without `refused`, only those whose place is taken."""
+    only_taken, kept = refused is None, parts["kept"]
+    left_over = SQL["left_over"].format(**parts)
+    with failures_named(target.identity.database):
+        rows = await target.work.fetch(SQL["first_left_over"].format(left_over=left_over), only_taken)
+        total = back = 0
+        if rows:
+            counted = await target.work.fetchrow(SQL["count_left_over"].format(left_over=left_over), only_taken)
+            assert counted is not None  # it counts
+            total, back = counted["rows"], counted["back"]
+    found, told = PutBack(), [row for row in rows if not row["is_back"]]
+    for row in told:
+        key = " ".join(f"{column.name}={value}" for column, value in zip(table.key, row["key"], strict=True))
+        path = f"{table.quoted} {key}"
+        if row["is_taken"]:
+            why = f"there is another row with its key now: the old one stays in {kept}"
+            found.kept.append({"path": path, "why": why})
+        else:
+            why = (refused or {}).get(row["place"]) or _kept_out(table)
+            found.problems.append({"path": path, "why": f"the table does not take it ({why}): it stays in {kept}"})
+    if total - back > len(told):
+        found.problems.append({"path": table.quoted, "why": f"{total - back - len(told)} more rows stay in {kept}"})
+    if back:
+        found.problems.append({"path": table.quoted, "why": _changed(table, back, kept)})
+    return found
+
+
+def _kept_out(table: Table) -> str:
+    triggers = ", ".join(table.insert_triggers)
+    return f"one of its triggers, {triggers}, keeps it out" if triggers else "a constraint, or a row it refers to"
+
+
+def _changed(table: Table, rows: int, kept: str) -> str:
+    by = f"triggers ({', '.join(table.insert_triggers)}) set values anew" if table.insert_triggers else "its types have"
+    return f"{rows} row{'' if rows == 1 else 's'} came back changed, because {by}: as they were they stay in {kept}"

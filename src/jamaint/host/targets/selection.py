@@ -14,6 +14,7 @@ from jamaint.core.predicates import wrong_condition
 from jamaint.host.statements import statements
 from jamaint.host.targets.connection import Target, TargetFailed, TooSlowError, failures_named
 from jamaint.host.targets.notebook import Held, held_of
+from jamaint.host.targets.search_path import NOTHING, SearchPath, search_for
 from jamaint.host.targets.tables import AGE_TYPES, Column, Table, find_table, leads_an_index
 
 COUNT_SECONDS = 10.0
@@ -39,6 +40,7 @@ class Selection:
     """From when on rows are not old; where no date says what is old, when that was asked."""
     held: Held | None = None
     """Rows that were put back, which `condition` leaves out."""
+    path: SearchPath = NOTHING
 
     @property
     def unreferenced(self) -> str:
@@ -49,10 +51,18 @@ class Selection:
                 pairs=" AND ".join(
                     f"jamaint_child.{child} = {self.table.quoted}.{own}"
                     for child, own in zip(reference.columns, reference.referred, strict=True)
-                ),
+                )
+                + (self._other_row if reference.is_own else ""),
             )
             for reference in self.table.references
         )
+
+    @property
+    def _other_row(self) -> str:
+        """A row that refers to itself keeps itself from nothing."""
+        key = [column.quoted for column in self.table.key]
+        there, here = (", ".join(f"{where}.{name}" for name in key) for where in ("jamaint_child", self.table.quoted))
+        return f" AND ({there}) <> ({here})"
 
     @property
     def order(self) -> str:
@@ -88,6 +98,7 @@ async def select(target: Target, rule: Mapping[str, Any], now: datetime, cutoff:
     """What a rule of the configuration means on this database; `cutoff` where it is given already. Raises TargetFailed
     for one that cannot be understood, or whose cutoff is not in the past."""
     table = await find_table(target, rule["table"])
+    path = await search_for(target, table.oid)
     if rule.get("where") is not None:
         condition, says, walk = f"(\n{rule['where']}\n)", f"where {rule['where']}", table.key
         cutoff = now
@@ -106,7 +117,7 @@ async def select(target: Target, rule: Mapping[str, Any], now: datetime, cutoff:
     if held is not None:
         key = ", ".join(f"{table.quoted}.{column.quoted}::text" for column in table.key)
         condition = f"{condition} AND {SQL['not_held'].format(oid=table.oid, key=key)}"
-    return Selection(table, condition, says, walk, digest[:16], rule["batch_size"], cutoff, held)
+    return Selection(table, condition, says, walk, digest[:16], rule["batch_size"], cutoff, held, path)
 
 
 async def count(target: Target, selection: Selection) -> Count:

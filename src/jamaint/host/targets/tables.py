@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from jamaint.host.statements import statements
-from jamaint.host.targets.connection import Connection, Row, Target, TargetFailed
+from jamaint.host.targets.connection import OUR_SCHEMA, Connection, Row, Target, TargetFailed
 
 SQL = statements("jamaint.host.targets", "tables")
 AGE_TYPES = {
@@ -41,6 +41,8 @@ class Reference:
     columns: tuple[str, ...]
     referred: tuple[str, ...]
     on_delete: str
+    is_own: bool = False
+    """It is of the table itself."""
 
     @property
     def says(self) -> str:
@@ -65,6 +67,7 @@ class Table:
     table_bytes: int
     index_bytes: int
     may_insert: bool
+    may_lock: bool
     is_owner: bool
     owner: str
     columns: tuple[Column, ...]
@@ -95,6 +98,7 @@ async def find_table(target: Target, given: str) -> Table:
         table_bytes=row["table_bytes"],
         index_bytes=row["index_bytes"],
         may_insert=row["may_insert"],
+        may_lock=row["may_lock"],
         is_owner=row["is_owner"],
         owner=row["owner"],
         columns=columns,
@@ -128,6 +132,17 @@ async def name_of(connection: Connection, oid: int) -> str | None:
     return name
 
 
+async def oid_of(connection: Connection, quoted: str) -> int | None:
+    """The oid of what has that quoted name now; None if nothing has."""
+    oid: int | None = await connection.fetchval(SQL["oid_of"], quoted)
+    return oid
+
+
+async def has_deferrable(connection: Connection, oid: int) -> bool:
+    """Whether one of its unique or exclusion constraints may be checked late."""
+    return bool(await connection.fetchval(SQL["has_deferrable"], oid))
+
+
 async def _find(target: Target, given: str) -> Row:
     try:
         parts: Sequence[str] = await target.watch.fetchval(SQL["parts"], given)
@@ -148,6 +163,8 @@ def _check(row: Row, given: str, role: str) -> None:
     why = None
     if row["kind"] in _KINDS:
         why = f"it is {_KINDS[row['kind']]}"
+    elif row["schema"] == OUR_SCHEMA:
+        why = "it is one of jamaint's own"
     elif row["is_system"]:
         why = "it is one of the server's own"
     elif row["persistence"] == "t":
@@ -194,7 +211,14 @@ async def _references(connection: Connection, oid: int, given: str) -> tuple[Ref
                 "refused",
             )
         found.append(
-            Reference(row["name"], row["quoted"], tuple(row["columns"]), tuple(row["referred"]), row["on_delete"])
+            Reference(
+                row["name"],
+                row["quoted"],
+                tuple(row["columns"]),
+                tuple(row["referred"]),
+                row["on_delete"],
+                row["is_own"],
+            )
         )
     return tuple(found)
 

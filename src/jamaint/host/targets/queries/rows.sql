@@ -44,6 +44,21 @@ SELECT count(*) FROM gone
 WITH gone AS (DELETE FROM {table} WHERE {after} AND {until} AND {condition} RETURNING 1)
 SELECT count(*) FROM gone
 
+-- name: take_some
+-- Some of what a rule means, for a proof; nobody is waited for.
+WITH gone AS (DELETE FROM {table} WHERE {table}.ctid = ANY (ARRAY(
+        SELECT {table}.ctid FROM {table} WHERE {condition} LIMIT $1{lock})) AND {condition}
+        RETURNING {table}.*){keep}
+SELECT count(*) FROM gone
+
+-- name: keep_some
+, kept AS (INSERT INTO {kept} SELECT * FROM gone)
+
+-- name: changed_columns
+-- Of what was put back in a proof: the columns that are not as they were.
+SELECT name FROM (SELECT {kept}.* FROM {kept}) AS batch JOIN {table} AS there ON {same_there}
+CROSS JOIN LATERAL (VALUES {pairs}) AS pair (name, was, is_now) WHERE was IS DISTINCT FROM is_now GROUP BY name ORDER BY name
+
 -- name: vacuum
 VACUUM (ANALYZE) {table}
 
@@ -55,7 +70,7 @@ VACUUM (ANALYZE, TRUNCATE false) {table}
 SELECT to_regclass($1) IS NOT NULL
 
 -- name: kept_columns
-SELECT attname::text AS name FROM pg_attribute
+SELECT attname::text AS name, format_type(atttypid, atttypmod) AS type FROM pg_attribute
 WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
 
 -- name: kept_is_empty
@@ -68,37 +83,53 @@ SELECT (pg_relation_size($1::regclass) / current_setting('block_size')::int)::in
 SELECT coalesce(pg_total_relation_size(to_regclass($1)), 0)
 
 -- name: put_back
--- By pages of what is kept, which needs no index. Whoever has a row's place already keeps it.
-WITH batch AS MATERIALIZED (SELECT ctid AS jamaint_place, * FROM {kept} WHERE ctid >= $1::text::tid AND ctid < $2::text::tid),
+-- By places of what is kept, which needs no index. Whoever has a row's place already keeps it. What was inserted and is
+-- not among the places has got another key from a trigger.
+WITH batch AS MATERIALIZED (SELECT ctid AS jamaint_place, {values} FROM {kept}
+        WHERE ctid >= $1::text::tid AND ctid < $2::text::tid),
     put AS (INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM batch
-        ON CONFLICT DO NOTHING RETURNING {columns}),
-    back AS (SELECT batch.jamaint_place, ARRAY[{key}] AS key, {changed} AS changed FROM batch JOIN put ON {same}),
-    gone AS (DELETE FROM {kept} USING back WHERE {kept}.ctid = back.jamaint_place),
+        {arbiter} RETURNING {key_columns})
+SELECT (SELECT count(*) FROM put) AS inserted,
+    ARRAY(SELECT batch.jamaint_place::text FROM batch JOIN put ON {same}) AS places
+
+-- name: settle
+-- What has come back is kept no more, unless a trigger has changed it: then only what is kept tells how it was.
+WITH back AS MATERIALIZED (SELECT place, ARRAY[{key}] AS key, {changed} AS changed FROM
+        (SELECT ctid AS place, {values} FROM {kept} WHERE ctid = ANY ($1::text[]::tid[])) AS batch),
+    gone AS (DELETE FROM {kept} WHERE ctid = ANY (ARRAY(SELECT place FROM back WHERE NOT changed))),
     held AS (INSERT INTO jamaint.held_rows (relation, key, until)
         SELECT {oid}, key, now() + {hold_seconds} * interval '1 second' FROM back
         ON CONFLICT (relation, key) DO UPDATE SET until = excluded.until)
-SELECT count(*) AS put, count(*) FILTER (WHERE changed) AS changed FROM back
+SELECT count(*) FILTER (WHERE changed) AS changed FROM back
+
+-- name: check_now
+-- What would be checked only at COMMIT is checked here, where a refusal costs no more than these rows.
+SET CONSTRAINTS ALL IMMEDIATE
+
+-- name: row_there
+(SELECT ROW({there})::text FROM {table} AS there WHERE {same_there}) IS DISTINCT FROM ROW({batch})::text
 
 -- name: places
-SELECT ctid::text FROM {kept} WHERE ctid >= $1::text::tid AND ctid < $2::text::tid
-
--- name: put_one_back
-WITH batch AS MATERIALIZED (SELECT * FROM {kept} WHERE ctid = $1::text::tid),
-    put AS (INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM batch
-        ON CONFLICT DO NOTHING RETURNING 1),
-    gone AS (DELETE FROM {kept} WHERE ctid = $1::text::tid AND EXISTS (SELECT FROM put)),
-    held AS (INSERT INTO jamaint.held_rows (relation, key, until)
-        SELECT {oid}, ARRAY[{key}], now() + {hold_seconds} * interval '1 second' FROM batch WHERE EXISTS (SELECT FROM put)
-        ON CONFLICT (relation, key) DO UPDATE SET until = excluded.until)
-SELECT count(*) FROM put
+SELECT ctid::text AS place FROM {kept} WHERE ctid >= $1::text::tid AND ctid < $2::text::tid
 
 -- name: left_over
-SELECT * FROM (SELECT ARRAY[{key}] AS key, EXISTS (SELECT FROM {table} AS there WHERE {same_there}) AS is_taken
-    FROM {kept} AS batch) AS found WHERE is_taken OR NOT $1 LIMIT 20
+-- What is in its place and held was put back before, and changed by a trigger.
+SELECT *, is_taken AND {is_held} AS is_back
+FROM (SELECT place::text AS place, ARRAY[{key}] AS key, EXISTS (SELECT FROM {table} AS there WHERE {same_there}) AS is_taken
+    FROM (SELECT ctid AS place, {values} FROM {kept}) AS batch) AS found
+
+-- name: is_held
+EXISTS (SELECT FROM jamaint.held_rows AS held WHERE held.relation = {oid} AND held.key = found.key)
+
+-- name: first_left_over
+SELECT * FROM ({left_over}) AS every WHERE is_taken OR NOT $1 ORDER BY is_back LIMIT 20
+
+-- name: count_left_over
+SELECT count(*) AS rows, count(*) FILTER (WHERE is_back) AS back FROM ({left_over}) AS every WHERE is_taken OR NOT $1
 
 -- name: count_kept
 SELECT count(*) AS rows, count(*) FILTER (WHERE EXISTS (SELECT FROM {table} AS there WHERE {same_there})) AS taken
-FROM {kept} AS batch
+FROM (SELECT {values} FROM {kept}) AS batch
 
 -- name: drop_kept
 DROP TABLE IF EXISTS {kept}

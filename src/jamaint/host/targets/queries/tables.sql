@@ -9,6 +9,7 @@ SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name, format('%I.%I'
     pg_table_size(c.oid) AS table_bytes, pg_indexes_size(c.oid) AS index_bytes,
     has_table_privilege(c.oid, 'SELECT, DELETE') AND has_table_privilege(c.oid, 'SELECT')
         AND has_table_privilege(c.oid, 'DELETE') AS may_delete, has_table_privilege(c.oid, 'INSERT') AS may_insert,
+    has_any_column_privilege(c.oid, 'UPDATE') AS may_lock,
     pg_has_role(c.relowner, 'USAGE') AS is_owner, pg_get_userbyid(c.relowner)::text AS owner,
     c.relhasrules AS has_rules,
     c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid) AS has_children,
@@ -22,6 +23,9 @@ ORDER BY array_position($1::text[], n.nspname::text) LIMIT 1
 -- name: by_oid
 SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = $1
+
+-- name: oid_of
+SELECT to_regclass($1)::oid
 
 -- name: columns
 SELECT a.attname::text AS name, format('%I', a.attname) AS quoted,
@@ -57,6 +61,7 @@ SELECT EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JO
 -- name: referring
 -- Foreign keys that point here, with whether the referring side can be looked up by them.
 SELECT f.conname::text AS name, format('%I.%I', n.nspname, c.relname) AS quoted, f.confdeltype::text AS on_delete,
+    f.conrelid = f.confrelid AS is_own,
     ARRAY(SELECT format('%I', a.attname) FROM unnest(f.conkey) WITH ORDINALITY k (attnum, position)
         JOIN pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = k.attnum ORDER BY k.position) AS columns,
     ARRAY(SELECT format('%I', a.attname) FROM unnest(f.confkey) WITH ORDINALITY k (attnum, position)
@@ -71,6 +76,33 @@ WHERE f.confrelid = $1 AND f.contype = 'f' AND f.conparentid = 0 ORDER BY 1, 2
 -- The users' own that would fire on a delete, or on the insert that puts back.
 SELECT tgname::text AS name, (tgtype & 8) <> 0 AS on_delete, (tgtype & 4) <> 0 AS on_insert
 FROM pg_trigger WHERE tgrelid = $1 AND NOT tgisinternal AND tgenabled <> 'D' AND (tgtype & 12) <> 0 ORDER BY 1
+
+-- name: has_deferrable
+-- Whether a unique or exclusion constraint of the table, or of a part of it, may be checked late: ON CONFLICT then fails.
+SELECT EXISTS (SELECT FROM pg_index i WHERE NOT i.indimmediate
+    AND i.indrelid IN (SELECT $1::oid UNION SELECT relid FROM pg_partition_tree($1::regclass)))
+
+-- name: search_path
+-- Where code of the table's own looks things up (its triggers, constraints, indexes, the operators of its types): in the
+-- schemas $2 that a session of the role begins with, the table's, and those of its columns' types. is_open: somebody may
+-- create there who could have us run anything.
+WITH wanted AS (
+    SELECT name, position FROM unnest($2::text[]) WITH ORDINALITY AS given (name, position)
+    UNION ALL SELECT n.nspname::text, 1000 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1
+    UNION ALL SELECT n.nspname::text, 1001 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+        JOIN pg_type b ON b.oid IN (t.oid, t.typbasetype, t.typelem) JOIN pg_namespace n ON n.oid = b.typnamespace
+        WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped)
+SELECT n.nspname::text AS name, quote_ident(n.nspname) AS quoted, EXISTS (
+    SELECT FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS given LEFT JOIN pg_roles r ON r.oid = given.grantee
+    WHERE given.privilege_type = 'CREATE' AND NOT coalesce(r.rolsuper OR r.rolname = ANY (ARRAY['pg_database_owner',
+            current_user]) OR r.oid IN (n.nspowner, (SELECT relowner FROM pg_class WHERE oid = $1),
+            (SELECT datdba FROM pg_database WHERE datname = current_database())), false)) AS is_open
+FROM wanted JOIN pg_namespace n ON n.nspname = wanted.name
+WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_temp%'
+GROUP BY n.oid ORDER BY min(position), n.nspname
+
+-- name: search
+SELECT set_config('search_path', $1, false)
 
 -- name: sizes
 SELECT pg_table_size($1::oid) AS table_bytes, pg_indexes_size($1::oid) AS index_bytes,
