@@ -209,6 +209,20 @@ VERBS = (
         says=f"{EXECUTION_NAMES} RATIO is a number such as 0.5 or 2; 0 lifts it.",
     ),
     Verb(
+        "purge",
+        ("[EXECUTION]…",),
+        (
+            Flag("--until-free", "the oldest, until so much is free, such as 10%: of PATH's disk, or each", "SHARE"),
+            Flag("--all", "everything that is kept"),
+            Flag("--incomplete", "also what a rollback could not put back"),
+            DRY_RUN,
+        ),
+        "purge:purge",
+        "empty trash and kept rows before their time, the oldest first",
+        says=f"{EXECUTION_NAMES}\n"
+        "After --until-free SHARE, a word that begins with / is the PATH. What is purged cannot be rolled back.",
+    ),
+    Verb(
         "cleanup run",
         ("[KIND]…",),
         (DRY_RUN, DETACH),

@@ -75,8 +75,8 @@ class Rollbacks:
         if point.status not in UNDOABLE or point.id in self._in_hand:
             why = {
                 "undone": "it has been rolled back already",
-                "purging": "what it kept is being purged after its retention, and a part of it may be gone",
-                "purged": f"what it kept was purged after its retention (until {point.expires_at:%Y-%m-%d %H:%M} UTC)",
+                "purging": "what it kept is being purged, and a part of it may be gone",
+                "purged": _why_purged(point),
             }.get(point.status, "it is being rolled back")
             raise refused(f"cannot roll back {execution.id[:8]}: {why}", [_reason(why)])
         return point
@@ -262,26 +262,55 @@ class Rollbacks:
             await self._recorder.move_point(point.id, list(HELD), "purged")
             return
         if point.id in self._in_hand:
-            await self._clock.wait(None)  # a rollback has it; it wakes us when it ends
+            await self._clock.wait(None)  # a rollback or a purge has it, and wakes us when it ends
             return
-        claimed = await self._recorder.move_point(point.id, [*HELD, "purging"], "purging")
-        if claimed is not None:
-            await self._purge_claimed(claimed, point.status)
+        self._in_hand.add(point.id)
+        try:
+            claimed = await self._recorder.move_point(point.id, [*HELD, "purging"], "purging")
+            if claimed is not None:
+                await self._purge_claimed(claimed, point.status)
+        finally:
+            self._in_hand.discard(point.id)
 
-    async def _purge_claimed(self, point: RollbackPoint, before: str) -> None:
-        """`before` is the status that it had; purging, where an earlier purge may have let go of a part."""
+    def standing(self, point: RollbackPoint) -> tuple[bool, bool]:
+        """Return whether a point is as this daemon wrote it, and whether it is being undone or purged now."""
+        return self._is_ours(point), point.id in self._in_hand
+
+    async def purge_now(self, point: RollbackPoint, by: str) -> tuple[int, list[Mapping[str, Any]]]:
+        """Purge a point before its time; the bytes freed, and what could not be purged. Raises Problem when it is in
+        somebody else's hand by now. `by` is who asks for it, for the record."""
+        if point.id in self._in_hand:
+            raise refused("somebody else has just taken its rollback point", [_reason("rollback point taken")])
+        self._in_hand.add(point.id)
+        try:
+            claimed = await self._recorder.move_point(point.id, [*HELD, "purging"], "purging")
+            if claimed is None:
+                raise refused("somebody else has just taken its rollback point", [_reason("rollback point taken")])
+            return await self._purge_claimed(claimed, point.status, by)
+        finally:
+            self._in_hand.discard(point.id)
+            self.look_again()
+
+    async def _purge_claimed(
+        self, point: RollbackPoint, before: str, by: str | None = None
+    ) -> tuple[int, list[Mapping[str, Any]]]:
+        """The bytes freed, and problems. `before` is the status that it had; purging, where an earlier purge may have
+        let go of a part. `by` is who asked for it before its time: what is whole still keeps its retention then."""
         freed, problems, whole = await undoing.purge(self._usable(point), _unheard, self._say_stderr)
-        result = {"freed_space": freed, "kept": [], "problems": problems}
+        result: dict[str, Any] = {"freed_space": freed, "kept": [], "problems": problems}
+        if by is not None:
+            result["early"] = {"by": by, "at": self._clock.now().isoformat()}
         # The figures first: if we die between the two, the purge is done again and finds nothing more to count.
         for execution in await self._recorder.run(executions.by_reference, point.execution_id):
             await self._note_purged(execution, freed, problems)
         if problems:
-            until = self._clock.now() + PURGE_AGAIN
+            until = point.expires_at if by is not None and whole else self._clock.now() + PURGE_AGAIN
             # What is let go in part can be put back by nobody: a rollback of the rest would be called a whole one.
             status = before if whole else "purging"
             await self._recorder.run(rollback_points.put_off_purge, point.id, until, status, result)
         else:
             await self._recorder.move_point(point.id, ["purging"], "purged", result=result)
+        return freed, problems
 
     async def _note_purged(self, execution: Execution, freed: int, problems: list[Mapping[str, Any]]) -> None:
         kept = max(0, int(execution.metrics.get("freed_on_purge", 0)) - freed) if problems else 0
@@ -290,7 +319,9 @@ class Rollbacks:
             "freed_space": int(execution.metrics.get("freed_space", 0)) + freed,
             "freed_on_purge": kept,
         }
-        await self._recorder.put(replace(execution, metrics=metrics))
+        execution = replace(execution, metrics=metrics)
+        await self._recorder.put(execution)
+        self._current.put(execution, "purged")
         what = "purged what was kept for a rollback"
         if problems:
             first = problems[0]
@@ -307,6 +338,15 @@ def _rolled_back(execution: Execution, point: RollbackPoint) -> Execution:
         return execution
     steps = undoing.undone_steps(execution.steps, point)
     return advance(execution, State.ROLLED_BACK, steps=steps, metrics=metrics_of(steps))
+
+
+def _why_purged(point: RollbackPoint) -> str:
+    """When what it kept was purged: after its retention, or by whom before that."""
+    early = (point.result or {}).get("early")
+    if not early:
+        return f"what it kept was purged after its retention (until {point.expires_at:%Y-%m-%d %H:%M} UTC)"
+    at = datetime.fromisoformat(str(early["at"]))
+    return f"what it kept was purged before its time, at {at:%Y-%m-%d %H:%M} UTC, by {early['by']}"
 
 
 def _reason(detail: str) -> Mapping[str, Any]:

@@ -37,7 +37,7 @@ def mounts(path: str = MOUNTINFO) -> list[Mount]:
             if len(place) < 6 or len(what) < 3 or not what[1].startswith("/dev/"):
                 continue
             read_only = "ro" in place[5].split(",") or "ro" in what[2].split(",")
-            mount = Mount(_plain(place[4]), what[0], _plain(what[1]), read_only)
+            mount = Mount(plain(place[4]), what[0], plain(what[1]), read_only)
             if place[3] == "/" or place[2] not in found:
                 known = found.get(place[2])
                 if known is None or len(mount.path) < len(known.path):
@@ -77,7 +77,7 @@ def _entries(path: str) -> Iterator[_Entry]:
         for line in lines:
             words = line.split(" ")
             if len(words) >= 5:
-                yield _Entry(words[2], _plain(words[3]), _plain(words[4]))
+                yield _Entry(words[2], plain(words[3]), plain(words[4]))
 
 
 def _holding(path: str, entries: Iterator[_Entry]) -> _Entry | None:
@@ -97,7 +97,7 @@ def mount_of(path: str, among: list[Mount]) -> Mount | None:
     return max(above, key=lambda one: len(one.path), default=None)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """As it is, where the kernel has written a blank as \\040 and the like."""
     for number in ("040", "011", "012", "134"):
         text = text.replace(f"\\{number}", chr(int(number, 8)))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from jamaint.core.plans import Step, step_from_json, step_to_json
@@ -118,6 +118,24 @@ async def incomplete(connection: Connection) -> list[RollbackPoint]:
 async def expired(connection: Connection, now: datetime) -> list[RollbackPoint]:
     """Points whose retention has ended."""
     return [from_row(row) for row in await connection.fetch(SQL["expired"], now)]
+
+
+class Kept(NamedTuple):
+    """A point beside its execution's task, status and metrics."""
+
+    point: RollbackPoint
+    task_name: str
+    run_status: str
+    metrics: Mapping[str, Any]
+
+
+async def kept(connection: Connection, execution_ids: Sequence[str] | None = None) -> list[Kept]:
+    """All points that keep something, or those of some executions whatever they keep; the oldest first."""
+    ids = None if execution_ids is None else [UUID(ident) for ident in execution_ids]
+    rows = await connection.fetch(SQL["kept"], ids)
+    return [
+        Kept(from_row(row), row["run_task"], row["run_status"], from_jsonb(row["run_metrics"]) or {}) for row in rows
+    ]
 
 
 async def put_off_purge(

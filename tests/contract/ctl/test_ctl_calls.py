@@ -102,6 +102,32 @@ CALLS = [
         {"execution_id": "a1b2c3d4-1"},
     ),
     (
+        ["purge", "--until-free", "10%", "/srv", "--dry-run"],
+        "purge",
+        {"until_free": "10%", "path": "/srv", "dry_run": True},
+        {"items": [], "skipped": [], "freed_space": 0, "until_free": [], "dry_run": True},
+    ),
+    (
+        ["purge", "last", "5e2f9c11", "--incomplete"],
+        "purge",
+        {"executions": ["last", "5e2f9c11"], "incomplete": True},
+        {
+            "items": [
+                {
+                    "execution_id": "5e2f9c11",
+                    "task_name": "t",
+                    "kept_since": "2026-11-23T00:00:00Z",
+                    "freed_space": 4096,
+                    "problems": [],
+                }
+            ],
+            "skipped": [{"execution_id": "6e2f9c11", "task_name": "t", "why": "it still runs"}],
+            "freed_space": 4096,
+            "until_free": [],
+            "dry_run": False,
+        },
+    ),
+    (
         ["rollback", "last", "--dry-run"],
         "execution.rollback",
         {"execution": "last", "dry_run": True, "wait": True},

@@ -47,6 +47,14 @@ WHERE point.status IN ('open', 'incomplete', 'purging') AND point.expires_at <= 
   AND run.status NOT IN ('scheduled', 'running')
 ORDER BY point.expires_at LIMIT 20
 
+-- name: kept
+-- All that keep something, the oldest first, each with its execution.
+SELECT point.*, run.task_name AS run_task, run.status AS run_status, run.metrics AS run_metrics
+FROM rollback_points AS point JOIN maintenance_executions AS run ON run.id = point.execution_id
+WHERE (point.status IN ('open', 'incomplete', 'purging', 'undoing') AND $1::uuid[] IS NULL)
+   OR point.execution_id = ANY ($1::uuid[])
+ORDER BY point.created_at, point.id
+
 -- name: next_expiry
 SELECT min(point.expires_at)
 FROM rollback_points AS point JOIN maintenance_executions AS run ON run.id = point.execution_id
