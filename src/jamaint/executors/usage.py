@@ -1,21 +1,28 @@
 """usage: measures directories, disks, databases and caches. It is asked by the daemon itself; no task can name it."""
 
 import asyncio
+import os
+from collections.abc import Callable
 from typing import Any
 
 from jamaint.core.plans import Plan, Step
 from jamaint.core.usage import Target
 from jamaint.executors.executor import Host, Work
+from jamaint.host.accounts import Account, account_of
 from jamaint.host.disks import disk, each_disk_once
 from jamaint.host.measuring import measure
 from jamaint.host.memcached import MemcachedFailed, statistics
+from jamaint.host.patience import Call, NoAnswerError
 from jamaint.host.redis_cache import CacheRefused, RedisCache, shown
+from jamaint.host.rights import acting_as, can_lend
 from jamaint.host.roots import RootRefused, open_root
 from jamaint.host.skipped import Skipped
 from jamaint.host.targets.connection import Address, TargetFailed, open_target
 from jamaint.host.targets.sizes import size_of
 
 LOCK_SECONDS = 1.0
+SILENCE_SECONDS = 10.0
+"""A directory of which nothing comes for so long does not answer: the server of a mount is gone."""
 
 
 class Usage:
@@ -23,6 +30,8 @@ class Usage:
 
     def __init__(self, work: Work, host: Host) -> None:
         self._work, self._host = work, host
+        self._silent: list[str] = []
+        """Directories that did not answer."""
 
     def plan(self) -> Plan:
         """See Executor. There is nothing to plan."""
@@ -44,36 +53,67 @@ class Usage:
 
     def _measure(self, target: Target) -> dict[str, Any]:
         self._host.checkpoint()
+        name = target.name
+        if any(name == path or name.startswith(f"{path}/") for path in self._silent):
+            return {"bytes": None, "problem": "it does not answer"}
+        try:
+            return self._figures(target)
+        except NoAnswerError as error:
+            self._silent.append(name)
+            return {"bytes": None, "problem": str(error)}
+        except (OSError, RootRefused, TargetFailed, CacheRefused, MemcachedFailed) as error:
+            return {"bytes": None, "problem": str(error)}
+
+    def _figures(self, target: Target) -> dict[str, Any]:
         kind, name = target
         if target.is_address:
             addresses = self._work.config.get("addresses", {})
             if name not in addresses:  # by these is checked what a worker may reach
                 return {"bytes": None, "problem": "its address was not given when this worker was opened"}
             name = addresses[name]["dsn"]
-        try:
-            if kind == "storage":
-                return disk(name)
-            if kind == "database":
-                return asyncio.run(self._database(name))
-            if kind == "cache":
-                return _cache(name)
-            return self._directory(name)
-        except (OSError, RootRefused, TargetFailed, CacheRefused, MemcachedFailed) as error:
-            return {"bytes": None, "problem": str(error)}
+        if kind == "storage":
+            return self._answered(lambda _mark: disk(name))
+        if kind == "database":
+            return asyncio.run(self._database(name))
+        return _cache(name) if kind == "cache" else self._directory(name)
 
     def _directory(self, path: str) -> dict[str, Any]:
-        skipped = Skipped()
-        with open_root(path, shared=True) as root:  # nothing is changed, so what belongs to anybody is measured
-            size, files = measure(root, skipped, self._host.checkpoint, self._host.alone)
-        if not skipped.count:
-            return {"bytes": size, "files": files}
-        first = skipped.first or {}
-        left_out = f"without {skipped.count:,} that could not be entered; the first is {first['path']}: {first['why']}"
-        return {"bytes": size, "files": files, "problem": left_out}
+        """As who we are; what belongs to somebody else, as he, where this process can be anybody."""
+        try:
+            return self._answered(lambda mark: _sizes(path, mark, self._host.alone))
+        except RootRefused as refused:
+            account = _owner(path) if refused.kind == "unsafe" and can_lend() else None
+            if account is None:
+                raise
+        with acting_as(account):
+            return self._answered(lambda mark: _sizes(path, mark, self._host.alone))
+
+    def _answered(self, work: Callable[[Callable[[], None]], dict[str, Any]]) -> dict[str, Any]:
+        """Return what `work` returns. Raises NoAnswerError, and what `work` or the host's safe point raises."""
+        return Call(work).result(SILENCE_SECONDS, self._host.checkpoint)
 
     async def _database(self, dsn: str) -> dict[str, Any]:
         async with open_target(Address(dsn, self._work.task_name, LOCK_SECONDS)) as target:
             return {"bytes": await size_of(target), "label": target.identity.database}
+
+
+def _sizes(path: str, mark: Callable[[], None], alone: Callable[[], bool]) -> dict[str, Any]:
+    skipped = Skipped()
+    with open_root(path, shared=True) as root:  # nothing is changed, so what belongs to anybody is measured
+        size, files = measure(root, skipped, mark, alone)
+    if not skipped.count:
+        return {"bytes": size, "files": files}
+    first = skipped.first or {}
+    left_out = f"without {skipped.count:,} that could not be entered; the first is {first['path']}: {first['why']}"
+    return {"bytes": size, "files": files, "problem": left_out}
+
+
+def _owner(path: str) -> Account | None:
+    """The user to whom a directory belongs; None for one without a name."""
+    try:
+        return account_of(os.lstat(path).st_uid)
+    except (OSError, LookupError):
+        return None
 
 
 def _cache(url: str) -> dict[str, Any]:

@@ -35,6 +35,14 @@ def find_account(name: str) -> Account:
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, groups, entry.pw_dir, entry.pw_shell)
 
 
+def account_of(uid: int) -> Account:
+    """Return the user with that number. Raises LookupError when this machine has no such user."""
+    try:
+        return find_account(pwd.getpwuid(uid).pw_name)
+    except KeyError:
+        raise LookupError(f"there is no user with the number {uid} on this machine") from None
+
+
 def group_id(name: str) -> int:
     """Raises LookupError when this machine has no such group."""
     try:

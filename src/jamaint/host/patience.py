@@ -40,7 +40,7 @@ class Call(Generic[T]):
             silent = 0.0 if now != before else silent + look_seconds
             before = now
             if silent >= silence_seconds:
-                raise NoAnswerError(f"it does not answer: nothing came for {silence_seconds:g} s")
+                raise NoAnswerError(f"it does not answer: nothing has come for {silence_seconds:g} s")
         if self._error is not None:
             raise self._error
         return self._result[0]

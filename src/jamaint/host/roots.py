@@ -92,10 +92,12 @@ class Root:
         except OSError as error:
             raise _not_entered(error) from None
         try:
+            if syscalls.mount_id(fd) != self.mount:  # asked first: the server of another mount may not answer
+                raise NotEntered("another file system is mounted there")
             seen = os.fstat(fd)
             if not stat.S_ISDIR(seen.st_mode):
                 raise NotEntered("it is a link or no directory any more")
-            if seen.st_dev != self.stat.st_dev or syscalls.mount_id(fd) != self.mount:
+            if seen.st_dev != self.stat.st_dev:
                 raise NotEntered("another file system is mounted there")
             risk = None if self.shared else _risk(fd, seen, above=False)
             if risk is not None:

@@ -53,8 +53,11 @@ def _rename_directory(src: str, dst: str, src_dir_fd: int, dst_dir_fd: int) -> N
 
 
 def mount_id(fd: int) -> int:
-    """The mount that an open file or directory is on; bind mounts of one file system differ in it."""
-    found = _status(fd, b"", _EMPTY_PATH, _MNT_ID)
+    """The mount that an open file or directory is on; bind mounts of one file system differ in it.
+
+    Its server is not asked: it may be gone.
+    """
+    found = _status(fd, b"", _EMPTY_PATH | _DONT_SYNC, _MNT_ID)
     if found[0] & _MNT_ID:
         number: int = struct.unpack_from("=Q", found[1], 144)[0]
         return number

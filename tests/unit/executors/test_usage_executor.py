@@ -2,13 +2,17 @@
 
 import os
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deadmounts import dead_mount
 from jamaint.core.plans import Step
+from jamaint.executors import usage
 from jamaint.executors.usage import Usage
 from logsrun import Talk, work
 from treesnapshot import differences, snapshot
@@ -105,3 +109,42 @@ def test_what_cannot_be_measured_says_why(tree: Path, target: tuple[str, str]) -
 def test_a_password_is_in_no_problem() -> None:
     found = measured(("database", "postgresql://u:s3cret@127.0.0.1:1/x"), ("cache", "redis://u:s3cret@127.0.0.1:1/0"))
     assert "s3cret" not in str([one["problem"] for one in found])
+
+
+@pytest.fixture
+def dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setattr(usage, "SILENCE_SECONDS", 0.6)
+    (tmp_path / "far").mkdir()
+    (tmp_path / "near").mkdir()
+    with dead_mount(tmp_path / "far", tmp_path / "near") as place:
+        yield place
+
+
+def test_usage_of_dead_mount_does_not_answer_and_others_do(dead: Path, tree: Path) -> None:
+    targets = ("logs", str(dead)), ("files", str(dead / "inner")), ("storage", str(dead)), ("logs", str(tree))
+    *silent, right = measured(*targets)
+    assert [one["bytes"] for one in silent] == [None, None, None]
+    assert all("does not answer" in one["problem"] for one in silent)
+    assert right["files"] == 3
+
+
+def test_usage_of_directory_with_dead_mount_in_it_leaves_that_out(dead: Path) -> None:
+    (dead.parent / "a").write_bytes(b"x" * 10_000)
+    (found,) = measured(("files", str(dead.parent)))
+    assert found["problem"] == (
+        f"without 1 that could not be entered; the first is {dead}: another file system is mounted there"
+    )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to act as others")
+def test_usage_of_directory_of_somebody_else_is_measured_as_he() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:  # where anybody may pass
+        tree = Path(directory)
+        (tree / "a").write_bytes(b"x" * 10_000)
+        (tree / "closed").mkdir(mode=0o700)
+        tree.chmod(0o750)
+        os.chown(tree, 65534, 65534)
+        (found,) = measured(("logs", str(tree)))
+    assert found["files"] == 1
+    assert "without 1 that could not be entered" in found["problem"]
+    assert os.geteuid() == 0
