@@ -1,5 +1,5 @@
 # make run: set up and start with a sample; make test: set up and pass all tests. Nothing else has to be installed.
-# make deb: the Debian package, in dist/; make acceptance: that package on a Debian 12 that boots (as root).
+# make deb: the Debian package, in dist/; make acceptance: that package on Debian 12 and 13, booted (as root).
 # make clean: throw the sample away; make distclean: also the virtual environment and dist/.
 PYTHON ?= python3
 VENV := .venv

@@ -1,15 +1,18 @@
-"""Builds the Debian package of this machine's release: dist/jamaint_VERSION_ARCHITECTURE.deb, by dpkg-deb alone.
+"""Builds the Debian package, for all releases in PYTHONS: dist/jamaint_VERSION_ARCHITECTURE.deb, by dpkg-deb alone.
 
-What is laid out where stands in LAYOUT, and in `_environment` for the Python code: a private environment in
-/usr/lib/jamaint, whose interpreter is the release's own, so that its security updates reach us.
+Files are laid out by LAYOUT, and the Python code by `_environment`: a private environment in /usr/lib/jamaint, whose
+interpreter is the release's own, so that its security updates reach us. The compiled modules of all these versions lie
+side by side in one directory, which their names allow; each version finds it under its own name.
 """
 
 import argparse
+import contextlib
 import gzip
 import hashlib
 import importlib.metadata
 import os
 import pathlib
+import platform
 import re
 import shutil
 import subprocess
@@ -27,11 +30,16 @@ from jamaint.ctl.completion import SCRIPTS
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent
-PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-NEXT_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor + 1}"
+PYTHONS = ("3.11", "3.12", "3.13")
+"""Debian 12 has the first, Ubuntu 24.04 the second, Debian 13 the last."""
+NEXT_PYTHON = "3.14"
+GLIBC_MINOR = 34
+"""Of wheels: no release above has an older glibc 2."""
 HOME = "usr/lib/jamaint"
-SITE = f"{HOME}/lib/python{PYTHON}/site-packages"
-EXTRAS = ("fast",)
+SITE = f"{HOME}/lib/python{PYTHONS[0]}/site-packages"
+EXTRAS = ("cache", "fast", "ics")
+UNWANTED = ("bin", "__pycache__", "tests", "RECORD", "sboms", "*.pyx", "*.pxd", "*.pyi", "*.[ch]")
+"""Of distributions: files and directories that nobody needs at run time."""
 FROM_DEBIAN = {"tzdata"}
 """What the release has itself, and keeps up to date."""
 
@@ -44,6 +52,7 @@ LAYOUT = {
     "etc/jamaint/jamaintd.yaml": "etc/jamaint/",
     "README.md": "usr/share/doc/jamaint/",
     "docs/*/*.md": "usr/share/doc/jamaint/docs/",
+    "packaging/deb/jamaint.rtupdate": "usr/share/python3/runtime.d/",
     "packaging/deb/lintian-overrides": "usr/share/lintian/overrides/jamaint",
 }
 """Files -> directory, or the one file's own place where that has another name."""
@@ -94,37 +103,70 @@ def _environment(root: pathlib.Path) -> None:
     """The private Python environment: the locked distributions that the daemon needs, and the daemon."""
     site = root / SITE
     site.mkdir(parents=True)
-    lock = ROOT / "dist" / "runtime.lock"
-    lock.write_text("\n".join(_locked()))
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
-    _run(*command, "--no-deps", "--require-hashes", "--only-binary=:all:", "--target", str(site), "-r", str(lock))
-    lock.unlink()
+    for python in PYTHONS:
+        _install(python, site)
+    if missing := _missing(site):
+        raise SystemExit(f"the package would lack {', '.join(missing)}")
     shutil.copytree(ROOT / "src" / "jamaint", site / "jamaint", ignore=shutil.ignore_patterns("__pycache__"))
-    for unwanted in (*site.glob("bin"), *site.rglob("__pycache__"), *site.rglob("tests"), *site.rglob("RECORD")):
-        shutil.rmtree(unwanted) if unwanted.is_dir() else unwanted.unlink()
-    for source in (*site.rglob("*.pyx"), *site.rglob("*.pxd"), *site.rglob("*.pyi"), *site.rglob("*.[ch]")):
-        source.unlink()
     for library in site.rglob("*.so*"):
         _run("strip", "--strip-unneeded", "--remove-section=.comment", "--remove-section=.note", str(library))
         library.chmod(0o644)
+    for python in PYTHONS[1:]:
+        (root / HOME / "lib" / f"python{python}").symlink_to(f"python{PYTHONS[0]}")
     (root / HOME / "pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = false\n")
     (root / HOME / "bin").mkdir()
-    (root / HOME / "bin" / "python3").symlink_to(f"../../../bin/python{PYTHON}")
+    (root / HOME / "bin" / "python3").symlink_to("../../../bin/python3")
     (site / "systemd").symlink_to("../../../../python3/dist-packages/systemd")
 
 
+def _install(python: str, site: pathlib.Path) -> None:
+    """Adds the locked distributions as that version of Python has them, without what nobody needs at run time."""
+    lock, target = ROOT / "dist" / "runtime.lock", ROOT / "dist" / "site"
+    lock.write_text("\n".join(_locked()))
+    shutil.rmtree(target, ignore_errors=True)
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+    for_python = ["--implementation=cp", f"--python-version={python}", *_platforms(), "--only-binary=:all:"]
+    _run(*command, *for_python, "--no-deps", "--require-hashes", "--target", str(target), "-r", str(lock))
+    lock.unlink()
+    for unwanted in [path for name in UNWANTED for path in target.rglob(name)]:
+        shutil.rmtree(unwanted) if unwanted.is_dir() else unwanted.unlink(missing_ok=True)
+    for file in sorted(path for path in target.rglob("*") if path.is_file()):
+        _add(file, site / file.relative_to(target))
+    shutil.rmtree(target)
+
+
+def _add(file: pathlib.Path, place: pathlib.Path) -> None:
+    """Moves a file to its place, where another version of Python may have put it already: then it must be the same."""
+    if place.exists():
+        if place.name != "WHEEL" and place.read_bytes() != file.read_bytes():
+            raise SystemExit(f"{place.name} of {place.parent.name} is not the same for all of {', '.join(PYTHONS)}")
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    file.rename(place)
+
+
+def _platforms() -> Iterator[str]:
+    """Of wheels that run on all the releases, the newest first."""
+    machine = platform.machine()
+    yield from (f"--platform=manylinux_2_{minor}_{machine}" for minor in range(GLIBC_MINOR, 4, -1))
+    yield from (f"--platform={name}_{machine}" for name in ("manylinux2014", "manylinux2010", "manylinux1", "linux"))
+
+
 def _locked() -> Iterator[str]:
-    """The lines of requirements.lock, hashes included, for what runs; the rest is for development."""
+    """The lines of requirements.lock, hashes included, for what runs; the rest is for development.
+
+    Without their conditions: pip would judge them by the version that it runs under.
+    """
     blocks = re.split(r"\n(?=\S)", (ROOT / "requirements.lock").read_text())
     wanted = {*_needed()} - FROM_DEBIAN
     found = {canonicalize_name(re.split(r"[=;\s]", block)[0]): block for block in blocks if "==" in block}
     if missing := wanted - found.keys():
         raise SystemExit(f"requirements.lock lacks {', '.join(sorted(missing))}")
-    yield from (found[name].rstrip() for name in sorted(wanted))
+    yield from (re.sub(r"\A(\S+) *;[^\\\n]*", r"\1 ", found[name].rstrip()) for name in sorted(wanted))
 
 
 def _needed() -> Iterator[str]:
-    """All distributions that the daemon needs, directly or not, as they are installed here."""
+    """All distributions that the daemon needs under any of PYTHONS, directly or not, as they are installed here."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     texts = list(project["dependencies"])
     for extra in EXTRAS:
@@ -133,11 +175,29 @@ def _needed() -> Iterator[str]:
     while texts:
         wanted = Requirement(texts.pop())
         name = canonicalize_name(wanted.name)
-        if name in seen or (wanted.marker is not None and not wanted.marker.evaluate({"extra": ""})):
+        if name in seen or not _applies(wanted):
             continue
         seen.add(name)
         yield name
-        texts += importlib.metadata.requires(name) or []
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # another version of Python needs it
+            texts += importlib.metadata.requires(name) or []
+
+
+def _applies(wanted: Requirement) -> bool:
+    """True if one of PYTHONS, with any of its corrections, needs it."""
+    versions = [(python, f"{python}.{last}") for python in PYTHONS for last in (0, 99)]
+    return wanted.marker is None or any(
+        wanted.marker.evaluate({"extra": "", "python_version": short, "python_full_version": full})
+        for short, full in versions
+    )
+
+
+def _missing(site: pathlib.Path) -> list[str]:
+    """What the distributions there need and is not there."""
+    found = {path: importlib.metadata.Distribution.at(path) for path in site.glob("*.dist-info")}
+    there = {canonicalize_name(one.metadata["Name"]) for one in found.values()} | FROM_DEBIAN
+    needed = [Requirement(text) for one in found.values() for text in one.requires or []]
+    return sorted({one.name for one in needed if _applies(one) and canonicalize_name(one.name) not in there})
 
 
 def _files(root: pathlib.Path) -> None:
@@ -147,6 +207,8 @@ def _files(root: pathlib.Path) -> None:
             target = root / place / below if place.endswith("/") else root / place
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
+            if source.suffix == ".rtupdate":
+                target.chmod(0o755)
     (root / "etc/jamaint/conf.d").mkdir()
     sample = root / "etc/jamaint/jamaintd.yaml"
     sample.write_text(_in_force(sample.read_text()))
@@ -245,7 +307,7 @@ def _control(root: pathlib.Path, version: str) -> None:
         "ARCHITECTURE": _architecture(),
         "SIZE": str(sum(-(-path.stat().st_size // 1024) for path in files) + 1),
         "LIBRARIES": _libraries(root),
-        "PYTHON": PYTHON,
+        "PYTHON": PYTHONS[0],
         "NEXT_PYTHON": NEXT_PYTHON,
     }
     control.mkdir()

@@ -100,7 +100,7 @@ def _successor(package: Path, target: Path) -> None:
 
 
 def installs(machine: Machine) -> str:
-    """Installed on a fresh Debian 12 it is enabled and runs at once, with a private PostgreSQL"""
+    """Installed on a fresh Debian it is enabled and runs at once, with a private PostgreSQL"""
     machine.must("dpkg", "-i", DEB, seconds=120)
     enabled = machine.must("systemctl", "is-enabled", "jamaintd.socket", "jamaintd.service").split()
     state = machine.until("healthy", lambda: _if_up(machine), 60)
@@ -163,7 +163,9 @@ def starts_at_boot(machine: Machine) -> str:
     machine.power_off()
     machine.boot()
     machine.until("up", lambda: _if_up(machine))
-    theirs = int(machine.show("postgresql@15-main", "ActiveEnterTimestampMonotonic")["ActiveEnterTimestampMonotonic"])
+    theirs = int(
+        machine.show(machine.release.cluster, "ActiveEnterTimestampMonotonic")["ActiveEnterTimestampMonotonic"]
+    )
     ours = int(machine.show("jamaintd", "ExecMainStartTimestampMonotonic")["ExecMainStartTimestampMonotonic"])
     _expect(theirs < ours, f"PostgreSQL was up at {theirs} us, jamaintd started at {ours} us")
     failed = machine.must("systemctl", "--failed", "--plain", "--no-legend")
@@ -315,7 +317,7 @@ def survives_a_hung_loop(machine: Machine) -> str:
 def stands_a_restart_of_postgresql(machine: Machine) -> str:
     """PostgreSQL is restarted: the same process goes on"""
     before = machine.show("jamaintd", "MainPID")
-    machine.must("systemctl", "restart", "postgresql@15-main")
+    machine.must("systemctl", "restart", machine.release.cluster)
     machine.until("it can write again", lambda: machine.run("jamaintctl", "execute", "app-logs").returncode == 0)
     _expect(machine.show("jamaintd", "MainPID") == before, "it was restarted")
     return f"process {before['MainPID']} as before, and an execution completed after it"
@@ -326,7 +328,7 @@ def stands_a_minute_without_postgresql(machine: Machine) -> str:
     before = machine.show("jamaintd", "MainPID")
     execution = _started(machine, "nap")
     began, stopped = time.monotonic(), datetime.now(UTC)
-    machine.must("systemctl", "stop", "postgresql@15-main")
+    machine.must("systemctl", "stop", machine.release.cluster)
     text = machine.until("STATUS says so", lambda: _status_text(machine, "the database is away"))
     shown = machine.run("jamaintctl", "status")
     _expect(shown.returncode == 0 and "degraded" in shown.stdout, f"status: {shown}")
@@ -335,7 +337,7 @@ def stands_a_minute_without_postgresql(machine: Machine) -> str:
     time.sleep(max(0.0, OUTAGE_SECONDS - (time.monotonic() - began)))
     _expect(machine.show("jamaintd", "MainPID") == before, "it was restarted")
     started = datetime.now(UTC)
-    machine.must("systemctl", "start", "postgresql@15-main")
+    machine.must("systemctl", "start", machine.release.cluster)
     machine.until("it is back", lambda: _if_up(machine))
     ended = machine.until("its end is written", lambda: _if_ended(machine, execution))
     at = datetime.fromisoformat(ended["completed_at"])
@@ -445,7 +447,9 @@ def removes(machine: Machine) -> str:
     )
 
 
-CHECKS: tuple[Callable[[Machine], str], ...] = (
+Check = Callable[[Machine], str]
+
+CHECKS: tuple[Check, ...] = (
     installs,
     has_manuals,
     waits_for_its_database,
@@ -469,6 +473,13 @@ CHECKS: tuple[Callable[[Machine], str], ...] = (
     takes_over_what_root_had,
     removes,
 )
+BASE = (installs, waits_for_its_database, comes_up_by_itself)
+"""What all others build on."""
+
+
+def chosen(only: list[str]) -> list[Check]:
+    """All checks, or those of these names and what they build on."""
+    return [check for check in CHECKS if not only or check in BASE or check.__name__ in only]
 
 
 def _expect(holds: bool, seen: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from root import SkippedError
+from root import Release, SkippedError
 
 BOOT_SECONDS = 60.0
 COMMAND_SECONDS = 60.0
@@ -26,8 +26,9 @@ class FailedError(Exception):
 class Machine:
     """Boots, runs commands inside, and goes down. `name` is whose command it is: root's where nothing is said."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, release: Release) -> None:
         self.root = root
+        self.release = release
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._leader = 0
 

@@ -1,13 +1,32 @@
-"""The Debian 12 that the package is tried on: its root directory, made once and kept as an archive."""
+"""The Debian that the package is tried on: its root directory, made once for each release and kept as an archive."""
 
 import os
+import re
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
-RELEASE = "bookworm"
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A release of Debian; `postgresql` is the major version, and `python` the version, that it comes with."""
+
+    name: str
+    number: str
+    postgresql: int
+    python: str
+
+    @property
+    def cluster(self) -> str:
+        """The unit of its PostgreSQL."""
+        return f"postgresql@{self.postgresql}-main"
+
+
+RELEASES = (Release("bookworm", "12", 15, "3.11"), Release("trixie", "13", 17, "3.13"))
 PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "init-system-helpers", "postgresql", "python3", "python3-systemd", "tzdata",
+    "redis-server", "procps",
 )  # fmt: skip
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 BUILD_SECONDS = 420
@@ -18,11 +37,11 @@ class SkippedError(Exception):
     """Why it cannot be tried here."""
 
 
-def unpacked(place: Path) -> Path:
+def unpacked(place: Path, release: Release) -> Path:
     """A fresh root below `place`; the archive beside it is made if it is not there, from this machine's sources."""
-    archive = place / f"{RELEASE}.tar"
-    if not archive.exists():
-        _build(archive)
+    archive = place / f"{release.name}.tar"
+    if not _is_current(archive):
+        _build(archive, release)
     root = place / "root"
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir()
@@ -30,7 +49,13 @@ def unpacked(place: Path) -> Path:
     return root
 
 
-def _build(archive: Path) -> None:
+def _is_current(archive: Path) -> bool:
+    """True if the archive is there and has the packages that are asked for today."""
+    listed = archive.with_suffix(".packages")
+    return archive.exists() and listed.exists() and listed.read_text().split() == list(PACKAGES)
+
+
+def _build(archive: Path, release: Release) -> None:
     if shutil.which("mmdebstrap") is None:
         raise SkippedError("mmdebstrap is not installed")
     new = archive.with_suffix(".new.tar")
@@ -39,22 +64,31 @@ def _build(archive: Path) -> None:
     try:
         _run(
             "mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", *keyring, *options,
-            RELEASE, str(new), *_sources(), seconds=BUILD_SECONDS,
+            release.name, str(new), *_sources(release), seconds=BUILD_SECONDS,
         )  # fmt: skip
         os.replace(new, archive)
+        archive.with_suffix(".packages").write_text("\n".join(PACKAGES))
     finally:
         new.unlink(missing_ok=True)
 
 
-def _sources() -> list[str]:
-    """This machine's sources of that release, whatever form they are written in."""
+def _sources(release: Release) -> list[str]:
+    """This machine's sources of that release, in whatever form; else those of another release, renamed."""
     wanted = "$(ORIGIN)|$(CODENAME)|deb $(REPO_URI) $(RELEASE) $(COMPONENT)"
     found = _run("apt-get", "indextargets", "--format", wanted, "Created-By: Packages").splitlines()
-    rows = [line.split("|", 2) for line in found]
-    lines = sorted({line for origin, name, line in rows if origin == "Debian" and name.partition("-")[0] == RELEASE})
-    if not lines:
-        raise SkippedError(f"apt knows no sources of Debian {RELEASE} here (apt-get update?)")
-    return lines
+    lines = {row[2] for line in found if (row := line.split("|", 2))[0] == "Debian"}
+    here = sorted(line for line in lines if _suite(line).partition("-")[0] == release.name)
+    if not here:
+        others = "|".join(one.name for one in RELEASES)
+        here = sorted({re.sub(rf"(?<= )({others})(?=[ -])", release.name, line, count=1) for line in lines})
+        here = [line for line in here if _suite(line).partition("-")[0] == release.name]
+    if not here:
+        raise SkippedError(f"apt knows no sources of Debian {release.name} here (apt-get update?)")
+    return here
+
+
+def _suite(line: str) -> str:
+    return line.split()[2]
 
 
 def _apt_options() -> list[str]:
@@ -64,7 +98,10 @@ def _apt_options() -> list[str]:
 
 
 def _run(*command: str, seconds: float = 120) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise SkippedError(f"{command[0]} took longer than {seconds:g} s") from None
     if done.returncode:
         raise SkippedError(f"{command[0]} failed: {(done.stderr.strip() or done.stdout.strip()).splitlines()[-1]}")
     return done.stdout
