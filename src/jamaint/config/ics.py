@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from jamaint.config.extras import how_to_add
 from jamaint.core.periods import Span
 
 BACK, AHEAD = timedelta(days=366), timedelta(days=5 * 366)
@@ -26,7 +27,7 @@ def read_ics(path: str, timezone: str) -> list[Span]:
         library: Any = importlib.import_module("icalendar")
         rules: Any = importlib.import_module("dateutil.rrule")
     except ImportError:
-        raise ValueError("cannot be read without the library icalendar: pip install 'jamaint[ics]'") from None
+        raise ValueError(f"cannot be read without the library icalendar: {how_to_add('ics')}") from None
     try:
         calendar = library.Calendar.from_ical(_content(path))
         now = datetime.now(UTC)

