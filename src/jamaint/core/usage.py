@@ -3,7 +3,8 @@
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from jamaint.core.cleanups import KINDS, SYSTEM
 from jamaint.core.plans import Step, parts_of
 from jamaint.core.secrets import written
 from jamaint.core.tasks import Task
+from jamaint.core.workers import OWNER, sides
 
 DAY = timedelta(days=1)
 LEAST_SAMPLES = 3
@@ -39,6 +41,13 @@ class Target(NamedTuple):
     def is_address(self) -> bool:
         """Whether the name is one of those that workers check; memcached only tells its statistics."""
         return self.kind in ("database", "cache") and not self.name.startswith(MEMCACHED)
+
+
+class Measurer(NamedTuple):
+    """Who can measure something: the kind of worker that does a task's work, and the user that the task names."""
+
+    kind: str
+    user: str | None
 
 
 class Sample(NamedTuple):
@@ -86,6 +95,23 @@ def targets(tasks: Iterable[Task], state_dir: str) -> tuple[Target, ...]:
     places = [target.name for target in found if target.kind in ("logs", "temp", "files")]
     storage = [Target("storage", path) for path in dict.fromkeys(["/", state_dir, *places])]
     return (*storage, *sorted(found))
+
+
+def measurers(tasks: Iterable[Task]) -> Mapping[Target, tuple[Measurer, ...]]:
+    """By target, the workers of the enabled tasks that work on it, those without a user of their own first."""
+    found: dict[Target, dict[Measurer, None]] = {}
+    for task in tasks:
+        if not task.enabled:
+            continue
+        user = task.config.get("user")
+        user = None if user == OWNER else user
+        with suppress(ValueError):  # a user's name that no unit can have: the task is refused, and told of
+            for kind, config in sides(task.executor, task.config, task.config.get("user")).items():
+                part = replace(task, config=config)
+                for executor, sub in _works(part):
+                    for target in _of(executor, sub):
+                        found.setdefault(target, {})[Measurer(kind, user)] = None
+    return {target: tuple(sorted(who, key=lambda one: (one.user or "", one.kind))) for target, who in found.items()}
 
 
 def _works(task: Task) -> Iterable[tuple[str, Mapping[str, Any]]]:

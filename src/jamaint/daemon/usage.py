@@ -12,11 +12,13 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from jamaint.core.cleanups import KINDS, SYSTEM
+from jamaint.core.fences import APPLY
 from jamaint.core.plans import Plan, Step, step_to_json
 from jamaint.core.secrets import told
 from jamaint.core.tasks import Task
 from jamaint.core.usage import (
     Advice,
+    Measurer,
     Sample,
     Target,
     Trend,
@@ -29,15 +31,16 @@ from jamaint.core.usage import (
     targets,
     trend,
 )
-from jamaint.core.workers import DATABASES, FILES
 from jamaint.daemon import undoing, views
 from jamaint.daemon.definitions import Definitions
+from jamaint.daemon.measurers import assigned, given, not_measured, opening
 from jamaint.daemon.recorder import Recorder
 from jamaint.daemon.runner import Runner
 from jamaint.errors import Problem, unavailable
 from jamaint.host.disks import disk, each_disk_once
+from jamaint.host.facts import LookError, Outside
 from jamaint.host.postgres import DatabaseAwayError, Postgres
-from jamaint.host.worker import WorkerLost, open_worker, units_are_used
+from jamaint.host.worker import Message, WorkerLost, open_worker
 from jamaint.store import samples
 
 EVERY = timedelta(hours=6)
@@ -45,6 +48,14 @@ KEPT = timedelta(days=400)
 LOOKED_BACK = timedelta(days=60)
 DAY = timedelta(days=1)
 TASK = "cleanup"
+DISK_SECONDS = 10.0
+"""How long a disk may keep us waiting for its figures."""
+SILENCE_SECONDS = 60.0
+"""A worker that measures says at least once a second that it lives; its unit's start may take longer."""
+_SILENT = (
+    "the worker for {kind} does not answer; if a directory that is bound into it is on a mount whose server is gone, "
+    f"mount that anew, or {APPLY}, which leaves it out"
+)
 
 
 class Usage:
@@ -67,6 +78,7 @@ class Usage:
         self._now = now
         self._log = log
         self._measuring = trio.Lock()
+        self._outside = Outside()
 
     async def serve(self) -> None:
         """Takes a sample every few hours, for ever; a daemon that idles wakes for nothing else."""
@@ -121,44 +133,62 @@ class Usage:
         }
 
     async def _ask(self, wanted: Sequence[Target]) -> list[dict[str, Any]]:
-        """By one worker; where workers are fenced in, by one for files and one with the network, and disks by us."""
-        if not units_are_used():
-            return await self._ask_worker(wanted, None)
-        found, hidden = await trio.to_thread.run_sync(_disks, [one for one in wanted if one.kind == "storage"])
-        by_kind = {
-            DATABASES: [one for one in wanted if one.kind in ("database", "cache")],
-            FILES: [*hidden, *(one for one in wanted if one.kind not in ("storage", "database", "cache"))],
-        }
-        for kind, some in by_kind.items():
-            found += await self._ask_worker(some, kind) if some else []
-        return found
+        """Each disk once, then all others in their order: each by a worker of the kind that does its task's work."""
+        disks, hidden = await self._disks([one.name for one in wanted if one.kind == "storage"])
+        others = [one for one in wanted if one.kind != "storage"]
+        groups, answers = assigned([*hidden, *others], self._definitions.tasks.values(), given())
+        failures = []
+        for measurer, some in groups.items():
+            try:
+                answers |= await self._ask_worker(some, measurer)
+            except WorkerLost as error:
+                failures.append(error)
+                answers |= {one: not_measured(f"could not be measured: {error}") for one in some}
+        if failures and len(failures) == len(groups):
+            raise unavailable(f"the usage could not be measured: {failures[0]}", 60) from failures[0]
+        found = {**disks, **answers}
+        return [{"kind": one.kind, "name": one.name, **found[one]} for one in (*disks, *hidden, *others)]
 
-    async def _ask_worker(self, wanted: Sequence[Target], kind: str | None) -> list[dict[str, Any]]:
+    async def _ask_worker(self, wanted: Sequence[Target], who: Measurer) -> dict[Target, dict[str, Any]]:
+        """Raises WorkerLost, also when it cannot do it or is not heard of for SILENCE_SECONDS."""
         step = Step("usage", "", {"targets": [list(target) for target in wanted]})
-        opening = {
-            "do": "open",
-            "execution": str(uuid4()),
-            "executor": "usage",
-            "task": {
-                "name": "usage",
-                "config": {"addresses": _addresses(wanted)},
-                "rollback": False,
-                "mass_deletion": {"share": 0.0, "items": 0},
-                "timeout_seconds": None,
-            },
-            "now": views.time(self._now()),
-            "user": None,
-            "trust": list(self._definitions.config.trusted_groups),
-            "limits": {"low_space": 0.0},
-        }
-        try:
-            async with open_worker(opening, on_line=lambda _line: None, on_stderr=self._say, kind=kind) as worker:
+        answer: Message | None = None
+        with trio.move_on_after(SILENCE_SECONDS) as patience:
+
+            def hear(_line: Message) -> None:
+                patience.deadline = trio.current_time() + SILENCE_SECONDS
+
+            first = opening(wanted, who, self._now(), self._definitions.config.trusted_groups)
+            async with open_worker(first, on_line=hear, on_stderr=self._say, kind=who.kind or None) as worker:
                 answer = await worker.ask({"do": "run", "step": step_to_json(step)})
-        except WorkerLost as error:
-            raise unavailable(f"the usage could not be measured: {error}", 60) from error
+        if answer is None:
+            raise WorkerLost(_SILENT.format(kind=who.kind or "the usage"))
         if answer["is"] != "done":
-            raise unavailable(f"the usage could not be measured: {(answer.get('error') or {}).get('message')}", 60)
-        return list(answer["details"]["targets"])
+            raise WorkerLost(str((answer.get("error") or {}).get("message")))
+        return {Target(one.pop("kind"), one.pop("name")): one for one in answer["details"]["targets"]}
+
+    async def _disks(self, paths: Sequence[str]) -> tuple[dict[Target, dict[str, Any]], list[Target]]:
+        """The disks that these paths are on, each once, and the paths at which we may not look."""
+        found: dict[Target, dict[str, Any]] = {}
+        hidden: list[Target] = []
+
+        async def look(path: str) -> None:
+            target = Target("storage", path)
+            try:
+                with trio.fail_after(DISK_SECONDS):
+                    found[target] = await self._outside.apart(f"disk {path}", disk, path)
+            except PermissionError:
+                hidden.append(target)
+            except (trio.TooSlowError, LookError):
+                found[target] = not_measured("it does not answer")
+            except OSError as error:
+                found[target] = not_measured(f"cannot be measured: {error.strerror or error}")
+
+        async with trio.open_nursery() as nursery:
+            for path in paths:
+                nursery.start_soon(look, path)
+        ordered = [{"name": path, **found[one]} for path in paths if (one := Target("storage", path)) in found]
+        return {Target("storage", one.pop("name")): one for one in each_disk_once(ordered)}, sorted(hidden)
 
     async def _plans(self) -> dict[str, Step]:
         """What the section `cleanup` would do now, by kind."""
@@ -199,30 +229,6 @@ class Usage:
 
 
 _KINDS = ("storage", "database", "cache", "logs", "temp", "files")
-
-
-def _disks(wanted: Sequence[Target]) -> tuple[list[dict[str, Any]], list[Target]]:
-    """The disks, each once, and the paths of those that we may not look at."""
-    found: list[dict[str, Any]] = []
-    hidden: list[Target] = []
-    for one in wanted:
-        try:
-            found.append({"kind": one.kind, "name": one.name, **disk(one.name)})
-        except PermissionError:
-            hidden.append(one)
-        except OSError as error:
-            problem = f"cannot be measured: {error.strerror or error}"
-            found.append({"kind": one.kind, "name": one.name, "bytes": None, "problem": problem})
-    return each_disk_once(found), hidden
-
-
-def _addresses(wanted: Sequence[Target]) -> dict[str, Any]:
-    """What the worker may reach, by the target's name; it looks up what of it is a secret."""
-    return {
-        target.name: {"dsn": json.loads(target.name) if target.name.startswith("{") else target.name}
-        for target in wanted
-        if target.is_address
-    }
 
 
 def _advice(one: Mapping[str, Any], target: Target, plans: Mapping[str, Step], kind: str | None) -> Advice:

@@ -21,6 +21,7 @@ from jamaint.host.targets.connection import Address, TargetFailed, open_target
 from jamaint.host.targets.sizes import size_of
 
 LOCK_SECONDS = 1.0
+ALIVE_SECONDS = 0.5
 SILENCE_SECONDS = 10.0
 """A directory of which nothing comes for so long does not answer: the server of a mount is gone."""
 
@@ -90,7 +91,12 @@ class Usage:
 
     def _answered(self, work: Callable[[Callable[[], None]], dict[str, Any]]) -> dict[str, Any]:
         """Return what `work` returns. Raises NoAnswerError, and what `work` or the host's safe point raises."""
-        return Call(work).result(SILENCE_SECONDS, self._host.checkpoint)
+        return Call(work).result(SILENCE_SECONDS, self._alive, ALIVE_SECONDS)
+
+    def _alive(self) -> None:
+        """Says so: who waits for us takes a silent worker for dead."""
+        self._host.checkpoint()
+        self._host.progress(0, None, "targets")
 
     async def _database(self, dsn: str) -> dict[str, Any]:
         async with open_target(Address(dsn, self._work.task_name, LOCK_SECONDS)) as target:

@@ -26,7 +26,7 @@ from jamaint.host.facts import (
 from jamaint.host.facts.fact import LookError, Outside, reason
 from jamaint.host.lookers import FACTS
 
-__all__ = ["LOOKS", "Outside", "look"]
+__all__ = ["LOOKS", "LookError", "Outside", "look"]
 
 LOOKS: Mapping[str, Callable[[Mapping[str, Any], Outside], Awaitable[Any]]] = {
     "load_average": load_average.look,

@@ -1,0 +1,78 @@
+"""A worker that does not answer keeps nobody waiting for the usage, and others' figures come."""
+
+from collections.abc import AsyncIterator, Set
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from jamaint.core.tasks import Task
+from jamaint.core.usage import Target, targets
+from jamaint.daemon import usage
+from jamaint.daemon.usage import Usage
+from jamaint.errors import Problem
+from jamaint.host.worker import WorkerLost
+
+TASKS = (
+    Task(
+        id="a", schedule=None, name="a", type="cleanup", category="logs", executor="logs.cleanup",
+        config={"log_paths": ["/var/log/a/*"]},
+    ),
+    Task(
+        id="b", schedule=None, name="b", type="cleanup", category="logs", executor="logs.cleanup",
+        config={"log_paths": ["/var/log/b/*"], "user": "b"},
+    ),
+)  # fmt: skip
+WANTED = [one for one in targets(TASKS, "/") if one.kind != "storage"]
+
+
+def measuring(monkeypatch: pytest.MonkeyPatch, silent: Set[str | None], lost: Set[str | None] = frozenset()) -> Usage:
+    """A Usage whose workers of these users say nothing, or die."""
+
+    @asynccontextmanager
+    async def open_worker(opening: dict[str, Any], **_: Any) -> AsyncIterator[Any]:
+        async def ask(order: dict[str, Any]) -> dict[str, Any]:
+            if opening["user"] in silent:
+                await trio.sleep_forever()
+            if opening["user"] in lost:
+                raise WorkerLost("it was killed")
+            found = [{"kind": kind, "name": name, "bytes": 7} for kind, name in order["step"]["args"]["targets"]]
+            return {"is": "done", "details": {"targets": found}}
+
+        yield SimpleNamespace(ask=ask)
+
+    monkeypatch.setattr(usage, "open_worker", open_worker)
+    config = SimpleNamespace(trusted_groups=())
+    parts: Any = SimpleNamespace(tasks={task.name: task for task in TASKS}, config=config)
+    return Usage(
+        definitions=parts, recorder=parts, postgres=parts, runner=parts, now=lambda: datetime.now(UTC), log=parts
+    )
+
+
+async def test_usage_of_silent_worker_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    began = trio.current_time()
+    found = await measuring(monkeypatch, {"b"})._ask(WANTED)
+    assert trio.current_time() - began == pytest.approx(usage.SILENCE_SECONDS, abs=1)
+    by_name = {one["name"]: one for one in found}
+    assert by_name["/var/log/a"]["bytes"] == 7
+    assert by_name["/var/log/b"]["bytes"] is None
+    assert "does not answer" in by_name["/var/log/b"]["problem"]
+
+
+async def test_usage_is_refused_when_no_worker_answers(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    with pytest.raises(Problem, match=r"the usage could not be measured: .* does not answer"):
+        await measuring(monkeypatch, {None, "b"})._ask([Target("logs", "/var/log/a"), Target("logs", "/var/log/b")])
+
+
+async def test_usage_of_worker_that_dies_costs_only_its_own_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {one["name"]: one for one in await measuring(monkeypatch, set(), {"b"})._ask(WANTED)}
+    assert found["/var/log/a"]["bytes"] == 7
+    assert found["/var/log/b"]["problem"] == "could not be measured: it was killed"
