@@ -316,8 +316,8 @@ def _control(root: pathlib.Path, version: str) -> None:
     (control / "conffiles").write_text("/etc/jamaint/jamaintd.yaml\n")
     sums = (f"{hashlib.md5(path.read_bytes()).hexdigest()}  {path.relative_to(root)}\n" for path in files)
     (control / "md5sums").write_text("".join(sums))
-    for script in ("postinst", "prerm", "postrm"):
-        shutil.copyfile(HERE / script, control / script)
+    for script in ("preinst", "postinst", "prerm", "postrm"):
+        (control / script).write_text((HERE / script).read_text().replace("@VERSION@", version))
         (control / script).chmod(0o755)
 
 

@@ -81,3 +81,20 @@ def test_what_is_locked_for_it_is_what_runs() -> None:
 def test_every_file_of_the_layout_is_there() -> None:
     build = _module(ROOT / "packaging" / "deb" / "build.py")
     assert [pattern for pattern in build.LAYOUT if not list(ROOT.glob(pattern))] == []
+
+
+@pytest.mark.parametrize(
+    ("installed", "said_so", "exit_code"),
+    [("0.2.0-1", False, 1), ("0.2.0-1", True, 0), ("0.1.0-1", False, 0), ("0.0.9-1", False, 0)],
+)
+def test_preinst_refuses_to_go_back_unless_told(tmp_path: Path, installed: str, said_so: bool, exit_code: int) -> None:
+    if shutil.which("dpkg") is None:
+        pytest.skip("dpkg is not installed")
+    script = tmp_path / "preinst"
+    script.write_text((ROOT / "packaging" / "deb" / "preinst").read_text().replace("@VERSION@", "0.1.0-1"))
+    environment = {"PATH": "/usr/bin:/bin", **({"JAMAINT_DOWNGRADE": "yes"} if said_so else {})}
+    done = subprocess.run(
+        ["sh", str(script), "upgrade", installed], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == exit_code
+    assert ("going back to 0.1.0-1 is refused" in done.stderr) == bool(exit_code)

@@ -20,12 +20,13 @@ from looking import looks_with_secrets
 from machine import FailedError, Machine
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from jobs import CHECKS as JOBS
 from treesnapshot import differences, snapshot
+from upgrading import DEB, OLD_DEB, refuses_to_go_back, upgrades_from_an_earlier_version
 
 CONFIG = "/etc/jamaint/conf.d/10-tried.yaml"
 NIGHT = "/etc/jamaint/conf.d/20-night.yaml"
 LOGS = "var/log/app"
-DEB = "/var/tmp/jamaint.deb"
 NEW_DEB = "/var/tmp/jamaint-new.deb"
 OUTAGE_SECONDS = 60.0
 CLIENTS = 3
@@ -68,8 +69,8 @@ echo "$answered $refused"
 """
 
 
-def prepare(root: Path, package: Path) -> None:
-    """What is there before the first boot: people, logs, the package's file and its successor's."""
+def prepare(root: Path, package: Path, earlier: Path | None) -> None:
+    """What is there before the first boot: people, logs, the package's file, its successor's and an earlier one's."""
     for name, group in (("otto", None), ("vera", "adm"), ("stan", None)):
         groups = [] if group is None else [f"--groups={group}"]
         subprocess.run(["chroot", str(root), "useradd", "--create-home", *groups, name], check=True)
@@ -81,6 +82,8 @@ def prepare(root: Path, package: Path) -> None:
         path.write_text(f"{days} days ago\n" * 2000)
         os.utime(path, (time.time() - days * DAY - 600,) * 2)
     shutil.copyfile(package, root / DEB[1:])
+    if earlier is not None:
+        shutil.copyfile(earlier, root / OLD_DEB[1:])
     _successor(package, root / NEW_DEB[1:])
 
 
@@ -450,6 +453,7 @@ def removes(machine: Machine) -> str:
 Check = Callable[[Machine], str]
 
 CHECKS: tuple[Check, ...] = (
+    upgrades_from_an_earlier_version,
     installs,
     has_manuals,
     waits_for_its_database,
@@ -460,6 +464,7 @@ CHECKS: tuple[Check, ...] = (
     cleans_and_rolls_back,
     looks_with_secrets,
     speaks_to_the_journal,
+    *JOBS,
     refuses_a_bad_file,
     fails_with_a_bad_file,
     restarts_without_a_refusal,
@@ -469,6 +474,7 @@ CHECKS: tuple[Check, ...] = (
     stands_a_restart_of_postgresql,
     stands_a_minute_without_postgresql,
     upgrades,
+    refuses_to_go_back,
     leaves_one_that_was_stopped_alone,
     takes_over_what_root_had,
     removes,
@@ -478,8 +484,9 @@ BASE = (installs, waits_for_its_database, comes_up_by_itself)
 
 
 def chosen(only: list[str]) -> list[Check]:
-    """All checks, or those of these names and what they build on."""
-    return [check for check in CHECKS if not only or check in BASE or check.__name__ in only]
+    """All checks, or those of these names and what they build on; `jobs` are all of JOBS."""
+    named = {*only, *(job.__name__ for job in JOBS if "jobs" in only)}
+    return [check for check in CHECKS if not only or check in BASE or check.__name__ in named]
 
 
 def _expect(holds: bool, seen: str) -> None:

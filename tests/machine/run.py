@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import checks
+import earlier
 from machine import FailedError, Machine, powered
 from root import RELEASES, Release, SkippedError, unpacked
 
@@ -71,7 +72,7 @@ def _try(release: Release, package: Path, only: list[str], tally: Tally) -> None
     print(f"\nDebian {release.number} ({release.name})", flush=True)
     try:
         root = unpacked(PLACE, release)
-        checks.prepare(root, package)
+        checks.prepare(root, package, _earlier(release))
         with powered(Machine(root, release)) as machine:
             machine.boot()
             before = tally.failed
@@ -83,6 +84,15 @@ def _try(release: Release, package: Path, only: list[str], tally: Tally) -> None
         print(f"SKIPPED: the package was not tried on a machine with Debian {release.number} that boots: {why}")
 
 
+def _earlier(release: Release) -> Path | None:
+    """The package of an earlier commit for it, or the reason why there is none."""
+    try:
+        return earlier.package(PLACE, release)
+    except SkippedError as why:
+        print(f"--      {why}", flush=True)
+        return None
+
+
 def _tell(machine: Machine, check: checks.Check, tally: Tally) -> None:
     """One check, and what was seen."""
     started = time.monotonic()
@@ -91,6 +101,8 @@ def _tell(machine: Machine, check: checks.Check, tally: Tally) -> None:
     try:
         seen, word = check(machine), "ok"
         tally.held += 1
+    except SkippedError as why:
+        seen, word = f"left out: {why}", "--"
     except FailedError as error:
         seen, word = str(error), "NOT OK"
         tally.failed += 1
