@@ -105,7 +105,7 @@ def plan_lines(found: Mapping[str, Any], look: Look, head: str, samples: bool = 
     if stopping:
         lines += ["it would not start now:", *columns(guard_rows(stopping), look, "  "), ""]
     for step, row in zip(steps, blocks([_planned(step) for step in steps], look, "  ", right=(1, 2)), strict=True):
-        lines += [*row, *_says(step, look), *(_sample(step, look) if samples else [])]
+        lines += [*row, *_says(step, look), *(_sample(step, look) if samples else []), *_skipped(step, look)]
     if not steps:
         lines.append("  there is nothing to do")
     if warnings:
@@ -130,6 +130,14 @@ def _sample(step: Mapping[str, Any], look: Look) -> list[str]:
     more = (step.get("items") or 0) - len(sample)
     lines = columns(rows, look, "      ", right=(0,))
     return [*lines, f"      … and {more:,} more"] if more > 0 and lines else lines
+
+
+def _skipped(step: Mapping[str, Any], look: Look) -> list[str]:
+    skipped = (step.get("skipped") or [])[:SAMPLE]
+    lines = [f"      not {item.get('path')}: {item.get('why')}" for item in skipped]
+    more = (step.get("skipped_count") or 0) - len(skipped)
+    lines += [f"      … and {more:,} more are left alone"] if more > 0 and lines else []
+    return [line for text in lines for line in paragraph(text.strip(), look, "      ")]
 
 
 def _params(call: Call) -> dict[str, Any]:

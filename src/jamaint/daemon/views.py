@@ -249,6 +249,8 @@ def plan(value: Plan) -> dict[str, Any]:
             "undo": one.undo is not None,
             "at_once": at_once(one),
             "sample": [dict(item) for item in one.sample],
+            "skipped": [dict(item) for item in one.args.get("skipped", ())],
+            "skipped_count": one.args.get("skipped_count", 0),
         }
         for one in value.steps
     ]

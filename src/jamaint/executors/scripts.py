@@ -13,11 +13,15 @@ _STOPPING_SECONDS = 60.0
 """How long one may take that is run although the execution is to stop: the logs have been rotated, and it tells so."""
 
 
-def run_script(key: str, work: Work, host: Host, details: Mapping[str, Any]) -> bool:
-    """Runs the script of that key, if there is one. Raises StepFailed, and Stopped when it is to stop in the midst."""
+def run_script(key: str, work: Work, host: Host, details: Mapping[str, Any], log: str = "") -> bool:
+    """Runs the script of that key, if there is one. Raises StepFailed, and Stopped when it is to stop in the midst.
+
+    `log` is the path of the log that it is run for, its last argument; empty where it is run for all of them.
+    """
     argv = work.config[key]
     if not argv:
         return False
+    argv = [*argv, log] if log else argv
 
     def stopping() -> bool:
         try:
@@ -37,7 +41,10 @@ def run_script(key: str, work: Work, host: Host, details: Mapping[str, Any]) -> 
         raise StepFailed(f"{key} could not be started: {error}", "exit", details) from None
     if ended.exit_code == 0 and ended.cut_short is None:
         return True
-    what = ": nothing was rotated" if key == "prerotate" else ", and the logs are rotated"
+    if key == "prerotate":
+        what = f": {log} was not rotated" if log else ": nothing was rotated"
+    else:
+        what = f", and {log} is rotated" if log else ", and the logs are rotated"
     if ended.cut_short == "stopped":
         host.log("warning", f"{key} was stopped before it had finished{what}")
         raise Stopped(details)

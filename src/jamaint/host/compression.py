@@ -23,6 +23,8 @@ class Codec:
     suffix: str
     library: str
     _module: Any
+    level: int | None = None
+    """None: a usual one, which is quick."""
 
     @property
     def _crc32(self) -> Callable[[bytes, int], int]:
@@ -46,10 +48,12 @@ class Codec:
 
     def _packer(self, size: int) -> Any:
         if self.suffix == ".zst":
-            return self._module.ZstdCompressor(level=3, write_checksum=True).compressobj(size=size)
+            level = 3 if self.level is None else self.level
+            return self._module.ZstdCompressor(level=level, write_checksum=True).compressobj(size=size)
         if self.suffix == ".xz":
-            return self._module.LZMACompressor(preset=_XZ_PRESET)
-        return self._module.compressobj(2 if self.library == "isal" else 6, zlib.DEFLATED, 31)
+            return self._module.LZMACompressor(preset=_XZ_PRESET if self.level is None else self.level)
+        usual = 2 if self.library == "isal" else 6
+        return self._module.compressobj(usual if self.level is None else self.level, zlib.DEFLATED, 31)
 
     def unpack(self, packed: int, tick: Callable[[int], None]) -> Sum | None:
         """The sum of what an open compressed file holds; None when it is damaged. Raises OSError."""
@@ -90,21 +94,22 @@ class Codec:
         return total if reader.eof and not reader.unused_data else None
 
 
-def codec(algorithm: str) -> tuple[Codec, str | None]:
+def codec(algorithm: str, level: int | None = None) -> tuple[Codec, str | None]:
     """The codec for zstd, xz or gzip, and a warning where another one has to stand in for it."""
     # The libraries are optional, and each costs a worker that compresses nothing milliseconds: so not at the top.
     if algorithm == "zstd":
         zstandard = _library("zstandard")
         if zstandard is not None:
-            return Codec(".zst", "zstandard", zstandard), None
+            return Codec(".zst", "zstandard", zstandard, level), None
     if algorithm == "xz":
         lzma = _library("lzma")
         if lzma is not None:  # a Python that was built without it
-            return Codec(".xz", "lzma", lzma), None
-    isal = _library("isal.isal_zlib")
-    found = Codec(".gz", "zlib", zlib) if isal is None else Codec(".gz", "isal", isal)
+            return Codec(".xz", "lzma", lzma, level), None
     missing = {"zstd": "zstandard is not installed", "xz": "this Python has no lzma"}.get(algorithm)
-    return found, f"{missing}: compressing with gzip instead" if missing else None
+    warning = f"{missing}: compressing with gzip instead" if missing else None
+    level = None if missing else level
+    isal = _library("isal.isal_zlib") if level is None else None  # it has levels of its own
+    return (Codec(".gz", "zlib", zlib, level) if isal is None else Codec(".gz", "isal", isal)), warning
 
 
 def _library(name: str) -> Any:

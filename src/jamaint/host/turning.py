@@ -6,6 +6,7 @@ the names, so that it is there whole or not at all. turning_back.py reads it.
     <number>.moved.<inode>                  rel//from//to       a file gets another name
     <number>.made.<inode>.<mtime>           rel//name           an empty file is linked into its place
     <number>.cut.<inode>.<inode of copy>    rel//name//copy     a log is copied and then truncated
+    <number>.copied.<inode of copy>.<size>  rel//copy           a log is copied, and stays
 """
 
 import os
@@ -23,7 +24,7 @@ from jamaint.host.roots import Place, Root
 from jamaint.host.taking import HALF_FILE, Half
 from jamaint.host.trash import Trash
 
-MOVED, MADE, CUT = "moved", "made", "cut"
+MOVED, MADE, CUT, COPIED = "moved", "made", "cut", "copied"
 _CHUNK = 1 << 20
 _HALF_LINES, _AT_ONCE, _WAIT_SECONDS = 1000, 100, 0.001
 """How often it is looked for the end of a line before a log is truncated that does not end with one."""
@@ -156,37 +157,64 @@ class Turning:
         log = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=place.fd)
         half = self._half(place)
         try:
-            before = os.fstat(log)
-            _check(before, seen, 1)
-            wanted = FileAttributes.of(log, before)
-            wanted.give(half.fd)
-            if copy_bytes(log, half.fd, before.st_size, tick) != read_back(half.fd, before.st_size, tick):
-                raise NotTheSame("its copy, read back, is not the same")
-            wanted.settle(half.fd, (before.st_atime_ns, before.st_mtime_ns))
-            os.fsync(half.fd)
+            before = self._fill(log, half, seen, tick)
             inode = os.fstat(half.fd).st_ino
-            for new in to:
-                act = self._note(place, CUT, (seen.st_ino, inode), name, new)
-                try:
-                    half.link(place.fd, new)
-                except FileExistsError:
-                    self._forget(place, act)
-                    continue
-                try:
-                    size = _catch_up(log, half.fd, before.st_size, tick)
-                    os.ftruncate(log, 0)
-                except BaseException:  # a full disk, or it is to stop
-                    self._withdraw(place, new, inode, act)
-                    raise
-                if act is not None and self._trash is not None:
-                    with suppress(OSError):  # a mark that is missing makes an undo look closer, and no more
-                        os.symlink("truncated", act.truncated, dir_fd=self._trash.turns(place))
-                os.fsync(half.fd)
-                return new, size
-            raise NotTurned("each name that its copy could get is taken", problem=True)
+            new, act = self._link(place, half, to, lambda to: self._note(place, CUT, (seen.st_ino, inode), name, to))
+            try:
+                size = _catch_up(log, half.fd, before.st_size, tick)
+                os.ftruncate(log, 0)
+            except BaseException:  # a full disk, or it is to stop
+                self._withdraw(place, new, inode, act)
+                raise
+            if act is not None and self._trash is not None:
+                with suppress(OSError):  # a mark that is missing makes an undo look closer, and no more
+                    os.symlink("truncated", act.truncated, dir_fd=self._trash.turns(place))
+            os.fsync(half.fd)
+            return new, size
         finally:
             half.close()
             os.close(log)
+
+    def copy(
+        self, place: Place, name: str, to: Iterator[str], seen: os.stat_result, tick: Callable[[int], None]
+    ) -> tuple[str, int]:
+        """Copies a log to the first name that is free, and leaves it; returns the name and the bytes. Raises as cut."""
+        log = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=place.fd)
+        half = self._half(place)
+        try:
+            before = self._fill(log, half, seen, tick)
+            figures = (os.fstat(half.fd).st_ino, before.st_size)
+            new, _ = self._link(place, half, to, lambda new: self._note(place, COPIED, figures, new))
+            return new, before.st_size
+        finally:
+            half.close()
+            os.close(log)
+
+    def _fill(self, log: int, half: Half, seen: os.stat_result, tick: Callable[[int], None]) -> os.stat_result:
+        """Copies an open log into a new file and proves it; how the log was then."""
+        before = os.fstat(log)
+        _check(before, seen, 1)
+        wanted = FileAttributes.of(log, before)
+        wanted.give(half.fd)
+        if copy_bytes(log, half.fd, before.st_size, tick) != read_back(half.fd, before.st_size, tick):
+            raise NotTheSame("its copy, read back, is not the same")
+        wanted.settle(half.fd, (before.st_atime_ns, before.st_mtime_ns))
+        os.fsync(half.fd)
+        return before
+
+    def _link(
+        self, place: Place, half: Half, to: Iterator[str], note: Callable[[str], Act | None]
+    ) -> tuple[str, Act | None]:
+        """Gives a new file the first name that is free, once `note` has written that down."""
+        for new in to:
+            act = note(new)
+            try:
+                half.link(place.fd, new)
+            except FileExistsError:
+                self._forget(place, act)
+                continue
+            return new, act
+        raise NotTurned("each name that its copy could get is taken", problem=True)
 
     def _withdraw(self, place: Place, name: str, inode: int, act: Act | None) -> None:
         """Takes a copy away again."""
@@ -219,7 +247,7 @@ def read_acts(turns: int) -> list[Act]:
     found = []
     for link in os.listdir(turns):
         number, kind, *figures = link.split(".")
-        if kind in (MOVED, MADE, CUT):  # the others are marks of those
+        if kind in (MOVED, MADE, CUT, COPIED):  # the others are marks of those
             names = os.readlink(link, dir_fd=turns).split("//")
             found.append(Act(int(number), kind, tuple(map(int, figures)), tuple(names)))
     return sorted(found, key=lambda act: act.number)

@@ -7,7 +7,7 @@ and told. Right also when the rotation or an earlier undo was killed at any call
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +19,7 @@ from jamaint.host.openfiles import open_files
 from jamaint.host.roots import NotEntered, Place, RootRefused, open_root
 from jamaint.host.skipped import Few, words
 from jamaint.host.trash import FORMED, GONE, TURNS
-from jamaint.host.turning import CUT, MADE, MOVED, Act, read_acts
+from jamaint.host.turning import COPIED, CUT, MADE, MOVED, Act, read_acts
 
 SINCE = ".written-since"
 _CHUNK = 1 << 20
@@ -51,7 +51,8 @@ class Writers:
     """How those who write the logs are told that these have their names back; `can` when there is a way to."""
 
     can: bool
-    tell: Callable[[], None]
+    tell: Callable[[Sequence[str]], None]
+    """Gets the paths of these logs."""
 
 
 def turn_back(
@@ -77,7 +78,7 @@ def turn_back(
             stack.callback(backs[-1].close)
             backs[-1].run(checkpoint)
         if not dry_run and (outcome.restored or any(back.emptied for back in backs)):
-            writers.tell()
+            writers.tell(sorted({path for back in backs for path in back.paths}))
         for back in backs:
             back.settle(writers.can, checkpoint)
         return outcome.details()
@@ -90,6 +91,8 @@ class _Back:
         self._left, self._dry_run, self._outcome = left, dry_run, outcome
         self._free: set[tuple[str, str]] = set()
         self._turns = -1
+        self.paths: set[str] = set()
+        """The logs whose rotation was taken back."""
         self.emptied: list[tuple[Act, os.stat_result]] = []
         """The making of each new log that was found empty, and how that log was."""
 
@@ -103,6 +106,8 @@ class _Back:
             checkpoint()
             if self._take_back(act):
                 self._forget(act)
+                if act.kind in (MOVED, CUT):
+                    self.paths.add(self._left.root.name(act.names[0], act.names[1]))
 
     def settle(self, told: bool, checkpoint: Callable[[], None]) -> None:
         """Lets go of the empty new logs that nobody writes to any more, and puts the others beside. Then all is back.
@@ -153,7 +158,12 @@ class _Back:
     def _take_back(self, act: Act) -> bool:
         rel, *names = act.names
         path = self._left.root.name(rel, names[0])
-        ways: dict[str, Callable[..., bool]] = {MOVED: self._move_back, MADE: self._remove, CUT: self._refill}
+        ways: dict[str, Callable[..., bool]] = {
+            MOVED: self._move_back,
+            MADE: self._remove,
+            CUT: self._refill,
+            COPIED: self._remove_copy,
+        }
         try:
             with self._left.root.descend(rel) as place:
                 return ways[act.kind](act, place, *names)
@@ -182,6 +192,20 @@ class _Back:
         assert found is not None
         self.emptied.append((act, found))
         return False
+
+    def _remove_copy(self, act: Act, place: Place, name: str) -> bool:
+        """Takes away a copy of a log that stayed as it was."""
+        seen = self._rotated(place, name)
+        if seen is None or seen.st_ino != act.figures[0]:
+            return True  # killed before it had its name, or it is another's by now
+        if seen.st_size != act.figures[1]:
+            self._outcome.kept.add(self._left.root.name(place.rel, name), "it was written to since it was made")
+            return False
+        if not self._dry_run:
+            os.unlink(name, dir_fd=place.fd)
+        self._free.add((place.rel, name))
+        self._outcome.removed += 1
+        return True
 
     def _move_back(self, act: Act, place: Place, name: str, new: str) -> bool:
         path = self._left.root.name(place.rel, name)

@@ -78,9 +78,9 @@ def test_rotation_scripts_of_a_user_who_is_not_granted(user):
     grants = replace(GRANTS, users=("www-data", "root"))
     (mistake,) = refusal(grants, **given).data["mistakes"]
     assert mistake["path"] == "config.scripts.user"
-    assert task(None, **given).config["scripts"] == {"user": user}
+    assert task(None, **given).config["scripts"] == {"user": user, "per_log": False}
     given["config"]["scripts"] = {"user": "www-data"}
-    assert task(grants, **given).config["scripts"] == {"user": "www-data"}
+    assert task(grants, **given).config["scripts"] == {"user": "www-data", "per_log": False}
 
 
 def test_all_mistakes_at_once():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jamaint.core.rotation import LogSeen, Rotated, RotationRules, Turn, decide
-from jamaint.core.stamps import Dates, read_number
+from jamaint.core.stamps import Dates, Numbers, read_number
 
 NOW = datetime(2026, 11, 24, 2, 0, 5, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -19,7 +19,7 @@ DATES = Dates("-%Y%m%d", ZONE)
 
 
 def rules(**changes: Any) -> RotationRules:
-    return RotationRules(**({"now": NOW, "keep": 3, "zone": ZONE, "dates": DATES} | changes))
+    return RotationRules(**({"now": NOW, "keep": 3, "zone": ZONE, "naming": DATES} | changes))
 
 
 def ns(moment: datetime) -> int:
@@ -154,7 +154,7 @@ class TestDue:
 
     @pytest.mark.parametrize(("days", "due"), [(0, False), (1, False), (2, True)])
     def test_numbers_where_no_birth_is_known_tell_by_when_they_were_last_written(self, days: int, due: bool) -> None:
-        mine = rules(every="weekly", dates=None)
+        mine = rules(every="weekly", naming=Numbers())
         stamp = read_number("a.log.1")
         assert stamp is not None
         rotated = Rotated("a.log.1", stamp, 10, ns(NOW - days * DAY))
@@ -179,7 +179,7 @@ class TestNames:
         assert set(there) - set(found.expire) == {"a.log-20261124.10", "a.log-20261124.9"}
 
     def test_numbers_move_up_as_far_as_there_is_no_gap(self) -> None:
-        found = turn(rules(dates=None, keep=3), "a.log.1", "a.log.2.gz", "a.log.3", "a.log.5")
+        found = turn(rules(naming=Numbers(), keep=3), "a.log.1", "a.log.2.gz", "a.log.3", "a.log.5")
         assert found.moves == (
             ("a.log.3", "a.log.4"),
             ("a.log.2.gz", "a.log.3.gz"),
@@ -189,7 +189,7 @@ class TestNames:
         assert found.expire == ("a.log.4", "a.log.5")
 
     def test_what_is_not_due_moves_nothing(self) -> None:
-        found = turn(rules(dates=None, every="daily"), "a.log.1", born=NOW)
+        found = turn(rules(naming=Numbers(), every="daily"), "a.log.1", born=NOW)
         assert (found.due, found.moves, found.expire) == (False, (), ())
 
 
@@ -233,7 +233,7 @@ class TestOldOnes:
     def test_what_stays_is_the_newest_and_never_more_than_keep(
         self, days: set[int], keep: int, dated: bool, due: bool
     ) -> None:
-        mine = rules(keep=keep, dates=DATES if dated else None)
+        mine = rules(keep=keep, naming=DATES if dated else Numbers())
         there = [(NOW - day * DAY).strftime("a.log-%Y%m%d") if dated else f"a.log.{day}" for day in sorted(days)]
         found = turn(mine, *there, size=10 if due else 0)
         after = dict(found.moves)
@@ -241,3 +241,79 @@ class TestOldOnes:
         assert len(set(names)) == len(names)
         stay = keep - due
         assert found.expire == tuple(names[stay:])
+
+
+class TestForms:
+    @pytest.mark.parametrize(
+        ("form", "name", "moment"),
+        [
+            ("-%d%m%Y", "a.log-24112026", datetime(2026, 11, 24, tzinfo=ZONE)),
+            ("%Y-%m-%d", "a.log2026-11-24", datetime(2026, 11, 24, tzinfo=ZONE)),
+            ("-%G-W%V", "a.log-2026-W48", datetime(2026, 11, 23, tzinfo=ZONE)),
+            (".%s", "a.log.1795485605", NOW),
+            ("-%Y%m%d%H", "a.log-2026112402", datetime(2026, 11, 24, 2, tzinfo=ZONE)),
+        ],
+    )
+    def test_names_of_each_form_are_read_back(self, form: str, name: str, moment: datetime) -> None:
+        dates = Dates(form, ZONE)
+        assert next(dates.names("a.log", NOW)) == name
+        stamp = dates.read(f"{name}.3.gz")
+        assert stamp is not None
+        assert (stamp.base, stamp.moment, stamp.packed) == ("a.log", moment, ".gz")
+
+    @given(
+        st.lists(st.datetimes(datetime(2002, 1, 2), datetime(2280, 1, 1)), min_size=2, max_size=2),
+        st.sampled_from(["-%d%m%Y", "-%m-%d-%Y", "-%G-W%V", "-%V.%G", ".%s", "-%S%M%H%d%m%Y"]),
+    )
+    def test_order_is_that_of_the_moments(self, moments: list[datetime], form: str) -> None:
+        dates = Dates(form, ZONE)
+        first, second = (dates.read(next(dates.names("a", at.replace(tzinfo=UTC)))) for at in sorted(moments))
+        assert first is not None
+        assert second is not None
+        assert first.order <= second.order
+
+    def test_an_extension_stays_at_the_end(self) -> None:
+        dates, numbers = Dates("-%Y%m%d", ZONE, ".log"), Numbers(".log")
+        assert [next(dates.names(base, NOW)) for base in ("app.log", "app.out")] == [
+            "app-20261124.log",
+            "app.out-20261124",
+        ]
+        assert numbers.name("app.log", 2, ".gz") == "app.2.log.gz"
+        found = [naming.read(name) for naming, name in ((dates, "app-20261124.1.log.gz"), (numbers, "app.2.log.gz"))]
+        assert [stamp and (stamp.base, stamp.packed) for stamp in found] == [("app.log", ".gz")] * 2
+
+
+class TestPeriods:
+    @pytest.mark.parametrize(
+        ("changes", "now", "last", "due"),
+        [
+            ({"every": "weekly", "weekday": 6}, datetime(2026, 11, 28, 12), datetime(2026, 11, 22, 1), False),
+            ({"every": "weekly", "weekday": 6}, datetime(2026, 11, 29, 0), datetime(2026, 11, 28, 23), True),
+            ({"every": "weekly"}, datetime(2026, 11, 29, 0), datetime(2026, 11, 23, 0), False),
+            ({"every": "monthly", "month_day": 15}, datetime(2026, 11, 14), datetime(2026, 10, 15), False),
+            ({"every": "monthly", "month_day": 15}, datetime(2026, 11, 15), datetime(2026, 11, 14), True),
+            ({"every": "monthly", "month_day": 31}, datetime(2026, 2, 28), datetime(2026, 2, 27), True),
+        ],
+    )
+    def test_where_a_period_begins(self, changes: dict[str, Any], now: datetime, last: datetime, due: bool) -> None:
+        mine = rules(**changes, now=now.replace(tzinfo=UTC))
+        assert turn(mine, born=last.replace(tzinfo=UTC)).due is due
+
+    def test_min_age_is_counted_from_the_last_writing(self) -> None:
+        mine = rules(min_age_seconds=3600.0, max_size=1)
+        old, fresh = (LogSeen("a.log", 10, mtime_ns=ns(NOW - timedelta(minutes=ago))) for ago in (61, 59))
+        assert decide(old, (), lambda name: False, mine).due
+        found = decide(fresh, (), lambda name: False, mine)
+        assert (found.due, found.why) == (False, "it was written to less than 1 hour ago (min_age)")
+
+    def test_keep_none(self) -> None:
+        found = turn(rules(keep=0, compress=True), "a.log-20261123")
+        assert (found.due, found.expire, found.expire_fresh, found.compress_fresh) == (
+            True,
+            ("a.log-20261123",),
+            True,
+            False,
+        )
+
+    def test_an_empty_log_is_rotated_where_that_is_asked_for(self) -> None:
+        assert turn(rules(if_empty=True), size=0).due

@@ -10,11 +10,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Val
 from jamaint.config import paths
 from jamaint.config.fields import Account, Bytes, Flag, Seconds, Section, Zone, between, one_of, some
 from jamaint.config.mistakes import Flaw, closest
-from jamaint.config.units import duration_seconds, shown, text
+from jamaint.config.units import DAY, HOUR, duration_seconds, shown, text
 from jamaint.config.work.command import Command, command_line
 from jamaint.config.work.logs import ALGORITHMS, log_pattern, switch
 from jamaint.config.work.work import Named, Work
-from jamaint.core.rotation import DATE, NUMBER, PERIODS
+from jamaint.core.logs import PACKED
+from jamaint.core.rotation import DATE, NUMBER, PERIODS, WEEKDAYS
 from jamaint.core.stamps import Dates
 
 SIGNALS = ("HUP", "USR1", "USR2")
@@ -22,7 +23,10 @@ MODE = re.compile(r"0?[0-7]{3}")
 MOST = 10_000
 
 _BY_DAY, _BY_HOUR, _BY_SECOND = "-%Y%m%d", "-%Y%m%d%H", "-%Y%m%d-%H%M%S"
-_NEEDED = {"hourly": "%H", "monthly": "%m", "yearly": "%Y"}
+_LEVELS = {"gzip": (1, 9), "zstd": (1, 19), "xz": (0, 9)}
+_PARTS = ("%Y", "%m", "%d", "%H", "%M", "%S")
+_NEEDED = {"hourly": "%H", "daily": "%d", "weekly": "%V", "monthly": "%m", "yearly": "%Y"}
+_EXTENSION = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 
 
 def _every(value: Any) -> str | float:
@@ -47,11 +51,38 @@ def _mode(value: Any) -> int:
     return int(value, 8)
 
 
+def _extension(value: Any) -> str:
+    ending = text(value)
+    if not _EXTENSION.fullmatch(ending) or ending in PACKED or ending.removeprefix(".").isdigit():
+        raise ValueError(f"must be how logs end, such as .log, not {shown(ending)}")
+    return ending
+
+
 class CompressRotated(Section):
     """Rotated logs are compressed; with `delay` the newest one waits until the next rotation."""
 
     algorithm: Annotated[str, PlainValidator(one_of(ALGORITHMS))] = "gzip"
+    level: Annotated[int, PlainValidator(between(0, 19))] | None = None
     delay: Flag = True
+
+    @field_validator("level")
+    @classmethod
+    def _of_the_algorithm(cls, value: int | None, info: ValidationInfo) -> int | None:
+        algorithm = info.data.get("algorithm", "gzip")
+        least, most = _LEVELS[algorithm]
+        if value is not None and not least <= value <= most:
+            raise ValueError(f"must be {least} to {most} for {algorithm}, not {value}")
+        return value
+
+
+class Scripts(Section):
+    """How prerotate and postrotate are run.
+
+    `user` has the rights of prerotate, postrotate and signal, where that is not the task's `user`.
+    """
+
+    per_log: Flag = False
+    user: Account | None = None
 
 
 class CreateLog(Section):
@@ -62,6 +93,20 @@ class CreateLog(Section):
     group: Account | None = None
 
 
+def _needed(every: str | float) -> str:
+    """The part of a date that tells one period from the next."""
+    if isinstance(every, str):
+        return _NEEDED[every]
+    return "%d" if every >= DAY else "%H" if every >= HOUR else "%S"
+
+
+def _is_finer(form: str, needed: str) -> bool:
+    """Whether a date tells more than the part that is needed."""
+    if "%s" in form or (needed in ("%V", "%m", "%Y") and ("%V" in form or "%d" in form)):
+        return True
+    return needed in _PARTS and any(part in form for part in _PARTS[_PARTS.index(needed) :])
+
+
 class SignalWriter(Section):
     """Whom to tell that the log was rotated."""
 
@@ -69,12 +114,6 @@ class SignalWriter(Section):
         description="the file with the process's number, such as /run/app.pid"
     )
     signal: Annotated[str, PlainValidator(lambda value: one_of(SIGNALS)(_bare(value)))] = "HUP"
-
-
-class Scripts(Section):
-    """With whose rights prerotate, postrotate and signal work, where that is not the task's `user`."""
-
-    user: Account | None = None
 
 
 def _bare(value: Any) -> Any:
@@ -87,16 +126,22 @@ class LogsRotate(Work):
     log_paths: Annotated[tuple[Annotated[str, PlainValidator(log_pattern)], ...], AfterValidator(some)] = Field(
         description='the logs to rotate, such as ["/var/log/app/*.log"]'
     )
-    keep: Annotated[int, PlainValidator(between(1, MOST))] = Field(
+    keep: Annotated[int, PlainValidator(between(0, MOST))] = Field(
         description="how many rotated files of each log are kept, such as 14"
     )
     every: Annotated[str | float, PlainValidator(_every)] | None = None
     max_size: Bytes | None = None
     min_size: Bytes | None = None
+    min_age: Seconds | None = None
     max_age: Seconds | None = None
+    weekday: Annotated[str, PlainValidator(one_of(WEEKDAYS))] | None = None
+    month_day: Annotated[int, PlainValidator(between(1, 31))] | None = None
+    if_empty: Flag = False
     timezone: Zone = "UTC"
     copy_truncate: Flag = False
+    copy_only: Flag = Field(default=False, alias="copy")
     names: Annotated[str, PlainValidator(one_of((DATE, NUMBER)))] = DATE
+    extension: Annotated[str, PlainValidator(_extension)] | None = None
     date_format: Annotated[str, PlainValidator(text)] | None = None
     compress: Annotated[CompressRotated | None, BeforeValidator(switch)] = None
     create: Annotated[CreateLog | None, BeforeValidator(switch)] = CreateLog()
@@ -117,11 +162,19 @@ class LogsRotate(Work):
             )
         return value
 
-    @field_validator("names")
+    @field_validator("weekday", "month_day")
     @classmethod
-    def _tells_when(cls, value: str, info: ValidationInfo) -> str:
-        if value == NUMBER and info.data.get("every") is not None and info.data.get("copy_truncate"):
-            raise ValueError("do not tell when a log was copied and truncated: write names: date")
+    def _has_its_period(cls, value: str | int | None, info: ValidationInfo) -> str | int | None:
+        period = "weekly" if info.field_name == "weekday" else "monthly"
+        if value is not None and info.data.get("every") != period:
+            raise ValueError(f"is for every: {period}: write that, or leave it out")
+        return value
+
+    @field_validator("copy_only")
+    @classmethod
+    def _is_the_one_or_the_other(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("copy_truncate"):
+            raise ValueError("keeps the log as it is, and copy_truncate empties it: leave one of the two out")
         return value
 
     @field_validator("date_format")
@@ -131,16 +184,16 @@ class LogsRotate(Work):
             return None
         if info.data.get("names") == NUMBER:
             raise ValueError("is for names: date, and the names are numbers: leave it out")
-        every = info.data.get("every")
         Dates(value, ZoneInfo("UTC"))
-        needed = "%S" if isinstance(every, float) else _NEEDED.get(every or "daily", "%d")
-        if needed not in value:
+        needed = _needed(info.data.get("every") or "daily")
+        if needed not in value and not _is_finer(value, needed):
             raise ValueError(f"must hold {needed}, so that a name tells when a log was last rotated")
         return value
 
     def normalised(self) -> dict[str, Any]:
         every, create, signal = self.every, self.create, self.signal
         form = _BY_SECOND if isinstance(every, float) else _BY_HOUR if every == "hourly" else _BY_DAY
+        compress = self.compress
         return {
             "log_paths": list(self.log_paths),
             "exclude": list(self.exclude),
@@ -153,13 +206,20 @@ class LogsRotate(Work):
             "timezone": self.timezone,
             "names": self.names,
             "date_format": self.date_format or form,
-            "compress": self.compress and {"algorithm": self.compress.algorithm, "delay": self.compress.delay},
+            "min_age_seconds": self.min_age,
+            "weekday": self.weekday,
+            "month_day": self.month_day,
+            "if_empty": self.if_empty,
+            "extension": self.extension,
+            "compress": compress
+            and {"algorithm": compress.algorithm, "level": compress.level, "delay": compress.delay},
             "copy_truncate": self.copy_truncate,
+            "copy": self.copy_only,
+            "scripts": self.scripts and {"user": self.scripts.user, "per_log": self.scripts.per_log},
             "create": create and {"mode": create.mode, "owner": create.owner, "group": create.group},
             "prerotate": list(self.prerotate.arguments) if self.prerotate else None,
             "postrotate": list(self.postrotate.arguments) if self.postrotate else None,
             "signal": signal and {"pid_file": signal.pid_file, "signal": signal.signal},
-            "scripts": self.scripts and {"user": self.scripts.user},
             "user": self.user,
         }
 
@@ -182,7 +242,9 @@ class LogsRotate(Work):
     def doubts(self) -> Iterator[Flaw]:
         if self.scripts and not (self.prerotate or self.postrotate or self.signal):
             yield Flaw(("scripts",), "is about prerotate, postrotate and signal, and none of them is set")
-        if not (self.copy_truncate or self.postrotate or self.signal):
+        elif self.scripts and self.scripts.per_log and not (self.prerotate or self.postrotate):
+            yield Flaw(("scripts", "per_log"), "is for prerotate and postrotate, and there is neither")
+        if not (self.copy_truncate or self.copy_only or self.postrotate or self.signal):
             problem = (
                 "nothing tells the writers that a log was rotated: they go on in the rotated one until they reopen it"
             )

@@ -1,0 +1,97 @@
+"""The plan of a rotation: its steps, with what each acts on, its way back, and a person's words for it."""
+
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from jamaint.core.logs import span
+from jamaint.core.plans import Step
+from jamaint.core.rotation import COMPRESSION, EXPIRY, ROTATION, RotationRules
+from jamaint.executors.executor import Work
+from jamaint.executors.rotation_survey import RotationSurvey
+from jamaint.host.survey import SAMPLE, Found
+
+
+class RotationPlanner:
+    """Makes the steps of what a survey found; `suffix` is what compressed logs will end in."""
+
+    def __init__(self, work: Work, rules: RotationRules, found: RotationSurvey, suffix: str) -> None:
+        self._work, self._rules, self._found, self._suffix = work, rules, found, suffix
+
+    def step(self, name: str) -> Step:
+        """The step of that name."""
+        found = self._found.survey.found
+        work = list(self._work_of(name))
+        direct = self._direct(found, name)
+        roots = [{"path": root.path, "times": root.times} for root in found if root.path not in direct]
+        says = [self._says(name, len(work))]
+        if roots and name == ROTATION:
+            says.append("The names can be put back until the rollback point is purged.")
+        elif roots:
+            says.append("What goes is kept in the trash: it can be put back until the trash is emptied, and takes its")
+            says.append("space until then.")
+        says += [f"{why}: there it cannot be put back." for why in sorted(set(direct.values()))]
+        sample = [
+            {"path": path, "bytes": seen.st_size, "age_seconds": self._work.now.timestamp() - seen.st_mtime}
+            for path, seen in islice(work, SAMPLE)
+        ]
+        undo = {"trash": self._work.execution, "step": name, "roots": roots} if roots else None
+        size = sum(seen.st_size for _, seen in work)
+        args = {"direct": direct, **(self._skipped() if name == ROTATION else {})}
+        return Step(name, " ".join(says), args, undo, len(work), size, tuple(sample))
+
+    def _skipped(self) -> dict[str, Any]:
+        """The logs that are not rotated, and why: for the people who read the plan."""
+        skipped = self._found.skipped.details()
+        return {"skipped": skipped["skipped"][:SAMPLE], "skipped_count": skipped["skipped_count"]}
+
+    def _work_of(self, name: str) -> Iterator[tuple[str, os.stat_result]]:
+        """The files of a step as planned, by the names they have now."""
+        for log in self._found.logs:
+            before = {new: old for old, new in log.turn.moves}
+            fresh = {ROTATION: log.turn.due, COMPRESSION: log.turn.compress_fresh, EXPIRY: log.turn.expire_fresh}
+            if fresh[name]:
+                yield log.path, log.seen
+            for after in {COMPRESSION: log.turn.compress, EXPIRY: log.turn.expire}.get(name, ()):
+                yield log.path_of(before.get(after, after)), log.judged(after)
+
+    def _says(self, name: str, count: int) -> str:
+        config, logs = self._work.config, "1 log" if count == 1 else f"{count} logs"
+        rotated = logs.replace(" ", " rotated ")
+        if name == COMPRESSION:
+            return f"Compress {rotated} to {self._suffix}."
+        if name == EXPIRY:
+            age = self._rules.max_age_seconds
+            older = f", or last written more than {span(age)} ago" if age is not None else ""
+            return f"Delete {rotated}: beyond the {self._rules.keep} that are kept of each log{older}."
+        if config.get("copy"):
+            does = f"Copy {logs}, which stay as they are."
+        elif self._rules.copy_truncate:
+            does = f"Copy {logs} and truncate them; what is written in between is lost."
+        else:
+            does = f"Rotate {logs}" + (" and make new ones." if config["create"] is not None else ".")
+        return " ".join((does, *(f"{told}." for told in self._tells() if count)))
+
+    def _tells(self) -> Iterator[str]:
+        config = self._work.config
+        scripts = config.get("scripts") or {}
+        rights = f" as {scripts['user']}" if scripts.get("user") else ""
+        each = ", once for each log with its path" if scripts.get("per_log") else ""
+        for key in ("prerotate", "postrotate"):
+            if config[key]:
+                yield f"{'Before' if key == 'prerotate' else 'Then'} run{rights}: {shlex.join(config[key])}{each}"
+        if config["signal"]:
+            yield f"Then send SIG{config['signal']['signal']} to the process of {config['signal']['pid_file']}"
+
+    def _direct(self, found: Sequence[Found], name: str) -> dict[str, str]:
+        """Roots in which a step leaves no way back, and why. A rotation's takes no room worth speaking of."""
+        if not self._work.keeps_way_back:
+            return {root.path: "The task keeps no way back" for root in found}
+        floor = self._work.low_space
+        return {
+            root.path: f"Only {root.free_share:.1%} of the disk of {root.path} is free (the limit is {floor:.1%})"
+            for root in found
+            if root.free_share < floor and name != ROTATION
+        }

@@ -1,0 +1,195 @@
+"""The step of a rotation that gives logs their new names, runs its scripts, and tells the writers."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import dropwhile, islice
+from typing import Any
+
+from jamaint.core.plans import Step
+from jamaint.core.rotation import RotationRules
+from jamaint.executors.executor import Host, StepFailed, Stopped, Work
+from jamaint.executors.rotation_survey import LogTurn, RotationSurvey
+from jamaint.executors.scripts import run_script, script_account
+from jamaint.host.accounts import find_account, group_id
+from jamaint.host.attributes import NotTheSame
+from jamaint.host.logrotate import keeping_out
+from jamaint.host.rights import acting_as, own_rights
+from jamaint.host.roots import NotEntered, Place, Root, RootRefused
+from jamaint.host.survey import SAMPLE, Found, free_bytes
+from jamaint.host.taking import DiskStopped, note_error
+from jamaint.host.trash import Busy, Trash
+from jamaint.host.turning import New, NotTurned, Turning
+from jamaint.host.writers import NotSignalled, signal_writer
+
+_NAMES_TRIED = 100
+
+
+class WriterNotifier:
+    """Runs the scripts of a task and signals its writer."""
+
+    def __init__(self, work: Work, host: Host) -> None:
+        self._work, self._host = work, host
+        self.per_log = bool((work.config.get("scripts") or {}).get("per_log"))
+        self.can_tell = bool(work.config["postrotate"] or work.config["signal"])
+        self.has_told = False
+
+    def before(self, details: Mapping[str, Any], log: str = "") -> None:
+        """Runs prerotate. Raises StepFailed, Stopped."""
+        run_script("prerotate", self._work, self._host, details, log)
+
+    def after(self, details: Mapping[str, Any], log: str = "") -> None:
+        """Runs postrotate. Raises StepFailed, Stopped."""
+        self.has_told |= run_script("postrotate", self._work, self._host, details, log)
+
+    def signal(self, details: Mapping[str, Any]) -> None:
+        """Signals the process of the pid file. Raises StepFailed."""
+        told = self._work.config["signal"]
+        if not told:
+            return
+        try:
+            with own_rights(), acting_as(script_account(self._work.config)):
+                pid = signal_writer(told["pid_file"], told["signal"])
+        except (NotSignalled, LookupError, PermissionError) as reason:
+            why = f"the writers were not told that their logs were rotated: {reason}"
+            raise StepFailed(why, details=details) from None
+        self._host.log("info", f"sent SIG{told['signal']} to process {pid}")
+        self.has_told = True
+
+    def tell(self, logs: Sequence[str], details: Mapping[str, Any]) -> None:
+        """Tells the writers of these logs. Raises StepFailed, Stopped."""
+        for log in logs if self.per_log else [""]:
+            self.after(details, log)
+        self.signal(details)
+
+
+class RotationRun:
+    """The rotation while it is carried out."""
+
+    def __init__(self, work: Work, host: Host, rules: RotationRules, found: RotationSurvey) -> None:
+        self._work, self._host, self._rules = work, host, rules
+        self._found, self._skipped = found, found.skipped
+        self.notifier = WriterNotifier(work, host)
+        self._failures: list[StepFailed] = []
+
+    def run(self, step: Step) -> dict[str, Any]:
+        """Rotates each log that is due; the step's details. Raises StepFailed, Stopped."""
+        logs = [log for log in self._found.logs if log.turn.due]
+        details: dict[str, Any] = {"files": 0, "bytes": 0, "freed_space": 0, "freed_on_purge": 0, "rotated": []}
+        details["free_bytes_before"] = free_bytes(self._found.survey.found)
+        try:
+            if logs:
+                with keeping_out() as alone:
+                    if not alone:
+                        raise StepFailed("logrotate is at work now: nothing was rotated", "refused")
+                    self._rotate_all(step, logs, details)
+        except (DiskStopped, Busy) as reason:
+            raise StepFailed(str(reason), details={**details, **self._skipped.details()}) from None
+        except Stopped:
+            raise Stopped({**details, **self._skipped.details()}) from None
+        details["free_bytes_after"] = free_bytes(self._found.survey.found)
+        return {**details, **self._skipped.details()}
+
+    def _rotate_all(self, step: Step, logs: Sequence[LogTurn], details: dict[str, Any]) -> None:
+        if not self.notifier.per_log:
+            self.notifier.before(details)
+        try:
+            for found in self._found.survey.found:
+                mine = [log for log in logs if log.found is found]
+                if mine:
+                    try:
+                        self._rotate_below(found, mine, step, details)
+                    except RootRefused as refusal:
+                        self._skipped.add(found.path, refusal.why, problem=True)
+        finally:
+            if details["files"]:  # also when it is stopped half-way: those that were rotated have a new file
+                self._tell(details)
+
+    def _tell(self, details: dict[str, Any]) -> None:
+        if self._failures:  # of scripts that were run for one log each
+            self.notifier.signal(details)
+            raise StepFailed(self._failures[0].message, self._failures[0].kind, details)
+        if not self.notifier.per_log:
+            self.notifier.after(details)
+        self.notifier.signal(details)
+
+    def _rotate_below(self, found: Found, logs: Sequence[LogTurn], step: Step, details: dict[str, Any]) -> None:
+        kept = {entry["path"] for entry in (step.undo or {"roots": ()})["roots"]}
+        with found.reopen() as root:
+            trash = Trash(root, self._work.execution, step.name) if found.path in kept else None
+            turning = Turning(root, trash)
+            try:
+                for log in logs:
+                    self._host.checkpoint()
+                    self._rotate_with_scripts(root, turning, log, details)
+                    self._host.progress(details["files"], step.items, "items")
+            finally:
+                if trash is not None:
+                    trash.finish()
+
+    def _rotate_with_scripts(self, root: Root, turning: Turning, log: LogTurn, details: dict[str, Any]) -> None:
+        if not self.notifier.per_log:
+            self._rotate_one(root, turning, log, details)
+            return
+        try:
+            self.notifier.before(details, log.path)
+        except StepFailed as failure:
+            self._skipped.add(log.path, failure.message, problem=True)
+            return
+        self._rotate_one(root, turning, log, details)
+        if log.fresh is not None:
+            try:
+                self.notifier.after(details, log.path)
+            except StepFailed as failure:
+                self._failures.append(failure)
+
+    def _rotate_one(self, root: Root, turning: Turning, log: LogTurn, details: dict[str, Any]) -> None:
+        try:
+            place = root.descend(log.rel)
+        except NotEntered as refusal:
+            self._skipped.add(log.path, refusal.why, problem=refusal.failed)
+            return
+        with place:
+            try:
+                self._turn(turning, place, log)
+            except (NotTurned, NotTheSame) as reason:
+                self._skipped.add(log.path, str(reason), problem=not isinstance(reason, NotTurned) or reason.problem)
+            except OSError as error:
+                note_error(error, root, place, log.turn.log, self._skipped)
+            finally:  # also when the disk is full
+                if log.fresh is not None:
+                    details["files"] += 1
+                    details["bytes"] += log.seen.st_size
+                    if len(details["rotated"]) < SAMPLE:
+                        details["rotated"].append({"path": log.path, "to": log.fresh, "why": log.turn.why})
+
+    def _turn(self, turning: Turning, place: Place, log: LogTurn) -> None:
+        *shifts, (name, planned) = log.turn.moves
+        create = self._work.config["create"]
+        like = None if create is None else _new_log(create)  # before anything is moved: it may fail
+        for old, new in shifts:
+            turning.move(place, old, iter((new,)), log.rotated[old])
+        names = islice(dropwhile(lambda new: new != planned, self._rules.names(name)), _NAMES_TRIED)
+        if self._rules.copy_truncate:
+            log.fresh = self._copy(turning, place, log, names)
+            return
+        log.fresh = turning.move(place, name, names, log.seen)
+        try:
+            if like is not None:
+                turning.make(place, name, log.fresh, like)
+        except (OSError, NotTheSame):  # without a log its writers may have nothing to write to
+            if turning.move_back(place, name, log.fresh):
+                log.fresh = None
+            raise
+
+    def _copy(self, turning: Turning, place: Place, log: LogTurn, names: Iterator[str]) -> str:
+        copy = turning.copy if self._work.config.get("copy") else turning.cut
+        fresh, _ = copy(place, log.turn.log, names, log.seen, lambda _: self._host.checkpoint())
+        return fresh
+
+
+def _new_log(create: Mapping[str, Any]) -> New:
+    owner, group = create["owner"], create["group"]
+    try:
+        uid = find_account(owner).uid if owner else None
+        return New(create["mode"], uid, group_id(group) if group else None)
+    except LookupError as error:
+        raise NotTheSame(f"the new log cannot be made: {error}") from None

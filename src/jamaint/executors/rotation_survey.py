@@ -1,0 +1,272 @@
+"""The survey of a rotation: looks once through the directories of its logs, and decides what becomes of each."""
+
+import errno
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from jamaint.core.rotation import LogSeen, Rotated, Turn, decide
+from jamaint.core.rotation import RotationRules as Rules
+from jamaint.core.stamps import read_any
+from jamaint.executors.executor import Host, Work
+from jamaint.host import syscalls
+from jamaint.host.globs import Globs, is_glob, split_root
+from jamaint.host.logrotate import rotated_by_it
+from jamaint.host.openfiles import OpenFiles
+from jamaint.host.roots import NotEntered, Place, Root, RootRefused
+from jamaint.host.skipped import Skipped, words
+from jamaint.host.survey import Found, Survey, survey
+from jamaint.host.taking import held_by
+
+
+@dataclass(slots=True)
+class LogTurn:
+    """One log of a root, with what is to become of it and of those rotated before, by the names they have now."""
+
+    found: Found
+    rel: str
+    seen: os.stat_result
+    turn: Turn
+    rotated: Mapping[str, os.stat_result]
+    fresh: str | None = None
+    """The name it got."""
+
+    @property
+    def path(self) -> str:
+        """The log's own path."""
+        return join(self.found.path, self.rel, self.turn.log)
+
+    @property
+    def happens(self) -> bool:
+        """True while what was planned for those rotated before still holds: not when the log was to be rotated and
+        was not."""
+        return self.fresh is not None or not self.turn.due
+
+    def path_of(self, name: str) -> str:
+        """The path of a rotated log."""
+        return join(self.found.path, self.rel, name)
+
+    def judged(self, name: str) -> os.stat_result:
+        """How a rotated log was, by the name that it has after the moves."""
+        before = {new: old for old, new in self.turn.moves}
+        return self.rotated[before.get(name, name)]
+
+
+@dataclass(slots=True)
+class _Listing:
+    """The files of one directory of a root: logs and rotated ones, by name.
+
+    `alike` are matched as logs and named as this task's rotated ones are; `strange` as those of another program or of
+    other settings.
+    """
+
+    logs: dict[str, os.stat_result] = field(default_factory=dict)
+    others: dict[str, os.stat_result] = field(default_factory=dict)
+    alike: list[str] = field(default_factory=list)
+    strange: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class RotationSurvey:
+    """The findings: the roots, each log with its turn, what was left alone, and warnings for the plan."""
+
+    survey: Survey
+    logs: Sequence[LogTurn]
+    skipped: Skipped
+    warnings: list[str]
+
+
+class LogSurveyor:
+    """Looks through the directories that `log_paths` name; changes nothing."""
+
+    def __init__(self, work: Work, host: Host, rules: Rules) -> None:
+        self._work, self._host, self._rules = work, host, rules
+        self._skipped = Skipped()
+        self._warnings: list[str] = []
+        self._listings: dict[tuple[str, str], _Listing] = {}
+
+    def look(self, held: OpenFiles) -> RotationSurvey:
+        """Surveys the logs; `held` are the files that processes have open."""
+        config, match = self._work.config, _LogMatcher(self._work.config["log_paths"])
+
+        def sort(root: Root, rel: str, name: str, seen: os.stat_result) -> str:
+            if (seen.st_dev, seen.st_ino) in held.kernel:
+                self._skipped.add(root.name(rel, name), held_by(-held.kernel[seen.st_dev, seen.st_ino]))
+                return ""
+            self._sort(match, root.path, rel, name, seen)
+            return ""
+
+        found = survey(
+            [one for pattern in config["log_paths"] for one in self._patterns(pattern)],
+            config["exclude"],
+            sort=sort,
+            held=held,
+            skipped=self._skipped,
+            checkpoint=self._host.checkpoint,
+        )
+        logs = [log for root in found.found for log in self._decide_below(root)]
+        self._warn_of_strange()
+        self._warn_of_missing(found)
+        self._warnings += _rotated_by_logrotate(self._work, logs)
+        return RotationSurvey(found, logs, self._skipped, self._warnings)
+
+    def _patterns(self, pattern: str) -> Iterator[str]:
+        """A pattern of logs, and those that find the rotated ones too."""
+        yield from (pattern, f"{pattern}?*")
+        extension = self._work.config.get("extension")
+        if extension and pattern.endswith(extension):
+            yield f"{pattern.removesuffix(extension)}?*"
+
+    def _sort(self, match: "_LogMatcher", path: str, rel: str, name: str, seen: os.stat_result) -> None:
+        listing = self._listings.setdefault((path, rel), _Listing())
+        is_matched, is_rotated = match(path, rel, name), self._rules.read(name) is not None
+        other = None
+        if is_matched and not is_rotated and not match.is_named(name):
+            other = read_any(name)
+        (listing.logs if is_matched and not is_rotated and other is None else listing.others)[name] = seen
+        if is_matched and is_rotated:
+            listing.alike.append(name)
+        if other is not None:
+            listing.strange[name] = other.base
+
+    def _decide_below(self, found: Found) -> Iterator[LogTurn]:
+        for (path, rel), listing in sorted(self._listings.items()):
+            if path == found.path:
+                yield from self._decide(found, rel, listing)
+
+    def _decide(self, found: Found, rel: str, listing: _Listing) -> Iterator[LogTurn]:
+        rotated = self._rotated(found, rel, listing)
+        if not listing.logs:
+            return
+        try:
+            with found.reopen() as root, root.descend(rel) as place:
+                for name, seen in sorted(listing.logs.items()):
+                    stats = {one.name: listing.others[one.name] for one in rotated.get(name, ())}
+                    turn = self._turn(root.name(rel, name), name, seen, rotated.get(name, ()), place)
+                    if turn is not None:
+                        for left, why in turn.left:
+                            self._skipped.add(root.name(rel, left), why)
+                        yield LogTurn(found, rel, seen, turn, stats)
+        except (NotEntered, RootRefused) as refusal:
+            self._skipped.add(found.path, refusal.why, problem=True)
+
+    def _turn(
+        self, path: str, name: str, seen: os.stat_result, rotated: Sequence[Rotated], place: Place
+    ) -> Turn | None:
+        log = LogSeen(name, seen.st_size, seen.st_nlink, _born(name, place), seen.st_mtime_ns)
+        try:
+            turn = decide(log, rotated, lambda other: _stands(other, place), self._rules)
+        except OSError as error:
+            self._skipped.add(path, words(error), problem=True)
+            return None
+        if not turn.due:
+            self._skipped.add(path, turn.why)
+        return turn
+
+    def _rotated(self, found: Found, rel: str, listing: _Listing) -> Mapping[str, Sequence[Rotated]]:
+        """The rotated ones of each log; what is named so and is none is told."""
+        rotated: dict[str, list[Rotated]] = {}
+        for name, seen in listing.others.items():
+            stamp = self._rules.read(name)
+            if stamp is not None and stamp.base in listing.logs:
+                one = Rotated(name, stamp, seen.st_size, seen.st_mtime_ns, seen.st_nlink)
+                rotated.setdefault(stamp.base, []).append(one)
+            elif stamp is not None and name in listing.alike:
+                why = f"it is named as a rotated log of {stamp.base} is, and there is no such log"
+                self._skipped.add(join(found.path, rel, name), why)
+            elif name in listing.strange:
+                why = f"it is named as a rotated log of {listing.strange[name]}, and not as this task names them"
+                self._skipped.add(join(found.path, rel, name), why)
+        return rotated
+
+    def _warn_of_strange(self) -> None:
+        """Warns of rotated logs of another kind: they are neither rotated nor counted nor removed."""
+        names = [
+            join(path, rel, name)
+            for (path, rel), listing in self._listings.items()
+            for name in listing.others
+            if self._rules.read(name) is None and self._is_of_a_log(name, listing)
+        ]
+        if names:
+            count = "1 file is" if len(names) == 1 else f"{len(names)} files are"
+            theirs = "numbers" if not self._rules.are_numbers else "dates"
+            self._warnings.append(
+                f"{count} named as rotated logs, and not as this task names them, such as {min(names)}: left alone, "
+                f"not counted by keep and never removed. If all have {theirs}, `names` or `date_format` can say so; "
+                "else remove them, or let filesystem.cleanup do that"
+            )
+
+    def _is_of_a_log(self, name: str, listing: _Listing) -> bool:
+        stamp = read_any(name)
+        return stamp is not None and (name in listing.strange or stamp.base in listing.logs)
+
+    def _warn_of_missing(self, found: Survey) -> None:
+        """Warns of each pattern that matches no log."""
+        looked = {root.path for root in found.found}
+        logs = {(path, rel): listing.logs for (path, rel), listing in self._listings.items() if listing.logs}
+        for pattern in self._work.config["log_paths"]:
+            path, rest = split_root(pattern)
+            if path not in looked:
+                continue  # its refusal says so
+            matches = _LogMatcher([pattern])
+            if not any(matches(where, rel, name) for (where, rel), names in logs.items() for name in names):
+                self._warnings.append(
+                    f"no log matches {pattern}: nothing of it is rotated"
+                    if is_glob(rest)
+                    else f"{pattern} does not exist: nothing is rotated there until it does"
+                )
+
+
+class _LogMatcher:
+    """Tells whether a file is one that `log_paths` match as a log."""
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        rests: dict[str, list[str]] = {}
+        for pattern in patterns:
+            path, rest = split_root(pattern)
+            rests.setdefault(path, []).append(rest)
+        self._globs = {path: Globs(found) for path, found in rests.items()}
+        self._last = frozenset(name for name in (one.rpartition("/")[2] for one in patterns) if not is_glob(name))
+
+    def __call__(self, root: str, rel: str, name: str) -> bool:
+        globs = self._globs.get(root)
+        if globs is None:
+            return False
+        states = globs.start if rel == "." else globs.below(rel)[0]
+        return bool(globs.files(states)(name))
+
+    def is_named(self, name: str) -> bool:
+        """True if a pattern ends with the very name, and not with a wildcard."""
+        return name in self._last
+
+
+def join(root: str, rel: str, name: str) -> str:
+    """The path of a file in a directory of a root."""
+    return f"{root}/{name}" if rel == "." else f"{root}/{rel}/{name}"
+
+
+def _rotated_by_logrotate(work: Work, logs: Sequence[LogTurn]) -> list[str]:
+    """Warnings of logs that logrotate rotates too."""
+    day = work.now - timedelta(days=7)
+    theirs = rotated_by_it((day.year, day.month, day.day))
+    return [f"logrotate rotates {log.path} too: take it out of one of the two" for log in logs if log.path in theirs]
+
+
+def _born(name: str, place: Place) -> int | None:
+    try:
+        return syscalls.born(name, place.fd)
+    except OSError:
+        return None
+
+
+def _stands(name: str, place: Place) -> bool:
+    try:
+        os.lstat(name, dir_fd=place.fd)
+        return True
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return False  # that it is too long is told when the log would get it

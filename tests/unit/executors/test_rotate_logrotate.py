@@ -1,0 +1,162 @@
+"""logs.rotate where logrotate was before, and with the settings that its files have."""
+
+import gzip
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jamaint.executors.executor import StepFailed
+from jamaint.host.openfiles import OpenFiles, open_files
+from logsrun import NOW, age_directories, put
+from rotaterun import names, rotate, rotation_config, rotator, undo_rotation
+from treesnapshot import differences, snapshot
+
+
+@pytest.fixture(autouse=True)
+def all_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for root, who may look into all processes."""
+
+    def looking() -> OpenFiles:
+        found = open_files()
+        found.hidden = 0
+        return found
+
+    monkeypatch.setattr("jamaint.executors.rotate.open_files", looking)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for name in ("a.log", "b.log"):
+        put(tmp_path / "logs" / name, 1, f"a line of {name}\n".encode() * 300)
+    age_directories(tmp_path)
+    return tmp_path / "logs"
+
+
+def script(path: Path, text: str) -> list[str]:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(stat.S_IRWXU)
+    return [str(path)]
+
+
+def back(root: Path, mine: dict[str, Any], before: Any, steps: Any) -> None:
+    outcome = undo_rotation(mine, steps)
+    assert (outcome["kept"], outcome["problems"]) == ([], [])
+    assert [line for line in differences(before, snapshot(root)) if "b'.': mtime" not in line] == []
+
+
+def test_rotated_logs_of_the_other_kind_are_no_logs(root: Path) -> None:
+    put(root / "a.log.1", 2, b"older\n")
+    put(root / "a.log.2.gz", 3, gzip.compress(b"oldest\n"))
+    put(root / "c.gz", 3, gzip.compress(b"c\n"))
+    before = {name: (root / name).read_bytes() for name in ("a.log.1", "a.log.2.gz", "c.gz")}
+    logs = rotator(rotation_config([f"{root}/*"], copy_truncate=True))
+    plan = logs.plan()
+    (warning,) = plan.warnings
+    assert warning.startswith("3 files are named as rotated logs, and not as this task names them, such as ")
+    steps, details = rotate(logs)
+    assert {name: (root / name).read_bytes() for name in before} == before
+    assert names(root) == ["a.log", "a.log-20261124", "a.log.1", "a.log.2.gz", "b.log", "b.log-20261124", "c.gz"]
+    skipped = {item["path"]: item["why"] for item in details["rotation"]["skipped"]}
+    assert skipped[f"{root}/a.log.1"] == "it is named as a rotated log of a.log, and not as this task names them"
+    assert steps[0].args["skipped_count"] == 3
+
+
+def test_dates_beside_numbers_are_told_too(root: Path) -> None:
+    put(root / "a.log-20261120.gz", 4, b"x")
+    warnings = rotator(rotation_config([f"{root}/*.log"], names="number")).plan().warnings
+    assert [one.startswith("1 file is named as rotated logs") for one in warnings] == [True]
+
+
+def test_a_log_that_is_named_outright_is_one_whatever_its_name(root: Path) -> None:
+    put(root / "port.8080", 1, b"x\n")
+    rotate(rotator(rotation_config([f"{root}/port.8080"])))
+    assert "port.8080-20261124" in names(root)
+
+
+def test_what_matches_nothing_is_a_warning(root: Path) -> None:
+    patterns = [f"{root}/*.log", f"{root}/none.log", f"{root}/*.out"]
+    assert rotator(rotation_config(patterns)).plan().warnings == (
+        f"{root}/none.log does not exist: nothing is rotated there until it does",
+        f"no log matches {root}/*.out: nothing of it is rotated",
+    )
+
+
+def test_a_plan_says_why_a_log_is_not_due(root: Path) -> None:
+    step = rotator(rotation_config([f"{root}/*.log"], max_size=1 << 20)).plan().steps[0]
+    why = f"it has {(root / 'a.log').stat().st_size} bytes, and is rotated from 1048576 on"
+    assert step.args["skipped"] == [{"path": f"{root}/{name}", "why": why} for name in ("a.log", "b.log")]
+
+
+def test_scripts_for_each_log_get_its_path(root: Path, tmp_path: Path) -> None:
+    before, heard = snapshot(root), tmp_path / "heard"
+    mine = rotation_config(
+        [f"{root}/*.log"],
+        scripts={"per_log": True},
+        prerotate=script(tmp_path / "pre", f'echo "pre $1" >>{heard}; case $1 in *b.log) exit 3;; esac'),
+        postrotate=script(tmp_path / "post", f'echo "post $1" >>{heard}'),
+    )
+    steps, details = rotate(rotator(mine))
+    assert heard.read_text().splitlines() == [f"pre {root}/a.log", f"post {root}/a.log", f"pre {root}/b.log"]
+    assert names(root) == ["a.log", "a.log-20261124", "b.log"]
+    (problem,) = details["rotation"]["problems"]
+    assert problem["why"] == f"prerotate exited with 3: {root}/b.log was not rotated"
+    heard.unlink()
+    back(root, mine, before, steps)
+    assert heard.read_text().splitlines() == [f"post {root}/a.log"]
+
+
+def test_a_script_that_fails_for_one_log_is_run_for_the_others(root: Path, tmp_path: Path) -> None:
+    post = script(tmp_path / "post", f'echo "$1" >>{tmp_path}/heard; case $1 in *a.log) exit 4;; esac')
+    logs = rotator(rotation_config([f"{root}/*.log"], scripts={"per_log": True}, postrotate=post))
+    step = logs.plan().steps[0]
+    with pytest.raises(StepFailed, match=r"postrotate exited with 4, and .*a\.log is rotated"):
+        logs.run(step)
+    assert (tmp_path / "heard").read_text().splitlines() == [f"{root}/a.log", f"{root}/b.log"]
+
+
+@pytest.mark.parametrize("copy", [{}, {"copy_truncate": True}])
+def test_with_none_kept_it_goes_to_the_trash(root: Path, copy: dict[str, bool]) -> None:
+    before = snapshot(root)
+    mine = rotation_config([f"{root}/*.log"], keep=0, compress={"algorithm": "gzip", "delay": False}, **copy)
+    logs = rotator(mine)
+    assert [step.items for step in logs.plan().steps] == [2, 0, 2]
+    steps, details = rotate(logs)
+    assert details["expiry"]["files"] == 2
+    assert names(root) == ["a.log", "b.log"]
+    assert (root / "a.log").stat().st_size == 0
+    back(root, mine, before, steps)
+
+
+def test_a_copy_leaves_the_log(root: Path) -> None:
+    before = snapshot(root)
+    mine = rotation_config([f"{root}/*.log"], copy=True, compress={"algorithm": "gzip", "delay": False, "level": 9})
+    steps, _ = rotate(rotator(mine))
+    assert names(root) == ["a.log", "a.log-20261124.gz", "b.log", "b.log-20261124.gz"]
+    assert gzip.decompress((root / "a.log-20261124.gz").read_bytes()) == (root / "a.log").read_bytes()
+    back(root, mine, before, steps)
+
+
+def test_an_extension_stays_at_the_end_of_the_names(root: Path) -> None:
+    before = snapshot(root)
+    mine = rotation_config([f"{root}/a.log"], extension=".log", keep=1)
+    steps, _ = rotate(rotator(mine))
+    assert names(root) == ["a-20261124.log", "a.log", "b.log"]
+    back(root, mine, before, steps)
+    numbers = rotation_config([f"{root}/*.log"], extension=".log", names="number", keep=2)
+    for day in range(3):
+        rotate(rotator(numbers, execution=f"n-{day}"))
+        for name in ("a.log", "b.log"):
+            put(root / name, 0, b"more\n")
+    assert names(root) == ["a.1.log", "a.2.log", "a.log", "b.1.log", "b.2.log", "b.log"]
+
+
+def test_numbers_tell_when_a_log_was_copied(root: Path) -> None:
+    mine = rotation_config([f"{root}/a.log"], names="number", every="daily", copy_truncate=True)
+    put(root / "a.log", 0, b"now\n")
+    put(root / "a.log.1", 0, b"before\n")
+    assert rotator(mine).plan().steps[0].items == 0
+    os.utime(root / "a.log.1", (NOW.timestamp() - 86400, NOW.timestamp() - 86400))
+    assert rotator(mine).plan().steps[0].items == 1
