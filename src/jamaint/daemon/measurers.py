@@ -56,9 +56,9 @@ def given() -> Mapping[str, Any] | None:
     return applied() if units_are_used() else None
 
 
-def not_measured(problem: str) -> dict[str, Any]:
-    """Return the answer for a target that has no figure."""
-    return {"bytes": None, "problem": problem}
+def not_measured(problem: str, silent: bool = False) -> dict[str, Any]:
+    """Return the answer for a target that has no figure; `silent`: it keeps waiting whoever asks."""
+    return {"bytes": None, "problem": problem, **({"silent": True} if silent else {})}
 
 
 def opening(wanted: Sequence[Target], who: Measurer, now: datetime, trust: Iterable[str]) -> Message:

@@ -2,8 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -112,7 +113,7 @@ class Usage:
     async def analysis(self) -> dict[str, Any]:
         """What is used, what could be freed now, and what to do about it. Plans the cleanup; changes nothing."""
         measured = await self._measured()
-        plans = await self._plans()
+        plans = await self._plans({target for target, one in measured if one.get("silent")})
         found = [one for _, one in measured]
         task = self._definitions.tasks.get(TASK)
         helps = cleaned_by(task) if task is not None and task.executor == SYSTEM else {}
@@ -180,7 +181,7 @@ class Usage:
             except PermissionError:
                 hidden.append(target)
             except (trio.TooSlowError, LookError):
-                found[target] = not_measured("it does not answer")
+                found[target] = not_measured("it does not answer", silent=True)
             except OSError as error:
                 found[target] = not_measured(f"cannot be measured: {error.strerror or error}")
 
@@ -190,12 +191,16 @@ class Usage:
         ordered = [{"name": path, **found[one]} for path in paths if (one := Target("storage", path)) in found]
         return {Target("storage", one.pop("name")): one for one in each_disk_once(ordered)}, sorted(hidden)
 
-    async def _plans(self) -> dict[str, Step]:
-        """What the section `cleanup` would do now, by kind."""
+    async def _plans(self, silent: Set[Target]) -> dict[str, Step]:
+        """What the section `cleanup` would do now, by kind; a kind with a place that does not answer is left out."""
         task = self._definitions.tasks.get(TASK)
         if task is None or task.executor != SYSTEM:
             return {}
-        plan = await self._plan(task)
+        hung = {kind for target, kind in cleaned_by(task).items() if target in silent}
+        kinds = [one for one in task.config["kinds"] if one["kind"] not in hung]
+        if not kinds:
+            return {}
+        plan = await self._plan(replace(task, config={**task.config, "kinds": kinds}))
         by_operation = {kind.operation: name for name, kind in KINDS.items()}
         return {by_operation[step.name]: step for step in plan.steps}
 

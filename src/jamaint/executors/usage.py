@@ -56,12 +56,12 @@ class Usage:
         self._host.checkpoint()
         name = target.name
         if any(name == path or name.startswith(f"{path}/") for path in self._silent):
-            return {"bytes": None, "problem": "it does not answer"}
+            return {"bytes": None, "problem": "it does not answer", "silent": True}
         try:
             return self._figures(target)
         except NoAnswerError as error:
             self._silent.append(name)
-            return {"bytes": None, "problem": str(error)}
+            return {"bytes": None, "problem": str(error), "silent": True}
         except (OSError, RootRefused, TargetFailed, CacheRefused, MemcachedFailed) as error:
             return {"bytes": None, "problem": str(error)}
 

@@ -10,6 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from jamaint.core.plans import Plan
 from jamaint.core.tasks import Task
 from jamaint.core.usage import Target, targets
 from jamaint.daemon import usage
@@ -76,3 +77,27 @@ async def test_usage_of_worker_that_dies_costs_only_its_own_figures(monkeypatch:
     found = {one["name"]: one for one in await measuring(monkeypatch, set(), {"b"})._ask(WANTED)}
     assert found["/var/log/a"]["bytes"] == 7
     assert found["/var/log/b"]["problem"] == "could not be measured: it was killed"
+
+
+async def test_analysis_plans_no_kind_with_a_place_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = [
+        {"kind": "logs", "config": {"log_paths": ["/var/log/a/*"]}},
+        {"kind": "temp", "config": {"paths": [{"path": "/mnt/dead"}]}},
+    ]
+    cleanup = Task(
+        id="c", schedule=None, name="cleanup", type="cleanup", category="system", executor="system.cleanup",
+        config={"kinds": kinds},
+    )  # fmt: skip
+    planned: list[Task] = []
+
+    async def plan(task: Task) -> Plan:
+        planned.append(task)
+        return Plan(())
+
+    asked = measuring(monkeypatch, set())
+    monkeypatch.setattr(asked, "_plan", plan)
+    monkeypatch.setattr(asked, "_definitions", SimpleNamespace(tasks={"cleanup": cleanup}))
+    assert await asked._plans({Target("temp", "/mnt/dead")}) == {}
+    assert [one["kind"] for one in planned[0].config["kinds"]] == ["logs"]
+    await asked._plans({Target("temp", "/mnt/dead"), Target("logs", "/var/log/a")})
+    assert len(planned) == 1
