@@ -15,6 +15,7 @@ _NUMBERS = {"x86_64": (116, 119, 117), "aarch64": (159, 149, 147)}
 """setgroups, setresgid and setresuid, which each kind of machine has by its own numbers."""
 _SETGROUPS, _SETRESGID, _SETRESUID = _NUMBERS.get(os.uname().machine, (0, 0, 0))
 
+ME = pwd.getpwuid(os.geteuid()).pw_name
 CAN_BE_OTHERS = os.geteuid() == 0 and _SETGROUPS != 0
 
 

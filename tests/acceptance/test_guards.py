@@ -154,7 +154,7 @@ class TestConditions:
 
     def test_what_comes_by_its_schedule_waits_until_it_holds(self, place: Scene) -> None:
         here = place.directory / "here"
-        place.configure()
+        place.configure(grants={"paths": [str(here)]})
         with place.serving() as caller:
             define(caller, "a", **QUICK, conditions=[{"file": {"path": str(here)}}])
             caller.call("event.subscribe")
@@ -167,10 +167,10 @@ class TestRetries:
     def test_what_fails_is_tried_again_and_each_attempt_is_linked(self, place: Scene) -> None:
         count = place.directory / "count"
         script = f"echo x >> {count}; test $(wc -l < {count}) -ge 3"
-        place.configure()
+        place.configure(grants={"commands": {"count": ["sh", "-c", script]}})
         with place.serving() as caller:
             retry = {"attempts": 5, "delay": "100ms", "factor": 1}
-            define(caller, "a", **command("sh", "-c", script, retry=retry))
+            define(caller, "a", **{**command("true", retry=retry), "config": {"command": "count"}})
             caller.call("event.subscribe")
             until(caller, "execution.ended", task_name="a", status="completed")
             found = list(reversed(place.json("execution", "list")["items"]))
@@ -192,11 +192,12 @@ class TestRetries:
 
     def test_a_task_that_kills_the_daemon_is_tried_again_and_then_kept_from_running(self, place: Scene) -> None:
         retry = {"attempts": 9, "delay": "1ms", "factor": 1}
-        place.configure()
+        held = place.held("a", retry=retry)
+        place.configure(grants={"commands": {"stand": held["config"]["command"]}})
         for death in range(3):
             with place.serving() as caller:
                 if not death:
-                    define(caller, "a", **place.held("a", retry=retry))
+                    define(caller, "a", **{**held, "config": {"command": "stand"}})
                 caller.call("event.subscribe")
                 running = place.json("status")["active_tasks"]
                 if not running:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from peers import ME
 from running import Client, Daemon, refusal
 from scenes import Scene, scene, until
 from treesnapshot import differences, snapshot
@@ -46,17 +47,17 @@ def test_an_execution_stands_still_and_goes_on(place: Scene) -> None:
         ident = begun(caller, "held")
         said = place.ctl("execution", "pause", ident[:8], "--reason", "a release")
         assert said.returncode == 0
-        assert f"held {ident[:8]} paused by root" in said.stdout
+        assert f"held {ident[:8]} paused by {ME}" in said.stdout
         assert "a release" in said.stdout
         shown = place.json("execution", "show", ident)
         assert shown["status"] == "running"
         assert {key: shown["paused"][key] for key in ("by", "why", "reached")} == {
-            "by": "root",
+            "by": ME,
             "why": "a release",
             "reached": True,
         }
-        assert "paused by root" in place.ctl("status").stdout
-        assert "paused by root" in place.ctl("execution", "show", ident).stdout
+        assert f"paused by {ME}" in place.ctl("status").stdout
+        assert f"paused by {ME}" in place.ctl("execution", "show", ident).stdout
         assert place.ctl("execution", "resume", ident[:8]).stdout == f"held {ident[:8]} goes on\n"
         assert place.json("execution", "show", ident)["paused"] is None
         again = place.ctl("execution", "resume", ident[:8])
@@ -64,8 +65,8 @@ def test_an_execution_stands_still_and_goes_on(place: Scene) -> None:
         place.let_go("held")
         assert until(caller, "execution.ended", id=ident)["status"] == "completed"
         log = [line["message"] for line in place.json("execution", "log", ident)["items"]]
-        assert "paused by root: a release" in log
-        assert "resumed by root" in log
+        assert f"paused by {ME}: a release" in log
+        assert f"resumed by {ME}" in log
         audited = [entry["method"] for entry in place.json("audit")["items"] if entry["outcome"] == "done"]
         assert {"execution.pause", "execution.resume"} <= set(audited)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from peers import ME
 from running import Client
 from scenes import Scene, scene, soon, until, window
 
@@ -193,7 +194,7 @@ class TestStopped:
                 place.json("execution", "cancel", running[:8])
                 ended = caller.call("execution.wait", execution=running)
             assert (ended["status"], ended["error"]["kind"]) == ("cancelled", "cancelled")
-            assert ended["reasons"][0]["detail"] == "cancelled by root"
+            assert ended["reasons"][0]["detail"] == f"cancelled by {ME}"
             assert ended["steps"][0]["status"] == "cancelled"
             assert place.ctl("execution", "cancel", running).returncode == 5
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from peers import ME
 from running import refusal
 from scenes import Scene, scene, soon, until, window
 
@@ -30,7 +31,7 @@ def test_a_skipped_opening_is_told_of_kept_over_a_restart_and_taken_back(place: 
         assert [one["starts_at"] for one in item["skipped"][:2]] == skipped["skipped"]
         assert item["next"][0]["starts_at"] > item["skipped"][2]["starts_at"]
         assert item["next_transition"] == item["next"][0]["starts_at"]
-        assert "skipped by root" in place.ctl("next").stdout
+        assert f"skipped by {ME}" in place.ctl("next").stdout
         taken = place.json("window", "skip", "w", "--undo")
         assert taken["taken_back"] == [one["starts_at"] for one in item["skipped"]]
         assert place.json("next", "w")["items"][0]["next"][0]["starts_at"] == skipped["skipped"][0]
@@ -47,7 +48,7 @@ def test_what_is_due_at_a_skipped_opening_is_cancelled_and_says_by_whom(place: S
         ended = until(caller, "execution.ended", task_name="t")
         assert ended["status"] == "cancelled"
         assert ended["reasons"][0]["guard"] == "window"
-        assert "was skipped by root" in ended["reasons"][0]["detail"]
+        assert f"was skipped by {ME}" in ended["reasons"][0]["detail"]
         assert refusal(caller, "window.skip", window="w").message == "cannot skip w: it does not open again"
 
 

@@ -1,6 +1,7 @@
 """While a process writes as fast as it can, rotation upon rotation: each line is there once, whole, in its order."""
 
 import gzip
+import os
 import shutil
 import subprocess
 import sys
@@ -108,7 +109,8 @@ def test_a_writer_that_never_reopens_goes_on_in_the_rotated_log(root: Path, tmp_
         grown(root / "a.log")
         _, details = rotate(rotator(mine))
         assert details["compression"]["files"] == 0
-        assert details["compression"]["skipped_count"] == 1
+        # An ordinary user does not see everybody's open files: then what is rotated waits for the next rotation.
+        assert details["compression"]["skipped_count"] == (1 if os.geteuid() == 0 else 0)
         grown(root / "a.log-20261124", 1000)
         written = end()
     assert numbers(root) == list(range(written))

@@ -283,6 +283,7 @@ async def test_a_worker_that_is_not_root_refuses_to_be_somebody_else(execution: 
     assert "this process is nobody and cannot become root: only root can" in answer["error"]["message"]
 
 
+@pytest.mark.parametrize("link", ["child"], indirect=True)
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may become anybody")
 async def test_a_daemon_that_is_not_root_has_no_worker_of_another_user(execution: str, heard: Heard) -> None:
     async with open_worker(opening(execution) | {"user": "root"}, heard, heard.stderr.append) as worker:

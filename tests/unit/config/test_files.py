@@ -129,6 +129,7 @@ def test_nobody_is_told_to_close_a_directory_that_all_share(main):
     assert problem_of(main).endswith("move the file to a directory of root's, such as /etc/jamaint")
 
 
+@AS_ROOT
 @pytest.mark.parametrize("mode", [0o775, 0o757, 0o1777])
 def test_root_takes_no_file_from_a_directory_that_others_may_write(main, mode):
     os.chmod(main.parent, mode)
