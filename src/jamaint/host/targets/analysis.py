@@ -12,7 +12,7 @@ from jamaint.core.plans import Step
 from jamaint.host.statements import statements
 from jamaint.host.targets.connection import Row, Target, failures_named
 from jamaint.host.targets.indexes import exact_air, indexes_of, pgstattuple
-from jamaint.host.targets.notebook import open_notebook
+from jamaint.host.targets.notebook import make_notes, open_notebook
 from jamaint.host.targets.reins import Doing
 
 NAME = "database_analysis"
@@ -76,7 +76,7 @@ async def keep_times(target: Target, task: str, moment: str) -> None:
     await open_notebook(target)
     times = {str(row["id"]): [row["calls"], row["total_ms"]] for row in rows}
     with failures_named(target.identity.database):
-        await target.work.execute(_SQL["create_times"])
+        await make_notes(target.work, _SQL["create_times"])
         await target.work.execute(_SQL["keep_times"], task, moment, json.dumps(times))
         await target.work.execute(_SQL["forget_times"], task)
 

@@ -9,7 +9,7 @@ from jamaint.core.indexes import may_be_left_by
 from jamaint.host.targets.connection import LockTimeoutError, Target, TargetFailed, TooSlowError, failures_named
 from jamaint.host.targets.deleting import LONG_SECONDS, PAUSES
 from jamaint.host.targets.indexes import SQL
-from jamaint.host.targets.notebook import open_notebook
+from jamaint.host.targets.notebook import make_notes, open_notebook
 from jamaint.host.targets.reins import Reins
 
 BUILD_LOCK_SECONDS = 20.0
@@ -36,7 +36,7 @@ async def open_builds(target: Target) -> None:
     """Makes the notes of builds where they are missing."""
     await open_notebook(target)
     with failures_named(target.identity.database):
-        await target.work.execute(SQL["create_builds"])
+        await make_notes(target.work, SQL["create_builds"])
 
 
 async def clear_builds(target: Target, reins: Reins) -> list[str]:

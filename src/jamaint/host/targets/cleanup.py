@@ -8,7 +8,7 @@ from typing import Any
 from jamaint.core.plans import MassDeletion, Step
 from jamaint.host.targets.connection import Target, TargetFailed, failures_named
 from jamaint.host.targets.deleting import Deleted, Deletion, is_kept_table, kept_table, summed
-from jamaint.host.targets.notebook import check_notebook, let_held_go, open_notebook
+from jamaint.host.targets.notebook import SCHEMA, check_notebook, let_held_go, open_notebook, publication
 from jamaint.host.targets.portions import Kept
 from jamaint.host.targets.promises import Promise
 from jamaint.host.targets.proof import Proof, prove
@@ -45,6 +45,7 @@ class Job:
 async def plan(target: Target, job: Job) -> tuple[Step, list[str]]:
     """The step and what to warn of; changes nothing. Raises TargetFailed when a rule, or the guard, refuses."""
     await check_notebook(target)
+    await _check_published(target, job)
     says, warnings, samples, entries = list[str](), list[str](), list[Mapping[str, Any]](), list[dict[str, Any]]()
     items = size = 0
     for number, rule in enumerate(job.rules, start=1):
@@ -96,6 +97,7 @@ async def plan(target: Target, job: Job) -> tuple[Step, list[str]]:
 
 async def run(target: Target, job: Job, step: Step, reins: Reins, tally: dict[str, Any]) -> None:
     """Deletes, rule by rule; what has been done stands in `tally`, also when this raises."""
+    await _check_published(target, job)
     await open_notebook(target)
     with failures_named(target.identity.database):
         await let_held_go(target.work)
@@ -204,6 +206,21 @@ def _keep_promise(selection: Selection, found: Count, promise: Promise | None, n
     else:
         return
     raise TargetFailed(f"{why}: make a new one", "refused")
+
+
+async def _check_published(target: Target, job: Job) -> None:
+    """Raises TargetFailed where the rows that are kept would be sent to subscribers, who have no such table."""
+    if not job.keeps_way_back:
+        return
+    with failures_named(target.identity.database):
+        published = await publication(target.watch)
+    if published is not None:
+        raise TargetFailed(
+            f"publication {published} would send what is kept for a rollback to its subscribers, and they would stop, "
+            f"because they have no schema {SCHEMA}. Make it anew FOR TABLES IN SCHEMA …, or FOR TABLE … before "
+            "PostgreSQL 15; or say rollback: {enabled: false}, then nothing of ours is published",
+            "refused",
+        )
 
 
 def _check_same(table: Table, planned: Mapping[str, Any]) -> None:

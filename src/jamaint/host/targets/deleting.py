@@ -11,7 +11,7 @@ import asyncpg
 
 from jamaint.core.batches import FIRST_ROWS, next_size, smaller
 from jamaint.host.targets.connection import LockTimeoutError, Target, TargetFailed, TooSlowError, failures_named
-from jamaint.host.targets.notebook import SCHEMA, alone_on, clear_cursor, cursor_of, move_cursor
+from jamaint.host.targets.notebook import NOTES, SCHEMA, alone_on, clear_cursor, cursor_of, move_cursor
 from jamaint.host.targets.reins import SQL as VITALS
 from jamaint.host.targets.reins import Reins
 from jamaint.host.targets.selection import SQL, Selection
@@ -172,6 +172,7 @@ class Deletion:
         with failures_named(self.target.identity.database), retried():
             async with work.transaction():
                 await self._check_shape()
+                await self._check_published()
                 bound = await work.fetchval(
                     SQL["bound"].format(
                         position=selection.as_text(),
@@ -203,6 +204,15 @@ class Deletion:
                     await move_cursor(work, self.task, table.oid, selection.rule, bound)
                 await self._check_shape()  # and now that nobody can change it
         return taken, max(held, taken), bound
+
+    async def _check_published(self) -> None:
+        if not await self.target.work.fetchval(NOTES["writes_are_published"], self.kept):
+            return
+        raise TargetFailed(
+            f"{self.selection.table.quoted}: a publication FOR ALL TABLES was made meanwhile, whose subscribers would "
+            "stop at what is written in the schema jamaint: the rest waits for the next execution, which sees to it",
+            "refused",
+        )
 
     async def _check_shape(self) -> None:
         if await shape_of(self.target.work, self.selection.table.oid) != self.selection.table.shape:

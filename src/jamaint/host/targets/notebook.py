@@ -11,15 +11,15 @@ from jamaint.host.targets.connection import OUR_SCHEMA, Connection, Target, Targ
 
 SCHEMA = OUR_SCHEMA
 LOCK_TRIES, LOCK_PAUSE_SECONDS = 40, 0.5
-_SQL = statements("jamaint.host.targets", "notebook")
+NOTES = statements("jamaint.host.targets", "notebook")
 
 
 async def check_notebook(target: Target) -> None:
     """Raises TargetFailed when the schema is somebody else's, who could have us run anything, or cannot be made."""
-    row = await target.watch.fetchrow(_SQL["schema_owner"])
+    row = await target.watch.fetchrow(NOTES["schema_owner"])
     role, database = target.identity.role, target.identity.database
     if row is None:
-        if not await target.watch.fetchval(_SQL["may_create"]):
+        if not await target.watch.fetchval(NOTES["may_create"]):
             raise TargetFailed(
                 f"role {role} may not make the schema {SCHEMA} in database {database}, in which it writes down how far "
                 f'it is and keeps what it removes: CREATE SCHEMA {SCHEMA} AUTHORIZATION "{role}"',
@@ -36,35 +36,50 @@ async def check_notebook(target: Target) -> None:
 async def open_notebook(target: Target) -> None:
     """Makes the schema and the cursors where they are missing. Raises as `check_notebook`."""
     await check_notebook(target)
-    if await target.work.fetchval(_SQL["has_cursors"]):
-        return
-    await schema_made(target.work)
-    await target.work.execute(_SQL["create_cursors"])
+    published = await publication(target.work)
+    for row in await target.work.fetch(NOTES["to_relog"], published is not None):
+        await target.work.execute(row["sql"])
+    if not await target.work.fetchval(NOTES["has_cursors"]):
+        await schema_made(target.work)
+        await make_notes(target.work, NOTES["create_cursors"])
+
+
+async def publication(connection: Connection) -> str | None:
+    """The publications, FOR ALL TABLES or of our schema, whose subscribers would get what is written there, and stop,
+    because they have no such tables; None where there is none."""
+    names: str | None = await connection.fetchval(NOTES["publication"])
+    return names
+
+
+async def make_notes(connection: Connection, sql: str) -> None:
+    """Makes a table of notes where it is missing: one that is not published, where tables of its kind are."""
+    unlogged = "" if await publication(connection) is None else "UNLOGGED "
+    await connection.execute(sql.format(unlogged=unlogged))
 
 
 async def schema_made(connection: Connection) -> None:
     """Makes the schema where it is missing."""
     # IF NOT EXISTS wants the right to make it all the same.
-    if await connection.fetchrow(_SQL["schema_owner"]) is None:
-        await connection.execute(_SQL["create_schema"])
+    if await connection.fetchrow(NOTES["schema_owner"]) is None:
+        await connection.execute(NOTES["create_schema"])
 
 
 async def cursor_of(connection: Connection, task: str, oid: int, rule: str) -> list[str] | None:
     """Where the rule stopped last time; None at the beginning."""
-    if not await connection.fetchval(_SQL["has_cursors"]):
+    if not await connection.fetchval(NOTES["has_cursors"]):
         return None
-    position: list[str] | None = await connection.fetchval(_SQL["cursor"], task, oid, rule)
+    position: list[str] | None = await connection.fetchval(NOTES["cursor"], task, oid, rule)
     return position
 
 
 async def move_cursor(connection: Connection, task: str, oid: int, rule: str, position: Sequence[str]) -> None:
     """To be called in the transaction that did what it tells."""
-    await connection.execute(_SQL["move_cursor"], task, oid, rule, list(position))
+    await connection.execute(NOTES["move_cursor"], task, oid, rule, list(position))
 
 
 async def clear_cursor(connection: Connection, task: str, oid: int, rule: str) -> None:
     """The rule has come to the end of its table."""
-    await connection.execute(_SQL["clear_cursor"], task, oid, rule)
+    await connection.execute(NOTES["clear_cursor"], task, oid, rule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,26 +92,26 @@ class Held:
 
 async def open_held(connection: Connection) -> None:
     """Makes the list of rows that were put back where it is missing."""
-    await connection.execute(_SQL["create_held"])
+    await make_notes(connection, NOTES["create_held"])
 
 
 async def has_held(connection: Connection) -> bool:
     """Whether there is a list of rows that were put back."""
-    return bool(await connection.fetchval(_SQL["has_held"]))
+    return bool(await connection.fetchval(NOTES["has_held"]))
 
 
 async def held_of(connection: Connection, oid: int) -> Held | None:
     """What of that table is held; None if nothing is."""
-    if not await connection.fetchval(_SQL["has_held"]):
+    if not await connection.fetchval(NOTES["has_held"]):
         return None
-    row = await connection.fetchrow(_SQL["held"], oid)
+    row = await connection.fetchrow(NOTES["held"], oid)
     return None if row is None or not row["rows"] else Held(row["rows"], row["until"])
 
 
 async def let_held_go(connection: Connection) -> None:
     """Forgets those whose time is over."""
-    if await connection.fetchval(_SQL["has_held"]):
-        await connection.execute(_SQL["let_held_go"])
+    if await connection.fetchval(NOTES["has_held"]):
+        await connection.execute(NOTES["let_held_go"])
 
 
 @asynccontextmanager
@@ -105,7 +120,7 @@ async def alone_on(target: Target, oid: int, name: str) -> AsyncIterator[None]:
     end whose client was killed."""
     number = oid if oid < 1 << 31 else oid - (1 << 32)
     for _ in range(LOCK_TRIES):
-        if await target.work.fetchval(_SQL["lock"], number):
+        if await target.work.fetchval(NOTES["lock"], number):
             break
         await asyncio.sleep(LOCK_PAUSE_SECONDS)
     else:
@@ -114,4 +129,4 @@ async def alone_on(target: Target, oid: int, name: str) -> AsyncIterator[None]:
         yield
     finally:
         if not target.work.is_closed():
-            await target.work.fetchval(_SQL["unlock"], number)
+            await target.work.fetchval(NOTES["unlock"], number)

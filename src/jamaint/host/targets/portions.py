@@ -96,8 +96,14 @@ async def _one_by_one(target: Target, parts: Mapping[str, str], places: Sequence
     return found
 
 
-def parts_of(table: Table, entry: Kept, kept: Mapping[str, str], deferrable: bool) -> dict[str, str]:
-    """What is put into the statements; `kept` are the types of the columns that were kept, by name."""
+def parts_of(
+    table: Table, entry: Kept, kept: Mapping[str, str], deferrable: bool, published: str | None = None
+) -> dict[str, str]:
+    """What is put into the statements; `kept` are the types of the columns that were kept, by name.
+
+    `published`: what went back is not removed from what is kept, which would be sent to subscribers; the table is
+    dropped at the end.
+    """
     there = [column for column in table.columns if column.name in kept]
     columns = [column.quoted for column in there if not column.is_generated]
     key, cast = [column.quoted for column in table.key], any(kept[one.name] != one.type for one in there)
@@ -110,6 +116,8 @@ def parts_of(table: Table, entry: Kept, kept: Mapping[str, str], deferrable: boo
         "columns": ", ".join(columns),
         "values": ", ".join(_value(column, kept[column.name]) for column in there),
         "changed": "false",
+        "gone": SQL["keep_no_more"].format(kept=entry.kept) if published is None else "",
+        "is_same": "false",
         "same": " AND ".join(f"put.{name} = batch.{name}" for name in key),
         "same_there": same_there,
         "is_held": SQL["is_held"].format(oid=table.oid),
@@ -119,12 +127,14 @@ def parts_of(table: Table, entry: Kept, kept: Mapping[str, str], deferrable: boo
     }
     if deferrable:  # no constraint can be named to ON CONFLICT that is checked late
         parts["arbiter"] = f"WHERE NOT EXISTS (SELECT FROM {table.quoted} AS there WHERE {same_there})"
-    if table.insert_triggers or cast:  # compared as texts, because not every type can be compared
+    if table.insert_triggers or cast or published is not None:  # as texts: not every type can be compared
         parts["changed"] = SQL["row_there"].format(
             there=", ".join(f"there.{column.quoted}" for column in there),
             batch=", ".join(f"batch.{column.quoted}" for column in there),
             **{"table": table.quoted, "same_there": same_there},
         )
+    if published is not None:
+        parts["is_same"] = f"NOT ({parts['changed']})"
     return parts
 
 

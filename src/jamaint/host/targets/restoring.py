@@ -19,7 +19,7 @@ from jamaint.host.targets.connection import (
     failures_named,
 )
 from jamaint.host.targets.deleting import BATCH_SECONDS, PAUSES, retried
-from jamaint.host.targets.notebook import alone_on, has_held, open_held
+from jamaint.host.targets.notebook import alone_on, has_held, open_held, open_notebook, publication
 from jamaint.host.targets.portions import Kept, Portion, Sizes, in_one, parts_of, places_of, text_of
 from jamaint.host.targets.reins import Reins
 from jamaint.host.targets.search_path import search_for
@@ -56,7 +56,8 @@ async def put_back(target: Target, entry: Kept, reins: Reins, dry_run: bool) -> 
         why = f"its column {', '.join(lost)} is gone since: the rows stay in {entry.kept}"
         return PutBack(problems=[{"path": table.quoted, "why": why}])
     await search_for(target, table.oid)
-    parts = parts_of(table, entry, kept, await has_deferrable(target.watch, table.oid))
+    published = await publication(target.watch)
+    parts = parts_of(table, entry, kept, await has_deferrable(target.watch, table.oid), published)
     if dry_run:
         return await _would_be(target, table, parts)
     return await _put_back(target, table, entry, parts, reins)
@@ -108,6 +109,7 @@ async def _put_back(target: Target, table: Table, entry: Kept, parts: Mapping[st
     async with alone_on(target, table.oid, table.quoted):
         await target.set_timeouts(BATCH_SECONDS)
         with failures_named(target.identity.database):
+            await open_notebook(target)
             await open_held(target.work)
         portion = await _all_back(target, table, entry, parts, reins)
         found = await _left_over(target, table, parts, portion.refused)

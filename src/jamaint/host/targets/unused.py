@@ -12,7 +12,7 @@ from jamaint.host.statements import statements
 from jamaint.host.targets.building import Build, build, clear_builds, drop, open_builds
 from jamaint.host.targets.connection import Row, Target, TargetFailed, failures_named
 from jamaint.host.targets.indexes import around, indexes_of
-from jamaint.host.targets.notebook import alone_on
+from jamaint.host.targets.notebook import alone_on, make_notes, publication
 from jamaint.host.targets.reins import Doing, Reins
 
 NAME = "unused_indexes"
@@ -50,7 +50,7 @@ async def run(doing: Doing) -> None:
     tally |= {"dropped": [], "built_again": [], "noted": 0, "freed_space": 0, "skipped": [], "skipped_count": 0}
     await open_builds(target)
     with failures_named(target.identity.database):
-        await target.work.execute(_SQL["create_noted"])
+        await make_notes(target.work, _SQL["create_noted"])
         await target.work.execute(_SQL["create_dropped"])
     await clear_builds(target, reins)
     await _finish_drops(target, reins)
@@ -75,7 +75,15 @@ async def undo(target: Target, step: Step, reins: Reins, dry_run: bool) -> dict[
         if not await target.work.fetchval(_SQL["exists"]):
             return answer
         rows = await target.work.fetch(_SQL["of_execution"], (step.undo or {})["execution"])
+    published = await publication(target.watch)
     for row in rows:
+        if published is not None and not dry_run:
+            why = (
+                f"noting it would stop the subscribers of publication {published}: drop that, or build it by hand: "
+                f"{row['definition']}"
+            )
+            answer["problems"].append({"path": row["quoted"], "why": why})
+            continue
         try:
             answer["restored"] += await _back(target, row, reins, dry_run)
         except TargetFailed as failure:
@@ -124,6 +132,9 @@ async def _noted(target: Target) -> dict[tuple[int, str], Noted]:
 async def _drop(doing: Doing, index: Index) -> str | None:
     """Why it was not dropped; None if it was."""
     target, reins, tally = doing.target, doing.reins, doing.tally
+    published = await publication(target.watch)
+    if published is not None:
+        return f"what builds it again would be sent to the subscribers of publication {published}, which would stop"
     if reins.left_seconds() <= 0:
         return "the window has ended: next time"
     why = await reins.wait_for_others(index.table_oid)

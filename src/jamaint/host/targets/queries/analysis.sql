@@ -58,7 +58,7 @@ GROUP BY queryid ORDER BY 3 DESC LIMIT 1000
 
 -- name: create_times
 -- How long queries took, at the beginning and the end of each optimization: two periods lie between three of them.
-CREATE TABLE IF NOT EXISTS jamaint.query_times (
+CREATE {unlogged}TABLE IF NOT EXISTS jamaint.query_times (
     task text NOT NULL, taken_at timestamptz NOT NULL, moment text NOT NULL, times jsonb NOT NULL,
     PRIMARY KEY (task, taken_at, moment))
 

@@ -82,7 +82,7 @@ DROP INDEX CONCURRENTLY IF EXISTS {index}
 
 -- name: create_builds
 -- What is being built, written before it begins: what a build that was cut short leaves is known to be ours by this.
-CREATE TABLE IF NOT EXISTS jamaint.builds (
+CREATE {unlogged}TABLE IF NOT EXISTS jamaint.builds (
     relation oid NOT NULL, name text NOT NULL, execution text NOT NULL, broken_before oid[] NOT NULL,
     began_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (relation, name))
 

@@ -5,6 +5,23 @@ SELECT o.rolname::text AS owner,
 FROM pg_namespace n JOIN pg_roles o ON o.oid = n.nspowner JOIN pg_roles u ON u.rolname = current_user
 WHERE n.nspname = 'jamaint'
 
+-- name: publication
+-- Which publications would send what is written in our schema, to subscribers that have no such tables and would stop.
+SELECT string_agg(pubname::text, ', ' ORDER BY pubname) FROM pg_publication WHERE puballtables
+    OR pubname IN (SELECT pubname FROM pg_publication_tables WHERE schemaname = 'jamaint')
+
+-- name: writes_are_published
+-- Whether a batch would be: its cursor, or the rows that it keeps.
+SELECT EXISTS (SELECT FROM pg_publication WHERE puballtables) AND ($1::text IS NOT NULL OR EXISTS (
+    SELECT FROM pg_class WHERE oid = to_regclass('jamaint.cursors') AND relpersistence = 'p'))
+
+-- name: to_relog
+-- Our notes that are not logged as they should be: not at all where they would be published ($1), else as any table.
+SELECT format('ALTER TABLE jamaint.%I SET %s', relname, CASE WHEN $1 THEN 'UNLOGGED' ELSE 'LOGGED' END) AS sql
+FROM pg_class WHERE relnamespace = to_regnamespace('jamaint') AND relkind = 'r'
+    AND relname IN ('cursors', 'held_rows', 'builds', 'noted_indexes', 'query_times')
+    AND (relpersistence = 'u') <> $1 AND pg_has_role(relowner, 'USAGE')
+
 -- name: may_create
 SELECT has_database_privilege(current_database(), 'CREATE')
 
@@ -13,7 +30,7 @@ CREATE SCHEMA IF NOT EXISTS jamaint
 
 -- name: create_cursors
 -- How far a rule has gone through its table: in the very transaction of each batch.
-CREATE TABLE IF NOT EXISTS jamaint.cursors (
+CREATE {unlogged}TABLE IF NOT EXISTS jamaint.cursors (
     task text NOT NULL, relation oid NOT NULL, rule text NOT NULL, position text[] NOT NULL,
     moved_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (task, relation, rule))
 
@@ -32,7 +49,7 @@ DELETE FROM jamaint.cursors WHERE task = $1 AND relation = $2 AND rule = $3
 
 -- name: create_held
 -- Rows that were put back, by their keys: they are old still, and would go again at once.
-CREATE TABLE IF NOT EXISTS jamaint.held_rows (
+CREATE {unlogged}TABLE IF NOT EXISTS jamaint.held_rows (
     relation oid NOT NULL, key text[] NOT NULL, until timestamptz NOT NULL, PRIMARY KEY (relation, key))
 
 -- name: has_held

@@ -96,11 +96,14 @@ SELECT (SELECT count(*) FROM put) AS inserted,
 -- What has come back is kept no more, unless a trigger has changed it: then only what is kept tells how it was.
 WITH back AS MATERIALIZED (SELECT place, ARRAY[{key}] AS key, {changed} AS changed FROM
         (SELECT ctid AS place, {values} FROM {kept} WHERE ctid = ANY ($1::text[]::tid[])) AS batch),
-    gone AS (DELETE FROM {kept} WHERE ctid = ANY (ARRAY(SELECT place FROM back WHERE NOT changed))),
+    {gone}
     held AS (INSERT INTO jamaint.held_rows (relation, key, until)
         SELECT {oid}, key, now() + {hold_seconds} * interval '1 second' FROM back
         ON CONFLICT (relation, key) DO UPDATE SET until = excluded.until)
 SELECT count(*) FILTER (WHERE changed) AS changed FROM back
+
+-- name: keep_no_more
+gone AS (DELETE FROM {kept} WHERE ctid = ANY (ARRAY(SELECT place FROM back WHERE NOT changed))),
 
 -- name: check_now
 -- What would be checked only at COMMIT is checked here, where a refusal costs no more than these rows.
@@ -115,17 +118,18 @@ SELECT ctid::text AS place FROM {kept} WHERE ctid >= $1::text::tid AND ctid < $2
 -- name: left_over
 -- What is in its place and held was put back before, and changed by a trigger.
 SELECT *, is_taken AND {is_held} AS is_back
-FROM (SELECT place::text AS place, ARRAY[{key}] AS key, EXISTS (SELECT FROM {table} AS there WHERE {same_there}) AS is_taken
+FROM (SELECT place::text AS place, ARRAY[{key}] AS key, EXISTS (SELECT FROM {table} AS there WHERE {same_there}) AS is_taken,
+        {is_same} AS is_same
     FROM (SELECT ctid AS place, {values} FROM {kept}) AS batch) AS found
 
 -- name: is_held
 EXISTS (SELECT FROM jamaint.held_rows AS held WHERE held.relation = {oid} AND held.key = found.key)
 
 -- name: first_left_over
-SELECT * FROM ({left_over}) AS every WHERE is_taken OR NOT $1 ORDER BY is_back LIMIT 20
+SELECT * FROM ({left_over}) AS every WHERE (is_taken OR NOT $1) AND NOT (is_back AND is_same) ORDER BY is_back LIMIT 20
 
 -- name: count_left_over
-SELECT count(*) AS rows, count(*) FILTER (WHERE is_back) AS back FROM ({left_over}) AS every WHERE is_taken OR NOT $1
+SELECT count(*) AS rows, count(*) FILTER (WHERE is_back) AS back FROM ({left_over}) AS every WHERE (is_taken OR NOT $1) AND NOT (is_back AND is_same)
 
 -- name: count_kept
 SELECT count(*) AS rows, count(*) FILTER (WHERE EXISTS (SELECT FROM {table} AS there WHERE {same_there})) AS taken

@@ -1,6 +1,6 @@
 -- name: create_noted
 -- Indexes that nobody seems to use: since when, and what became of them.
-CREATE TABLE IF NOT EXISTS jamaint.noted_indexes (
+CREATE {unlogged}TABLE IF NOT EXISTS jamaint.noted_indexes (
     relation oid NOT NULL, name text NOT NULL, since timestamptz NOT NULL, looks int NOT NULL, looked_at timestamptz NOT NULL,
     scans int8 NOT NULL, PRIMARY KEY (relation, name))
 
