@@ -30,7 +30,7 @@ class Approving:
         for policy in about(policies, waiting.task, execution.window_name):
             if policy.rules.approval_by is None and policy.decision != "require_approval":
                 continue
-            found = usable(self.approvals, execution, policy.rules.approval_by or (), now)
+            found = usable(self.approvals, execution, policy.rules.approval_by or (), now, waiting.task.definition)
             if found is not None and found not in used:
                 used.append(found)
         self.approvals = tuple(

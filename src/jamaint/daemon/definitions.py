@@ -48,6 +48,8 @@ class Definitions:
         self.freezes: Mapping[str, Freeze] = {}
         self.policies: dict[str, Policy] = {}
         self.policies_in_order: tuple[Policy, ...] = ()
+        self.roots_policies: set[str] = set()
+        """Policies that root made through the socket."""
         self.left_out: list[str] = []
         """What of the database is not in force, because it is not right; each with why."""
         self._skipped: dict[str, dict[datetime, str]] = {}
@@ -222,6 +224,7 @@ class Definitions:
         async with self._changing:
             await self._recorder.run(policies.put_policy, policy, created_by, seal)
             self.policies[policy.name] = policy
+            (self.roots_policies.add if by_root else self.roots_policies.discard)(policy.name)
             self.policies_in_order = in_order(self.policies.values())
 
     async def delete_policy(self, name: str) -> None:
@@ -258,7 +261,9 @@ class Definitions:
     def _parse_policy(self, row: StoredPolicy) -> Policy | None:
         try:
             _check_name(row)
-            grants = None if self._seals.is_whole(row.definition, row.seal) else self.config.grants
+            by_root = self._seals.is_whole(row.definition, row.seal)
+            (self.roots_policies.add if by_root else self.roots_policies.discard)(row.name)
+            grants = None if by_root else self.config.grants
             return parse_policy(row.definition, origin="api", grants=grants)
         except Problem as problem:
             self._say_left_out("policy", row.name, problem)

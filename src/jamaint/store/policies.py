@@ -101,6 +101,7 @@ async def approve(connection: Connection, approval: Approval, seal: str) -> None
         approval.at,
         approval.expires_at,
         seal,
+        approval.definition,
     )
 
 
@@ -158,6 +159,7 @@ def _approval(row: Row) -> Approval:
         execution_id=None if row["execution_id"] is None else str(row["execution_id"]),
         plan=row["plan"],
         reason=row["reason"],
+        definition=row["definition"],
         as_principals=frozenset(row["principals"]),
         used_by=tuple(str(one) for one in row["used_by"]),
     )

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.examples import HOUR, MINUTE, NOON, execution, task, window
-from jamaint.core.approvals import Approval, usable
+from jamaint.core.approvals import Approval, digest_of, usable
 from jamaint.core.conditions import Facts, Unknown
 from jamaint.core.conditions.load_average import Load
 from jamaint.core.emergencies import KEY, LIFTS, override
@@ -61,6 +61,7 @@ def approval(**changes: Any) -> Approval:
         "at": NOON - HOUR,
         "expires_at": NOON + HOUR,
         "as_principals": frozenset({"admin"}),
+        "definition": digest_of({}),
     }
     return Approval(**{**fields, **changes})
 
@@ -229,10 +230,26 @@ class TestApproval:
             ({"used_by": ("e0", "e2"), "occurrences": 2}, "wait"),
             ({"as_principals": frozenset({"user:bob"})}, "wait"),
             ({"plan": "abc"}, "pass"),
+            ({"definition": digest_of({"config": {}})}, "wait"),
+            ({"definition": None}, "wait"),
         ],
     )
     def test_one_that_covers_it_lets_it_start(self, changes: dict[str, Any], verdict: str) -> None:
         assert judged(self.ASKS, approvals=(approval(**changes),)).verdict == verdict
+
+    @pytest.mark.parametrize(
+        ("by", "asker", "verdict"),
+        [("ana", "ana", "wait"), ("ana", "ana: now", "wait"), ("ana", "bob", "pass"), ("root", "root", "pass")],
+    )
+    def test_approval_of_ones_own_request_does_not_count(self, by: str, asker: str, verdict: str) -> None:
+        one = waiting(requested_by=asker)
+        assert judged(self.ASKS, one=one, approvals=(approval(by=by),)).verdict == verdict
+
+    def test_override_does_not_make_up_for_an_approval(self) -> None:
+        given = override("o", "ana", "fire", NOON, HOUR)
+        one = waiting(options={KEY: given})
+        assert judged(policy(rules=FREEZES, decision="require_approval"), one=one).verdict == "wait"
+        assert judged(policy(rules=FREEZES), one=one).verdict == "pass"
 
     def test_bound_to_a_plan_it_lets_that_plan_start(self) -> None:
         for asked, verdict in (("abc", "pass"), ("def", "wait")):
@@ -241,7 +258,7 @@ class TestApproval:
 
     def test_the_one_for_this_execution_is_used_before_others(self) -> None:
         own, general = approval(execution_id="e1"), approval(id="a2", expires_at=NOON + MINUTE)
-        assert usable([general, own], execution(), (), NOON) == own
+        assert usable([general, own], execution(), (), NOON, {}) == own
 
     def test_asked_for_by_an_action_where_a_rule_bites(self) -> None:
         found = judged(policy(rules=FREEZES, decision="require_approval"))

@@ -57,7 +57,9 @@ def _bites(policy: Policy, waiting: Waiting, view: View) -> Iterator[str]:
     rules, task = policy.rules, waiting.task
     for freeze in rules.freezes:
         state = view.snapshot.frozen.get(freeze.name)
-        if state is not None and state.holds and not emergencies.lifts(waiting.execution, "freeze", view.now):
+        # An override lifts times; where a freeze asks for somebody else's approval, it does not make up for that.
+        lifted = policy.decision != "require_approval" and emergencies.lifts(waiting.execution, "freeze", view.now)
+        if state is not None and state.holds and not lifted:
             told = f"{policy.description}, " if policy.description else ""
             yield f"{told}it freezes " + (
                 "for ever" if state.changes_at is None else f"until {clock(state.changes_at)}"
@@ -103,7 +105,8 @@ def _lacking(policy: Policy, waiting: Waiting, view: View) -> str | None:
     """That it waits for approval, and from whom; None if it has been approved."""
     principals = policy.rules.approval_by or ()
     execution = waiting.execution
-    if approvals.usable(view.snapshot.approvals, execution, principals, view.now) is not None:
+    given, definition = view.snapshot.approvals, waiting.task.definition
+    if approvals.usable(given, execution, principals, view.now, definition) is not None:
         return None
     whom = " or ".join(principals) or "an admin"
     return f"it waits for approval by {whom}"

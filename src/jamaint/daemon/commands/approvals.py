@@ -6,12 +6,12 @@ from uuid import uuid4
 
 import trio
 
-from jamaint.core.approvals import Approval
+from jamaint.core.approvals import Approval, asker_of, digest_of
 from jamaint.core.executions import Execution, State
 from jamaint.core.policies import about
 from jamaint.core.tasks import Task
 from jamaint.daemon import views
-from jamaint.daemon.commands.command import Call, Daemon, execution_of, moment_of, take, writable
+from jamaint.daemon.commands.command import Call, Daemon, execution_of, moment_of, refuse_own, take, writable
 from jamaint.errors import CONFLICT, NOT_AUTHORISED, Problem, invalid
 from jamaint.host.peers import gid_of, uid_of
 from jamaint.store import policies
@@ -26,10 +26,9 @@ async def approve(daemon: Daemon, call: Call) -> dict[str, Any]:
     reference, count, until, reason = take(call, execution_=str, occurrences=int, until=str, reason=str)
     execution = await execution_of(daemon, reference)
     _refuse_unless_waiting(execution, "approve")
-    asker = (execution.requested_by or "").partition(": ")[0]
-    if asker == call.user and call.peer.uid != 0:
-        raise Problem(NOT_AUTHORISED, f"cannot approve {execution.id[:8]}: {call.user} asked for it, another has to")
+    refuse_own(call, asker_of(execution), f"cannot approve {execution.id[:8]}: {call.user} asked for it")
     task = daemon.definitions.task(execution.task_name)
+    _refuse_own_definition(daemon, call, task)
     return await _approve(
         daemon, call, task, execution.window_name, count=count, until=until, reason=reason, execution=execution.id
     )
@@ -39,6 +38,10 @@ async def approve_task(daemon: Daemon, call: Call) -> dict[str, Any]:
     """Approves executions of a task before there are any: one or so many, until then, of any plan or of one."""
     name, count, until, reason, plan = take(call, task_=str, occurrences=int, until=str, reason=str, plan=str)
     task = daemon.definitions.task(name)
+    _refuse_own_definition(daemon, call, task)
+    for one in daemon.current.all():
+        if one.task_name == task.name and one.status is State.SCHEDULED:
+            refuse_own(call, asker_of(one), f"cannot approve {task.name}: {call.user} asked for {one.id[:8]}")
     window = None if task.schedule is None else task.schedule.window
     if plan is not None:
         plan = (await daemon.plans.usable(plan, task)).hash
@@ -88,12 +91,19 @@ async def _approve(
         occurrences=occurrences,
         execution_id=execution,
         plan=plan,
+        definition=digest_of(task.definition),
         reason=None if reason is None else reason[:500],
         as_principals=principals,
     )
     await daemon.recorder.run(policies.approve, approval, daemon.definitions.seal_of(approval))
     daemon.scheduler.take_approval(approval)
     return views.approval(approval)
+
+
+def _refuse_own_definition(daemon: Daemon, call: Call, task: Task) -> None:
+    stored = daemon.definitions.stored.get(task.name)
+    author = None if stored is None or task.origin == "file" else stored.created_by
+    refuse_own(call, author, f"cannot approve {task.name}: {call.user} made it, or changed it last")
 
 
 def _refuse_unless_waiting(execution: Execution, verb: str) -> None:

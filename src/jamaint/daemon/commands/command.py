@@ -17,7 +17,7 @@ from jamaint.daemon.rollbacks import Rollbacks
 from jamaint.daemon.runner import Runner
 from jamaint.daemon.scheduler import Scheduler
 from jamaint.daemon.usage import Usage
-from jamaint.errors import CONFLICT, Problem, invalid, not_found, unavailable
+from jamaint.errors import CONFLICT, NOT_AUTHORISED, Problem, invalid, not_found, unavailable
 from jamaint.host.peers import Peer
 from jamaint.host.postgres import DatabaseAwayError, Postgres
 from jamaint.store import executions
@@ -67,11 +67,18 @@ class Stream(NamedTuple):
 
 
 class Command(NamedTuple):
-    """A row of the table: who may call it, whether it changes anything, and what carries it out."""
+    """A row of the table: who may call it, whether it changes anything, what carries it out, and for which objects.
+
+    `four_eyes`: nobody but root does it for what he asked for or made himself. `of_files`: objects that come from files
+    may be its object. `of_root`: others than root may do it to what root made through the socket.
+    """
 
     role: str
     changes: bool
     carry_out: Callable[[Daemon, Call], Awaitable[Any]]
+    four_eyes: bool = False
+    of_files: bool = True
+    of_root: bool = True
 
 
 def take(call: Call, **kinds: type | tuple[type, ...]) -> list[Any]:
@@ -153,6 +160,12 @@ def writable(daemon: Daemon) -> None:
     """Raises Problem(UNAVAILABLE) while the database is away: what is promised must be kept."""
     if daemon.recorder.away is not None:
         raise unavailable(f"the database is away, nothing new can be taken: {daemon.recorder.away}", 5)
+
+
+def refuse_own(call: Call, author: str | None, why: str) -> None:
+    """Raise Problem(NOT_AUTHORISED) where the caller is the author of what he decides over. root may."""
+    if author == call.user and call.peer.uid != 0:
+        raise Problem(NOT_AUTHORISED, f"{why}, another has to approve it", {"own": True})
 
 
 def refuse_file(kind: str, name: str, origin: str, path: str | None) -> None:

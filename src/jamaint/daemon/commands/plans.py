@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from jamaint.daemon import undoing, views
-from jamaint.daemon.commands.command import Call, Daemon, moment_of, take, writable
+from jamaint.daemon.commands.command import Call, Daemon, moment_of, refuse_own, take, writable
 from jamaint.daemon.commands.pages import NOT_OURS, limit_of, page
 from jamaint.daemon.due import of_request
 from jamaint.errors import INTERNAL, Problem, invalid, refused
@@ -73,7 +73,9 @@ async def approve(daemon: Daemon, call: Call) -> dict[str, Any]:
     """Lets this very plan be carried out although the guard against mass deletion refuses it."""
     (reference,) = take(call, plan_=str)
     writable(daemon)
-    return _view(daemon, await daemon.plans.approve(reference, call.user))
+    stored = await daemon.plans.find(reference)
+    refuse_own(call, stored.created_by, f"cannot approve plan {stored.hash[:12]}: {call.user} made it")
+    return _view(daemon, await daemon.plans.approve(stored.hash, call.user))
 
 
 async def _page(daemon: Daemon, cursor: str, limit: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from jamaint.core.policies import Policy
 from jamaint.daemon import views
 from jamaint.daemon.commands.command import Call, Daemon, refuse_file, take, writable
 from jamaint.daemon.commands.pages import limit_of, page
-from jamaint.errors import CONFLICT, Problem, invalid
+from jamaint.errors import CONFLICT, NOT_AUTHORISED, Problem, invalid
 
 
 async def listed(daemon: Daemon, call: Call) -> dict[str, Any]:
@@ -43,6 +43,8 @@ async def update(daemon: Daemon, call: Call) -> dict[str, Any]:
     name, changes = take(call, policy_=str, changes_=dict)
     policy = daemon.definitions.policy(name)
     refuse_file("policy", policy.name, policy.origin, daemon.definitions.config.path)
+    if call.peer.uid != 0 and policy.name in daemon.definitions.roots_policies:
+        raise Problem(NOT_AUTHORISED, f"policy {policy.name} was made by root: only root changes or deletes it")
     changed = _parse(daemon, call, {**policy.definition, **changes})
     if changed.name != policy.name:
         raise invalid("name", "cannot be changed: create a new policy and delete this one")
@@ -54,6 +56,8 @@ async def delete(daemon: Daemon, call: Call) -> dict[str, Any]:
     (name,) = take(call, policy_=str)
     policy = daemon.definitions.policy(name)
     refuse_file("policy", policy.name, policy.origin, daemon.definitions.config.path)
+    if call.peer.uid != 0 and policy.name in daemon.definitions.roots_policies:
+        raise Problem(NOT_AUTHORISED, f"policy {policy.name} was made by root: only root changes or deletes it")
     writable(daemon)
     await daemon.definitions.delete_policy(policy.name)
     await daemon.scheduler.take_policies()

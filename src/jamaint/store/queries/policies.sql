@@ -38,8 +38,8 @@ RETURNING maintenance_executions.id
 
 -- name: approve
 INSERT INTO approvals (id, task_name, execution_id, plan, occurrences, reason, approved_by, principals, approved_at,
-    expires_at, seal)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING
+    expires_at, seal, definition)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING
 
 -- name: use_approval
 INSERT INTO approval_uses (approval_id, execution_id) VALUES ($1, $2) ON CONFLICT DO NOTHING
