@@ -1,10 +1,14 @@
 """What tests of every level share: a PostgreSQL for the session, and databases in it."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 import postgres
+
+# A shell starts what runs in the background with SIGINT ignored, and every process of a test would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -167,7 +167,7 @@ class TestRetries:
     def test_what_fails_is_tried_again_and_each_attempt_is_linked(self, place: Scene) -> None:
         count = place.directory / "count"
         script = f"echo x >> {count}; test $(wc -l < {count}) -ge 3"
-        place.configure(grants={"commands": {"count": ["sh", "-c", script]}})
+        place.configure(grants={"commands": {"count": ["/bin/sh", "-c", script]}})
         with place.serving() as caller:
             retry = {"attempts": 5, "delay": "100ms", "factor": 1}
             define(caller, "a", **{**command("true", retry=retry), "config": {"command": "count"}})
@@ -193,7 +193,7 @@ class TestRetries:
     def test_a_task_that_kills_the_daemon_is_tried_again_and_then_kept_from_running(self, place: Scene) -> None:
         retry = {"attempts": 9, "delay": "1ms", "factor": 1}
         held = place.held("a", retry=retry)
-        place.configure(grants={"commands": {"stand": held["config"]["command"]}})
+        place.configure(grants={"commands": {"stand": ["/bin/cat", *held["config"]["command"][1:]]}})
         for death in range(3):
             with place.serving() as caller:
                 if not death:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from peers import ME
+from peers import CAN_BE_OTHERS, ME
 from running import refusal
 from scenes import NOBODY, Scene, scene
 from treesnapshot import differences, snapshot
@@ -60,8 +60,8 @@ def test_too_much_is_refused_until_that_very_plan_is_approved(place: Scene) -> N
         early = place.ctl("execute", "app-logs", "--plan", name)
         assert early.returncode == 5
         assert f"plan {name} has to be approved before" in early.stderr
-        nobody = place.ctl("plan", "approve", name, before=NOBODY if os.geteuid() == 0 else ())
-        assert nobody.returncode == (6 if os.geteuid() == 0 else 0)
+        if CAN_BE_OTHERS:
+            assert place.ctl("plan", "approve", name, before=NOBODY).returncode == 6
         assert differences(before, snapshot(place.directory / "logs")) == []
         assert place.json("plan", "approve", name)["approved_by"] == ME
         assert f"approved by {ME}" in place.ctl("plan", "list").stdout
@@ -71,7 +71,8 @@ def test_too_much_is_refused_until_that_very_plan_is_approved(place: Scene) -> N
         place.json("rollback", done["id"])
         assert differences(before, snapshot(place.directory / "logs")) == []
         methods = [(entry["method"], entry["outcome"]) for entry in place.json("audit")["items"]]
-        assert {("task.plan", "done"), ("plan.approve", "done"), ("plan.approve", "refused")} <= set(methods)
+        assert {("task.plan", "done"), ("plan.approve", "done")} <= set(methods)
+        assert (("plan.approve", "refused") in methods) == CAN_BE_OTHERS
         assert refusal(caller, "plan.get", plan="0" * 64).message.startswith("no such plan")
 
 
