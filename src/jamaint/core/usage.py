@@ -202,9 +202,16 @@ def full_on(free: int, growth: Trend, now: datetime) -> datetime | None:
 
 
 def of_storage(
-    name: str, used: int, total: int, *, full: datetime | None, helps: Sequence[Advice], now: datetime
+    name: str,
+    used: int,
+    total: int,
+    *,
+    full: datetime | None,
+    helps: Sequence[Advice],
+    now: datetime,
+    inodes: float | None = None,
 ) -> Advice:
-    """What to say of a disk; `helps` is what could be freed on it."""
+    """What to say of a disk; `helps` is what could be freed on it, `inodes` the used share of them, if known."""
     share = used / total if total else 0.0
     soon = full is not None and full - now <= FULL_SOON
     in_sight = full is not None and full - now <= FULL_IN_SIGHT
@@ -212,11 +219,19 @@ def of_storage(
     best = max((one for one in helps if one.frees), key=lambda one: one.frees or 0, default=None)
     when += LATER if best is not None and best.later else ""
     task, frees = (best.task, best.frees) if best is not None else (None, None)
-    if share >= ALMOST_FULL or soon:
-        return Advice("storage", name, "red", f"{share:.0%} is used{when}", task, frees)
-    if share >= FULLISH or in_sight:
-        return Advice("storage", name, "yellow", f"{share:.0%} is used{when}", task, frees)
-    return Advice("storage", name, "green", f"{share:.0%} is used: no action is needed")
+    says = f"{share:.0%} is used{_inodes_used(inodes)}"
+    if max(share, inodes or 0.0) >= ALMOST_FULL or soon:
+        return Advice("storage", name, "red", f"{says}{when}", task, frees)
+    if max(share, inodes or 0.0) >= FULLISH or in_sight:
+        return Advice("storage", name, "yellow", f"{says}{when}", task, frees)
+    return Advice("storage", name, "green", f"{says}: no action is needed")
+
+
+def _inodes_used(share: float | None) -> str:
+    """How much of a disk's inodes is used, where that is worth a word: without one, no file can be made."""
+    if share is None or share < FULLISH:
+        return ""
+    return ", and no inodes are left: no file can be made" if share >= 1 else f", and {share:.0%} of the inodes"
 
 
 def of_kind(

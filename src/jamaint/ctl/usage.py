@@ -62,9 +62,17 @@ def _row(one: Mapping[str, Any], look: Look) -> Sequence[Cell]:
         length = BAR if not look.width or look.width >= WIDE_ENOUGH else SHORT_BAR
         used = (style, f"{bar(share, length, look.unicode)} {share * 100:.0f}%")
     grows = "not known yet" if growth is None else f"{'+' if growth >= 0 else '-'}{size(abs(growth))}"
-    more = one.get("problem") or (count(one["files"], "file") if "files" in one else _of_cache(one))
+    more = one.get("problem") or (count(one["files"], "file") if "files" in one else _of_cache(one)) + _inodes(one)
     full = moment(one["full_on"], look.now) if one.get("full_on") else ""
     return str(one["kind"]), str(one["name"]), size(one.get("bytes")), used, grows, full, str(more)
+
+
+def _inodes(one: Mapping[str, Any]) -> str:
+    """`, 97% of inodes`: where they are scarcer than the space, that is what ends first."""
+    share = one.get("inodes_share")
+    if not isinstance(share, (int, float)) or share < max(0.5, one.get("share") or 0.0):
+        return ""
+    return ", no inodes free" if share >= 1 else f", {share * 100:.0f}% of inodes used"
 
 
 def _of_cache(one: Mapping[str, Any]) -> str:

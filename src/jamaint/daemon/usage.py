@@ -227,7 +227,8 @@ class Usage:
         free, used = int(one["free"]), int(one["bytes"])
         growth = Trend(one["growth_per_day"])
         full = full_on(free, growth, now)
-        return of_storage(one["name"], used, used + free, full=full, helps=advice, now=now)
+        inodes = one.get("inodes_share")
+        return of_storage(one["name"], used, used + free, full=full, helps=advice, now=now, inodes=inodes)
 
     def _say(self, text: str) -> None:
         self._log.warning("a worker said", text=text)

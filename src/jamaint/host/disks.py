@@ -10,7 +10,8 @@ def disk(path: str) -> dict[str, Any]:
     status = os.statvfs(path)
     total, free = status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize
     used = (status.f_blocks - status.f_bfree) * status.f_frsize
-    inodes = (status.f_files - status.f_ffree) / status.f_files if status.f_files else None
+    inodes_used = status.f_files - status.f_ffree
+    inodes = inodes_used / (inodes_used + status.f_favail) if inodes_used + status.f_favail else None
     device = os.stat(path).st_dev
     return {
         "bytes": used,

@@ -182,3 +182,18 @@ def test_a_cleanup_that_would_be_refused_says_why() -> None:
     found = of_kind("database", "shop", 5, None, "cleanup run database", refusal="all rows would go")
     assert (found.light, found.reason) == ("yellow", "its cleanup would be refused: all rows would go")
     assert found.task == "cleanup run database"
+
+
+@pytest.mark.parametrize(
+    ("inodes", "light", "says"),
+    [
+        (None, "green", "10% is used: no action is needed"),
+        (0.79, "green", "10% is used: no action is needed"),
+        (0.85, "yellow", "10% is used, and 85% of the inodes"),
+        (0.96, "red", "10% is used, and 96% of the inodes"),
+        (1.0, "red", "10% is used, and no inodes are left: no file can be made"),
+    ],
+)
+def test_storage_without_inodes_is_no_good_storage(inodes: float | None, light: str, says: str) -> None:
+    found = of_storage("/", 10, 100, full=None, helps=[], now=NOON, inodes=inodes)
+    assert (found.light, found.reason) == (light, says)

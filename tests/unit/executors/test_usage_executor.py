@@ -148,3 +148,15 @@ def test_usage_of_directory_of_somebody_else_is_measured_as_he() -> None:
     assert found["files"] == 1
     assert "without 1 that could not be entered" in found["problem"]
     assert os.geteuid() == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_disk_without_inodes_says_so(tmp_path: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,nr_inodes=16", "none", tmp_path], check=True)
+    try:
+        for number in range(os.statvfs(tmp_path).f_ffree):
+            (tmp_path / str(number)).touch()
+        (found,) = measured(("storage", str(tmp_path)))
+    finally:
+        subprocess.run(["umount", "-l", tmp_path], check=True)
+    assert (found["inodes_share"], found["share"] < 0.1) == (1.0, True)
