@@ -364,6 +364,7 @@ def _work(opening: Order) -> Work:
         task_name=task["name"],
         config=task["config"],
         keeps_way_back=task["rollback"],
+        when_full=task.get("when_full", "keep"),
         mass_deletion=MassDeletion(share=task["mass_deletion"]["share"], items=task["mass_deletion"]["items"]),
         timeout_seconds=task["timeout_seconds"],
         now=datetime.fromisoformat(opening["now"]),

@@ -59,6 +59,7 @@ class DependencyGiven(Section):
 class RollbackGiven(Section):
     enabled: Flag = True
     auto_rollback: Flag = False
+    when_full: Annotated[Literal["keep", "unlink"], PlainValidator(one_of(("keep", "unlink")))] = "keep"
 
     @field_validator("auto_rollback")
     @classmethod

@@ -157,6 +157,8 @@ def without_way_back(task: Task) -> str | None:
     """Why the task is known to keep no way back, before any plan; None where only a plan can tell."""
     if not task.rollback.enabled:
         return "it keeps no way back (rollback.enabled: false)"
+    if task.rollback.when_full == "unlink":
+        return "it keeps no way back while a disk is full (rollback.when_full: unlink)"
     if task.executor == "command" and not task.config.get("rollback_command"):
         return "it has no rollback_command"
     return None

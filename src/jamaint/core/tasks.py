@@ -52,10 +52,14 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class RollbackRule:
-    """Whether an execution keeps its way back, and takes it by itself when it fails."""
+    """Whether an execution keeps its way back, and takes it by itself when it fails.
+
+    `when_full`: whether files on a disk that is full are kept in the trash all the same, or removed at once.
+    """
 
     enabled: bool = True
     auto_rollback: bool = False
+    when_full: Literal["keep", "unlink"] = "keep"
 
 
 @dataclass(frozen=True, slots=True)

@@ -256,6 +256,7 @@ def header_of(task: Task, steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "executor": task.executor,
         "config": without_passwords(task.config),
         "rollback": task.rollback.enabled,
+        **({"when_full": task.rollback.when_full} if task.rollback.when_full != "keep" else {}),
         "mass_deletion": [task.mass_deletion.share, task.mass_deletion.items],
     }
     digest = sha256(canonical(decides)).hexdigest()

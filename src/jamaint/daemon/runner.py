@@ -436,6 +436,7 @@ class Runner:
                 "name": task.name,
                 "config": dict(task.config),
                 "rollback": task.rollback.enabled,
+                "when_full": task.rollback.when_full,
                 "mass_deletion": {"share": task.mass_deletion.share, "items": task.mass_deletion.items},
                 "timeout_seconds": task.timeout_seconds,
             },

@@ -154,7 +154,7 @@ def task(value: Task, *, enabled: bool, paused_until: datetime | None, next_due:
         "config": dict(given.get("config") or {}),
         "dependencies": list(given.get("dependencies", ())),
         "conditions": list(given.get("conditions", ())),
-        "rollback": {"enabled": value.rollback.enabled, "auto_rollback": value.rollback.auto_rollback},
+        "rollback": asdict(value.rollback),
         "mass_deletion": {"share": value.mass_deletion.share, "items": value.mass_deletion.items},
         "limits": {name: limit for name, limit in asdict(value.limits).items() if limit is not None},
         "notifications": dict(given.get("notifications", {})),

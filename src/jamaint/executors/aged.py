@@ -9,8 +9,10 @@ from jamaint.core.ages import nanoseconds
 from jamaint.core.clearing import KEPT, amount, going, left_alone
 from jamaint.core.mass_deletion import Sighting, refusals, to_json
 from jamaint.core.plans import Item, Plan, Step
+from jamaint.core.room import TrashRoom
 from jamaint.executors.executor import Host, Planned, StepFailed, Stopped, Work
 from jamaint.executors.unknown_use import refused_if_use_unknown
+from jamaint.executors.ways_out import room_for
 from jamaint.host import held
 from jamaint.host.clearing import Area, Bounds, Clearing, look
 from jamaint.host.inuse import in_use
@@ -53,6 +55,7 @@ class Aged:
     def __init__(self, work: Work, host: Host, name: str = CLEANUP) -> None:
         self._work, self._host, self._name = work, host, name
         self._areas: Sequence[Area] | None = None
+        self._room = TrashRoom()
         self._changed = Skipped()
 
     @refused_if_use_unknown()
@@ -85,10 +88,14 @@ class Aged:
                 )
             except RootRefused as refusal:
                 refused.append(refusal)
+        room = self._room = room_for(self._work, [(area.path, area.tally.files) for area in areas])
+        refused += [RootRefused(path, why, "full") for path, why in room.refused.items()]
+        self._areas = areas = [area for area in areas if area.path not in room.refused]
         for area in areas:
             skipped.merge(area.skipped)
-        self._areas = areas
-        warnings = [refusal.why for refusal in refused]
+        warnings = [*(refusal.why for refusal in refused), *room.warnings]
+        if refused and not areas and any(refusal.kind == "full" for refusal in refused):
+            raise StepFailed("; ".join(warnings), kind="refused")
         if refused and not areas and all(refusal.kind == "unsafe" for refusal in refused):
             raise StepFailed("; ".join(warnings), kind="unsafe")
         if opened.hidden:
@@ -123,6 +130,7 @@ class Aged:
         """Does it; its details. Raises StepFailed, Stopped."""
         if self._areas is None:  # another worker has planned
             self.plan(places)
+        self._areas = self._as_planned(step)
         telling = Telling(self._host.checkpoint, self._host.progress, self._host.portion)
         bounds = Bounds(self._host.paused, self._host.alone)
         clearing = Clearing(self.areas, step.undo, step.items, telling, bounds)
@@ -162,7 +170,7 @@ class Aged:
         return self._in_trash(lambda way, told: purge(way, self._host.checkpoint, told), step)
 
     def _step(self, areas: Sequence[Area], places: Sequence[Place], skipped: Skipped) -> Step:
-        direct = self._direct(areas)
+        direct = self._room.direct
         roots = {
             area.path: {"path": area.path, "times": area.times, "shared": True}
             for area in areas
@@ -189,20 +197,17 @@ class Aged:
             tuple(item for area in areas for item in area.sample)[:20],
         )
 
+    def _as_planned(self, step: Step) -> Sequence[Area]:
+        """Those of which the plan says what becomes of their files: nothing of any other goes, least of all at once."""
+        planned = {entry["path"] for entry in (step.undo or {}).get("roots", ())} | set(step.args["direct"])
+        for area in self.areas:
+            if area.path not in planned:
+                self._changed.add(area.path, "the plan did not have it", problem=True)
+        return [area for area in self.areas if area.path in planned]
+
     def _remaining(self, planned: Planned) -> Remaining:
         items = (item for step, item in planned.items() if step == self._name)
         return Remaining(items, self._host.checkpoint)
-
-    def _direct(self, areas: Sequence[Area]) -> dict[str, str]:
-        """Roots in which nothing goes to the trash, and why."""
-        if not self._work.keeps_way_back:
-            return {area.path: "The task keeps no way back" for area in areas}
-        floor = self._work.low_space
-        return {
-            area.path: f"Only {area.free_share:.1%} of the disk of {area.path} is free (the limit is {floor:.1%})"
-            for area in areas
-            if area.free_share < floor
-        }
 
     def _in_trash(
         self, act: Callable[[Mapping[str, Any], Callable[[int], None]], dict[str, Any]], step: Step

@@ -33,6 +33,8 @@ class Work:
     now: datetime
     low_space: float
     """Share of a file system (0..1); with less than that free, files are unlinked and not kept in the trash."""
+    when_full: str = "keep"
+    """keep or unlink: what becomes of files on a disk that is full."""
     kept_directory: str = NOWHERE
     """Where what has no place of its own to be kept in (values of a cache) is kept, a directory for each execution."""
     ends_at: datetime | None = None

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from jamaint.core.mass_deletion import Sighting, refusals, to_json
 from jamaint.core.plans import Plan, Step
 from jamaint.executors.executor import Host, StepFailed, Stopped, Tell, Work
 from jamaint.executors.unknown_use import refused_if_use_unknown
+from jamaint.executors.ways_out import room_for
 from jamaint.host.compression import Codec, codec
 from jamaint.host.filesystems import filesystem_of
 from jamaint.host.leaving import Leaving, Telling, is_in, open_archive
@@ -41,6 +43,7 @@ class LogsCleanup:
         self._codec: Codec | None = None
         self._survey: Survey | None = None
         self._skipped = Skipped()
+        self._direct: Mapping[str, str] = {}
 
     @refused_if_use_unknown()
     def plan(self) -> Plan:
@@ -50,6 +53,7 @@ class LogsCleanup:
         warnings = [refusal.why for refusal in found.refused]
         if found.refused and not found.found and all(refusal.kind == "unsafe" for refusal in found.refused):
             raise StepFailed("; ".join(warnings), kind="unsafe")
+        found = self._with_room(found, warnings)
         # A stored plan has passed the guard or been approved, and each of its items is looked at by itself.
         roots = [] if self._work.planned else [*sightings(found, _deleted, self._work.now), *self._archive_seen(found)]
         refused = refusals(roots, self._work.seen, self._work.mass_deletion, "logs")
@@ -75,6 +79,7 @@ class LogsCleanup:
         """See Executor. A step in which some files could not be dealt with is done; `problems` has them."""
         if self._survey is None:  # another worker has planned
             self.plan()
+            self._keep_to(step)
         assert self._survey is not None
         if step.name == ANALYSIS:
             return self._analysis(self._survey)
@@ -109,6 +114,13 @@ class LogsCleanup:
         if step.undo is None:
             return {"freed_space": 0, "items": 0, "problems": []}
         return self._in_trash(lambda way, told: purge(way, self._host.checkpoint, told), step)
+
+    def _keep_to(self, step: Step) -> None:
+        """Leaves alone the roots of which the plan does not say what becomes of their files."""
+        assert self._survey is not None
+        if step.name != ANALYSIS:
+            planned = {entry["path"] for entry in (step.undo or {}).get("roots", ())} | set(step.args["direct"])
+            self._survey = replace(self._survey, found=[root for root in self._survey.found if root.path in planned])
 
     def _carry_out(self, step: Step, leaving: Leaving) -> None:
         if step.name == CLEANUP:
@@ -150,6 +162,18 @@ class LogsCleanup:
         self._survey = survey(paths, exclude, sort=sort, held=held, skipped=skipped, checkpoint=self._host.checkpoint)
         return self._survey
 
+    def _with_room(self, found: Survey, warnings: list[str]) -> Survey:
+        """The survey without the roots in which no trash could be made. Raises StepFailed where that is so of all."""
+        names = self._rules.steps()
+        room = room_for(self._work, [(root.path, sum(root.count(name) for name in names)) for root in found.found])
+        self._direct = room.direct
+        warnings += [*room.refused.values(), *room.warnings]
+        left = [root for root in found.found if root.path not in room.refused]
+        if room.refused and not left:
+            raise StepFailed("; ".join(warnings), kind="refused")
+        self._survey = replace(found, found=left)
+        return self._survey
+
     def _plan_analysis(self, found: Survey) -> Step:
         files, size = sum(root.files for root in found.found), sum(root.bytes for root in found.found)
         count = len(found.found)
@@ -157,7 +181,7 @@ class LogsCleanup:
         return Step(ANALYSIS, says, items=files, bytes=size)
 
     def _plan_step(self, name: str, found: Sequence[Found]) -> Step:
-        direct = self._direct(found)
+        direct = {root.path: self._direct[root.path] for root in found if root.path in self._direct}
         roots = [{"path": root.path, "times": root.times} for root in found if root.path not in direct]
         count, size = sum(root.count(name) for root in found), sum(root.size(name) for root in found)
         says = [self._rules.says(name, count, self._codec.suffix if self._codec else "")]
@@ -203,17 +227,6 @@ class LogsCleanup:
         with root:
             at = self._work.now.isoformat(timespec="seconds")
             return [Sighting(directory, 0, filesystem_of(root.path, root.fd), at=at)]
-
-    def _direct(self, found: Sequence[Found]) -> dict[str, str]:
-        """Roots in which nothing goes to the trash, and why."""
-        if not self._work.keeps_way_back:
-            return {root.path: "The task keeps no way back" for root in found}
-        floor = self._work.low_space
-        return {
-            root.path: f"Only {root.free_share:.1%} of the disk of {root.path} is free (the limit is {floor:.1%})"
-            for root in found
-            if root.free_share < floor
-        }
 
     def _analysis(self, found: Survey) -> dict[str, Any]:
         roots = [

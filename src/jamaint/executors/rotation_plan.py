@@ -11,6 +11,7 @@ from jamaint.core.plans import Step
 from jamaint.core.rotation import COMPRESSION, EXPIRY, ROTATION, RotationRules
 from jamaint.executors.executor import Work
 from jamaint.executors.rotation_survey import RotationSurvey
+from jamaint.executors.ways_out import room_for
 from jamaint.host.survey import SAMPLE, Found
 
 
@@ -87,11 +88,6 @@ class RotationPlanner:
 
     def _direct(self, found: Sequence[Found], name: str) -> dict[str, str]:
         """Roots in which a step leaves no way back, and why. A rotation's takes no room worth speaking of."""
-        if not self._work.keeps_way_back:
-            return {root.path: "The task keeps no way back" for root in found}
-        floor = self._work.low_space
-        return {
-            root.path: f"Only {root.free_share:.1%} of the disk of {root.path} is free (the limit is {floor:.1%})"
-            for root in found
-            if root.free_share < floor and name != ROTATION
-        }
+        if name == ROTATION and self._work.keeps_way_back:
+            return {}
+        return room_for(self._work, [(root.path, 0) for root in found]).direct

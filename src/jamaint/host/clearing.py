@@ -19,7 +19,7 @@ from jamaint.host.openfiles import OpenFiles, open_files
 from jamaint.host.roots import Place, Root, RootRefused, open_root
 from jamaint.host.sharing import Sharing
 from jamaint.host.skipped import Skipped, words
-from jamaint.host.survey import SAMPLE, free_share
+from jamaint.host.survey import SAMPLE
 from jamaint.host.sweep import Met, Sweep, Tally
 from jamaint.host.taker import Manner, Taker
 from jamaint.host.taking import Direct, Held, Ledger, Taken
@@ -40,7 +40,6 @@ class Area:
     path: str
     rule: Rule
     stat: os.stat_result
-    free_share: float
     met: Met = field(default_factory=Met)
     tally: Tally = field(default_factory=Tally)
     units: list[str] = field(default_factory=list)
@@ -115,7 +114,7 @@ def look(
     """
     with open_root(path, shared=True) as root:
         check_mount(root, rule.mount)
-        area = Area(path, rule, root.stat, free_share(root))
+        area = Area(path, rule, root.stat)
         area.filesystem = filesystem_of(root.path, root.fd)
         judge = Judge(root, rule, in_use(root.stat.st_dev, held))
         sweep = Sweep(judge, Counting(area, root, now_ns), area.skipped, checkpoint)
@@ -138,7 +137,7 @@ class _Apart:
 
 
 def _begin_apart(judge: Judge, whole: Area, now_ns: int) -> Callable[[str | None], _Apart | None]:
-    area = Area(whole.path, whole.rule, whole.stat, whole.free_share)
+    area = Area(whole.path, whole.rule, whole.stat)
     sweep = Sweep(judge, Counting(area, judge.root, now_ns), area.skipped, lambda: None)
 
     def act(name: str | None) -> _Apart | None:

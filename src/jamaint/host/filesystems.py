@@ -15,6 +15,11 @@ def filesystem_of(path: str, fd: int) -> Filesystem:
     return Filesystem(id=f"{status.f_fsid & (1 << 64) - 1:x}", source=source, type=kind, mount=mount)
 
 
+def kind_of(path: str) -> str:
+    """The type of the file system that a path lies on, such as ext4; the empty text where that is not known."""
+    return _mount_of(path)[1]
+
+
 def _mount_of(path: str) -> tuple[str, str, str]:
     """(where, type, source) of the mount that a path is in: the longest that leads to it, of several the topmost."""
     best = ("", "", "")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from jamaint.core.plans import Item
 from jamaint.host.roots import NotEntered, Place, Root, RootRefused, open_root
 from jamaint.host.skipped import Skipped, words
-from jamaint.host.survey import SAMPLE, Found, Survey, free_share
+from jamaint.host.survey import SAMPLE, Found, Survey
 from jamaint.host.trees import BATCH, Batches, fingerprint
 
 
@@ -109,7 +109,7 @@ class _Looking:
                 self.refused.append(refusal)
             self._roots[path] = root
             if root is not None:
-                self.found[path] = Found(path, root.stat, free_share=free_share(root))
+                self.found[path] = Found(path, root.stat)
         return self._roots[path]
 
     def _place_of(self, root: Root, rel: str) -> tuple[Place | None, str]:

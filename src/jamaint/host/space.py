@@ -3,6 +3,7 @@
 import os
 
 from jamaint.core.purges import FreeSpace, device_of
+from jamaint.host.filesystems import kind_of
 from jamaint.host.mounts import MOUNTINFO, plain
 
 
@@ -30,3 +31,16 @@ def free_space(path: str) -> FreeSpace:
     status = os.statvfs(path)
     size = status.f_frsize
     return FreeSpace(status.f_bavail * size, status.f_blocks * size, status.f_favail, status.f_files)
+
+
+def own_space(path: str) -> FreeSpace:
+    """Return what the file system of a path has free for us: for root, with what is reserved for it. Raises OSError."""
+    status = os.statvfs(path)
+    reserved = os.geteuid() == 0
+    free, inodes = (status.f_bfree, status.f_ffree) if reserved else (status.f_bavail, status.f_favail)
+    return FreeSpace(free * status.f_frsize, status.f_blocks * status.f_frsize, inodes, status.f_files)
+
+
+def takes_blocks(path: str) -> bool:
+    """Return whether a directory takes a block where a path lies: not in memory (tmpfs)."""
+    return kind_of(path) != "tmpfs"

@@ -34,7 +34,6 @@ class Found:
     newest: int | None = None
     work: dict[str, Batches] = field(default_factory=dict)
     sample: dict[str, list[tuple[str, int, int]]] = field(default_factory=dict)
-    free_share: float = 1.0
 
     @property
     def times(self) -> list[int]:
@@ -124,7 +123,7 @@ def _look(
     skipped: Skipped,
     checkpoint: Callable[[], None],
 ) -> Found:
-    found = Found(root.path, root.stat, free_share=free_share(root))
+    found = Found(root.path, root.stat)
     oldest, newest = None, None
     for rel, name, seen in walk(root, rules, skipped, checkpoint):
         found.files += 1
@@ -163,12 +162,3 @@ def _note_directories(root: Root, patterns: Sequence[str], skipped: Skipped) -> 
 def _from_root(exclude: Sequence[str], path: str) -> Sequence[str]:
     """Exclusions as globs from /: those without a leading slash are meant below this root."""
     return [rule if rule.startswith("/") else f"{path}/{rule}" for rule in map(exclusion, exclude)]
-
-
-def free_share(root: Root) -> float:
-    """The share that is free for us, of the space or of the inodes, whichever is less."""
-    status = os.fstatvfs(root.fd)
-    shares = [status.f_bavail / status.f_blocks] if status.f_blocks else []
-    if status.f_files:
-        shares.append(status.f_favail / status.f_files)
-    return min(shares, default=1.0)

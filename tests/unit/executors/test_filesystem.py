@@ -373,3 +373,46 @@ def test_mount_point_goes_only_when_it_is_meant(root: Path) -> None:
             cleanup(path).plan()
         _, (details,) = run(cleanup(path | {"mount": True}))
         assert details["files"] == 1
+
+
+@contextmanager
+def without_inodes(top: Path) -> Iterator[Path]:
+    """A file system of 128 inodes, each of them used."""
+    with mounted("-t", "tmpfs", "-o", "size=8m,nr_inodes=128,mode=755", "none", top):
+        (top / "s").mkdir()
+        for number in range(os.statvfs(top).f_ffree):
+            put(top / "s" / f"f{number}", 40, b"")
+        assert os.statvfs(top).f_ffree == 0
+        yield top / "s"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_trash_without_inodes_is_foreseen_in_the_plan(tmp_path: Path) -> None:
+    with without_inodes(tmp_path) as full:
+        with pytest.raises(StepFailed, match=r"cannot be made below .*: only 0\.0% of the inodes") as refusal:
+            cleanup({"path": str(full), "age_seconds": DAY}).plan()
+        assert refusal.value.kind == "refused"
+        other = tmp_path.parent / "other"
+        put(other / "old", 40, b"x")
+        plan, (details,) = run(
+            cleanup({"path": str(full), "age_seconds": DAY}, {"path": str(other), "age_seconds": DAY})
+        )
+        assert any(warning.startswith("a trash for ") for warning in plan.warnings)
+        assert details["files"] == 1
+        again = cleanup({"path": str(full), "age_seconds": DAY}, {"path": str(other), "age_seconds": DAY})
+        for number in range(60):
+            (full / f"f{number}").unlink()
+        with pytest.raises(StepFailed, match="the plan did not have it"):  # what becomes of it, the plan did not say
+            again.run(through_json(plan.steps[0]))
+        assert (full / "f60").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_when_full_unlink_frees_inodes(tmp_path: Path) -> None:
+    with without_inodes(tmp_path) as full:
+        config = cleanup({"path": str(full), "age_seconds": DAY})._work.config
+        plan, (details,) = run(FilesystemCleanup(work(config, when_full="unlink"), Talk()))
+        assert "the task says `rollback.when_full: unlink`: there it goes at once" in plan.steps[0].says
+        assert plan.steps[0].undo is None
+        assert details["files"] > 100
+        assert os.statvfs(tmp_path).f_ffree > 100

@@ -15,8 +15,10 @@ import pytest
 
 from jamaint.core.mass_deletion import Filesystem, from_json
 from jamaint.core.plans import MassDeletion, Plan, step_to_json, undo_order
+from jamaint.core.purges import FreeSpace
+from jamaint.executors import ways_out
 from jamaint.executors.executor import StepFailed, Stopped
-from jamaint.host import compression, survey
+from jamaint.host import compression
 from jamaint.host.openfiles import OpenFiles, open_files
 from logsrun import DAY, NOW, Talk, executor, grow_old, put, run_all, through_json, undo_all
 from treesnapshot import differences, snapshot
@@ -292,7 +294,8 @@ class TestRun:
 
     def test_one_root_of_two_on_a_full_disk(self, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         put(tmp_path / "full" / "a40.log", 40)
-        monkeypatch.setattr(survey, "free_share", lambda root: 0.01 if root.path.endswith("full") else 0.5)
+        spaces = {True: FreeSpace(1 << 20, 100 << 20), False: FreeSpace(50 << 20, 100 << 20)}
+        monkeypatch.setattr(ways_out, "own_space", lambda path: spaces[path.endswith("full")])
         paths = [f"{root}/*/*", f"{tmp_path}/full/*"]
         steps, details = run_all(executor(log_paths=paths, low_space=0.05))
         assert steps[1].undo is not None
