@@ -86,21 +86,40 @@ def account(value: Any) -> str:
     return name
 
 
+_NO_ZONES = frozenset({"localtime", "Factory", "posixrules"})
+"""Of the machine's names for zones, those that are none: they mean another hour elsewhere, or nothing at all."""
+_A_NAME = "write a name such as Asia/Jakarta or UTC"
+_OFFSET = re.compile(r"(?:Etc/)?(?:GMT|UTC|Z)?([+-])(\d{1,2})(?::?00)?", re.ASCII | re.IGNORECASE)
+
+
 def zone(value: Any) -> str:
     """An IANA time zone that this machine knows."""
     name = text(value)
+    if name in _NO_ZONES:
+        raise ValueError(
+            f"{shown(name)} is no time zone that this machine knows: write a name such as Asia/Jakarta or UTC"
+        )
+    if name.startswith("right/"):
+        raise ValueError(
+            f"{shown(name)} counts leap seconds, and no clock here does: write {name.removeprefix('right/')}"
+        )
     try:
-        # `localtime` is whatever the machine is set to, so the same file would mean another hour elsewhere.
-        if name != "localtime":
-            ZoneInfo(name)
-            return name
+        ZoneInfo(name)
     except (OSError, ValueError, KeyError):  # not found, a directory, or no name of a file at all
-        pass
-    zones = available_timezones() - {"localtime"}
+        raise ValueError(f"{shown(name)} is no time zone that this machine knows: {_zone_hint(name)}") from None
+    return name
+
+
+def _zone_hint(name: str) -> str:
+    offset = _OFFSET.fullmatch(name)
+    if offset is not None and (hours := int(offset[2])) <= 12:
+        turned, side = ("-", "ahead of") if offset[1] == "+" else ("+", "behind")
+        zone_name = f"Etc/GMT{turned}{hours}"
+        return f"{zone_name} is {hours} h {side} UTC (its sign is turned round); better is a name such as Asia/Jakarta"
+    zones = {one for one in available_timezones() - _NO_ZONES if not one.startswith("right/")}
     by_city = {zone_name.rpartition("/")[2]: zone_name for zone_name in sorted(zones, reverse=True)}
     meant = closest(name, zones) if "/" in name else by_city.get(closest(name, by_city, 0.8) or "")
-    hint = f"did you mean {meant}?" if meant else "write a name such as Asia/Jakarta or UTC"
-    raise ValueError(f"{shown(name)} is no time zone that this machine knows: {hint}")
+    return f"did you mean {meant}?" if meant else _A_NAME
 
 
 def variables(value: Mapping[str, str]) -> Mapping[str, str]:

@@ -68,6 +68,67 @@ def test_what_is_cancelled_does_not_count(tmp_path: Path) -> None:
     assert read_ics(calendar(tmp_path, "DTSTART;VALUE=DATE:20261224 | STATUS:CANCELLED"), "UTC") == []
 
 
+def test_whole_day_that_ends_on_its_day_is_a_day(tmp_path: Path) -> None:
+    found = read_ics(calendar(tmp_path, "DTSTART;VALUE=DATE:20261225 | DTEND;VALUE=DATE:20261225"), "UTC")
+    assert found == [(at("2026-12-25"), at("2026-12-26"))]
+
+
+WEEKLY = "DTSTART:20261206T020000Z | DTEND:20261206T040000Z | RRULE:FREQ=WEEKLY;COUNT=3"
+
+
+def test_instance_cancelled_is_none(tmp_path: Path) -> None:
+    gone = "RECURRENCE-ID:20261213T020000Z | DTSTART:20261213T020000Z | DTEND:20261213T040000Z | STATUS:CANCELLED"
+    found = read_ics(calendar(tmp_path, WEEKLY, gone), "UTC")
+    assert [start.day for start, _ in found] == [6, 20]
+
+
+@pytest.mark.parametrize("instance", ["20261213T020000Z", "20261213T090000"])
+def test_instance_moved_is_where_it_was_moved_to(tmp_path: Path, instance: str) -> None:
+    name = f"RECURRENCE-ID{'' if instance.endswith('Z') else ';TZID=Asia/Jakarta'}:{instance}"
+    moved = f"{name} | DTSTART:20261214T050000Z | DTEND:20261214T060000Z"
+    found = sorted(read_ics(calendar(tmp_path, WEEKLY, moved), "UTC"))
+    assert [start.isoformat()[5:13] for start, _ in found] == ["12-06T02", "12-14T05", "12-20T02"]
+    assert found[1][1] == at("2026-12-14T06:00")
+
+
+def test_instance_moved_twice_is_where_its_newest_version_is(tmp_path: Path) -> None:
+    moved = [
+        f"RECURRENCE-ID:20261213T020000Z | SEQUENCE:{number} | DTSTART:202612{day}T050000Z | DURATION:PT1H"
+        for number, day in ((2, 15), (1, 14))
+    ]
+    found = sorted(read_ics(calendar(tmp_path, WEEKLY, *moved), "UTC"))
+    assert [start.day for start, _ in found] == [6, 15, 20]
+
+
+def test_periods_that_are_added_have_ends_of_their_own(tmp_path: Path) -> None:
+    event = (
+        "DTSTART:20261206T020000Z | DTEND:20261206T040000Z"
+        " | RDATE;VALUE=PERIOD:20261210T010000Z/20261210T013000Z,20261211T010000Z/PT2H"
+    )
+    lengths = [(end - start).total_seconds() / 60 for start, end in sorted(read_ics(calendar(tmp_path, event), "UTC"))]
+    assert lengths == [120, 30, 120]
+
+
+def test_until_as_a_date_is_that_whole_day(tmp_path: Path) -> None:
+    event = "DTSTART:20261208T020000Z | DURATION:PT1H | RRULE:FREQ=DAILY;UNTIL=20261210"
+    assert [start.day for start, _ in read_ics(calendar(tmp_path, event), "UTC")] == [8, 9, 10]
+
+
+@pytest.mark.parametrize(
+    ("event", "why"),
+    [
+        ("DTSTART;TZID=Asia/Jakart:20261212T000000 | DURATION:PT1H", "the zone 'Asia/Jakart' is neither known"),
+        ("DTSTART:20261212T000000Z | DTEND;TZID=Customized Time Zone:20261212T010000", "neither known nor declared"),
+        (f"{WEEKLY} | EXDATE;TZID=Mars/Base:20261213T020000", "the zone 'Mars/Base'"),
+        (f"{WEEKLY} | EXDATE;VALUE=DATE:20261213", "an EXDATE or RDATE is a day"),
+        ("RECURRENCE-ID;RANGE=THISANDFUTURE:20261213T020000Z | DTSTART:20261213T020000Z", "RANGE=THISANDFUTURE"),
+    ],
+)
+def test_event_that_cannot_be_understood_is_refused(tmp_path: Path, event: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        read_ics(calendar(tmp_path, event), "UTC")
+
+
 def test_what_recurs_for_ever_is_written_out_for_years(tmp_path: Path) -> None:
     found = read_ics(calendar(tmp_path, "DTSTART;VALUE=DATE:20200101 | RRULE:FREQ=YEARLY"), "UTC")
     assert found
