@@ -1,16 +1,20 @@
 """Leftover: the trash of a step as another process finds it: opened, its journal read, and at last cleared away."""
 
+import errno
 import os
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
+from jamaint.host.descent import Descent
 from jamaint.host.drawers import LOOSE
 from jamaint.host.globs import TRASH
 from jamaint.host.records import MADE, TOUCHED, Record, Records
 from jamaint.host.roots import NotEntered, Root, readable
 from jamaint.host.skipped import words
 from jamaint.host.taking import HALF_DIRECTORY, HALF_FILE, sync
+from jamaint.host.traversal import traverse
 from jamaint.host.trash import ENDED, FORMED, GONE, MARKS, OPEN, TIMES, TURNS, lock, open_private
 from jamaint.host.wholes import WHOLES
 
@@ -47,25 +51,34 @@ class Leftover:
         return open_private(self.step, kind, self.root) if self.step >= 0 else None
 
     def end(self, problem: Callable[[str, str], None]) -> None:
-        """Gives the directories their times back and, when all is back in its place, removes the trash."""
-        self._remove_directories()
+        """Gives the directories their times back and, when all is back in its place, removes the trash.
+
+        The records stay as long as one of the times could not be set: the next undo goes by them again.
+        """
+        failed: list[str] = []
+
+        def tell(path: str, why: str) -> None:
+            failed.append(path)
+            problem(path, why)
+
+        self._remove_directories(tell)
         touched = [record for record in self.records.of.values() if record.kind == TOUCHED and record.rel != "."]
         for record in touched:
-            self._set_times(record, problem)
+            self._set_times(record, tell, problem)
         for record in touched:  # in a pass of its own: the first one makes most of the others durable too
-            sync(self.root, record.rel)
-        if self.step >= 0 and not self._clear_step():
-            self._set_root_times(problem)
-            with suppress(FileNotFoundError):
-                os.rename(_UNDOING, ENDED, src_dir_fd=self.step, dst_dir_fd=self.step)
+            self._sync(record, tell)
+        if self.step >= 0 and (failed or not self._clear_step(tell)):
+            self._set_root_times(tell)
+            if not failed:  # else times of directories are ours, and nobody's to be learnt
+                with suppress(FileNotFoundError):
+                    os.rename(_UNDOING, ENDED, src_dir_fd=self.step, dst_dir_fd=self.step)
             return
         if self._fds:
             os.fsync(self.root.fd)
         parents = [self.root.fd, *self._fds]
         for depth in range(len(self._fds) - 1, -1, -1):
-            with suppress(OSError):  # others are in it
-                os.rmdir(self._names[depth], dir_fd=parents[depth])
-        self._set_root_times(problem)
+            _remove_empty(self._names[depth], parents[depth], self.root, tell)
+        self._set_root_times(tell)
 
     def close(self) -> None:
         """Lets go of it."""
@@ -121,22 +134,29 @@ class Leftover:
                     now = os.fstat(place.fd)
                 if record.kind == TOUCHED and now.st_mtime_ns > ended:
                     later[record.rel] = now.st_atime_ns, now.st_mtime_ns
-            except NotEntered:
-                bereft.add(record.rel.rpartition("/")[0] or ".")
+            except NotEntered as refusal:
+                if refusal.missing:
+                    bereft.add(record.rel.rpartition("/")[0] or ".")
         for rel in later.keys() - bereft:
             self.records.change(self.records.of[rel], TOUCHED, later[rel])
         if "." in self.records.of:
             self._root_times = self.records.of["."].times
         os.rename(ENDED, _UNDOING, src_dir_fd=self.step, dst_dir_fd=self.step)
 
-    def _remove_directories(self) -> None:
+    def _remove_directories(self, tell: Callable[[str, str], None]) -> None:
         for record in sorted(self.records.of.values(), key=lambda record: -record.number):
             if record.kind == MADE:
                 above, _, name = record.rel.rpartition("/")
-                with suppress(NotEntered, OSError), self.root.descend(above or ".") as parent:  # others use it by now
-                    os.rmdir(name, dir_fd=parent.fd)
+                try:
+                    with self.root.descend(above or ".") as parent:
+                        _remove_empty(name, parent.fd, self.root, tell)
+                except NotEntered as refusal:
+                    if refusal.failed:
+                        tell(self.root.name(record.rel), refusal.why)
 
-    def _set_times(self, record: Record, problem: Callable[[str, str], None]) -> None:
+    def _set_times(
+        self, record: Record, tell: Callable[[str, str], None], problem: Callable[[str, str], None]
+    ) -> None:
         try:
             with self.root.descend(record.rel) as place:
                 fd = readable(place.fd)
@@ -144,35 +164,37 @@ class Leftover:
                     os.utime(fd, ns=record.times)
                 finally:
                     os.close(fd)
-        except NotEntered:
-            return
-        except OSError as error:
+        except NotEntered as refusal:
+            if refusal.failed:
+                tell(self.root.name(record.rel), f"its times cannot be set: {refusal.why}")
+        except PermissionError as error:  # another try would not help
             problem(self.root.name(record.rel), f"its times: {words(error)}")
+        except OSError as error:
+            tell(self.root.name(record.rel), f"its times: {words(error)}")
 
-    def _set_root_times(self, problem: Callable[[str, str], None]) -> None:
+    def _sync(self, record: Record, tell: Callable[[str, str], None]) -> None:
+        try:
+            sync(self.root, record.rel)
+        except OSError as error:
+            tell(self.root.name(record.rel), f"it may not be durable: {words(error)}")
+
+    def _set_root_times(self, tell: Callable[[str, str], None]) -> None:
         if self._root_times is not None:
             try:
                 os.utime(self.root.fd, ns=self._root_times)
             except OSError as error:
-                problem(self.root.path, f"its times: {words(error)}")
+                tell(self.root.path, f"its times: {words(error)}")
 
-    def _clear_step(self) -> bool:
+    def _clear_step(self, tell: Callable[[str, str], None]) -> bool:
         """Empties the step's trash; false, and it stays usable, when something in it could not be put back."""
-        for kind in (GONE, LOOSE, FORMED, TURNS):
-            try:
+        parts = [_remove_empty(kind, self.step, self.root, tell) for kind in (GONE, LOOSE, FORMED, TURNS)]
+        if not all(parts):
+            return False
+        for kind in (MARKS, WHOLES):
+            fd = self.part(kind)
+            if fd is not None:
+                _empty(self.root, fd)
                 os.rmdir(kind, dir_fd=self.step)
-            except FileNotFoundError:
-                pass
-            except OSError:
-                return False
-        marks = self.part(MARKS)
-        if marks is not None:
-            _empty(marks)
-            os.rmdir(MARKS, dir_fd=self.step)
-        whole = self.part(WHOLES)
-        if whole is not None:
-            _empty(whole)
-            os.rmdir(WHOLES, dir_fd=self.step)
         for rel in [rel for rel in self.records.of if rel != "."]:
             self.records.forget(rel)
         if self._root_times is not None:
@@ -188,14 +210,33 @@ class Leftover:
         return True
 
 
-def _empty(fd: int) -> None:
-    """Removes links and directories of links, and closes."""
+def _remove_empty(name: str, parent: int, root: Root, tell: Callable[[str, str], None]) -> bool:
+    """Removes a directory; false when something is in it, or it cannot be removed, which is told."""
     try:
-        for name in os.listdir(fd):
+        os.rmdir(name, dir_fd=parent)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            tell(root.name(".", TRASH), f"{name} in it cannot be removed: {words(error)}")
+        return False
+    return True
+
+
+def _empty(root: Root, fd: int) -> None:
+    """Removes links and directories of links, and closes. Raises OSError."""
+    descent = Descent(replace(root, shared=True), fd)
+
+    def level() -> list[str]:
+        directories = []
+        for name in os.listdir(descent.here.fd):
             try:
-                os.unlink(name, dir_fd=fd)
+                os.unlink(name, dir_fd=descent.here.fd)
             except IsADirectoryError:
-                _empty(os.open(name, OPEN, dir_fd=fd))
-                os.rmdir(name, dir_fd=fd)
-    finally:
-        os.close(fd)
+                directories.append(name)
+        return directories
+
+    def failed(_: str, error: OSError | NotEntered) -> None:
+        raise error
+
+    traverse([descent], level, lambda name: os.rmdir(name, dir_fd=descent.here.fd), failed)

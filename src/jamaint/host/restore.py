@@ -1,24 +1,27 @@
-"""Undo: reads from the trash alone what a step has done, and takes it back, also when the step or an undo was killed.
+"""Undo: reads from the trash what a step has done, and takes it back, also when the step or an undo was killed.
 
 Nothing that anybody else has put into a place is overwritten or removed: it is reported as kept, and what belongs there
-stays in the trash, so that the undo can be asked for again.
+stays in the trash, so that the undo can be asked for again. Each directory, each drawer and each root is a part of its
+own: what cannot be reached in one is a problem, and keeps no other from coming back. Nothing here recurses.
 """
 
 import os
-import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jamaint.host import syscalls
+from jamaint.host.descent import Descent
 from jamaint.host.drawers import LOOSE, numbers
 from jamaint.host.leftover import Leftover
 from jamaint.host.records import PASSED, TOUCHED
+from jamaint.host.restore_made import MadeRemoval
 from jamaint.host.roots import NotEntered, Place, RootRefused, open_root
 from jamaint.host.skipped import Few, why_not, words
 from jamaint.host.taking import HALF_DIRECTORY, Likeness, make_whole
-from jamaint.host.trash import FORMED, GONE, MARKS, OPEN
+from jamaint.host.traversal import traverse
+from jamaint.host.trash import GONE, OPEN
 from jamaint.host.trees import BATCH
 from jamaint.host.wholes import WHOLES, read
 
@@ -32,6 +35,16 @@ class Outcome:
     wholes: list[int] = field(default_factory=list)
     kept: Few = field(default_factory=Few)
     problems: Few = field(default_factory=Few)
+
+    @contextmanager
+    def guarding(self, path: str) -> Iterator[None]:
+        """Makes a problem of what the system refuses within the block, so that other parts go on."""
+        try:
+            yield
+        except (NotEntered, RootRefused) as refusal:
+            self.problems.add(path, refusal.why)
+        except OSError as error:
+            self.problems.add(path, words(error))
 
 
 def undo(
@@ -50,24 +63,16 @@ def undo(
     outcome = Outcome()
     tick = _Tick(outcome, checkpoint, progress)
     with ExitStack() as stack:
-        roots: list[_Undoing | None] = []
-        for entry in way_back["roots"]:
-            try:
-                root = stack.enter_context(open_root(entry["path"], bool(entry.get("shared"))))
-                times = (int(entry["times"][0]), int(entry["times"][1]))
-                left = Leftover(root, times, way_back["trash"], way_back["step"], dry_run)
-                stack.callback(left.close)
-                roots.append(_Undoing(left, dry_run, outcome, tick))
-            except RootRefused as refusal:
-                outcome.problems.add(entry["path"], refusal.why)
-                roots.append(None)
+        roots = [_opened_root(entry, way_back, dry_run, outcome, tick, stack) for entry in way_back["roots"]]
         parts = [part for part in roots if part is not None]
         for part in parts:
             part.restore_gone()
         for part in parts:  # the directories are back by now
             part.restore_loose()
+        made = MadeRemoval(roots, dry_run, outcome, tick)
         for part in parts:
-            part.remove_made(roots)
+            with outcome.guarding(part.root.path):
+                made.remove(part.left)
         for part in reversed(parts):  # of roots within roots, the inner one was changed last
             part.end()
     if inodes is not None:
@@ -78,6 +83,24 @@ def undo(
         "kept": outcome.kept.items,
         "problems": outcome.problems.items,
     }
+
+
+def _opened_root(
+    entry: Mapping[str, Any],
+    way_back: Mapping[str, Any],
+    dry_run: bool,
+    outcome: Outcome,
+    tick: "_Tick",
+    stack: ExitStack,
+) -> "_Undoing | None":
+    found: list[_Undoing] = []
+    with outcome.guarding(entry["path"]):
+        root = stack.enter_context(open_root(entry["path"], bool(entry.get("shared"))))
+        times = (int(entry["times"][0]), int(entry["times"][1]))
+        left = Leftover(root, times, way_back["trash"], way_back["step"], dry_run)
+        stack.callback(left.close)
+        found.append(_Undoing(left, dry_run, outcome, tick))
+    return found[0] if found else None
 
 
 class _Tick:
@@ -98,7 +121,7 @@ class _Undoing:
     """The undo of one step below one root."""
 
     def __init__(self, left: Leftover, dry_run: bool, outcome: Outcome, tick: _Tick) -> None:
-        self._left, self._root = left, left.root
+        self.left, self.root = left, left.root
         self._dry_run, self._outcome, self._tick = dry_run, outcome, tick
         self._kept: set[str] = set()
         whole = left.part(WHOLES)
@@ -108,43 +131,41 @@ class _Undoing:
 
     def restore_gone(self) -> None:
         """Puts back what was taken."""
-        gone = self._left.part(GONE)
-        if gone is not None:
-            self._restore(gone, ".")
+        with self._outcome.guarding(self.root.path):
+            gone = self.left.part(GONE)
+            if gone is None:
+                return
+            trash = Descent(replace(self.root, shared=True), gone)
+
+            def failed(name: str, error: OSError | NotEntered) -> None:
+                why = error.why if isinstance(error, NotEntered) else words(error)
+                self._outcome.problems.add(self.root.name(trash.rel, name), f"{why}; it stays in the trash")
+
+            traverse([trash], lambda: self._restore_level(trash), lambda name: self._leave(name, trash), failed)
 
     def restore_loose(self) -> None:
         """Puts back what was taken file by file: what was taken first, first."""
-        loose = self._left.part(LOOSE)
-        if loose is None:
-            return
-        of = {record.number: record.rel for record in self._left.records.of.values()}
-        try:
-            for number in numbers(loose):
-                name = str(number)
-                if number in of:
-                    self._restore_drawers(os.open(name, OPEN, dir_fd=loose), of[number])
-                    self._remove_empty(name, loose)
-                else:
-                    why = "its record in the trash is missing: it is not known where what lies in it belongs"
-                    self._outcome.problems.add(self._root.name(f"{LOOSE}/{name}"), why)
-        finally:
-            os.close(loose)
-
-    def remove_made(self, roots: Sequence["_Undoing | None"]) -> None:
-        """Removes what was made, as far as its original is back and nobody has changed it."""
-        formed, marks = self._left.part(FORMED), self._left.part(MARKS)
-        if formed is not None and marks is not None:
-            self._remove(formed, marks, ".", roots)
+        with self._outcome.guarding(self.root.path):
+            loose = self.left.part(LOOSE)
+            if loose is None:
+                return
+            try:
+                of = {record.number: record.rel for record in self.left.records.of.values()}
+                for number in numbers(loose):
+                    self._restore_number(loose, str(number), of.get(number))
+            finally:
+                os.close(loose)
 
     def end(self) -> None:
         """Gives the directories their times back and removes what is empty of the trash."""
         if not self._dry_run:
-            self._left.end(self._outcome.problems.add)
+            with self._outcome.guarding(self.root.path):
+                self.left.end(self._outcome.problems.add)
 
     def has(self, rel: str) -> bool:
         """Whether a file that was taken from here is back, or would be."""
         directory, _, name = rel.rpartition("/")
-        with suppress(NotEntered, OSError), self._root.descend(directory or ".") as place:
+        with suppress(NotEntered, OSError), self.root.descend(directory or ".") as place:
             os.lstat(name, dir_fd=place.fd)
             return True
         return self._dry_run and self._is_gone(rel)
@@ -153,68 +174,78 @@ class _Undoing:
         """Whether a file that was taken from here still has to stay in the trash."""
         return rel in self._kept
 
-    def _restore(self, gone: int, rel: str) -> None:
-        """Puts back what is in an open directory of the trash, and closes it."""
+    def _restore_level(self, trash: Descent) -> set[str]:
+        """Puts back what lies in one directory of the trash; the names of those in it that mirror others."""
         directories: set[str] = set()
-        try:
-            with self._opened(rel) as place:
-                self._restore_all(gone, place, rel, directories)
-            for name in directories:
-                self._restore(os.open(name, OPEN, dir_fd=gone), _join(rel, name))
-                self._remove_empty(name, gone)
-        finally:
-            os.close(gone)
+        with self._opened(trash.rel) as place:
+            self._restore_all(trash.here.fd, place, directories)
+        return directories
 
-    def _restore_drawers(self, fd: int, rel: str) -> None:
-        """Puts back what is in the drawers of one directory, open as `fd`, and closes it."""
-        try:
-            with self._opened(rel) as place:
-                for drawer in map(str, numbers(fd)):
-                    inner = os.open(drawer, OPEN, dir_fd=fd)
-                    try:
-                        self._restore_all(inner, place, rel, None)
-                    finally:
-                        os.close(inner)
-                    self._remove_empty(drawer, fd)
-        finally:
-            os.close(fd)
+    def _leave(self, name: str, trash: Descent) -> None:
+        self._remove_empty(name, trash.here.fd)
+
+    def _restore_number(self, loose: int, name: str, rel: str | None) -> None:
+        """Puts back what is in the drawers of one directory."""
+        if rel is None:
+            why = "its record in the trash is missing: it is not known where what lies in it belongs"
+            self._outcome.problems.add(self.root.name(f"{LOOSE}/{name}"), why)
+            return
+        with self._outcome.guarding(self.root.name(rel)):
+            fd = os.open(name, OPEN, dir_fd=loose)
+            try:
+                with self._opened(rel) as place:
+                    for drawer in map(str, numbers(fd)):
+                        self._restore_drawer(fd, drawer, place)
+            finally:
+                os.close(fd)
+            self._remove_empty(name, loose)
+
+    def _restore_drawer(self, fd: int, drawer: str, place: "_Target") -> None:
+        with self._outcome.guarding(self.root.name(place.rel)):
+            inner = os.open(drawer, OPEN, dir_fd=fd)
+            try:
+                self._restore_all(inner, place, None)
+            finally:
+                os.close(inner)
+            self._remove_empty(drawer, fd)
 
     @contextmanager
-    def _opened(self, rel: str) -> Iterator[Place | str]:
-        place = self._open_place(rel)
-        with place if isinstance(place, Place) else nullcontext():
-            yield place
+    def _opened(self, rel: str) -> Iterator["_Target"]:
+        target = _Target(rel, self._open_place)
+        try:
+            yield target
+        finally:
+            target.close()
 
-    def _restore_all(self, gone: int, place: Place | str, rel: str, directories: set[str] | None) -> None:
+    def _restore_all(self, gone: int, place: "_Target", directories: set[str] | None) -> None:
         """Puts back what is in an open directory of the trash. `directories` gets those in it that mirror others, to be
         gone through next; None where what is in it was taken, all of it."""
         kept: set[str] = set()
-        while self._restore_listed(gone, place, rel, directories, kept) and not self._dry_run:
+        while self._restore_listed(gone, place, directories, kept) and not self._dry_run:
             pass  # a directory may hide entries from a listing while others leave it
-        self._kept.update(_join(rel, name) for name in kept)
+        self._kept.update(_join(place.rel, name) for name in kept)
 
-    def _restore_listed(
-        self, gone: int, place: Place | str, rel: str, directories: set[str] | None, kept: set[str]
-    ) -> int:
+    def _restore_listed(self, gone: int, place: "_Target", directories: set[str] | None, kept: set[str]) -> int:
         moved = 0
         with os.scandir(gone) as entries:
             for entry in entries:
                 name = entry.name
-                if directories is not None and self._is_mirror(entry, rel):
+                if directories is not None and self._is_mirror(entry, place.rel):
                     directories.add(name)
                 elif name not in kept:
                     self._tick()
-                    if self._put_back(gone, place, rel, name):
+                    if self._put_back(gone, place, name):
                         moved += 1
                     else:
                         kept.add(name)
         return moved
 
     def _is_mirror(self, entry: os.DirEntry[str], rel: str) -> bool:
-        return entry.is_dir(follow_symlinks=False) and _join(rel, entry.name) in self._left.records.of
+        return entry.is_dir(follow_symlinks=False) and _join(rel, entry.name) in self.left.records.of
 
-    def _put_back(self, gone: int, place: Place | str, rel: str, name: str) -> bool:
-        path = self._root.name(rel, name)
+    def _put_back(self, gone: int, target: "_Target", name: str) -> bool:
+        rel, place = target.rel, target.place
+        path = self.root.name(rel, name)
         if isinstance(place, str):
             if place:
                 self._outcome.kept.add(path, f"its directory cannot be used: {place}; it stays in the trash")
@@ -227,16 +258,27 @@ class _Undoing:
             elif _exists(name, place.fd):
                 raise FileExistsError
         except FileExistsError:
-            # On some file systems a link and an unlink stand for a rename, and a kill may have come between.
+            return self._is_same(gone, place, name)
+        except OSError as error:
+            self._outcome.problems.add(path, why_not(error, name, place.fd))
+            return False
+        self._outcome.restored += self._items(rel, name)
+        return True
+
+    def _is_same(self, gone: int, place: Place, name: str) -> bool:
+        """Puts back what has two names: on some file systems a link and an unlink stand for a rename, and a kill may
+        have come between."""
+        path = self.root.name(place.rel, name)
+        try:
             if not os.path.samestat(os.lstat(name, dir_fd=gone), os.lstat(name, dir_fd=place.fd)):
                 self._outcome.kept.add(path, "another file is in its place; it stays in the trash")
                 return False
             if not self._dry_run:
                 os.unlink(name, dir_fd=gone)
         except OSError as error:
-            self._outcome.problems.add(path, why_not(error, name, place.fd))
+            self._outcome.problems.add(path, words(error))
             return False
-        self._outcome.restored += self._items(rel, name)
+        self._outcome.restored += self._items(place.rel, name)
         return True
 
     def _items(self, rel: str, name: str) -> int:
@@ -250,7 +292,7 @@ class _Undoing:
     def _open_place(self, rel: str) -> Place | str:
         """The directory that something goes back to; else why not, which is empty when a dry run would make it."""
         try:
-            return self._root.descend(rel)
+            return self.root.descend(rel)
         except NotEntered as refusal:
             if not refusal.missing:
                 return refusal.why
@@ -264,75 +306,36 @@ class _Undoing:
             return f"it cannot be made again: {words(error)}"
 
     def _make_again(self, rel: str) -> Place:
-        above, records = ".", self._left.records
-        for name in rel.split("/"):
-            here = _join(above, name)
-            known = records.of.get(here)
-            with self._root.descend(above) as parent:
-                if known is not None and not _exists(name, parent.fd):
-                    for touched in (above, here):
-                        record = records.of.get(touched)
-                        if record is not None and record.kind == PASSED:
-                            records.change(record, TOUCHED, record.times)
-                    make_whole(
-                        (self._left.step, HALF_DIRECTORY), (parent.fd, name), Likeness(known.mode, known.uid, known.gid)
-                    )
-            above = here
-        return self._root.descend(rel)
-
-    def _remove(self, formed: int, marks: int, rel: str, roots: Sequence["_Undoing | None"]) -> None:
-        """Removes what was made in one directory and below; both are open, and closed then."""
+        """Makes what is missing on the way to a directory, and opens it. Raises NotEntered, OSError."""
+        above, here = ".", self.root.descend(".")
+        stats: list[os.stat_result] = []
         try:
-            for name in os.listdir(formed):
-                if stat.S_ISDIR(os.lstat(name, dir_fd=formed).st_mode):
-                    inner = os.open(name, OPEN, dir_fd=formed), os.open(name, OPEN, dir_fd=marks)
-                    self._remove(*inner, _join(rel, name), roots)
-                    self._remove_empty(name, formed)
-                elif self._remove_one(formed, marks, rel, name, roots) and not self._dry_run:
-                    os.unlink(name, dir_fd=formed)
-                    os.unlink(name, dir_fd=marks)
-        finally:
-            os.close(formed)
-            os.close(marks)
+            for name in rel.split("/"):
+                self._make_one_again(here, above, name)
+                inner, seen = self.root.look_in(here.fd, name)
+                os.close(here.fd)
+                stats.append(seen)
+                above = _join(above, name)
+                here = Place(above, inner, stats)
+        except BaseException:
+            os.close(here.fd)
+            raise
+        return here
 
-    def _remove_one(self, formed: int, marks: int, rel: str, name: str, roots: Sequence["_Undoing | None"]) -> bool:
-        """Removes a made file from its place; true when the trash needs to know of it no longer."""
-        self._tick()
-        path = self._root.name(rel, name)
-        size, mtime, source = os.readlink(name, dir_fd=marks).split(".", 2)
-        number, _, original = source.partition("/")
-        root = roots[int(number)]
-        if root is not None and root.waits(original):
-            return False
-        if root is None or not root.has(original):
-            self._outcome.kept.add(path, "it stays, for its original is not in its place")
-            return False
-        try:
-            with self._root.descend(rel) as place:
-                seen = os.lstat(name, dir_fd=place.fd)
-                if seen.st_ino == os.lstat(name, dir_fd=formed).st_ino:  # else it is somebody else's by now
-                    self._remove_ours(place, name, seen, (int(size), int(mtime)))
-        except NotEntered as refusal:
-            if not refusal.missing:
-                self._outcome.kept.add(path, refusal.why)
-            return refusal.missing
-        except FileNotFoundError:  # somebody has removed it
-            return True
-        except OSError as error:
-            self._outcome.problems.add(path, words(error))
-            return False
-        return True
-
-    def _remove_ours(self, place: Place, name: str, seen: os.stat_result, made: tuple[int, int]) -> None:
-        if (seen.st_size, seen.st_mtime_ns) != made:
-            self._outcome.kept.add(self._root.name(place.rel, name), "it was changed after it was made")
+    def _make_one_again(self, parent: Place, above: str, name: str) -> None:
+        records, rel = self.left.records, _join(above, name)
+        known = records.of.get(rel)
+        if known is None or _exists(name, parent.fd):
             return
-        if not self._dry_run:
-            os.unlink(name, dir_fd=place.fd)
-        self._outcome.removed += 1
+        for touched in (above, rel):
+            record = records.of.get(touched)
+            if record is not None and record.kind == PASSED:
+                records.change(record, TOUCHED, record.times)
+        likeness = Likeness(known.mode, known.uid, known.gid)
+        make_whole((self.left.step, HALF_DIRECTORY), (parent.fd, name), likeness)
 
     def _is_gone(self, rel: str) -> bool:
-        gone = self._left.part(GONE)
+        gone = self.left.part(GONE)
         if gone is None:
             return False
         try:
@@ -344,6 +347,26 @@ class _Undoing:
         if not self._dry_run:
             with suppress(OSError):  # what is kept is in it
                 os.rmdir(name, dir_fd=dir_fd)
+
+
+class _Target:
+    """The directory `rel` that things go back to, opened when the first one does."""
+
+    def __init__(self, rel: str, opener: Callable[[str], Place | str]) -> None:
+        self.rel, self._opener = rel, opener
+        self._place: Place | str | None = None
+
+    @property
+    def place(self) -> Place | str:
+        """See _Undoing._open_place."""
+        if self._place is None:
+            self._place = self._opener(self.rel)
+        return self._place
+
+    def close(self) -> None:
+        """Ends it."""
+        if isinstance(self._place, Place):
+            os.close(self._place.fd)
 
 
 def _exists(name: str, dir_fd: int) -> bool:
