@@ -10,11 +10,11 @@ from dataclasses import replace
 from jamaint.host.descent import Descent
 from jamaint.host.drawers import LOOSE
 from jamaint.host.globs import TRASH
-from jamaint.host.records import MADE, TOUCHED, Record, Records
-from jamaint.host.roots import NotEntered, Root, readable
+from jamaint.host.records import MADE, TOUCHED, Records
+from jamaint.host.roots import NotEntered, Root
 from jamaint.host.skipped import words
-from jamaint.host.taking import HALF_DIRECTORY, HALF_FILE, sync
-from jamaint.host.traversal import traverse
+from jamaint.host.taking import HALF_DIRECTORY, HALF_FILE
+from jamaint.host.traversal import traverse, visit
 from jamaint.host.trash import ENDED, FORMED, GONE, MARKS, OPEN, TIMES, TURNS, lock, open_private
 from jamaint.host.wholes import WHOLES
 
@@ -62,11 +62,12 @@ class Leftover:
             problem(path, why)
 
         self._remove_directories(tell)
-        touched = [record for record in self.records.of.values() if record.kind == TOUCHED and record.rel != "."]
-        for record in touched:
-            self._set_times(record, tell, problem)
-        for record in touched:  # in a pass of its own: the first one makes most of the others durable too
-            self._sync(record, tell)
+        touched = [rel for rel, record in self.records.of.items() if record.kind == TOUCHED and rel != "."]
+        for rel, fd in visit(self.root, touched):
+            self._set_times(rel, fd, tell, problem)
+        for rel, fd in visit(self.root, touched):  # in a pass of its own: the first makes most others durable too
+            if not isinstance(fd, NotEntered):
+                self._sync(rel, fd, tell)
         if self.step >= 0 and (failed or not self._clear_step(tell)):
             self._set_root_times(tell)
             if not failed:  # else times of directories are ours, and nobody's to be learnt
@@ -128,15 +129,14 @@ class Leftover:
             return
         later: dict[str, tuple[int, int]] = {}
         bereft: set[str] = set()
-        for record in self.records.of.values():
-            try:
-                with self.root.descend(record.rel) as place:
-                    now = os.fstat(place.fd)
-                if record.kind == TOUCHED and now.st_mtime_ns > ended:
-                    later[record.rel] = now.st_atime_ns, now.st_mtime_ns
-            except NotEntered as refusal:
-                if refusal.missing:
-                    bereft.add(record.rel.rpartition("/")[0] or ".")
+        for rel, fd in visit(self.root, self.records.of):
+            if isinstance(fd, NotEntered):
+                if fd.missing:
+                    bereft.add(rel.rpartition("/")[0] or ".")
+                continue
+            now = os.fstat(fd)
+            if self.records.of[rel].kind == TOUCHED and now.st_mtime_ns > ended:
+                later[rel] = now.st_atime_ns, now.st_mtime_ns
         for rel in later.keys() - bereft:
             self.records.change(self.records.of[rel], TOUCHED, later[rel])
         if "." in self.records.of:
@@ -155,28 +155,24 @@ class Leftover:
                         tell(self.root.name(record.rel), refusal.why)
 
     def _set_times(
-        self, record: Record, tell: Callable[[str, str], None], problem: Callable[[str, str], None]
+        self, rel: str, fd: int | NotEntered, tell: Callable[[str, str], None], problem: Callable[[str, str], None]
     ) -> None:
+        if isinstance(fd, NotEntered):
+            if fd.failed:
+                tell(self.root.name(rel), f"its times cannot be set: {fd.why}")
+            return
         try:
-            with self.root.descend(record.rel) as place:
-                fd = readable(place.fd)
-                try:
-                    os.utime(fd, ns=record.times)
-                finally:
-                    os.close(fd)
-        except NotEntered as refusal:
-            if refusal.failed:
-                tell(self.root.name(record.rel), f"its times cannot be set: {refusal.why}")
+            os.utime(fd, ns=self.records.of[rel].times)
         except PermissionError as error:  # another try would not help
-            problem(self.root.name(record.rel), f"its times: {words(error)}")
+            problem(self.root.name(rel), f"its times: {words(error)}")
         except OSError as error:
-            tell(self.root.name(record.rel), f"its times: {words(error)}")
+            tell(self.root.name(rel), f"its times: {words(error)}")
 
-    def _sync(self, record: Record, tell: Callable[[str, str], None]) -> None:
+    def _sync(self, rel: str, fd: int, tell: Callable[[str, str], None]) -> None:
         try:
-            sync(self.root, record.rel)
+            os.fsync(fd)
         except OSError as error:
-            tell(self.root.name(record.rel), f"it may not be durable: {words(error)}")
+            tell(self.root.name(rel), f"it may not be durable: {words(error)}")
 
     def _set_root_times(self, tell: Callable[[str, str], None]) -> None:
         if self._root_times is not None:

@@ -4,10 +4,12 @@ Taking and purging reach paths of 3,900 bytes, which is 1,950 levels. What goes 
 function of Python ends at a thousand frames, and one descriptor a level ends at RLIMIT_NOFILE.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from jamaint.host.descent import Descent
-from jamaint.host.roots import NotEntered
+from jamaint.host.roots import NotEntered, Root
+from jamaint.host.skipped import words
 
 Level = Callable[[], Iterable[str]]
 """Acts in the directories that the descents are in; returns the names to go into, the same in each tree."""
@@ -65,3 +67,41 @@ def _enter(
         failed(name, error)
         return False
     return True
+
+
+def visit(root: Root, rels: Iterable[str]) -> Iterator[tuple[str, int | NotEntered]]:
+    """Opens directories below a root in the order of their paths, each as long as it is the one that was given last.
+
+    What two of them have in common is gone through once: to open each from the root would take the square of the depth.
+    """
+    descent = Descent(root, os.dup(root.fd))
+    try:
+        for names in sorted([] if rel == "." else rel.split("/") for rel in rels):
+            rel = "/".join(names) or "."
+            try:
+                descent = _at(root, descent, names)
+            except NotEntered as refusal:
+                yield rel, refusal
+            except OSError as error:
+                yield rel, NotEntered(words(error), failed=True)
+            else:
+                yield rel, descent.here.fd
+    finally:
+        descent.close()
+
+
+def _at(root: Root, descent: Descent, names: Sequence[str]) -> Descent:
+    """The descent, gone up and down to these names; another one where somebody has moved the way up."""
+    here = [level.name for level in descent.levels[1:]]
+    common = next((n for n, pair in enumerate(zip(here, names, strict=False)) if pair[0] != pair[1]), len(here))
+    common = min(common, len(names))
+    try:
+        while len(descent.levels) - 1 > common:
+            descent.leave()
+    except NotEntered:
+        descent.close()
+        descent = Descent(root, os.dup(root.fd))
+        common = 0
+    for name in names[common:]:
+        descent.enter(name)
+    return descent
