@@ -14,8 +14,8 @@ from jamaint.host.records import MADE, TOUCHED, Records
 from jamaint.host.roots import NotEntered, Root
 from jamaint.host.skipped import words
 from jamaint.host.taking import HALF_DIRECTORY, HALF_FILE
+from jamaint.host.trash import ENDED, FORMED, GONE, MARKS, TIMES, TURNS, lock, open_private
 from jamaint.host.traversal import traverse, visit
-from jamaint.host.trash import ENDED, FORMED, GONE, MARKS, OPEN, TIMES, TURNS, lock, open_private
 from jamaint.host.wholes import WHOLES
 
 _UNDOING = "undoing"
@@ -78,7 +78,7 @@ class Leftover:
             os.fsync(self.root.fd)
         parents = [self.root.fd, *self._fds]
         for depth in range(len(self._fds) - 1, -1, -1):
-            _remove_empty(self._names[depth], parents[depth], self.root, tell)
+            remove_empty(self._names[depth], parents[depth], self.root, tell)
         self._set_root_times(tell)
 
     def close(self) -> None:
@@ -149,7 +149,7 @@ class Leftover:
                 above, _, name = record.rel.rpartition("/")
                 try:
                     with self.root.descend(above or ".") as parent:
-                        _remove_empty(name, parent.fd, self.root, tell)
+                        remove_empty(name, parent.fd, self.root, tell)
                 except NotEntered as refusal:
                     if refusal.failed:
                         tell(self.root.name(record.rel), refusal.why)
@@ -183,7 +183,7 @@ class Leftover:
 
     def _clear_step(self, tell: Callable[[str, str], None]) -> bool:
         """Empties the step's trash; false, and it stays usable, when something in it could not be put back."""
-        parts = [_remove_empty(kind, self.step, self.root, tell) for kind in (GONE, LOOSE, FORMED, TURNS)]
+        parts = [remove_empty(kind, self.step, self.root, tell) for kind in (GONE, LOOSE, FORMED, TURNS)]
         if not all(parts):
             return False
         for kind in (MARKS, WHOLES):
@@ -206,7 +206,7 @@ class Leftover:
         return True
 
 
-def _remove_empty(name: str, parent: int, root: Root, tell: Callable[[str, str], None]) -> bool:
+def remove_empty(name: str, parent: int, root: Root, tell: Callable[[str, str], None]) -> bool:
     """Removes a directory; false when something is in it, or it cannot be removed, which is told."""
     try:
         os.rmdir(name, dir_fd=parent)

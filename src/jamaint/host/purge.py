@@ -4,12 +4,14 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from jamaint.host import wholes
 from jamaint.host.descent import Descent
 from jamaint.host.drawers import LOOSE, Drawn
 from jamaint.host.globs import TRASH
+from jamaint.host.leftover import remove_empty
 from jamaint.host.openfiles import open_files_for_figures
 from jamaint.host.records import Records
 from jamaint.host.roots import NotEntered, Root, RootRefused, open_root
@@ -65,8 +67,7 @@ class _Purging:
                 self._empty_step(root, fds[-1])
             before = os.fstat(root.fd)
             for depth in range(len(fds) - 2, -1, -1):
-                with contextlib.suppress(OSError):  # others are in it
-                    os.rmdir(names[depth], dir_fd=fds[depth])
+                remove_empty(names[depth], fds[depth], root, partial(self.skipped.add, problem=True))
             if len(fds) > 1:
                 with contextlib.suppress(OSError):  # the owner's times, where we are not the owner
                     os.utime(root.fd, ns=(before.st_atime_ns, before.st_mtime_ns))

@@ -14,14 +14,14 @@ from typing import Any
 from jamaint.host import syscalls
 from jamaint.host.descent import Descent
 from jamaint.host.drawers import LOOSE, numbers
-from jamaint.host.leftover import Leftover
+from jamaint.host.leftover import Leftover, remove_empty
 from jamaint.host.records import PASSED, TOUCHED
 from jamaint.host.restore_made import MadeRemoval
 from jamaint.host.roots import NotEntered, Place, RootRefused, open_root
 from jamaint.host.skipped import Few, why_not, words
 from jamaint.host.taking import HALF_DIRECTORY, Likeness, make_whole
-from jamaint.host.traversal import traverse
 from jamaint.host.trash import GONE, OPEN
+from jamaint.host.traversal import traverse
 from jamaint.host.trees import BATCH
 from jamaint.host.wholes import WHOLES, read
 
@@ -63,7 +63,15 @@ def undo(
     outcome = Outcome()
     tick = _Tick(outcome, checkpoint, progress)
     with ExitStack() as stack:
-        roots = [_opened_root(entry, way_back, dry_run, outcome, tick, stack) for entry in way_back["roots"]]
+        roots: list[_Undoing | None] = []
+        for entry in way_back["roots"]:
+            roots.append(None)
+            with outcome.guarding(entry["path"]):
+                root = stack.enter_context(open_root(entry["path"], bool(entry.get("shared"))))
+                times = (int(entry["times"][0]), int(entry["times"][1]))
+                left = Leftover(root, times, way_back["trash"], way_back["step"], dry_run)
+                stack.callback(left.close)
+                roots[-1] = _Undoing(left, dry_run, outcome, tick)
         parts = [part for part in roots if part is not None]
         for part in parts:
             part.restore_gone()
@@ -83,24 +91,6 @@ def undo(
         "kept": outcome.kept.items,
         "problems": outcome.problems.items,
     }
-
-
-def _opened_root(
-    entry: Mapping[str, Any],
-    way_back: Mapping[str, Any],
-    dry_run: bool,
-    outcome: Outcome,
-    tick: "_Tick",
-    stack: ExitStack,
-) -> "_Undoing | None":
-    found: list[_Undoing] = []
-    with outcome.guarding(entry["path"]):
-        root = stack.enter_context(open_root(entry["path"], bool(entry.get("shared"))))
-        times = (int(entry["times"][0]), int(entry["times"][1]))
-        left = Leftover(root, times, way_back["trash"], way_back["step"], dry_run)
-        stack.callback(left.close)
-        found.append(_Undoing(left, dry_run, outcome, tick))
-    return found[0] if found else None
 
 
 class _Tick:
@@ -345,8 +335,7 @@ class _Undoing:
 
     def _remove_empty(self, name: str, dir_fd: int) -> None:
         if not self._dry_run:
-            with suppress(OSError):  # what is kept is in it
-                os.rmdir(name, dir_fd=dir_fd)
+            remove_empty(name, dir_fd, self.root, self._outcome.problems.add)
 
 
 class _Target:

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Protocol
 
 from jamaint.host.descent import Descent
-from jamaint.host.leftover import Leftover
+from jamaint.host.leftover import Leftover, remove_empty
 from jamaint.host.roots import NotEntered, Place, Root
 from jamaint.host.skipped import Few, words
-from jamaint.host.traversal import traverse
 from jamaint.host.trash import FORMED, MARKS
+from jamaint.host.traversal import traverse
 
 
 class Original(Protocol):
@@ -57,7 +57,7 @@ class MadeRemoval:
 
         def leave(name: str) -> None:
             if not self._dry_run:
-                _remove_empty(name, formed.here.fd)
+                remove_empty(name, formed.here.fd, left.root, self._outcome.problems.add)
 
         traverse([formed, marks], lambda: self._remove_level(left.root, formed, marks), leave, failed)
 
@@ -124,10 +124,3 @@ def _read_mark(name: str, marks: int) -> tuple[int, int, int, str] | None:
     if not all(figure.isascii() and figure.removeprefix("-").isdigit() for figure in (size, mtime, number)):
         return None
     return int(size), int(mtime), int(number), original
-
-
-def _remove_empty(name: str, dir_fd: int) -> None:
-    try:
-        os.rmdir(name, dir_fd=dir_fd)
-    except OSError:  # what is kept is in it
-        return

@@ -134,7 +134,10 @@ def open_root(path: str, shared: bool = False) -> Root:
     if not path.startswith("/") or {"", ".", ".."} & set(names) or "\0" in path:
         why = f"{path or 'an empty path'}: name a directory by its whole path, without . or .."
         raise RootRefused(path, why, "unsafe")
-    fd = os.open("/", _PASS)
+    try:
+        fd = os.open("/", _PASS)
+    except OSError as error:
+        raise RootRefused(path, f"{path} cannot be entered: {words(error)}", "failed") from None
     try:
         _check(fd, "/", path, above=True)
         for depth, name in enumerate(names, 1):

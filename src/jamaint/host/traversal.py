@@ -53,9 +53,7 @@ def _listed(level: Level, failed: Callable[[str, OSError | NotEntered], object])
         return []
 
 
-def _enter(
-    descents: Sequence[Descent], name: str, failed: Callable[[str, OSError | NotEntered], object]
-) -> bool:
+def _enter(descents: Sequence[Descent], name: str, failed: Callable[[str, OSError | NotEntered], object]) -> bool:
     entered: list[Descent] = []
     try:
         for descent in descents:

@@ -3,6 +3,8 @@
 import errno
 import os
 import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,13 @@ from treesnapshot import differences, snapshot
 
 DEPTH = 1940
 """Levels of a path as long as is taken (3,900 bytes)."""
+
+
+@pytest.fixture
+def deep_path(tmp_path: Path) -> Iterator[Path]:
+    """A directory that is emptied at the end: pytest's own removal recurses."""
+    yield tmp_path
+    subprocess.run(["rm", "-rf", tmp_path], check=True)
 
 
 def deep(root: Path, names: tuple[str, ...], depth: int) -> None:
@@ -49,8 +58,8 @@ def names_at(root: Path, depth: int) -> list[str]:
 
 
 @pytest.mark.parametrize("count", [1, 9], ids=["mirror", "drawers"])
-def test_undo_reaches_as_deep_as_taking(tmp_path: Path, count: int) -> None:
-    root, names = tmp_path / "tmp", tuple(f"old{n}" for n in range(count))
+def test_undo_reaches_as_deep_as_taking(deep_path: Path, count: int) -> None:
+    root, names = deep_path / "tmp", tuple(f"old{n}" for n in range(count))
     deep(root, names, DEPTH)
     step, details = run(temp({"path": str(root)}))
     assert (details["files"], details["problems"], names_at(root, DEPTH)) == (count, [], ["young"])
@@ -62,8 +71,8 @@ def test_undo_reaches_as_deep_as_taking(tmp_path: Path, count: int) -> None:
     assert os.listdir(root) == ["d"]
 
 
-def test_undo_makes_a_deep_tree_again(tmp_path: Path) -> None:
-    root = tmp_path / "tmp"
+def test_undo_makes_a_deep_tree_again(deep_path: Path) -> None:
+    root = deep_path / "tmp"
     deep(root, ("old",), 300)
     step, _ = run(temp({"path": str(root)}))
     shutil.rmtree(root / "d")
@@ -72,8 +81,8 @@ def test_undo_makes_a_deep_tree_again(tmp_path: Path) -> None:
     assert names_at(root, 300) == ["old"]
 
 
-def test_undo_of_one_deep_tree_brings_everybody_back(tmp_path: Path) -> None:
-    root = tmp_path / "tmp"
+def test_undo_of_one_deep_tree_brings_everybody_back(deep_path: Path) -> None:
+    root = deep_path / "tmp"
     for number in range(60):
         put(root / "alice" / f"a{number:02}", 20)
     put(root / "alice" / "young", 1)
@@ -120,7 +129,7 @@ def test_a_part_that_cannot_be_reached_keeps_no_other(tmp_path: Path, monkeypatc
     with monkeypatch.context() as patched:
         patched.setattr(Descent, "enter", failing)
         outcome: dict[str, Any] = temp().undo(step, False)
-    assert (outcome["restored"], [one["path"] for one in outcome["problems"]]) == (3, [str(root / "b")])
+    assert (outcome["restored"], {one["path"] for one in outcome["problems"]}) == (3, {str(root / "b")})
     assert "stays in the trash" in outcome["problems"][0]["why"]
     assert left(root) >= {"a/old", "c/old", "d/old"}
     again = temp().undo(step, False)
