@@ -96,14 +96,17 @@ async def undo(
             for step in undo_order(point.steps[: point.begun]):
                 if again and step.name in point.undoing and (step.undo or {}).get("once"):
                     result.problems.append({"path": step.name, "why": BEGUN_BEFORE})
-                    break
+                    if not step.independent:
+                        break
+                    continue
                 if begin is not None:
                     await begin(step.name)
                 answer = await worker.ask({"do": "undo", "step": step_to_json(step), "dry_run": begin is None})
                 result.add(answer.get("details", {}))
                 if answer["is"] != "done":
                     result.problems.append({"path": step.name, "why": _why(answer)})
-                    break  # an earlier step may only be undone when the later ones are
+                    if not step.independent:
+                        break  # an earlier step may only be undone when the later ones are
     except WorkerLost as error:
         result.problems.append({"path": "", "why": str(error)})
     return result

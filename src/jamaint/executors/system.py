@@ -1,8 +1,8 @@
 """system.cleanup: several kinds of cleanup as one execution, each an operation that does not stop the next."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from jamaint.core.cleanups import KINDS
@@ -65,28 +65,24 @@ class SystemCleanup:
         return details
 
     def undo(self, step: Step, dry_run: bool) -> dict[str, Any]:
-        """See Executor."""
-        outcome: dict[str, Any] = {"restored": 0, "removed": 0, "kept": [], "problems": []}
+        """See Executor. A part that cannot be undone is a problem, and keeps no other from coming back."""
+        outcome: dict[str, Any] = {"restored": 0, "removed": 0, "kept": [], "problems": [], "held": []}
         undo = step.undo or {"steps": ()}
         for part in undo_order(_parts(undo["steps"])):
-            found = self._executor(undo["kind"]).undo(part, dry_run)
+            found = _attempt(part, partial(self._executor(undo["kind"]).undo, part, dry_run))
             unit = found.get("unit", "file")
             outcome["unit"] = unit if outcome.get("unit", unit) == unit else "item"
-            outcome["restored"] += found["restored"]
-            outcome["removed"] += found["removed"]
-            outcome["kept"] += found["kept"]
-            outcome["problems"] += found["problems"]
-        return outcome
+            for key in ("restored", "removed", "kept", "problems", "held"):
+                outcome[key] += found.get(key, type(outcome[key])())
+        return {key: value for key, value in outcome.items() if key != "held" or value}
 
     def purge(self, step: Step) -> dict[str, Any]:
-        """See Executor."""
+        """See Executor. A part that cannot be purged is a problem, and keeps no other."""
         outcome: dict[str, Any] = {"freed_space": 0, "items": 0, "problems": []}
         undo = step.undo or {"steps": ()}
         for part in undo_order(_parts(undo["steps"])):
-            found = self._executor(undo["kind"]).purge(part)
-            outcome["freed_space"] += found["freed_space"]
-            outcome["items"] += found["items"]
-            outcome["problems"] += found.get("problems", ())
+            found = _attempt(part, partial(self._executor(undo["kind"]).purge, part))
+            outcome = {key: value + found.get(key, type(value)()) for key, value in outcome.items()}
         return outcome
 
     def _executor(self, kind: str) -> Executor:
@@ -143,6 +139,15 @@ class SystemCleanup:
 def _refused(kind: str, why: str, refusal: str) -> Step:
     args = {"kind": kind, "refused": why, "refusal": refusal}
     return Step(KINDS[kind].operation, f"Nothing, because {why}", args, independent=True)
+
+
+def _attempt(part: Step, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What it returns; where the part cannot be done, the figures of what was, and why as a problem."""
+    try:
+        return act()
+    except StepFailed as failure:
+        problems = [*failure.details.get("problems", ()), {"path": part.name, "why": failure.message}]
+        return {**failure.details, "problems": problems}
 
 
 def _parts(steps: Any) -> tuple[Step, ...]:

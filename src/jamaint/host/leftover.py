@@ -10,8 +10,8 @@ from dataclasses import replace
 from jamaint.host.descent import Descent
 from jamaint.host.drawers import LOOSE
 from jamaint.host.globs import TRASH
-from jamaint.host.records import MADE, TOUCHED, Records
-from jamaint.host.roots import NotEntered, Root
+from jamaint.host.records import MADE, SETTLED, TOUCHED, Records
+from jamaint.host.roots import NotEntered, Root, RootRefused
 from jamaint.host.skipped import words
 from jamaint.host.taking import HALF_DIRECTORY, HALF_FILE
 from jamaint.host.trash import ENDED, FORMED, GONE, MARKS, TIMES, TURNS, lock, open_private
@@ -61,18 +61,13 @@ class Leftover:
             failed.append(path)
             problem(path, why)
 
-        self._remove_directories(tell)
-        touched = [rel for rel, record in self.records.of.items() if record.kind == TOUCHED and rel != "."]
-        for rel, fd in visit(self.root, touched):
-            self._set_times(rel, fd, tell, problem)
-        for rel, fd in visit(self.root, touched):  # in a pass of its own: the first makes most others durable too
-            if not isinstance(fd, NotEntered):
-                self._sync(rel, fd, tell)
+        try:
+            self._end_directories(tell, problem)
+        except OSError as error:
+            tell(self.root.path, f"the times of what is in it: {words(error)}")
         if self.step >= 0 and (failed or not self._clear_step(tell)):
             self._set_root_times(tell)
-            if not failed:  # else times of directories are ours, and nobody's to be learnt
-                with suppress(FileNotFoundError):
-                    os.rename(_UNDOING, ENDED, src_dir_fd=self.step, dst_dir_fd=self.step)
+            self._note_settled(frozenset(failed))
             return
         if self._fds:
             os.fsync(self.root.fd)
@@ -80,6 +75,15 @@ class Leftover:
         for depth in range(len(self._fds) - 1, -1, -1):
             remove_empty(self._names[depth], parents[depth], self.root, tell)
         self._set_root_times(tell)
+
+    def _end_directories(self, tell: Callable[[str, str], None], problem: Callable[[str, str], None]) -> None:
+        self._remove_directories(tell)
+        touched = [rel for rel, record in self.records.of.items() if record.kind == TOUCHED and rel != "."]
+        for rel, fd in visit(self.root, touched):
+            self._set_times(rel, fd, tell, problem)
+        for rel, fd in visit(self.root, touched):  # in a pass of its own: the first makes most others durable too
+            if not isinstance(fd, NotEntered):
+                self._sync(rel, fd, tell)
 
     def close(self) -> None:
         """Lets go of it."""
@@ -123,10 +127,7 @@ class Leftover:
 
         But not where what they did was to remove a directory that the undo will make again.
         """
-        try:
-            ended = os.lstat(ENDED, dir_fd=self.step).st_mtime_ns
-        except FileNotFoundError:  # it was killed, or an undo has learned them before
-            return
+        ended = self._ended()
         later: dict[str, tuple[int, int]] = {}
         bereft: set[str] = set()
         for rel, fd in visit(self.root, self.records.of):
@@ -134,14 +135,40 @@ class Leftover:
                 if fd.missing:
                     bereft.add(rel.rpartition("/")[0] or ".")
                 continue
-            now = os.fstat(fd)
-            if self.records.of[rel].kind == TOUCHED and now.st_mtime_ns > ended:
+            now, record = os.fstat(fd), self.records.of[rel]
+            # Earlier than before the step: an undo of an earlier step has set it, though this one was to come first.
+            changed = now.st_mtime_ns < record.mtime or (ended is not None and now.st_mtime_ns > ended)
+            if record.kind == SETTLED or (record.kind == TOUCHED and changed):
                 later[rel] = now.st_atime_ns, now.st_mtime_ns
-        for rel in later.keys() - bereft:
-            self.records.change(self.records.of[rel], TOUCHED, later[rel])
+        for rel in bereft & later.keys():
+            later[rel] = self.records.of[rel].times
+        for rel, times in later.items():
+            self.records.change(self.records.of[rel], TOUCHED, times)
         if "." in self.records.of:
             self._root_times = self.records.of["."].times
-        os.rename(ENDED, _UNDOING, src_dir_fd=self.step, dst_dir_fd=self.step)
+        if ended is not None:
+            os.rename(ENDED, _UNDOING, src_dir_fd=self.step, dst_dir_fd=self.step)
+
+    def _ended(self) -> int | None:
+        """When the last step of the execution ended, which may have changed the same directories; None where this one
+        was killed, or an undo has learnt the later times before."""
+        try:
+            ended = os.lstat(ENDED, dir_fd=self.step).st_mtime_ns
+        except FileNotFoundError:
+            return None
+        execution = self._fds[1]
+        for step in os.listdir(execution):
+            for name in (ENDED, _UNDOING):
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    ended = max(ended, os.lstat(f"{step}/{name}", dir_fd=execution).st_mtime_ns)
+        return ended
+
+    def _note_settled(self, failed: frozenset[str]) -> None:
+        """An undo of an earlier step, or somebody else, may give them other times before the next undo."""
+        for rel, record in list(self.records.of.items()):
+            unknown = self.root.path in failed and rel != "."
+            if record.kind == TOUCHED and not unknown and self.root.name(rel) not in failed:
+                self.records.change(record, SETTLED, record.times)
 
     def _remove_directories(self, tell: Callable[[str, str], None]) -> None:
         for record in sorted(self.records.of.values(), key=lambda record: -record.number):
@@ -186,6 +213,15 @@ class Leftover:
         parts = [remove_empty(kind, self.step, self.root, tell) for kind in (GONE, LOOSE, FORMED, TURNS)]
         if not all(parts):
             return False
+        try:
+            self._clear_journal()
+        except (OSError, NotEntered, RootRefused) as error:
+            why = words(error) if isinstance(error, OSError) else error.why
+            tell(self.root.name(".", TRASH), f"it cannot be removed: {why}")
+            return False
+        return True
+
+    def _clear_journal(self) -> None:
         for kind in (MARKS, WHOLES):
             fd = self.part(kind)
             if fd is not None:
@@ -203,7 +239,6 @@ class Leftover:
         for name in (HALF_DIRECTORY, TIMES):
             with suppress(FileNotFoundError):
                 os.rmdir(name, dir_fd=self.step)
-        return True
 
 
 def remove_empty(name: str, parent: int, root: Root, tell: Callable[[str, str], None]) -> bool:

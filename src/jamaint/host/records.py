@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 TOUCHED = "t"  # we change what is in it
 PASSED = "p"  # on the way to one that we change; needed if it has to be made again
 MADE = "d"  # was not there, we make it
+SETTLED = "s"  # an undo that left something has set its times: the next one goes by those that it has then
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Records:
 def _all(fd: int) -> Iterator[Record]:
     for link in os.listdir(fd):
         head, *figures = link.split(".")
-        if head[:1] in (TOUCHED, PASSED, MADE) and head[1:].isdigit() and len(figures) == 5:
+        if head[:1] in (TOUCHED, PASSED, MADE, SETTLED) and head[1:].isdigit() and len(figures) == 5:
             mode, uid, gid, atime, mtime = figures
             rel = os.readlink(link, dir_fd=fd)
             yield Record(head[0], int(head[1:]), rel, int(mode, 8), int(uid), int(gid), int(atime), int(mtime))

@@ -15,7 +15,7 @@ from jamaint.host import syscalls
 from jamaint.host.descent import Descent
 from jamaint.host.drawers import LOOSE, numbers
 from jamaint.host.leftover import Leftover, remove_empty
-from jamaint.host.records import PASSED, TOUCHED
+from jamaint.host.records import PASSED, SETTLED, TOUCHED
 from jamaint.host.restore_made import MadeRemoval
 from jamaint.host.roots import NotEntered, Place, RootRefused, open_root
 from jamaint.host.skipped import Few, why_not, words
@@ -319,7 +319,7 @@ class _Undoing:
             return
         for touched in (above, rel):
             record = records.of.get(touched)
-            if record is not None and record.kind == PASSED:
+            if record is not None and record.kind in (PASSED, SETTLED):
                 records.change(record, TOUCHED, record.times)
         likeness = Likeness(known.mode, known.uid, known.gid)
         make_whole((self.left.step, HALF_DIRECTORY), (parent.fd, name), likeness)

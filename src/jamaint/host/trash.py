@@ -424,7 +424,9 @@ def open_private(parent: int, name: str, root: Root) -> int | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise RootRefused(root.path, _not_ours(root, name, words(error)), "unsafe") from None
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise RootRefused(root.path, _not_ours(root, name, words(error)), "unsafe") from None
+        raise RootRefused(root.path, f"{_path(root, name)} cannot be opened: {words(error)}", "failed") from None
     seen = os.fstat(fd)
     if seen.st_uid != os.geteuid() or seen.st_mode & 0o077 or seen.st_dev != root.stat.st_dev:
         os.close(fd)
@@ -472,5 +474,8 @@ def _make_private(parent: int, name: str, root: Root) -> int:
 
 
 def _not_ours(root: Root, name: str, why: str) -> str:
-    path = f"{root.name('.', TRASH)}{'' if name == TRASH else '/…/' + name}"
-    return f"{path} is not a directory of ours alone: {why}; move it away"
+    return f"{_path(root, name)} is not a directory of ours alone: {why}; move it away"
+
+
+def _path(root: Root, name: str) -> str:
+    return f"{root.name('.', TRASH)}{'' if name == TRASH else '/…/' + name}"

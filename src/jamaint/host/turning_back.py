@@ -8,7 +8,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,16 @@ class TurnedBack:
     removed: int = 0
     kept: Few = field(default_factory=Few)
     problems: Few = field(default_factory=Few)
+
+    @contextmanager
+    def guarding(self, path: str) -> Iterator[None]:
+        """Makes a problem of what the system refuses within the block, so that other roots go on."""
+        try:
+            yield
+        except (NotEntered, RootRefused) as refusal:
+            self.problems.add(path, refusal.why)
+        except OSError as error:
+            self.problems.add(path, words(error))
 
     def details(self) -> dict[str, Any]:
         """{restored, removed, kept, problems}."""
@@ -73,14 +83,19 @@ def turn_back(
             except RootRefused as refusal:
                 outcome.problems.add(entry["path"], refusal.why)
                 continue
+            except OSError as error:
+                outcome.problems.add(entry["path"], words(error))
+                continue
             stack.callback(left.close)
             backs.append(_Back(left, dry_run, outcome))
             stack.callback(backs[-1].close)
-            backs[-1].run(checkpoint)
+            with outcome.guarding(entry["path"]):
+                backs[-1].run(checkpoint)
         if not dry_run and (outcome.restored or any(back.emptied for back in backs)):
             writers.tell(sorted({path for back in backs for path in back.paths}))
         for back in backs:
-            back.settle(writers.can, checkpoint)
+            with outcome.guarding(back.path):
+                back.settle(writers.can, checkpoint)
         return outcome.details()
 
 
@@ -90,11 +105,17 @@ class _Back:
     def __init__(self, left: Leftover, dry_run: bool, outcome: TurnedBack) -> None:
         self._left, self._dry_run, self._outcome = left, dry_run, outcome
         self._free: set[tuple[str, str]] = set()
+        self._waiting: set[tuple[str, str]] = set()
         self._turns = -1
         self.paths: set[str] = set()
         """The logs whose rotation was taken back."""
         self.emptied: list[tuple[Act, os.stat_result]] = []
         """The making of each new log that was found empty, and how that log was."""
+
+    @property
+    def path(self) -> str:
+        """The root."""
+        return self._left.root.path
 
     def run(self, checkpoint: Callable[[], None]) -> None:
         """Takes back each act, the last first; one that could not be stays in the journal."""
@@ -158,6 +179,8 @@ class _Back:
     def _take_back(self, act: Act) -> bool:
         rel, *names = act.names
         path = self._left.root.name(rel, names[0])
+        if (rel, names[0]) in self._waiting:  # a later act on it could not be taken back, and has told why
+            return False
         ways: dict[str, Callable[..., bool]] = {
             MOVED: self._move_back,
             MADE: self._remove,
@@ -171,6 +194,7 @@ class _Back:
             self._outcome.kept.add(path, f"its directory cannot be used: {refusal.why}")
         except OSError as error:
             self._outcome.problems.add(path, words(error))
+        self._waiting.add((rel, names[0]))
         return False
 
     def _remove(self, act: Act, place: Place, name: str) -> bool:

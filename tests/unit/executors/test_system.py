@@ -158,3 +158,27 @@ def test_the_plan_changes_nothing(logs: Path) -> None:
     executor(logs).plan()
     assert differences(before, snapshot(logs)) == []
     assert all(path.stat().st_atime_ns < began for path in logs.iterdir())
+
+
+def test_a_part_that_cannot_be_undone_keeps_no_other_and_what_is_held_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = {"from_ns": 1, "until_ns": 2, "inodes": []}
+    outcomes: dict[str, Any] = {
+        "one": {"restored": 2, "removed": 0, "kept": [], "problems": [], "held": [held]},
+        "two": StepFailed("its trash is in use", "refused", {"restored": 1, "problems": [{"path": "/a", "why": "b"}]}),
+    }
+
+    class Part:
+        def undo(self, step: Step, _dry_run: bool) -> dict[str, Any]:
+            if isinstance(outcomes[step.name], StepFailed):
+                raise outcomes[step.name]
+            found: dict[str, Any] = outcomes[step.name]
+            return found
+
+    whole = executor(aged(tmp_path / "logs", ()))
+    monkeypatch.setattr(whole, "_executor", lambda _kind: Part())
+    parts = [step_to_json(Step(name, "", undo={"trash": "x"})) for name in outcomes]
+    undone = whole.undo(Step("log_cleanup", "", undo={"kind": "logs", "steps": parts}), False)
+    assert (undone["restored"], undone["held"]) == (3, [held])
+    assert [one["why"] for one in undone["problems"]] == ["b", "its trash is in use"]

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_temp import left, run, temp
 
 from jamaint.host.descent import Descent, Level
 from logsrun import NOW, age_directories, executor, grow_old, put, run_all, undo_all
-from test_temp import left, run, temp
 from treesnapshot import differences, snapshot
 
 DEPTH = 1940

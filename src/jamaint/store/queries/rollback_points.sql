@@ -34,7 +34,7 @@ SELECT * FROM rollback_points WHERE status IN ('undoing', 'purging')
 -- name: held
 -- What the newest undos have put back, for cleanings to leave alone.
 SELECT result -> 'held' AS held FROM rollback_points
-WHERE status IN ('undone', 'incomplete') AND result ? 'held' ORDER BY created_at DESC LIMIT 20
+WHERE status IN ('undone', 'incomplete') AND result ? 'held' ORDER BY created_at DESC
 
 -- name: incomplete
 -- Rollbacks that wait for somebody to move something out of the way.
