@@ -51,14 +51,14 @@ async def plan(target: Target, job: Job) -> tuple[Step, list[str]]:
     for number, rule in enumerate(job.rules, start=1):
         selection = await select(target, rule, job.now, job.cutoff(number))
         _check_way_back(selection.table, target.identity.role, job)
-        found = await count(target, selection)
+        found = await count(target, selection, job.mass_deletion.items)
         _guard(selection, found, job.mass_deletion)
         _keep_promise(selection, found, job.promise, number)
         proof = await prove(target, selection, job.keeps_way_back) if found.rows else Proof()
         samples += (await sample(target, selection))[: max(1, SAMPLE // len(job.rules))]
         table = selection.table
         items += found.rows
-        size += _bytes(table, found.rows)
+        size += _bytes(table, found)
         referred = await count_referred(target, selection)
         says.append(f"Delete {_about(found)} of {table.quoted} {selection.says}{_but(referred)}.")
         warnings += _warnings(selection, proof)
@@ -69,10 +69,11 @@ async def plan(target: Target, job: Job) -> tuple[Step, list[str]]:
                 "says": selection.says,
                 "cutoff": selection.cutoff.isoformat(),
                 "exact": found.exact,
-                "bytes": _bytes(table, found.rows),
+                "bytes": _bytes(table, found),
                 "kept": kept_table(job.execution, number),
                 "hold": rule.get("older_than_seconds") or HOLD_SECONDS,
                 "rows": found.rows,
+                "of": found.of,
             }
         )
     says.append("They go in batches, each a transaction that locks its own rows and nothing else.")
@@ -110,7 +111,7 @@ async def run(target: Target, job: Job, step: Step, reins: Reins, tally: dict[st
             selection=selection,
             task=job.task,
             kept=kept_table(job.execution, number) if job.keeps_way_back else None,
-            most=_most(selection.table, planned["rows"], job, number),
+            most=_most(planned, job, number),
             reins=reins,
             done_before=sum(one.rows for _, one in done),
             done_total=total,
@@ -232,17 +233,18 @@ def _check_same(table: Table, planned: Mapping[str, Any]) -> None:
         )
 
 
-def _most(table: Table, planned: int, job: Job, number: int) -> int:
+def _most(planned: Mapping[str, Any], job: Job, number: int) -> int:
     """How many rows may go: what the plan says that is carried out; else what the guard allows, though never less than
     was planned under it."""
     rule, limit = None if job.promise is None else job.promise.rules.get(number), job.mass_deletion
     if rule is not None and rule.most is not None:
         return rule.most
-    return max(limit.items, planned, round(limit.share * (table.rows or 0)))
+    of: int = planned.get("of") or 0
+    return max(limit.items, int(planned["rows"]), round(limit.share * of))
 
 
-def _bytes(table: Table, rows: int) -> int:
-    return round(table.table_bytes * min(1.0, rows / table.rows)) if table.rows else 0
+def _bytes(table: Table, found: Count) -> int:
+    return round(table.table_bytes * min(1.0, found.rows / found.of)) if found.of else 0
 
 
 def _about(found: Count) -> str:

@@ -158,6 +158,7 @@ async def _connect(address: Address) -> tuple[Connection, Identity]:
             assert row is not None  # it is one row of functions
             identity = _identity(row)
             _check(row, connection.get_server_pid())
+            await connection.fetch(_SQL["unlimited"])
             await connection.fetch(
                 _SQL["settings"], _milliseconds(address.lock_timeout_seconds), f"{round(COMMAND_SECONDS)}s"
             )
@@ -214,6 +215,12 @@ def _check(row: Row, pid: int) -> None:
         )
     if row["in_recovery"]:
         raise _standby(row["database"])
+    if row["replication_role"] != "origin":
+        raise TargetFailed(
+            f"sessions of role {row['role']} begin with session_replication_role = {row['replication_role']}, in which "
+            "no foreign key is checked: ALTER ROLE … RESET session_replication_role",
+            "refused",
+        )
 
 
 def _identity(row: Row) -> Identity:

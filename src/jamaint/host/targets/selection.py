@@ -1,5 +1,6 @@
 """Which rows a rule means: its condition as SQL, the order it goes through them in, and how many there are."""
 
+import contextlib
 import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from jamaint.host.targets.connection import Target, TargetFailed, TooSlowError, 
 from jamaint.host.targets.notebook import Held, held_of
 from jamaint.host.targets.search_path import NOTHING, SearchPath, search_for
 from jamaint.host.targets.tables import AGE_TYPES, Column, Table, find_table, leads_an_index
+from jamaint.host.targets.tables import SQL as TABLES
 
 COUNT_SECONDS = 10.0
 """How long counting may take before the server's estimate has to do."""
@@ -120,18 +122,30 @@ async def select(target: Target, rule: Mapping[str, Any], now: datetime, cutoff:
     return Selection(table, condition, says, walk, digest[:16], rule["batch_size"], cutoff, held, path)
 
 
-async def count(target: Target, selection: Selection) -> Count:
-    """Counts what is meant, within bounds: first the server's estimate, then the rows, if that is quick enough."""
+async def count(target: Target, selection: Selection, least: int = 0) -> Count:
+    """Counts what is meant, within bounds: first the server's estimate, then the rows, if that is quick enough; and the
+    whole table where more than `least` are meant, of which the share is asked."""
     table = selection.table
-    estimate = await _estimate(target, selection)
-    of = table.rows
+    estimate = await _estimate(target, table, selection.condition)
     try:
         rows, exact = await _count(target, table, selection.condition), True
-        if of is None:
-            of = await _count(target, table, "true")
     except TooSlowError:
         rows, exact = estimate, False
+    of = await _whole(target, table, exact and (rows > least or table.rows is None))
     return Count(rows, None if of is None else max(of, rows), exact)
+
+
+async def _whole(target: Target, table: Table, is_counted: bool) -> int | None:
+    """How many rows the table has: counted, if that is quick enough; else the least of what the server reckons with,
+    since what was deleted after the last ANALYZE is in the other figures still. None: nothing is known."""
+    if is_counted:
+        with contextlib.suppress(TooSlowError):
+            return await _count(target, table, "true")
+    if table.rows is None:
+        return None
+    live: int | None = await target.watch.fetchval(TABLES["live_rows"], table.oid)
+    scaled = await _estimate(target, table, "true")
+    return min(scaled, live or scaled)
 
 
 async def count_referred(target: Target, selection: Selection) -> int | None:
@@ -219,8 +233,8 @@ def _older_than(target: Target, column: Column, cutoff: datetime) -> tuple[str, 
     return condition, f"whose {column.name} is before {cutoff:%Y-%m-%d %H:%M:%S} UTC{zone}"
 
 
-async def _estimate(target: Target, selection: Selection) -> int:
-    sql = SQL["estimate"].format(table=selection.table.quoted, condition=selection.condition)
+async def _estimate(target: Target, table: Table, condition: str) -> int:
+    sql = SQL["estimate"].format(table=table.quoted, condition=condition)
     async with _reading(target, COUNT_SECONDS):
         plan = await target.work.fetchval(sql)
     return int(json.loads(plan)[0]["Plan"]["Plan Rows"])

@@ -62,8 +62,11 @@ SELECT index_size, leaf_pages, empty_pages, deleted_pages, avg_leaf_density FROM
 
 -- name: around
 SELECT age(datfrozenxid)::int8 AS age, current_setting('autovacuum_freeze_max_age')::int8 AS freeze_age,
-    (SELECT count(*)::int FROM pg_stat_replication) + (SELECT count(*)::int FROM pg_replication_slots
-        WHERE slot_type = 'physical') AS replicas,
+    -- Who only receives the log, and never replays it, asks nothing of an index.
+    (SELECT count(*)::int FROM pg_stat_replication WHERE replay_lsn IS NOT NULL OR write_lsn IS NULL)
+        + (SELECT count(*)::int FROM pg_replication_slots s WHERE slot_type = 'physical' AND NOT EXISTS (
+            SELECT FROM pg_stat_replication r WHERE r.pid = s.active_pid AND r.replay_lsn IS NULL AND r.write_lsn IS NOT NULL))
+        AS replicas,
     -- A crash resets all counters, and says so only in those of the server as a whole.
     (SELECT greatest(d.stats_reset, b.stats_reset) FROM pg_stat_database d, pg_stat_bgwriter b
         WHERE d.datname = current_database()) AS counting_since,

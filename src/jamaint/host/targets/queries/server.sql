@@ -10,12 +10,16 @@ SELECT set_config('lock_timeout', $1, false), set_config('statement_timeout', $2
     set_config('bytea_output', 'hex', false), set_config('jit', 'off', false),
     set_config('vacuum_cost_delay', '2ms', false), set_config('max_parallel_maintenance_workers', '0', false)
 
+-- name: unlimited
+-- Limits of a role or a database on its sessions, which would end ours in a rest or in the midst; some are of newer servers.
+SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout')
+
 -- name: identity
 -- Who answers, asked before anything is set: the schemas are those that a name without one is looked for in.
 SELECT pg_backend_pid() AS pid, current_user::text AS role, current_database()::text AS database,
     current_setting('server_version_num')::int AS version, current_setting('server_version') AS version_text,
     pg_is_in_recovery() AS in_recovery, current_schemas(false)::text[] AS schemas, clock_timestamp() AS now,
-    current_setting('TimeZone') AS timezone,
+    current_setting('TimeZone') AS timezone, current_setting('session_replication_role') AS replication_role,
     (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS is_superuser
 
 -- name: in_recovery

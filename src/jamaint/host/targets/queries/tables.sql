@@ -5,8 +5,10 @@ SELECT parse_ident($1)::text[]
 -- name: find
 -- In the first of the schemas that has it.
 SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name, format('%I.%I', n.nspname, c.relname) AS quoted,
-    c.relkind::text AS kind, c.relpersistence::text AS persistence, c.reltuples::float8 AS tuples,
-    pg_table_size(c.oid) AS table_bytes, pg_indexes_size(c.oid) AS index_bytes,
+    c.relkind::text AS kind, c.relpersistence::text AS persistence,
+    CASE WHEN c.relkind = 'p' AND c.reltuples < 0 THEN (SELECT CASE WHEN bool_or(l.reltuples < 0) THEN -1 ELSE sum(l.reltuples) END
+        FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid WHERE t.isleaf) ELSE c.reltuples END::float8 AS tuples,
+    parts.table_bytes, parts.index_bytes,
     has_table_privilege(c.oid, 'SELECT, DELETE') AND has_table_privilege(c.oid, 'SELECT')
         AND has_table_privilege(c.oid, 'DELETE') AS may_delete, has_table_privilege(c.oid, 'INSERT') AS may_insert,
     has_any_column_privilege(c.oid, 'UPDATE') AS may_lock,
@@ -17,6 +19,9 @@ SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name, format('%I.%I'
     (SELECT e.extname::text FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
      WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') AS extension
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+-- A partitioned table has no file: its parts have.
+CROSS JOIN LATERAL (SELECT sum(pg_table_size(oid))::int8 AS table_bytes, sum(pg_indexes_size(oid))::int8 AS index_bytes
+    FROM (SELECT c.oid UNION SELECT relid FROM pg_partition_tree(c.oid)) AS part (oid)) AS parts
 WHERE c.relname = $2 AND n.nspname = ANY ($1::text[]) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 ORDER BY array_position($1::text[], n.nspname::text) LIMIT 1
 
@@ -26,6 +31,11 @@ WHERE c.oid = $1
 
 -- name: oid_of
 SELECT to_regclass($1)::oid
+
+-- name: live_rows
+-- By what was written since; null or 0 where the server's counters were lost.
+SELECT sum(n_live_tup)::int8 FROM pg_stat_user_tables
+WHERE relid IN (SELECT $1::oid UNION SELECT relid FROM pg_partition_tree($1::oid))
 
 -- name: columns
 SELECT a.attname::text AS name, format('%I', a.attname) AS quoted,
@@ -66,7 +76,8 @@ SELECT f.conname::text AS name, format('%I.%I', n.nspname, c.relname) AS quoted,
         JOIN pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = k.attnum ORDER BY k.position) AS columns,
     ARRAY(SELECT format('%I', a.attname) FROM unnest(f.confkey) WITH ORDINALITY k (attnum, position)
         JOIN pg_attribute a ON a.attrelid = f.confrelid AND a.attnum = k.attnum ORDER BY k.position) AS referred,
-    pg_relation_size(c.oid) AS bytes, has_table_privilege(c.oid, 'SELECT') AS may_look,
+    (SELECT sum(pg_relation_size(oid))::int8 FROM (SELECT c.oid UNION SELECT relid FROM pg_partition_tree(c.oid)) AS part (oid))
+        AS bytes, has_table_privilege(c.oid, 'SELECT') AS may_look,
     EXISTS (SELECT FROM pg_index i WHERE i.indrelid = f.conrelid AND i.indisvalid AND i.indpred IS NULL
         AND i.indkey[0] = ANY (f.conkey)) AS is_indexed
 FROM pg_constraint f JOIN pg_class c ON c.oid = f.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -105,5 +116,6 @@ GROUP BY n.oid ORDER BY min(position), n.nspname
 SELECT set_config('search_path', $1, false)
 
 -- name: sizes
-SELECT pg_table_size($1::oid) AS table_bytes, pg_indexes_size($1::oid) AS index_bytes,
-    pg_total_relation_size($1::oid) AS total_bytes
+SELECT sum(pg_table_size(oid))::int8 AS table_bytes, sum(pg_indexes_size(oid))::int8 AS index_bytes,
+    sum(pg_total_relation_size(oid))::int8 AS total_bytes
+FROM (SELECT $1::oid UNION SELECT relid FROM pg_partition_tree($1::oid)) AS part (oid)

@@ -3,15 +3,22 @@
 -- $3 least rows, $4 age. vacuum: why, or null; likewise analyze.
 SELECT s.relid AS oid, format('%I.%I', s.schemaname, s.relname) AS quoted, pg_table_size(s.relid) AS bytes,
     pg_has_role(c.relowner, 'USAGE') AS is_owner, pg_get_userbyid(c.relowner)::text AS owner, s.n_dead_tup AS dead,
-    CASE WHEN age(c.relfrozenxid) > $4 THEN 'its oldest row is ' || age(c.relfrozenxid) || ' transactions old'
+    CASE WHEN c.relkind <> 'p' AND age(c.relfrozenxid) > $4 THEN 'its oldest row is ' || age(c.relfrozenxid) || ' transactions old'
         WHEN s.n_dead_tup > $3 AND s.n_dead_tup > $2 * (s.n_live_tup + s.n_dead_tup)
         THEN s.n_dead_tup || ' of ' || s.n_live_tup + s.n_dead_tup || ' rows are dead' END AS vacuum,
-    CASE WHEN c.reltuples < 0 AND pg_relation_size(c.oid) > 0 THEN 'it was never analysed'
+    CASE WHEN c.relkind = 'p' THEN parts.why WHEN c.reltuples < 0 AND pg_relation_size(c.oid) > 0 THEN 'it was never analysed'
         WHEN s.n_mod_since_analyze > $3 AND s.n_mod_since_analyze > $1 * s.n_live_tup
         THEN s.n_mod_since_analyze || ' rows have changed since it was analysed' END AS analyze
 FROM pg_stat_user_tables s JOIN pg_class c ON c.oid = s.relid
-WHERE s.schemaname <> 'jamaint' AND c.relkind IN ('r', 'm') AND c.relpersistence <> 't'
-ORDER BY age(c.relfrozenxid) > $4 DESC, s.n_dead_tup DESC, s.n_mod_since_analyze DESC
+-- Autovacuum never comes to a partitioned table, only to its parts: the statistics of the whole are nobody's but ours.
+LEFT JOIN LATERAL (
+    SELECT CASE WHEN c.reltuples < 0 AND sum(pg_relation_size(l.oid)) > 0 THEN 'the whole was never analysed'
+        WHEN abs(sum(l.reltuples) - c.reltuples) > $3 AND abs(sum(l.reltuples) - c.reltuples) > $1 * c.reltuples
+        THEN 'its parts have ' || round(sum(l.reltuples)) || ' rows, and it had ' || c.reltuples || ' when the whole was analysed'
+        END AS why
+    FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid WHERE t.isleaf) AS parts ON c.relkind = 'p'
+WHERE s.schemaname <> 'jamaint' AND c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
+ORDER BY c.relkind <> 'p' AND age(c.relfrozenxid) > $4 DESC, c.relkind = 'p', s.n_dead_tup DESC, s.n_mod_since_analyze DESC
 
 -- name: dead
 SELECT n_dead_tup FROM pg_stat_user_tables WHERE relid = $1

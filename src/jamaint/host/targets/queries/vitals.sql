@@ -11,8 +11,10 @@ SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::int8 AS wal_bytes,
     sessions.seen + least(1, sessions.hidden) AS others, sessions.hidden,
     coalesce(oldest.seconds, 0)::float8 AS transaction_seconds, oldest.pid AS transaction_pid
 FROM (SELECT count(*)::int AS number,
-        CASE WHEN count(*) > count(replay_lsn) THEN NULL
-            ELSE coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)), 0)::int8 END AS lag_bytes,
+        -- Who only receives the log, as Barman does, never says what it has replayed: what it has written counts.
+        CASE WHEN count(*) > count(coalesce(replay_lsn, flush_lsn, write_lsn, sent_lsn)) THEN NULL
+            ELSE coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(),
+                coalesce(replay_lsn, greatest(flush_lsn, write_lsn), sent_lsn))), 0)::int8 END AS lag_bytes,
         extract(epoch FROM max(replay_lag))::float8 AS lag_seconds
       FROM pg_stat_replication WHERE state IS DISTINCT FROM 'backup' AND state IS DISTINCT FROM 'startup') AS replicas
 CROSS JOIN (SELECT count(*) FILTER (WHERE a.backend_type = 'client backend' AND a.state NOT LIKE 'idle%')::int AS seen,
