@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from jamaint.core.logs import CLEANUP, COMPRESSION, LogRules, Sorting
@@ -16,6 +17,7 @@ from jamaint.host.compression import Codec, codec
 from jamaint.host.filesystems import filesystem_of
 from jamaint.host.leaving import Leaving, Telling, is_in, open_archive
 from jamaint.host.openfiles import OpenFiles, open_files
+from jamaint.host.owners import each_owner
 from jamaint.host.planned import items_of, resurvey
 from jamaint.host.purge import purge
 from jamaint.host.replacing import Packing
@@ -23,7 +25,7 @@ from jamaint.host.restore import undo
 from jamaint.host.roots import Root, RootRefused
 from jamaint.host.sightings import sightings
 from jamaint.host.skipped import Skipped, words
-from jamaint.host.survey import SAMPLE, Found, Survey, free_bytes, survey
+from jamaint.host.survey import SAMPLE, Found, Survey, free_bytes, owners_words, survey
 from jamaint.host.taking import DiskStopped
 from jamaint.host.trash import Busy
 
@@ -138,7 +140,8 @@ class LogsCleanup:
         self, act: Callable[[Mapping[str, Any], Callable[[int], None]], dict[str, Any]], step: Step
     ) -> dict[str, Any]:
         try:
-            return act(step.undo or {}, lambda done: self._host.progress(done, step.items, "items"))
+            told = partial(self._host.progress, total=step.items, unit="items")
+            return each_owner(step.undo or {}, lambda way: act(way, told))
         except Busy as busy:
             raise StepFailed(str(busy), kind="refused") from None
         except OSError as error:
@@ -184,7 +187,7 @@ class LogsCleanup:
         direct = {root.path: self._direct[root.path] for root in found if root.path in self._direct}
         roots = [{"path": root.path, "times": root.times} for root in found if root.path not in direct]
         count, size = sum(root.count(name) for root in found), sum(root.size(name) for root in found)
-        says = [self._rules.says(name, count, self._codec.suffix if self._codec else "")]
+        says = [self._rules.says(name, count, self._codec.suffix if self._codec else ""), *owners_words(found)]
         if roots:
             says.append("What goes is kept in the trash: it can be put back until the trash is emptied, and takes its")
             says.append("space until then.")

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from jamaint.core.mass_deletion import refusals, to_json
@@ -17,6 +18,7 @@ from jamaint.executors.unknown_use import refused_if_use_unknown
 from jamaint.host.compression import Codec, codec
 from jamaint.host.leaving import Leaving, Telling
 from jamaint.host.openfiles import OpenFiles, open_files
+from jamaint.host.owners import each_owner
 from jamaint.host.purge import purge
 from jamaint.host.replacing import Packing
 from jamaint.host.restore import undo
@@ -104,7 +106,8 @@ class LogsRotate:
         self, act: Callable[[Mapping[str, Any], Callable[[int], None]], dict[str, Any]], step: Step
     ) -> dict[str, Any]:
         try:
-            return act(step.undo or {}, lambda done: self._host.progress(done, step.items, "items"))
+            told = partial(self._host.progress, total=step.items, unit="items")
+            return each_owner(step.undo or {}, lambda way: act(way, told))
         except Busy as busy:
             raise StepFailed(str(busy), kind="refused") from None
         except OSError as error:

@@ -230,15 +230,20 @@ class _LogMatcher:
         self._last = frozenset(name for name in (one.rpartition("/")[2] for one in patterns) if not is_glob(name))
 
     def __call__(self, root: str, rel: str, name: str) -> bool:
-        globs = self._globs.get(root)
-        if globs is None:
-            return False
-        states = globs.start if rel == "." else globs.below(rel)[0]
-        return bool(globs.files(states)(name))
+        directory = root if rel == "." else f"{root}/{rel}"
+        return any(_matches(globs, base, directory, name) for base, globs in self._globs.items())
 
     def is_named(self, name: str) -> bool:
         """True if a pattern ends with the very name, and not with a wildcard."""
         return name in self._last
+
+
+def _matches(globs: Globs, base: str, directory: str, name: str) -> bool:
+    """True if globs below `base` match a name in a directory: a root of another owner's may lie below the base."""
+    if directory == base:
+        return bool(globs.files(globs.start)(name))
+    below = base.rstrip("/") + "/"
+    return directory.startswith(below) and bool(globs.files(globs.below(directory[len(below) :])[0])(name))
 
 
 def join(root: str, rel: str, name: str) -> str:

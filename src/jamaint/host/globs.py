@@ -60,6 +60,10 @@ class Globs:
             states = self.into(states, name)
         return states, meant
 
+    def rests(self, states: States) -> list[str]:
+        """Return globs that mean below the directory with these states what all mean there."""
+        return ["/".join(self._all[n][at:]) for n, at in sorted(states)]
+
     def _close(self, states: set[tuple[int, int]]) -> States:
         todo = list(states)
         while todo:

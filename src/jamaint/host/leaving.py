@@ -8,8 +8,10 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
+from jamaint.host.accounts import Account
 from jamaint.host.openfiles import open_files
 from jamaint.host.replacing import Copying, Made, Maker, Replacing, archive_place
+from jamaint.host.rights import acting_as
 from jamaint.host.roots import NotEntered, Place, Root, RootRefused, open_root
 from jamaint.host.skipped import Skipped
 from jamaint.host.spread import side_by_side
@@ -47,7 +49,7 @@ class Leaving:
     def __init__(self, what: str, found: Sequence[Found], way_back: Mapping[str, Any] | None, telling: Telling) -> None:
         self._what, self._found, self._telling = what, [root for root in found if root.count(what)], telling
         self._way_back = way_back or {"roots": []}
-        self._numbers = {entry["path"]: number for number, entry in enumerate(self._way_back["roots"])}
+        self._numbers = _numbers(self._way_back["roots"], found)
         self._open_files = open_files()
         self._roots = found
         self._free_before = free_bytes(found)
@@ -69,8 +71,8 @@ class Leaving:
     def delete(self) -> None:
         """Deletes the files."""
         for found in self._found:
-            with self._noting_refusal(found):
-                way = self._way(found, found.reopen)
+            with self._noting_refusal(found), found.acting():
+                way = self._way(found)
                 ledger = self._ledger(way.root)
                 self._parts.append((self._keeps(found), ledger.taken, None))
                 for place, names, prints in self._places(way.root, found):
@@ -83,8 +85,8 @@ class Leaving:
     def replace(self, maker: Maker) -> None:
         """Replaces each file by what `maker` makes of it, in the same directory."""
         for found in self._found:
-            with self._noting_refusal(found):
-                way = self._way(found, found.reopen)
+            with self._noting_refusal(found), found.acting():
+                way = self._way(found)
                 replacing = self._replacing(maker, found, way, way)
                 for place, names, prints in self._places(way.root, found):
                     self._replace_some(replacing, place, place, names, prints)
@@ -92,8 +94,11 @@ class Leaving:
     def move(self, archive: str, prefix: str) -> None:
         """Moves each file to the archive, a root, under the same path; `prefix` has to be made below that."""
         for found in self._found:
-            with self._noting_refusal(found):
-                way = self._way(found, found.reopen)
+            with self._noting_refusal(found), found.acting():
+                way = self._way(found)
+                if found.account is not None:
+                    self.skipped.add(found.path, _NO_ARCHIVE.format(found.account.name), problem=True)
+                    continue
                 arriving = self._opened(archive, self._keeps(found), lambda: open_root(archive))
                 replacing = self._replacing(Copying(), found, way, arriving)
                 for place, names, prints in self._places(way.root, found):
@@ -134,15 +139,15 @@ class Leaving:
         device = root.stat.st_dev
         return Ledger(Held(self._open_files.writers_on(device), self._open_files.any_on(device)), self.skipped)
 
-    def _way(self, found: Found, opening: Callable[[], Root]) -> WayOut:
-        return self._opened(found.path, self._keeps(found), opening)
+    def _way(self, found: Found) -> WayOut:
+        return self._opened(found.path, self._keeps(found), found.open, found.account)
 
-    def _opened(self, path: str, keeps: bool, opening: Callable[[], Root]) -> WayOut:
-        """One way out for each root, which is ended with the step."""
+    def _opened(self, path: str, keeps: bool, opening: Callable[[], Root], account: Account | None = None) -> WayOut:
+        """Return the way out of a root: one for each, which is ended with the step, with its owner's rights."""
         if (path, keeps) not in self._ways:
             root = self._stack.enter_context(opening())
             way: WayOut = Trash(root, self._way_back["trash"], self._what) if keeps else Direct(root)
-            self._stack.callback(way.finish)
+            self._stack.callback(_finish, way, account)
             self._ways[path, keeps] = way
         return self._ways[path, keeps]
 
@@ -187,6 +192,26 @@ class Leaving:
             self._done += count
             self._telling.progress(self._done, self._total_bytes, "bytes")
             self._telling.checkpoint()
+
+
+def _numbers(roots: Sequence[Mapping[str, Any]], found: Sequence[Found]) -> dict[str, int]:
+    """Number the roots of a way back, those of each owner by themselves: so an undo sees them (host.owners)."""
+    owners = {root.path: root.account.name for root in found if root.account is not None}
+    counts: dict[str | None, int] = {}
+    numbers = {}
+    for entry in roots:
+        owner = owners.get(entry["path"])
+        numbers[entry["path"]] = counts.get(owner, 0)
+        counts[owner] = numbers[entry["path"]] + 1
+    return numbers
+
+
+def _finish(way: WayOut, account: Account | None) -> None:
+    with acting_as(account):
+        way.finish()
+
+
+_NO_ARCHIVE = "it is {0}'s, who may not write in the archive: give it a task with `user: {0}` and an archive of {0}'s"
 
 
 def open_archive(directory: str) -> tuple[Root, str]:

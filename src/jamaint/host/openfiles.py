@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from jamaint.host import procfs
+from jamaint.host.rights import own_rights
 from jamaint.host.use_records import (
     END,
     FULL,
@@ -75,10 +76,11 @@ class OpenFiles:
 def open_files() -> OpenFiles:
     """Return what is in use now; this process's own files are left out. Raises OpenFilesError."""
     address = os.environ.get(ADDRESS)
-    if address:
-        return _asked(address)
-    found = OpenFiles()
-    found.add(procfs.uses(os.getpid()))
+    with own_rights():  # those borrowed from a user show the processes of that user alone
+        if address:
+            return _asked(address)
+        found = OpenFiles()
+        found.add(procfs.uses(os.getpid()))
     return found
 
 

@@ -2,8 +2,11 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from jamaint.core.plans import Item
+from jamaint.host.owners import owner_of
+from jamaint.host.rights import acting_as
 from jamaint.host.roots import NotEntered, Place, Root, RootRefused, open_root
 from jamaint.host.skipped import Skipped, words
 from jamaint.host.survey import SAMPLE, Found, Survey
@@ -15,11 +18,7 @@ def items_of(found: Sequence[Found], what: str, checkpoint: Callable[[], None]) 
     for one in found:
         if not one.count(what):
             continue
-        try:
-            root = one.reopen()
-        except RootRefused:
-            continue
-        with root:
+        with suppress(RootRefused), one.reopen() as root:
             for rel, names, prints in one.work[what]:
                 checkpoint()
                 try:
@@ -62,6 +61,10 @@ class _Looking:
         if root is None:
             self._skipped.add(f"{item.root}/{item.path}", "its root cannot be used any more")
             return
+        with self.found[item.root].acting():
+            self._look_at(what, item, root)
+
+    def _look_at(self, what: str, item: Item, root: Root) -> None:
         rel, _, name = item.path.rpartition("/")
         place, why = self._place_of(root, rel or ".")
         seen: os.stat_result | None = None
@@ -102,14 +105,15 @@ class _Looking:
 
     def _root(self, path: str) -> Root | None:
         if path not in self._roots:
+            root: Root | None = None
             try:
-                root: Root | None = open_root(path)
+                account = owner_of(path)
+                with acting_as(account):
+                    root = open_root(path)
+                self.found[path] = Found(path, root.stat, account=account)
             except RootRefused as refusal:
-                root = None
                 self.refused.append(refusal)
             self._roots[path] = root
-            if root is not None:
-                self.found[path] = Found(path, root.stat)
         return self._roots[path]
 
     def _place_of(self, root: Root, rel: str) -> tuple[Place | None, str]:

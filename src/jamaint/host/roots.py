@@ -27,20 +27,28 @@ _READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBL
 
 
 class RootRefused(Exception):  # noqa: N818 - it is a refusal
-    """A root that is not used; `kind` is missing, unsafe (it could be swapped under us) or failed."""
+    """A root that is not used; `kind` is missing, unsafe (it could be swapped under us) or failed.
 
-    def __init__(self, path: str, why: str, kind: str) -> None:
+    `owner` is the uid of whom it, or the first directory on the way to it that is another's, belongs to.
+    """
+
+    def __init__(self, path: str, why: str, kind: str, owner: int | None = None) -> None:
         super().__init__(why)
+        self.owner = owner
         self.path = path
         self.why = why
         self.kind = kind
 
 
 class NotEntered(Exception):  # noqa: N818 - it is a refusal
-    """A directory below a root that is left alone, and why; `missing` when it is not there, `failed` on an error."""
+    """A directory below a root that is left alone, and why; `missing` when it is not there, `failed` on an error.
 
-    def __init__(self, why: str, missing: bool = False, failed: bool = False) -> None:
+    `owner` is the uid of whom it belongs to, where it is another's.
+    """
+
+    def __init__(self, why: str, missing: bool = False, failed: bool = False, owner: int | None = None) -> None:
         super().__init__(why)
+        self.owner = owner
         self.why = why
         self.missing = missing
         self.failed = failed
@@ -101,7 +109,8 @@ class Root:
                 raise NotEntered("another file system is mounted there")
             risk = None if self.shared else _risk(fd, seen, above=False)
             if risk is not None:
-                raise NotEntered(f"it {risk[0]}, so what is in it could be swapped under us: {risk[1]}", failed=True)
+                why = f"it {risk[0]}, so what is in it could be swapped under us: {risk[1]}"
+                raise NotEntered(why, failed=True, owner=_other(seen))
         except BaseException:
             os.close(fd)
             raise
@@ -186,15 +195,16 @@ def _check(fd: int, here: str, root: str, above: bool) -> os.stat_result:
     seen = os.fstat(fd)
     risk = _risk(fd, seen, above)
     if risk is not None:
-        raise RootRefused(root, f"{here} {risk[0]}, so what is in it could be swapped under us: {risk[1]}", "unsafe")
+        why = f"{here} {risk[0]}, so what is in it could be swapped under us: {risk[1]}"
+        raise RootRefused(root, why, "unsafe", _other(seen))
     return seen
 
 
 def _risk(fd: int, seen: os.stat_result, above: bool) -> tuple[str, str] | None:
     """Return who else could swap what is in this directory, and what to do about it; None for nobody."""
-    mode = seen.st_mode
-    if seen.st_uid not in (0, os.geteuid()):
-        return _of_another(seen.st_uid)
+    mode, other = seen.st_mode, _other(seen)
+    if other is not None:
+        return _of_another(other)
     if above and mode & stat.S_ISVTX:
         return None
     if mode & 0o002:
@@ -206,12 +216,18 @@ _SHARED = "have the program write in a directory of its own, and name that"
 _OPEN = f"{_SHARED}; or take the right to write from others, if nothing needs it"
 
 
+def _other(seen: os.stat_result) -> int | None:
+    """Return whom a directory belongs to, if neither to root nor to whom this process acts as."""
+    return None if seen.st_uid in (0, os.geteuid()) else seen.st_uid
+
+
 def _of_another(uid: int) -> tuple[str, str]:
     try:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:
         return f"belongs to uid {uid}", "no account has that uid: give it to one that shall work there"
-    return f"belongs to {name} (uid {uid})", f"set `user: {name}` on the task, to work with that user's rights"
+    advice = f"set `user: {name}` on the task (for logs, `user: owner`), to work with that user's rights"
+    return f"belongs to {name} (uid {uid})", advice
 
 
 def _not_entered(error: OSError) -> NotEntered:

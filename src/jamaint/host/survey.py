@@ -2,15 +2,19 @@
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
-from jamaint.host.globs import Globs, exclusion, is_glob, split_root
+from jamaint.host.accounts import Account
+from jamaint.host.globs import Globs, States, exclusion, is_glob, split_root
 from jamaint.host.openfiles import OpenFiles
+from jamaint.host.owners import opened
+from jamaint.host.rights import acting_as, can_lend
 from jamaint.host.roots import Root, RootRefused, open_root
 from jamaint.host.skipped import Skipped
 from jamaint.host.taking import held_by
-from jamaint.host.trees import Batches, Rules, walk
+from jamaint.host.trees import Another, Batches, Rules, walk
 
 SAMPLE = 20
 """Files of each kind that are shown to people."""
@@ -34,6 +38,8 @@ class Found:
     newest: int | None = None
     work: dict[str, Batches] = field(default_factory=dict)
     sample: dict[str, list[tuple[str, int, int]]] = field(default_factory=dict)
+    account: Account | None = None
+    """The owner with whose rights everything below is done; None for those that this process has."""
 
     @property
     def times(self) -> list[int]:
@@ -48,8 +54,18 @@ class Found:
         """Bytes of those files."""
         return self.work[what].bytes if what in self.work else 0
 
-    def reopen(self) -> Root:
-        """Opens the root again, checked anew. Raises RootRefused, also when it is another directory by now."""
+    def acting(self) -> AbstractContextManager[None]:
+        """Act with the owner's rights within the block."""
+        return acting_as(self.account)
+
+    @contextmanager
+    def reopen(self) -> Iterator[Root]:
+        """Open the root again, checked anew, and act with its owner's rights within the block. Raises RootRefused."""
+        with self.acting(), self.open() as root:
+            yield root
+
+    def open(self) -> Root:
+        """Open the root, within `acting`. Raises RootRefused, also when it is another directory by now."""
         root = open_root(self.path)
         if not os.path.samestat(root.stat, self.stat):
             os.close(root.fd)
@@ -76,8 +92,9 @@ def survey(
 ) -> Survey:
     """Looks through the directories that the globs in `paths` are about; changes nothing, access times included.
 
-    A file that a process holds open for writing is left to it. One that globs of two roots mean counts for the root
-    that is deeper.
+    A directory of another user's becomes a root of its own, if this process is root: what is done there is done with
+    that user's rights. A file that a process holds open for writing is left to it. One that globs of two roots mean
+    counts for the root that is deeper.
     """
     globs: dict[str, list[str]] = {}
     for pattern in paths:
@@ -85,21 +102,67 @@ def survey(
         globs.setdefault(fixed, []).append(rest)
     found: list[Found] = []
     refused: list[RootRefused] = []
-    for path in sorted(globs):
+    pending = {path: _Area(patterns, [path]) for path, patterns in globs.items()}
+    while pending:
+        path = min(pending)  # what is found in one lies below it
+        area = pending.pop(path)
         try:
-            with open_root(path) as root:
-                _note_directories(root, globs[path], skipped)
+            with opened(path) as (root, account):
+                _note_directories(root, area.patterns, skipped)
                 deeper = [f"{other}/{rest}" for other in globs if other.startswith(path + "/") for rest in globs[other]]
                 rules = Rules(
-                    Globs(globs[path]),
-                    Globs(_from_root(exclude, path), hidden=True),
+                    Globs(area.patterns),
+                    Globs([rule for base in area.bases for rule in _from_root(exclude, base)], hidden=True),
                     Globs(pattern.lstrip("/") for pattern in deeper),
                 )
-                writers = held.writers_on(root.stat.st_dev)
-                found.append(_look(root, rules, sort=sort, writers=writers, skipped=skipped, checkpoint=checkpoint))
+                another = _Another(pending, root.path, area.bases, rules.included) if can_lend() else None
+                looking = _Looking(sort, held.writers_on(root.stat.st_dev), skipped, checkpoint, another)
+                one = _look(root, rules, looking)
+                one.account = account
+                found.append(one)
         except RootRefused as refusal:
             refused.append(refusal)
     return Survey(found, refused)
+
+
+@dataclass(slots=True)
+class _Area:
+    """What is to be looked through below one directory; `bases` are those of the patterns, for exclusions."""
+
+    patterns: list[str]
+    bases: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Looking:
+    """How a root is looked through."""
+
+    sort: Sorting
+    writers: dict[int, int]
+    skipped: Skipped
+    checkpoint: Callable[[], None]
+    another: Another | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Another:
+    """Notes directories of other users below a root: each is looked through as a root of its own, with their rights."""
+
+    pending: dict[str, _Area]
+    path: str
+    bases: list[str]
+    included: Globs
+
+    def __call__(self, rel: str, states: States) -> None:
+        there = self.pending.setdefault(f"{self.path}/{rel}", _Area([], []))
+        there.patterns += self.included.rests(states)
+        there.bases += self.bases
+
+
+def owners_words(found: Iterable[Found]) -> list[str]:
+    """Return a sentence on whose rights are used in the directories of others; nothing where there are none."""
+    owners = sorted({root.account.name for root in found if root.account is not None})
+    return [f"In directories of {', '.join(owners)}: with the rights of whom each belongs to."] if owners else []
 
 
 def free_bytes(roots: Iterable[Found]) -> int:
@@ -114,18 +177,11 @@ def free_bytes(roots: Iterable[Found]) -> int:
     return sum(free.values())
 
 
-def _look(
-    root: Root,
-    rules: Rules,
-    *,
-    sort: Sorting,
-    writers: dict[int, int],
-    skipped: Skipped,
-    checkpoint: Callable[[], None],
-) -> Found:
+def _look(root: Root, rules: Rules, looking: _Looking) -> Found:
+    sort, writers, skipped = looking.sort, looking.writers, looking.skipped
     found = Found(root.path, root.stat)
     oldest, newest = None, None
-    for rel, name, seen in walk(root, rules, skipped, checkpoint):
+    for rel, name, seen in walk(root, rules, skipped, looking.checkpoint, looking.another):
         found.files += 1
         found.bytes += seen.st_size
         time = seen.st_mtime_ns

@@ -43,13 +43,17 @@ class _Frame:
     depth: int = 0
 
 
+Another = Callable[[str, States], None]
+"""Is told of a directory that is another user's, by its path below the root, with what is meant in it."""
+
+
 def walk(
-    root: Root, rules: Rules, skipped: Skipped, checkpoint: Callable[[], None]
+    root: Root, rules: Rules, skipped: Skipped, checkpoint: Callable[[], None], another: Another | None = None
 ) -> Iterator[tuple[str, str, os.stat_result]]:
     """Yields (directory, name, stat) of each regular file that is meant; all of one directory in a row.
 
     Leaves access times, enters no other mount and no directory that could be swapped under us, and holds one open
-    directory for each level.
+    directory for each level. A directory of another user's is skipped, or left to `another`.
     """
     excluded, whole = _at_root(rules.excluded, root.path)
     elsewhere, _ = _at_root(rules.elsewhere, root.path)
@@ -64,7 +68,7 @@ def walk(
                 os.close(frames.pop().fd)
                 continue
             name, states = frame.todo.pop()
-            inner = _enter(root, frame, name, states, skipped)
+            inner = _enter(root, frame, (name, states), skipped, another)
             if inner is not None:
                 frames.append(inner)
                 yield from _list(root, rules, inner, skipped, checkpoint)
@@ -116,8 +120,13 @@ def _at_root(globs: Globs, path: str) -> tuple[States, bool]:
 
 
 def _enter(
-    root: Root, frame: _Frame, name: str, states: tuple[States, States, States], skipped: Skipped
+    root: Root,
+    frame: _Frame,
+    inner: tuple[str, tuple[States, States, States]],
+    skipped: Skipped,
+    another: Another | None,
 ) -> _Frame | None:
+    name, states = inner
     rel = name if frame.rel == "." else f"{frame.rel}/{name}"
     if frame.depth >= DEPTH_LIMIT or len(os.fsencode(rel)) > PATH_LIMIT:
         skipped.add(root.name(rel), f"it is deeper than {DEPTH_LIMIT} directories", problem=True)
@@ -125,7 +134,9 @@ def _enter(
     try:
         passing, _ = root.look_in(frame.fd, name)
     except NotEntered as refusal:
-        if not refusal.missing:
+        if refusal.owner is not None and another is not None:
+            another(rel, states[0])
+        elif not refusal.missing:
             skipped.add(root.name(rel), refusal.why, problem=refusal.failed)
         return None
     try:

@@ -217,7 +217,9 @@ class TestRefusals:
         assert logs.run(plan.steps[0])["skipped_count"] == 1
 
     @as_root
-    def test_the_owner_is_named_and_what_to_set(self, root: Path) -> None:
+    def test_the_owner_is_named_and_what_to_set(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """By who cannot take the owner's rights."""
+        monkeypatch.setattr("jamaint.host.owners.can_lend", lambda: False)
         os.chown(root, 65534, -1)
         assert "set `user: " in refusal(**everything(root)).message
 

@@ -1,0 +1,173 @@
+"""One pattern over the directories of many owners: each is worked in with its owner's rights, and all comes back."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jamaint.core.plans import Item
+from jamaint.executors.executor import StepFailed
+from jamaint.host.accounts import find_account
+from logsrun import DAY, age_directories, executor, grow_old, put, run_all, undo_all
+from rotaterun import rotate, rotation_config, rotator, undo_rotation
+from treesnapshot import differences, snapshot
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as others")
+OWNERS = ("bin", "daemon", "nobody")
+GZIP = {"algorithm": "gzip", "older_than_seconds": DAY}
+
+
+@pytest.fixture
+def www() -> Iterator[Path]:
+    """A directory of root's with one for each of three users, and root's own, with logs in logs/."""
+    with tempfile.TemporaryDirectory() as made:
+        Path(made).chmod(0o755)
+        www = Path(made) / "www"
+        for owner in (*OWNERS, "root"):
+            account = find_account(owner)
+            log = put(www / owner / "logs" / "a.log", 5)
+            for path in (log, log.parent, log.parent.parent):
+                os.chown(path, account.uid, account.gid)
+                path.chmod(0o640 if path is log else 0o750)
+            grow_old(log, 5)
+        age_directories(www)
+        yield www
+
+
+def owner_of(path: Path) -> int:
+    return path.stat().st_uid
+
+
+def test_rotation_works_in_the_directories_of_all_owners(www: Path) -> None:
+    before = snapshot(www)
+    mine = rotation_config([f"{www}/*/logs/*.log"])
+    steps, details = rotate(rotator(mine))
+    assert (details["rotation"]["files"], details["rotation"]["problems"]) == (4, [])
+    assert "In directories of bin, daemon, nobody: with the rights of whom each belongs to." in steps[0].says
+    for owner in (*OWNERS, "root"):
+        uid = find_account(owner).uid
+        assert owner_of(www / owner / "logs" / "a.log") == uid
+        assert owner_of(www / owner / "logs" / "a.log-20261124") == uid
+        assert owner == "root" or owner_of(www / owner / ".jamaint-trash") == uid
+    assert os.geteuid() == 0
+    outcome = undo_rotation(mine, steps)
+    assert (outcome["restored"], outcome["kept"], outcome["problems"]) == (4, [], [])
+    assert differences(before, snapshot(www)) == []
+
+
+def test_cleanup_works_in_the_directories_of_all_owners(www: Path) -> None:
+    before = snapshot(www)
+    config: dict[str, Any] = {"log_paths": [f"{www}/**/*.log"], "compress": GZIP}
+    steps, details = run_all(executor(**config))
+    assert (details["compression"]["files"], details["compression"]["problems"]) == (4, [])
+    for owner in (*OWNERS, "root"):
+        assert owner_of(www / owner / "logs" / "a.log.gz") == find_account(owner).uid
+    outcome = undo_all(steps, **config)
+    assert (outcome["restored"], outcome["removed"], outcome["problems"]) == (4, 4, [])
+    assert differences(before, snapshot(www)) == []
+
+
+def test_deleted_logs_of_all_owners_are_purged(www: Path) -> None:
+    config: dict[str, Any] = {"log_paths": [f"{www}/**/*.log"], "retention_seconds": DAY}
+    steps, details = run_all(executor(**config))
+    assert details["cleanup"]["files"] == 4
+    purged = [executor(**config).purge(step) for step in steps if step.undo]
+    assert (sum(found["items"] for found in purged), [found["problems"] for found in purged]) == (4, [[]])
+    assert not list(www.rglob("*.log"))
+    assert not list(www.rglob(".jamaint-trash"))
+
+
+def test_directory_of_another_owner_can_be_the_one_that_is_named(www: Path) -> None:
+    mine = rotation_config([f"{www}/nobody/logs/*.log"])
+    _, details = rotate(rotator(mine))
+    assert details["rotation"]["files"] == 1
+    assert owner_of(www / "nobody" / "logs" / "a.log") == find_account("nobody").uid
+
+
+def test_patterns_that_meet_in_one_directory_act_once(www: Path) -> None:
+    mine = rotation_config([f"{www}/*/logs/*.log", f"{www}/nobody/*/a.log", f"{www}/nobody/logs/b.log"])
+    nobody = find_account("nobody")
+    os.chown(put(www / "nobody" / "logs" / "b.log", 5), nobody.uid, nobody.gid)
+    steps, details = rotate(rotator(mine))
+    assert details["rotation"]["files"] == 5
+    assert len({root["path"] for root in steps[0].undo["roots"]}) == len(steps[0].undo["roots"])  # type: ignore[index]
+    assert undo_rotation(mine, steps)["restored"] == 5
+
+
+def test_excluded_directories_of_others_stay(www: Path) -> None:
+    mine = rotation_config([f"{www}/*/logs/*.log"], exclude=["daemon/logs/*", f"{www}/bin"])
+    _, details = rotate(rotator(mine))
+    assert sorted(one["path"] for one in details["rotation"]["rotated"]) == [
+        f"{www}/nobody/logs/a.log",
+        f"{www}/root/logs/a.log",
+    ]
+
+
+def test_what_the_owner_may_not_read_stays_and_is_told(www: Path) -> None:
+    secret = put(www / "nobody" / "logs" / "root.log", 5, mode=0o600)
+    _, details = run_all(executor(log_paths=[f"{www}/*/logs/*.log"], compress=GZIP))
+    assert [one["path"] for one in details["compression"]["problems"]] == [str(secret)]
+    assert details["compression"]["files"] == 4
+    assert not secret.with_name("root.log.gz").exists()
+
+
+def test_directory_of_a_third_in_that_of_an_owner_is_left_alone(www: Path) -> None:
+    third = put(www / "nobody" / "logs" / "deep" / "x.log", 5).parent
+    os.chown(third, find_account("daemon").uid, -1)
+    _, details = rotate(rotator(rotation_config([f"{www}/nobody/**/*.log"])))
+    assert details["rotation"]["files"] == 1
+    assert [one["path"] for one in details["rotation"]["problems"]] == [str(third)]
+
+
+def test_directory_of_an_uid_without_account_is_refused(www: Path) -> None:
+    os.chown(www / "nobody", 987654, -1)
+    logs = rotator(rotation_config([f"{www}/*/logs/*.log"]))
+    plan = logs.plan()
+    assert any("belongs to uid 987654" in warning for warning in plan.warnings)
+    assert logs.run(plan.steps[0])["files"] == 3
+
+
+def test_archive_takes_the_logs_of_root_and_tells_the_others(www: Path) -> None:
+    archive = {"directory": str(www.parent / "archive"), "older_than_seconds": DAY}
+    _, details = run_all(executor(log_paths=[f"{www}/*/logs/*.log"], archive=archive))
+    assert details["archive"]["files"] == 1
+    told = {one["path"]: one["why"] for one in details["archive"]["problems"]}
+    assert told.keys() == {f"{www}/{owner}" for owner in OWNERS}
+    assert "`user: bin`" in told[f"{www}/bin"]
+
+
+def test_stored_plan_is_carried_out_with_the_rights_of_all_owners(www: Path) -> None:
+    config: dict[str, Any] = {"log_paths": [f"{www}/**/*.log"], "retention_seconds": DAY}
+    planning, items = executor(**config), list[tuple[str, Item]]()
+    for step in planning.plan().steps:
+        planning.items(step, lambda item, part="", name=step.name: items.append((name, item)))
+    assert os.geteuid() == 0
+
+    class Stored:
+        def items(self) -> list[tuple[str, Item]]:
+            return items
+
+    steps, details = run_all(executor(planned=Stored(), **config))
+    assert details["cleanup"]["files"] == 4
+    assert undo_all(steps, **config)["restored"] == 4
+
+
+def test_links_of_an_owner_lead_nowhere(www: Path) -> None:
+    """Whatever he puts in the way, nothing of root's is touched with root's rights."""
+    secret = put(www.parent / "secret" / "b.log", 5, mode=0o600)
+    logs = www / "nobody" / "logs"
+    (logs / "link.log").symlink_to(secret)
+    logs.rename(www / "nobody" / "real")
+    logs.symlink_to(secret.parent)
+    before = snapshot(secret.parent)
+    rotate(rotator(rotation_config([f"{www}/*/logs/*.log"])))
+    assert differences(before, snapshot(secret.parent)) == []
+
+
+def test_no_rights_are_borrowed_for_a_worker_of_a_user(www: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jamaint.host.owners.can_lend", lambda: False)
+    with pytest.raises(StepFailed, match="set `user: nobody` on the task"):
+        rotator(rotation_config([f"{www}/nobody/logs/*.log"])).plan()
