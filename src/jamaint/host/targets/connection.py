@@ -7,6 +7,7 @@ task's name, wait for locks no longer than they are told to, and never end or ca
 
 import asyncio
 import contextlib
+import os
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -168,8 +169,22 @@ async def _connect(address: Address) -> tuple[Connection, Identity]:
     return connection, identity
 
 
+def leave_closed_home() -> None:
+    """Set HOME to no directory where this process may not look into it, as in a unit without homes.
+
+    asyncpg looks there for libpq's files (a key, passwords) and fails where it may not; libpq goes on without them.
+    """
+    try:
+        os.stat(os.path.join(os.environ.get("HOME", "/"), ".postgresql"))
+    except PermissionError:
+        os.environ["HOME"] = "/nonexistent"
+    except OSError:
+        return
+
+
 async def connected(address: Address) -> Connection:
     """One connection, to whatever answers there. Raises TargetFailed."""
+    leave_closed_home()
     try:
         # No cache of statements: each is used a few times only, and names of them are lost behind a pooler.
         return await asyncpg.connect(
