@@ -3,6 +3,7 @@
 The places are as machines have them: directories of several owners, sticky ones, a closed home, logs of a service.
 """
 
+import gzip
 import os
 import shutil
 import time
@@ -44,7 +45,7 @@ tasks:
     category: logs
     mass_deletion: { share: 100%, items: 1000 }
     config:
-      log_paths: ["/var/log/web/*.log"]
+      log_paths: ["/var/log/web/*.log*"]
       retention_days: 30
       compress_logs: { algorithm: zstd, older_than: 1d }
       archive_logs: { directory: /var/backups/web-logs, older_than: 7d }
@@ -158,7 +159,8 @@ def cleans_cached_pages(machine: Machine) -> str:
 
 def cleans_logs(machine: Machine) -> str:
     """logs.cleanup with retention, compression and an archive, and its rollback"""
-    return _job(machine, "web-logs", "var/log/web", {"web-00.log", "web-02.log.zst"}, "var/backups/web-logs")
+    gone = {"web-02.log", "web-25.log.gz", "web-40.log"}
+    return _job(machine, "web-logs", "var/log/web", lambda names: not gone & names, "var/backups/web-logs")
 
 
 def rotates_with_a_script(machine: Machine) -> str:
@@ -313,6 +315,7 @@ def _make_places(root: Path) -> None:
     _directory(root / "var/backups/web-logs", 0o700)
     for days in (0, 2, 20, 40):
         _file(logs / f"web-{days:02}.log", days, b"GET / 200\n" * 500, gid=4)
+    _file(logs / "web-25.log.gz", 25, gzip.compress(b"GET / 200\n" * 500), gid=4)
     for name in ("access.log", "error.log"):
         _file(shop / name, 0, b"GET / 200\n" * 500, gid=4)
     pages = _directory(root / "srv/pages", 0o755)
