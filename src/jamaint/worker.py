@@ -18,9 +18,10 @@ from threading import Lock, Thread
 from typing import Any
 
 from jamaint import wire
-from jamaint.core import mass_deletion
+from jamaint.core import mass_deletion, rotation_records
 from jamaint.core.pacing import Limits
 from jamaint.core.plans import MassDeletion, Plan, step_from_json, step_to_json
+from jamaint.core.rotation_records import Records
 from jamaint.core.workers import BY_OWNER, OWNER
 from jamaint.errors import Problem
 from jamaint.executors import EXECUTORS, executor_of
@@ -372,6 +373,7 @@ def _work(opening: Order) -> Work:
         kept_directory=os.environ.get(KEPT) or opening["limits"].get("kept_directory", NOWHERE),
         ends_at=None if opening.get("ends_at") is None else datetime.fromisoformat(opening["ends_at"]),
         seen={one["path"]: mass_deletion.from_json(one) for one in opening.get("seen", ())},
+        rotations=rotation_records.from_json(opening["rotations"]) if "rotations" in opening else Records(),
         held=opening.get("held", ()),
     )
 

@@ -20,9 +20,22 @@ from jamaint.core.executions import Execution, State
 from jamaint.core.mass_deletion import Filesystem, Sighting
 from jamaint.core.plans import Step
 from jamaint.core.policies import Policy
+from jamaint.core.rotation_records import RotationRecord
 from jamaint.core.usage import Target
 from jamaint.core.windows import Window
-from jamaint.store import audit, cleanups, executions, lock, objects, plans, policies, rollback_points, samples, skips
+from jamaint.store import (
+    audit,
+    cleanups,
+    executions,
+    lock,
+    log_rotations,
+    objects,
+    plans,
+    policies,
+    rollback_points,
+    samples,
+    skips,
+)
 from jamaint.store.audit import Entry
 from jamaint.store.executions import LogLine
 from jamaint.store.plans import StoredPlan
@@ -31,7 +44,7 @@ from jamaint.store.rollback_points import RollbackPoint
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-MODULES = (audit, cleanups, executions, lock, objects, plans, policies, rollback_points, samples, skips)
+MODULES = (audit, cleanups, executions, lock, log_rotations, objects, plans, policies, rollback_points, samples, skips)
 
 RAN = Execution(
     id=str(uuid4()),
@@ -67,6 +80,10 @@ CHANGES = (
     Change(cleanups.put, (Cleanup(RAN.id, "system", NOON, NOON + HOUR, 1, (), True, None),)),
     Change(executions.write, ([RAN], [LogLine(RAN.id, 1, NOON, "info", None, "text")])),
     Change(lock.note_holder, ("me", NOON)),
+    Change(log_rotations.begin, (RAN.id, TASK.name, NOON)),
+    Change(log_rotations.report, (TASK.name, [RotationRecord("/a.log", NOON, True, RAN.id)], NOON - HOUR)),
+    Change(log_rotations.take_back, (RAN.id, True)),
+    Change(log_rotations.take_back, (RAN.id, False)),
     Change(objects.put_task, (TASK, NOON)),
     Change(objects.switch_task, (TASK.name, True, NOON)),
     Change(objects.pause_task, (TASK.name, NOON)),

@@ -32,6 +32,7 @@ from jamaint.daemon.observer import Observer
 from jamaint.daemon.plans import Plans
 from jamaint.daemon.recorder import RETRY_SECONDS, Recorder
 from jamaint.daemon.rollbacks import Rollbacks
+from jamaint.daemon.rotations import Rotations
 from jamaint.daemon.runner import Runner
 from jamaint.daemon.scheduler import Scheduler
 from jamaint.daemon.server import Server
@@ -216,6 +217,7 @@ class App:
             seals=seals,
             plans=plans,
             log=self._log,
+            rotations=Rotations(recorder, definitions.effective),
         )
         rollbacks = Rollbacks(
             postgres=postgres,

@@ -25,6 +25,7 @@ from jamaint.daemon import addresses, undoing, views
 from jamaint.daemon.current import Current
 from jamaint.daemon.plans import Collected, Plans
 from jamaint.daemon.recorder import RETRY_SECONDS, Recorder
+from jamaint.daemon.rotations import Rotations
 from jamaint.daemon.steering import Steering
 from jamaint.errors import CONFLICT, UNAVAILABLE, Problem, unavailable
 from jamaint.host.journal import MESSAGE_IDS
@@ -105,8 +106,10 @@ class Runner:
         seals: Seals,
         plans: Plans,
         log: FilteringBoundLogger,
+        rotations: Rotations | None = None,
     ) -> None:
         self._recorder = recorder
+        self._rotations = rotations or Rotations(recorder, lambda: ())
         self._plans = plans
         self._seals = seals
         self._current = current
@@ -345,6 +348,7 @@ class Runner:
         run.begun = run.index + 1
         if run.point is not None:
             await self._recorder.run(rollback_points.begin_step, run.point.id, run.begun)
+        await self._rotations.begin(run.execution.id, run.task, step, began)
         self._set_step(run, StepRecord(step.name, "running", began))
         if run.execution.progress is not None and run.execution.progress.waiting is not None:
             run.execution = replace(run.execution, progress=replace(run.execution.progress, waiting=None))
@@ -357,6 +361,8 @@ class Runner:
         )
         run.worked_until = self._now()
         failed = answer.get("error")
+        retention = self._config().rollback.retention_seconds
+        details = await self._rotations.report(run.task, answer.get("details", {}), run.worked_until, retention)
         status = {"done": "completed", "cancelled": "cancelled"}.get(answer["is"], "failed")
         self._set_step(
             run,
@@ -365,7 +371,7 @@ class Runner:
                 status=status,
                 started_at=began,
                 duration_ms=round((run.worked_until - began).total_seconds() * 1000),
-                details=answer.get("details", {}),
+                details=details,
                 error=None if failed is None else failed["message"],
             ),
         )
@@ -425,6 +431,7 @@ class Runner:
     async def _learned(self, task: Task, chosen: str | None) -> dict[str, Any]:
         """Return what a worker is told and its rollback point does not keep: the chosen plan, what undos put back."""
         found = await self._plans.opening_of(task, chosen)
+        found |= await self._rotations.opening_of(task)
         return found | {"held": await self._recorder.run(rollback_points.held)}
 
     def _opening(self, execution_id: str, task: Task) -> dict[str, Any]:

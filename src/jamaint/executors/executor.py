@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from jamaint.core.mass_deletion import Sighting
 from jamaint.core.plans import Item, MassDeletion, Plan, Step
+from jamaint.core.rotation_records import Records
 
 
 class Planned(Protocol):
@@ -43,6 +44,8 @@ class Work:
     """Where it is given, `plan` and `run` act on its items and on nothing else."""
     seen: Mapping[str, Sighting] = field(default_factory=dict)
     """By path, what was seen of a root at the last run."""
+    rotations: Records = field(default_factory=Records)
+    """What is remembered of each log that was rotated."""
     held: Sequence[Mapping[str, Any]] = ()
     """What undos have put back, as they told it (host.held): it is not to be cleaned again at once."""
 

@@ -73,7 +73,10 @@ class RotationPlanner:
             does = f"Copy {logs} and truncate them; what is written in between is lost."
         else:
             does = f"Rotate {logs}" + (" and make new ones." if config["create"] is not None else ".")
-        return " ".join((does, *(f"{told}." for told in self._tells() if count)))
+        again = len(self._found.to_tell)
+        if again:
+            does += f" The writers of {again} rotated before have not all let go: they are told again."
+        return " ".join((does, *(f"{told}." for told in self._tells() if count or again)))
 
     def _tells(self) -> Iterator[str]:
         config = self._work.config

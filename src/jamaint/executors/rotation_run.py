@@ -1,11 +1,13 @@
 """The step of a rotation that gives logs their new names, runs its scripts, and tells the writers."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import dropwhile, islice
 from typing import Any
 
 from jamaint.core.plans import Step
 from jamaint.core.rotation import RotationRules
+from jamaint.core.rotation_records import REPORT, RotationRecord, pack
 from jamaint.executors.executor import Host, StepFailed, Stopped, Work
 from jamaint.executors.rotation_survey import LogTurn, RotationSurvey
 from jamaint.executors.scripts import run_script, script_account
@@ -18,6 +20,7 @@ from jamaint.host.survey import SAMPLE, Found, free_bytes
 from jamaint.host.taking import DiskStopped, note_error
 from jamaint.host.trash import Busy, Trash
 from jamaint.host.turning import New, NotTurned, Turning
+from jamaint.host.turning_back import writers_of
 from jamaint.host.writers import NotSignalled, signal_writer
 
 _NAMES_TRIED = 100
@@ -68,7 +71,8 @@ class RotationRun:
         self._work, self._host, self._rules = work, host, rules
         self._found, self._skipped = found, found.skipped
         self.notifier = WriterNotifier(work, host)
-        self._failures: list[StepFailed] = []
+        self._failures: dict[str, StepFailed] = {}
+        self._is_told = not self.notifier.can_tell
 
     def run(self, step: Step) -> dict[str, Any]:
         """Rotates each log that is due; the step's details. Raises StepFailed, Stopped."""
@@ -81,12 +85,48 @@ class RotationRun:
                     if not alone:
                         raise StepFailed("logrotate is at work now: nothing was rotated", "refused")
                     self._rotate_all(step, logs, details)
+            elif self._found.to_tell:
+                self._tell(details)
+            self._look_after_those_behind()
         except (DiskStopped, Busy) as reason:
-            raise StepFailed(str(reason), details={**details, **self._skipped.details()}) from None
+            raise StepFailed(str(reason), details=self._details(details)) from None
+        except StepFailed as failure:
+            raise StepFailed(failure.message, failure.kind, self._details(details)) from None
         except Stopped:
-            raise Stopped({**details, **self._skipped.details()}) from None
+            raise Stopped(self._details(details)) from None
         details["free_bytes_after"] = free_bytes(self._found.survey.found)
-        return {**details, **self._skipped.details()}
+        return self._details(details)
+
+    def _details(self, details: Mapping[str, Any]) -> dict[str, Any]:
+        return {**details, **self._skipped.details(), REPORT: {"block": pack(self._records())}}
+
+    def _records(self) -> Iterator[RotationRecord]:
+        """The records as they are now: of what was rotated, told again, and learned from the disk."""
+        fresh = {log.path for log in self._found.logs if log.fresh is not None}
+        for path in sorted(fresh):
+            yield RotationRecord(path, self._work.now, self._was_told(path), self._work.execution)
+        known = {(one.execution, one.path): one for one in (*self._found.untold, *self._found.learned)}
+        for one in known.values():
+            yield replace(one, is_told=one.is_told or self._was_told(one.path))
+
+    def _was_told(self, path: str) -> bool:
+        return self._is_told and path not in self._failures
+
+    def _look_after_those_behind(self) -> None:
+        """Gives writers that were told again the time to let go; who does not is a problem."""
+        behind = {log.path: log for log in self._found.logs if log.path in self._found.behind}
+        if not behind:
+            return
+        seen = {path: log.rotated[log.newest or ""] for path, log in behind.items()}
+        inodes = {(one.st_dev, one.st_ino) for one in seen.values()}
+        writers = writers_of(inodes, self.notifier.has_told, self._host.checkpoint)
+        for path, one in seen.items():
+            pid = writers.get((one.st_dev, one.st_ino))
+            if pid is not None:
+                old = behind[path].path_of(behind[path].newest or "")
+                does = "though it was told to reopen" if self.notifier.has_told else "and nothing tells it to reopen"
+                why = f"it is empty, for process {pid} still writes to {old}, {does}: set postrotate or signal, or"
+                self._skipped.add(path, f"{why} restart that process", problem=True)
 
     def _rotate_all(self, step: Step, logs: Sequence[LogTurn], details: dict[str, Any]) -> None:
         if not self.notifier.per_log:
@@ -100,16 +140,27 @@ class RotationRun:
                     except RootRefused as refusal:
                         self._skipped.add(found.path, refusal.why, problem=True)
         finally:
-            if details["files"]:  # also when it is stopped half-way: those that were rotated have a new file
+            if details["files"] or self._found.to_tell:  # also when it is stopped half-way
                 self._tell(details)
 
     def _tell(self, details: dict[str, Any]) -> None:
-        if self._failures:  # of scripts that were run for one log each
-            self.notifier.signal(details)
-            raise StepFailed(self._failures[0].message, self._failures[0].kind, details)
+        """Tells the writers; for each log, where scripts are so, those that have been rotated are told already."""
+        for path in self._found.to_tell if self.notifier.per_log else ():
+            self._tell_of(path, details)
         if not self.notifier.per_log:
             self.notifier.after(details)
         self.notifier.signal(details)
+        self._is_told = True
+        if self._found.to_tell and self.notifier.has_told:
+            self._host.log("info", f"told the writers of {len(self._found.to_tell)} logs again")
+        for failure in self._failures.values():
+            raise StepFailed(failure.message, failure.kind, details)
+
+    def _tell_of(self, path: str, details: Mapping[str, Any]) -> None:
+        try:
+            self.notifier.after(details, path)
+        except StepFailed as failure:
+            self._failures[path] = failure
 
     def _rotate_below(self, found: Found, logs: Sequence[LogTurn], step: Step, details: dict[str, Any]) -> None:
         kept = {entry["path"] for entry in (step.undo or {"roots": ()})["roots"]}
@@ -136,10 +187,7 @@ class RotationRun:
             return
         self._rotate_one(root, turning, log, details)
         if log.fresh is not None:
-            try:
-                self.notifier.after(details, log.path)
-            except StepFailed as failure:
-                self._failures.append(failure)
+            self._tell_of(log.path, details)
 
     def _rotate_one(self, root: Root, turning: Turning, log: LogTurn, details: dict[str, Any]) -> None:
         try:

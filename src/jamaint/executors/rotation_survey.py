@@ -4,10 +4,11 @@ import errno
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from jamaint.core.rotation import LogSeen, Rotated, Turn, decide
+from jamaint.core.rotation import LogSeen, Rotated, Turn, decide, last_rotation
 from jamaint.core.rotation import RotationRules as Rules
+from jamaint.core.rotation_records import OpenRotation, RotationRecord
 from jamaint.core.stamps import read_any
 from jamaint.executors.executor import Host, Work
 from jamaint.host import syscalls
@@ -19,6 +20,9 @@ from jamaint.host.skipped import Skipped, words
 from jamaint.host.survey import Found, Survey, survey
 from jamaint.host.taking import held_by
 
+_A_DAY = timedelta(hours=25)
+"""A name that holds a date tells no more than the day, in some zone."""
+
 
 @dataclass(slots=True)
 class LogTurn:
@@ -29,6 +33,8 @@ class LogTurn:
     seen: os.stat_result
     turn: Turn
     rotated: Mapping[str, os.stat_result]
+    newest: str | None = None
+    """The rotated one that it became last."""
     fresh: str | None = None
     """The name it got."""
 
@@ -69,12 +75,26 @@ class _Listing:
 
 @dataclass(slots=True)
 class RotationSurvey:
-    """The findings: the roots, each log with its turn, what was left alone, and warnings for the plan."""
+    """The findings: the roots, each log with its turn, what was left alone, and warnings for the plan.
+
+    `untold` are records of rotations whose writers have not been told, `learned` those of a rotation that was cut short
+    before it was reported. `behind` are logs that stay empty while the rotated one is still written to: the process of
+    each, by the log's path.
+    """
 
     survey: Survey
     logs: Sequence[LogTurn]
     skipped: Skipped
     warnings: list[str]
+    untold: Sequence[RotationRecord] = ()
+    learned: Sequence[RotationRecord] = ()
+    behind: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def to_tell(self) -> list[str]:
+        """The logs whose writers are to be told though these are not rotated now."""
+        due = {log.path for log in self.logs if log.turn.due}
+        return sorted({one.path for one in self.untold}.union(self.behind) - due)
 
 
 class LogSurveyor:
@@ -84,6 +104,7 @@ class LogSurveyor:
         self._work, self._host, self._rules = work, host, rules
         self._skipped = Skipped()
         self._warnings: list[str] = []
+        self._learned: list[RotationRecord] = []
         self._listings: dict[tuple[str, str], _Listing] = {}
 
     def look(self, held: OpenFiles) -> RotationSurvey:
@@ -108,8 +129,11 @@ class LogSurveyor:
         logs = [log for root in found.found for log in self._decide_below(root)]
         self._warn_of_strange()
         self._warn_of_missing(found)
-        self._warnings += _rotated_by_logrotate(self._work, logs)
-        return RotationSurvey(found, logs, self._skipped, self._warnings)
+        self._warnings += [*_rotated_by_logrotate(self._work, logs), *_rotated_by_others(self._work, logs)]
+        records = {**self._work.rotations.of_logs, **{one.path: one for one in self._learned}}
+        untold = [one for one in records.values() if not one.is_told and match.matches(one.path)]
+        behind = {} if self._rules.copy_truncate else _behind(logs, held)
+        return RotationSurvey(found, logs, self._skipped, self._warnings, untold, self._learned, behind)
 
     def _patterns(self, pattern: str) -> Iterator[str]:
         """A pattern of logs, and those that find the rotated ones too."""
@@ -143,18 +167,25 @@ class LogSurveyor:
             with found.reopen() as root, root.descend(rel) as place:
                 for name, seen in sorted(listing.logs.items()):
                     stats = {one.name: listing.others[one.name] for one in rotated.get(name, ())}
-                    turn = self._turn(root.name(rel, name), name, seen, rotated.get(name, ()), place)
+                    others = rotated.get(name, ())
+                    turn = self._turn(root.name(rel, name), name, seen, others, place)
                     if turn is not None:
                         for left, why in turn.left:
                             self._skipped.add(root.name(rel, left), why)
-                        yield LogTurn(found, rel, seen, turn, stats)
+                        newest = max(others, key=lambda one: one.stamp.order, default=None)
+                        yield LogTurn(found, rel, seen, turn, stats, newest.name if newest else None)
         except (NotEntered, RootRefused) as refusal:
             self._skipped.add(found.path, refusal.why, problem=True)
 
     def _turn(
         self, path: str, name: str, seen: os.stat_result, rotated: Sequence[Rotated], place: Place
     ) -> Turn | None:
-        log = LogSeen(name, seen.st_size, seen.st_nlink, _born(name, place), seen.st_mtime_ns)
+        record, half_done = self._work.rotations.of_logs.get(path), self._work.rotations.open_rotation
+        recorded = record.rotated_at if record is not None else None
+        born = _born(name, place)
+        log = LogSeen(name, seen.st_size, seen.st_nlink, born, seen.st_mtime_ns, recorded, half_done is not None)
+        if half_done is not None:
+            self._learn(path, last_rotation(log, rotated, self._rules), recorded, half_done)
         try:
             turn = decide(log, rotated, lambda other: _stands(other, place), self._rules)
         except OSError as error:
@@ -163,6 +194,13 @@ class LogSurveyor:
         if not turn.due:
             self._skipped.add(path, turn.why)
         return turn
+
+    def _learn(self, path: str, last: datetime | None, recorded: datetime | None, half_done: OpenRotation) -> None:
+        """Notes a rotation that the disk tells of and no record does: its writers may not have been told."""
+        if last is None or (recorded is not None and last <= recorded):
+            return
+        is_told = self._rules.copy_truncate or last < half_done.begun_at - _A_DAY
+        self._learned.append(RotationRecord(path, last, is_told, half_done.execution))
 
     def _rotated(self, found: Found, rel: str, listing: _Listing) -> Mapping[str, Sequence[Rotated]]:
         """The rotated ones of each log; what is named so and is none is told."""
@@ -233,6 +271,15 @@ class _LogMatcher:
         directory = root if rel == "." else f"{root}/{rel}"
         return any(_matches(globs, base, directory, name) for base, globs in self._globs.items())
 
+    def matches(self, path: str) -> bool:
+        """Tells whether a path is one that a pattern matches as a log."""
+        directory, _, name = path.rpartition("/")
+        return any(
+            self(root, directory[len(root) + 1 :] or ".", name)
+            for root in self._globs
+            if directory == root or directory.startswith(f"{root}/")
+        )
+
     def is_named(self, name: str) -> bool:
         """True if a pattern ends with the very name, and not with a wildcard."""
         return name in self._last
@@ -256,6 +303,28 @@ def _rotated_by_logrotate(work: Work, logs: Sequence[LogTurn]) -> list[str]:
     day = work.now - timedelta(days=7)
     theirs = rotated_by_it((day.year, day.month, day.day))
     return [f"logrotate rotates {log.path} too: take it out of one of the two" for log in logs if log.path in theirs]
+
+
+def _rotated_by_others(work: Work, logs: Sequence[LogTurn]) -> Iterator[str]:
+    """Warnings of logs that another task rotates too."""
+    for other in work.rotations.neighbours:
+        match, spared = _LogMatcher(other.patterns), frozenset(other.exclude)
+        found = [log.path for log in logs if log.turn.log not in spared and match.matches(log.path)]
+        if found:
+            more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+            yield f"{found[0]}{more}: task {other.task} rotates it too; take it out of one of the two"
+
+
+def _behind(logs: Sequence[LogTurn], held: OpenFiles) -> dict[str, int]:
+    """Logs that stay empty, while a process still writes to what they were before the rotation."""
+    found = {}
+    for log in logs:
+        seen = log.rotated.get(log.newest or "")
+        if seen is not None and not log.seen.st_size and not log.turn.due:
+            pid = held.writers.get((seen.st_dev, seen.st_ino))
+            if pid is not None:
+                found[log.path] = pid
+    return found
 
 
 def _born(name: str, place: Place) -> int | None:

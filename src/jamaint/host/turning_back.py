@@ -395,9 +395,14 @@ def _look_at(name: str, fd: int) -> os.stat_result | None:
 def _writers(
     inodes: set[tuple[int, int]], told: bool, dry_run: bool, checkpoint: Callable[[], None]
 ) -> Mapping[tuple[int, int], int]:
-    """The processes that write to one of these; who was told is given the time to let go, and in a dry run will."""
-    if dry_run and told:
-        return {}
+    """The processes that write to one of these; in a dry run those who will be told will have let go."""
+    return {} if dry_run and told else writers_of(inodes, told, checkpoint)
+
+
+def writers_of(
+    inodes: set[tuple[int, int]], told: bool, checkpoint: Callable[[], None]
+) -> Mapping[tuple[int, int], int]:
+    """The processes that write to one of these files now, by the file; who was told is given the time to let go."""
     writers = open_files().writers
     for _ in range(LOOKS if told else 0):
         if not inodes & writers.keys():

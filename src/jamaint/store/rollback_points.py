@@ -8,6 +8,7 @@ from uuid import UUID
 
 from jamaint.core.plans import Step, step_from_json, step_to_json
 from jamaint.host.postgres import Connection, Row
+from jamaint.store import log_rotations
 from jamaint.store.statements import statements
 from jamaint.store.values import from_jsonb, jsonb, optional_jsonb
 
@@ -80,6 +81,8 @@ async def move(
     `claim` is a uuid, new for each move and the same for each try of it: the second try returns what the first did.
     """
     row = await connection.fetchrow(SQL["move"], point_id, list(from_statuses), status, optional_jsonb(result), claim)
+    if row is not None and status in ("undone", "incomplete"):
+        await log_rotations.take_back(connection, str(row["execution_id"]), status == "undone")
     return None if row is None else from_row(row)
 
 

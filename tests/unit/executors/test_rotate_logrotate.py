@@ -3,14 +3,18 @@
 import gzip
 import os
 import stat
+import subprocess
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jamaint.core.rotation_records import Neighbour, OpenRotation, Records, RotationRecord, unpack
 from jamaint.executors.executor import StepFailed
 from jamaint.host.openfiles import OpenFiles, open_files
-from logsrun import NOW, age_directories, put
+from logsrun import NOW as NOON
+from logsrun import age_directories, put
 from rotaterun import names, rotate, rotation_config, rotator, undo_rotation
 from treesnapshot import differences, snapshot
 
@@ -158,5 +162,87 @@ def test_numbers_tell_when_a_log_was_copied(root: Path) -> None:
     put(root / "a.log", 0, b"now\n")
     put(root / "a.log.1", 0, b"before\n")
     assert rotator(mine).plan().steps[0].items == 0
-    os.utime(root / "a.log.1", (NOW.timestamp() - 86400, NOW.timestamp() - 86400))
+    os.utime(root / "a.log.1", (NOON.timestamp() - 86400, NOON.timestamp() - 86400))
     assert rotator(mine).plan().steps[0].items == 1
+
+
+def records(*found: RotationRecord, begun: datetime | None = None, **others: str) -> Records:
+    half_done = () if begun is None else (OpenRotation("e-0", begun),)
+    neighbours = tuple(Neighbour(name, (pattern,)) for name, pattern in others.items())
+    return Records({one.path: one for one in found}, half_done, neighbours)
+
+
+def reported(details: dict[str, Any]) -> list[tuple[str, datetime, bool, str]]:
+    found = unpack(details["rotations"]["block"])
+    return [(Path(one.path).name, one.rotated_at, one.is_told, one.execution) for one in found]
+
+
+def test_the_record_counts_and_not_the_disk(root: Path) -> None:
+    os.unlink(root / "b.log")
+    put(root / "a.log-20260901", 80, b"old\n")
+    mine = rotation_config([f"{root}/*.log"], every="weekly", copy_truncate=True)
+    assert rotator(mine).plan().steps[0].items == 1
+    lately = RotationRecord(f"{root}/a.log", NOON - timedelta(hours=20), True, "e-0")
+    assert rotator(mine, rotations=records(lately)).plan().steps[0].items == 0
+    long_ago = RotationRecord(f"{root}/a.log", NOON - timedelta(days=9), True, "e-0")
+    put(root / "a.log-20261123", 1, b"made by somebody\n")
+    _, details = rotate(rotator(mine, rotations=records(long_ago)))
+    assert reported(details["rotation"]) == [("a.log", NOON, True, "e-1")]
+
+
+def test_after_a_rotation_that_was_cut_short_the_disk_counts_too(root: Path, tmp_path: Path) -> None:
+    tell = script(tmp_path / "tell", f"echo told >>{tmp_path}/heard")
+    mine = rotation_config([f"{root}/*.log"], every="daily", postrotate=tell)
+    os.rename(root / "a.log", root / "a.log-20261124")  # the worker was killed right after that
+    put(root / "a.log", 0, b"more\n")
+    old = [RotationRecord(f"{root}/{name}", NOON - timedelta(days=1), True, "e-9") for name in ("a.log", "b.log")]
+    begun = NOON - timedelta(minutes=5)
+    _, details = rotate(rotator(mine, rotations=records(*old, begun=begun)))
+    assert (tmp_path / "heard").read_text() == "told\n"
+    found = reported(details["rotation"])
+    assert [(name, told, execution) for name, _, told, execution in found if name == "a.log"] == [
+        ("a.log", True, "e-0")
+    ]
+    assert not (root / "a.log-20261124.1").exists()
+
+
+@pytest.mark.parametrize("per_log", [False, True])
+def test_writers_are_told_until_that_succeeds(root: Path, tmp_path: Path, per_log: bool) -> None:
+    mine = rotation_config([f"{root}/*.log"], every="daily", scripts={"user": None, "per_log": per_log})
+    logs = rotator(mine | {"postrotate": ["/bin/false"]})
+    step = logs.plan().steps[0]
+    with pytest.raises(StepFailed) as failed:
+        logs.run(step)
+    untold = unpack(failed.value.details["rotations"]["block"])
+    assert [one.is_told for one in untold] == [False, False]
+    tell = script(tmp_path / "tell", f'echo "told $1" >>{tmp_path}/heard')
+    again = rotator(mine | {"postrotate": tell}, rotations=records(*untold), execution="e-2")
+    plan = again.plan()
+    assert "The writers of 2 rotated before have not all let go: they are told again." in plan.steps[0].says
+    assert reported(again.run(plan.steps[0])) == [
+        ("a.log", NOON, True, "e-1"),
+        ("b.log", NOON, True, "e-1"),
+    ]
+    heard = (tmp_path / "heard").read_text().splitlines()
+    assert heard == ([f"told {root}/{name}" for name in ("a.log", "b.log")] if per_log else ["told "])
+
+
+def test_a_writer_that_stays_behind_is_a_problem_each_time(root: Path) -> None:
+    os.unlink(root / "b.log")
+    os.rename(root / "a.log", root / "a.log.1")
+    put(root / "a.log", 0, b"")
+    mine = rotation_config([f"{root}/*.log"], names="number", every="daily")
+    with (root / "a.log.1").open("ab") as log, subprocess.Popen(["sleep", "600"], stdout=log) as writer:
+        logs = rotator(mine)
+        step = logs.plan().steps[0]
+        with pytest.raises(StepFailed, match=f"process {writer.pid} still writes to {root}/a.log.1"):
+            logs.run(step)
+        writer.kill()
+    rotate(rotator(mine))
+
+
+def test_another_task_that_rotates_the_same_log_is_told(root: Path) -> None:
+    others = records(web=f"{root}/b*", other="/srv/elsewhere/*.log")
+    assert rotator(rotation_config([f"{root}/*.log"]), rotations=others).plan().warnings == (
+        f"{root}/b.log: task web rotates it too; take it out of one of the two",
+    )
