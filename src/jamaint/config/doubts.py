@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from jamaint.config.documents import Document
+from jamaint.config.log_doubts import shared_logs
 from jamaint.config.merging import Given, Merged
 from jamaint.config.mistakes import Flaw, Mistake
 from jamaint.config.names import SCOPED, idle_tasks, strangers_in_scope
@@ -48,7 +49,7 @@ def _of_objects(
             yield from (merged.objects[kind][name].mistake(flaw) for flaw in read.doubts)
     ready = {name: read.value for name, read in tasks.items() if read.value}
     openings = {name: read.value for name, read in windows.items() if read.value}
-    for name, flaw in idle_tasks(ready, openings):
+    for name, flaw in (*idle_tasks(ready, openings), *shared_logs(ready)):
         yield merged.objects["tasks"][name].mistake(flaw)
     for kind in SCOPED:
         for given in merged.objects[kind].values():
