@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from jamaint.ctl.call import Call
     from jamaint.ctl.render import Look
 
+ONE = {"tasks": "task", "windows": "window", "policies": "policy", "freezes": "freeze"}
+
 
 def config(call: Call) -> int:
     """`config show`."""
@@ -60,7 +62,7 @@ def draw_reload(found: Mapping[str, Any], look: Look) -> list[str]:
     lines = []
     for kind, changes in (found.get("changes") or {}).items():
         for change, names in changes.items():
-            lines += [f"  {str(kind).rstrip('s')} {name} {change}" for name in names]
+            lines += [f"  {ONE.get(str(kind), str(kind))} {name} {change}" for name in names]
     warnings = columns([(("yellow", "warning"), str(warning)) for warning in found.get("warnings") or []], look, "  ")
     return [f"reloaded: {count(len(lines), 'change') if lines else 'nothing has changed'}", *lines, *warnings]
 

@@ -150,6 +150,13 @@ VERBS = (
     Verb("policy update", ("POLICY",), (FILE,), "policies:update", "change the keys that a file has", configures=True),
     Verb("policy delete", ("POLICY",), (), "policies:delete", "delete a policy"),
     Verb(
+        "override list",
+        (),
+        (SINCE, Flag("--limit", "at most so many (100)", "N", kind="count")),
+        "overrides:show_list",
+        "emergency overrides: who lifted which guards, and why",
+    ),
+    Verb(
         "execution list",
         (),
         (

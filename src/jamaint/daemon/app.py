@@ -77,6 +77,7 @@ class App:
         self._comes_up = "its database is being started"
         """What it waits for before it can do its work; empty when it is up."""
         self._reload_wanted = False
+        self._reloading = trio.Lock()
         self._shortages = Shortages(config.state_dir, log, self._say_status)
         self._current: Current
         self._scheduler: Scheduler
@@ -137,6 +138,10 @@ class App:
 
     async def reload(self) -> dict[str, Any]:
         """Applies the files as they are now. Raises Problem(INVALID_PARAMS) with all mistakes; the old stays then."""
+        async with self._reloading:  # of two at once, the one that reads later is the one in force
+            return await self._reload()
+
+    async def _reload(self) -> dict[str, Any]:
         systemd.notify("RELOADING=1", f"MONOTONIC_USEC={systemd.monotonic_usec()}")
         try:
             config = await self._read()

@@ -258,8 +258,11 @@ class Rollbacks:
 
     async def _purge(self, point: RollbackPoint) -> None:
         if not self._is_ours(point):
-            self._log.error("a rollback point that is not ours is not purged", point=point.id)
-            await self._recorder.move_point(point.id, list(HELD), "purged")
+            why = "it was not written by this daemon, or was changed since: its trash is not touched; see seal.key"
+            self._log.error(f"a rollback point is not purged: {why}", point=point.id, execution=point.execution_id)
+            result = {"problems": [{"path": "", "why": why}]}
+            until = self._clock.now() + PURGE_AGAIN
+            await self._recorder.run(rollback_points.put_off_purge, point.id, until, point.status, result)
             return
         if point.id in self._in_hand:
             await self._clock.wait(None)  # a rollback or a purge has it, and wakes us when it ends
