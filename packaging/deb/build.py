@@ -143,6 +143,7 @@ def _add(file: pathlib.Path, place: pathlib.Path) -> None:
         return
     place.parent.mkdir(parents=True, exist_ok=True)
     file.rename(place)
+    place.chmod(0o644)
 
 
 def _platforms() -> Iterator[str]:

@@ -9,18 +9,24 @@ import os
 import pickle
 import select
 import signal
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
+from jamaint.host.patience import activity
+
 _DIE_WITH_PARENT = 1
 _LENGTH_BYTES = 8
 _LOOK_MS = 100
+_END_SECONDS = 5.0
+_SILENT_LOOKS = 100
+"""So many looks at a process that has not run at all in between: the kernel keeps it waiting, as at a dead mount."""
 
 
 class BesideLost(Exception):  # noqa: N818 - it is what happened
-    """It has ended before its time, and with it what it had found."""
+    """It has ended before its time or hangs, and with it what it had found."""
 
 
 class Beside:
@@ -64,12 +70,18 @@ class Beside:
         self.pending.append(task)
 
     def answer(self, told: Callable[[], object]) -> Any:
-        """The result of the oldest task. Raises BesideLost; the task is still pending then.
+        """The result of the oldest task. Raises BesideLost, also when it hangs; the task is still pending then.
 
         While it waits it calls `told` now and then, and what that raises passes.
         """
+        before, silent = activity(f"/proc/{self._pid}"), 0
         while not self._ready.poll(_LOOK_MS):
             told()
+            now = activity(f"/proc/{self._pid}")
+            silent = silent + 1 if now == before else 0
+            before = now
+            if silent >= _SILENT_LOOKS:
+                raise BesideLost
         try:
             found = _receive(self._answers)
         except EOFError as error:
@@ -93,7 +105,13 @@ class Beside:
         with suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGKILL)
         with suppress(ChildProcessError):  # whoever ends all that a worker has started may have been here before
-            os.waitpid(self._pid, 0)
+            self._reap()
+
+    def _reap(self) -> None:
+        """Wait for its end; one that the kernel keeps waiting is left behind. Raises ChildProcessError."""
+        deadline = time.monotonic() + _END_SECONDS
+        while not os.waitpid(self._pid, os.WNOHANG)[0] and time.monotonic() < deadline:
+            time.sleep(0.001)
 
 
 def _live(

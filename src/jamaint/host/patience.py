@@ -6,7 +6,6 @@ and that ends with the process.
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -57,13 +56,22 @@ class Call(Generic[T]):
         self._marks += 1
 
     def _signs(self) -> tuple[int, list[str]]:
-        """Its marks, and how often its thread has been given the processor: a slow disk lets it run now and then."""
-        number = self._thread.native_id
-        try:
-            lines = Path(f"/proc/self/task/{number}/status").read_text(encoding="ascii", errors="replace").split("\n")
-        except OSError:
-            return self._marks, []
-        return self._marks, [line for line in lines if "ctxt_switches" in line]
+        return self._marks, activity(f"/proc/self/task/{self._thread.native_id}")
+
+
+def activity(task: str) -> list[str]:
+    """Return what grows while a process or thread does something: its times, and how often it gave the processor away.
+
+    `task` is its directory in /proc. One that a slow disk keeps waiting runs now and then; one that hangs never does.
+    """
+    try:
+        with open(f"{task}/stat", encoding="ascii", errors="replace") as file:
+            times = file.read().rpartition(")")[2].split()[11:13]
+        with open(f"{task}/status", encoding="ascii", errors="replace") as lines:
+            switches = [line for line in lines if "ctxt_switches" in line]
+    except OSError:
+        return []
+    return [*times, *switches]
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:

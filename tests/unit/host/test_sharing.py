@@ -347,6 +347,20 @@ class TestBeside:
         finally:
             other.close()
 
+    def test_beside_that_hangs_is_lost_and_the_task_pending(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(beside, "_SILENT_LOOKS", 3)
+        reading, _writing = os.pipe()
+        told: list[int] = []
+        other = Beside(lambda: lambda _task: os.read(reading, 1))
+        try:
+            other.give("a")
+            with pytest.raises(BesideLost):
+                other.answer(lambda: told.append(1))
+            assert list(other.pending) == ["a"]
+            assert len(told) >= 3
+        finally:
+            other.close()
+
     def test_it_ends_with_us_however_we_end(self) -> None:
         code = (
             "import sys; sys.path[:0] = sys.argv[1:]; from jamaint.host.beside import Beside; import time;"
