@@ -37,11 +37,11 @@ class SkippedError(Exception):
     """Why it cannot be tried here."""
 
 
-def unpacked(place: Path, release: Release) -> Path:
+def unpacked(place: Path, release: Release, packages: tuple[str, ...] = PACKAGES) -> Path:
     """A fresh root below `place`; the archive beside it is made if it is not there, from this machine's sources."""
     archive = place / f"{release.name}.tar"
-    if not _is_current(archive):
-        _build(archive, release)
+    if not _is_current(archive, packages):
+        _build(archive, release, packages)
     root = place / "root"
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir()
@@ -49,13 +49,13 @@ def unpacked(place: Path, release: Release) -> Path:
     return root
 
 
-def _is_current(archive: Path) -> bool:
+def _is_current(archive: Path, packages: tuple[str, ...]) -> bool:
     """True if the archive is there and has the packages that are asked for today."""
     listed = archive.with_suffix(".packages")
-    return archive.exists() and listed.exists() and listed.read_text().split() == list(PACKAGES)
+    return archive.exists() and listed.exists() and listed.read_text().split() == list(packages)
 
 
-def _build(archive: Path, release: Release) -> None:
+def _build(archive: Path, release: Release, packages: tuple[str, ...]) -> None:
     if shutil.which("mmdebstrap") is None:
         raise SkippedError("mmdebstrap is not installed")
     new = archive.with_suffix(".new.tar")
@@ -63,11 +63,11 @@ def _build(archive: Path, release: Release) -> None:
     options = [f"--aptopt={line}" for line in _apt_options()]
     try:
         _run(
-            "mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", *keyring, *options,
+            "mmdebstrap", "--variant=minbase", f"--include={','.join(packages)}", *keyring, *options,
             release.name, str(new), *_sources(release), seconds=BUILD_SECONDS,
         )  # fmt: skip
         os.replace(new, archive)
-        archive.with_suffix(".packages").write_text("\n".join(PACKAGES))
+        archive.with_suffix(".packages").write_text("\n".join(packages))
     finally:
         new.unlink(missing_ok=True)
 
