@@ -13,6 +13,8 @@ from contextlib import suppress
 
 import trio
 
+from jamaint.core.fences import APPLY
+from jamaint.core.workers import FILES
 from jamaint.host.dialogue import END, ENDED, STDERR, line
 from jamaint.host.links import CHUNK_BYTES, LAST_BYTES, Incoming, LastWords, Message, WorkerLost, chunks
 from jamaint.host.plan_files import open_plan
@@ -98,7 +100,10 @@ class Connection:
 
     def unknown(self) -> str:
         """See Link."""
-        return f"ended without a word: see journalctl -u 'jamaint-{self._kind}@*'"
+        told = f"ended without a word: see journalctl -u 'jamaint-{self._kind}@*'"
+        if self._kind.partition("-")[0] != FILES:
+            return told
+        return f"{told}; if a directory of its lies on a mount that does not answer, {APPLY}, which leaves it out"
 
     async def end(self) -> None:
         """See Link."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from deadmounts import dead_mount
 from jamaint.core.fences import Fences
 from jamaint.core.former import with_what_left
 from jamaint.host import applied, applying
@@ -171,3 +172,14 @@ def test_check_account_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(applying, "ACCOUNT", "nobody-of-this-name")
     with pytest.raises(LookupError, match="no user nobody-of-this-name on this machine: install the package"):
         applying.check_account()
+
+
+def test_bound_leaves_a_mount_out_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(applying, "ANSWER_SECONDS", 0.5)
+    near, far, here = (tmp_path / name for name in ("near", "far", "here"))
+    for path in (near, far, here):
+        path.mkdir(mode=0o755)
+    with dead_mount(far, near):
+        found, told = applying.bound(fences(files=(str(here), str(near))))
+    assert found.paths["files"] == (str(here),)
+    assert "it does not answer" in told[0]
