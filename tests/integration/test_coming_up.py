@@ -54,6 +54,30 @@ def absent(place: Path) -> Iterator[tuple[Daemon, Path]]:
             running.stop()
 
 
+class TestAnAddressThatCanNeverBeUsed:
+    @pytest.mark.parametrize(
+        ("query", "words"),
+        [
+            ("port=abc", "port that is no number"),
+            ("service=maint", "names a service, and"),
+            ("sslmode=verify-full", "sslrootcert=FILE"),
+            ("channel_binding=require", "leave it out"),
+        ],
+    )
+    def test_ends_it_with_a_sentence(self, place: Path, query: str, words: str) -> None:
+        config = _configured(place, f"postgresql://app@127.0.0.1/jamaint?{query}")
+        ended = subprocess.run(
+            [sys.executable, "-m", "jamaint.daemon.main", "--config", str(config)],
+            env={**os.environ, "HOME": str(place), "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        said = ended.stderr + ended.stdout
+        assert (ended.returncode, words in said, "Traceback" in said) == (7, True, False), said
+
+
 class TestWithoutItsDatabase:
     def test_status_says_what_it_waits_for(self, absent: tuple[Daemon, Path]) -> None:
         _, path = absent

@@ -14,7 +14,7 @@ import pytest
 import trio
 
 import postgres as server
-from jamaint.errors import CONFLICT, Problem
+from jamaint.errors import CONFLICT, INVALID_PARAMS, Problem
 from jamaint.host import postgres as bridge
 from jamaint.host.postgres import DatabaseAwayError, OccurrenceTakenError, Postgres, open_postgres
 from jamaint.store import migrations
@@ -499,6 +499,28 @@ class TestMigrations:
         await ask(database, "UPDATE schema_migrations SET sha256 = 'other' WHERE version = 1")
         assert await refusal(pool) == (CONFLICT, "migration 0001_tables.sql was changed after it had been applied here")
 
+    async def test_a_pooler_before_the_database_is_refused(
+        self, database: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It gives its clients a number of its own for the server's process."""
+        monkeypatch.setattr(asyncpg.Connection, "get_server_pid", lambda _: -1)
+        async with open_postgres(database) as pool:
+            with pytest.raises(Problem, match="name the server itself") as refused:
+                await pool.open_session(1)
+        assert refused.value.code == INVALID_PARAMS
+
+    async def test_a_database_without_a_schema_for_them(self, empty_database: str) -> None:
+        await ask(empty_database, "DROP SCHEMA public CASCADE")
+        async with open_postgres(empty_database) as pool:
+            with pytest.raises(Problem, match="CREATE SCHEMA jamaintd AUTHORIZATION") as failed:
+                await pool.run(migrations.migrate)
+            assert failed.value.code == INVALID_PARAMS
+            name = await ask(empty_database, "SELECT current_database() AS name")
+            await ask(empty_database, "CREATE SCHEMA jamaintd")  # the cure
+            await ask(empty_database, f"ALTER DATABASE {name['name']} SET search_path = jamaintd")
+        async with open_postgres(empty_database) as pool:
+            assert await pool.run(migrations.migrate)
+
     async def test_one_that_fails_leaves_nothing_half_done(
         self, empty_database: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -506,7 +528,7 @@ class TestMigrations:
         wrong = migrations.Migration(2, "0002_wrong.sql", "CREATE TABLE half (); SELECT nosuch;")
         monkeypatch.setattr(migrations, "known", lambda: (*whole, wrong))
         async with open_postgres(empty_database) as pool:
-            with pytest.raises(asyncpg.UndefinedColumnError):
+            with pytest.raises(Problem, match='column "nosuch" does not exist'):
                 await pool.run(migrations.migrate)
             monkeypatch.setattr(migrations, "known", lambda: whole)
             tables = await ask(

@@ -11,6 +11,7 @@ from jamaint.config import paths
 from jamaint.config.fields import VARIABLE
 from jamaint.config.mistakes import Path
 from jamaint.config.units import text
+from jamaint.core.addresses import wrong_address
 from jamaint.core.secrets import (
     ADDRESS,
     KINDS,
@@ -64,7 +65,11 @@ assert tuple(_NAMES) == KINDS
 
 def postgres_address(value: Any) -> Any:
     """A PostgreSQL address, or the secret that is one. It may hold a password, so no message repeats it."""
-    return _address(value, POSTGRES, "postgresql:///jamaint or postgresql://user@host:5432/name")
+    found = _address(value, POSTGRES, "postgresql:///jamaint or postgresql://user@host:5432/name")
+    wrong = wrong_address(found) if isinstance(found, str) else None
+    if wrong is not None:
+        raise ValueError(wrong)
+    return found
 
 
 def redis_address(value: Any) -> Any:

@@ -55,7 +55,10 @@ def database_of(address: Any) -> str:
         return told(address) if inside is None else database_of(inside)
     if "://" not in address:
         return str(address)
-    parts = urlsplit(without_password(str(address)))
+    try:
+        parts = urlsplit(without_password(str(address)))
+    except ValueError:  # no address at all
+        return without_password(str(address)).partition("@")[2] or "a database"
     query = parse_qs(parts.query)
     try:
         host, port = parts.hostname, parts.port
@@ -65,8 +68,8 @@ def database_of(address: Any) -> str:
     user = parts.username or (query.get("user") or [""])[0]
     name = unquote(parts.path.lstrip("/")) or (query.get("dbname") or [user])[0]
     local = not host or host.startswith("/") or host in ("127.0.0.1", "::1", "localhost")
-    number = port or int((query.get("port") or ["5432"])[0] or 5432)
-    return f"{name} on {'localhost' if local else host}" + ("" if number == 5432 else f":{number}")
+    number = str(port or (query.get("port") or ["5432"])[0] or 5432)
+    return f"{name} on {'localhost' if local else host}" + ("" if number == "5432" else f":{number}")
 
 
 def _in(value: Any, key: str | None) -> Iterator[Touch]:

@@ -11,7 +11,7 @@ from jamaint import VERSION
 from jamaint.config import Config, ConfigInvalid, load, mistakes_text
 from jamaint.daemon.app import App
 from jamaint.daemon.applying import apply
-from jamaint.errors import Problem
+from jamaint.errors import INVALID_PARAMS, Problem
 from jamaint.host import journal
 from jamaint.host.secrets import keep_out_of_tracebacks, problem_with
 
@@ -46,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except* Problem as group:
         for message in dict.fromkeys(str(problem) for problem in _leaves(group)):  # several parts may have met it
             log.error(message)
-        code = EXIT_FAILED
+        wrong = any(isinstance(one, Problem) and one.code == INVALID_PARAMS for one in _leaves(group))
+        code = EXIT_CONFIGURATION if wrong else EXIT_FAILED
     return code
 
 

@@ -25,6 +25,9 @@ import asyncpg
 import outcome
 import trio
 
+from jamaint.core.addresses import usable_address, wrong_address
+from jamaint.errors import INVALID_PARAMS, Problem
+from jamaint.host.address_files import missing_file
 from jamaint.host.secrets import cleaned
 
 new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
@@ -128,6 +131,7 @@ class Postgres:
             backend = None
             try:
                 connection.add_termination_listener(lost.tell)
+                await _check_direct(connection)
                 backend = await _lock(connection, key)
             finally:
                 if backend is None:  # nobody else would ever end it, and with it a lock that it may have after all
@@ -210,6 +214,10 @@ def _connecting() -> Iterator[None]:
             f"its address cannot be used ({type(error).__name__}): write it as postgresql://user@host/name, and / : @ "
             "of a password as %2F %3A %40"
         ) from None
+    except asyncpg.ProtocolViolationError as error:
+        if "startup parameter" in str(error):  # no server says so: PgBouncer does
+            raise Problem(INVALID_PARAMS, _POOLER) from None
+        raise DatabaseAwayError(_why(error)) from error
     except _NO_CONNECTION as error:
         raise DatabaseAwayError(_why(error)) from error
 
@@ -237,9 +245,36 @@ def errors_named() -> Iterator[None]:
         raise
 
 
+@contextlib.contextmanager
+def tables_refused() -> Iterator[None]:
+    """What a server has against our tables being made there as Problem, where trying again would mend nothing."""
+    try:
+        yield
+    except asyncpg.InvalidSchemaNameError as error:
+        raise Problem(
+            INVALID_PARAMS,
+            f"database.dsn: our tables cannot be made in that database ({_why(error)}): make a schema that the "
+            "role finds, such as CREATE SCHEMA jamaintd AUTHORIZATION …, and ALTER ROLE … SET search_path = jamaintd",
+        ) from None
+    except _AWAY:
+        raise
+    except asyncpg.PostgresError as error:
+        raise Problem(
+            INVALID_PARAMS,
+            f"database.dsn: our tables cannot be made in that database: {_why(error)}. Give the daemon one of its own",
+        ) from None
+
+
 @contextlib.asynccontextmanager
 async def open_postgres(dsn: str) -> AsyncIterator[Postgres]:
-    """The bridge to the database at `dsn`. Connects when it is first used; the thread ends with the block."""
+    """The bridge to the database at `dsn`. Connects when it is first used; the thread ends with the block.
+
+    Raises Problem for an address that can never be used.
+    """
+    wrong = wrong_address(dsn) or await trio.to_thread.run_sync(missing_file, dsn)
+    if wrong is not None:
+        raise Problem(INVALID_PARAMS, f"database.dsn: the address {wrong}")
+    dsn = usable_address(dsn)
     loop = new_event_loop()
     thread = threading.Thread(target=_serve, args=(loop,), name="asyncpg", daemon=True)
     thread.start()
@@ -272,6 +307,11 @@ _AWAY: tuple[type[Exception], ...] = (
 """What passes: it is worth trying again."""
 _NO_CONNECTION: tuple[type[Exception], ...] = (*_AWAY, asyncpg.PostgresError)
 
+_POOLER = (
+    "database.dsn: the database that keeps the state is reached through a pooler such as PgBouncer, which may hand "
+    "each statement to another session: name the server itself in the address"
+)
+
 
 def _why(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError):  # of a Unix socket; it names none
@@ -294,6 +334,17 @@ async def _pool(dsn: str) -> asyncpg.Pool[asyncpg.Record]:
         server_settings=_SETTINGS,
         reset=_no_reset,
     )
+
+
+async def _check_direct(connection: Connection) -> None:
+    """Raises Problem where something stands before the server that may hand each statement to another session: the lock
+    would stay with a session that is not ours."""
+    try:
+        pid = await connection.fetchval("SELECT pg_backend_pid()")
+    except (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError):
+        raise Problem(INVALID_PARAMS, _POOLER) from None
+    if pid != connection.get_server_pid():
+        raise Problem(INVALID_PARAMS, _POOLER)
 
 
 async def _lock(connection: Connection, key: int) -> Backend | None:

@@ -7,7 +7,7 @@ from importlib import resources
 from typing import NamedTuple
 
 from jamaint.errors import CONFLICT, Problem
-from jamaint.host.postgres import Connection, Row
+from jamaint.host.postgres import Connection, Row, tables_refused
 
 LOCK_KEY = 0x6A616D61696E74  # "jamaint" in ASCII
 _TABLE = """
@@ -38,6 +38,11 @@ def known() -> tuple[Migration, ...]:
 
 async def migrate(connection: Connection) -> tuple[str, ...]:
     """Applies what is missing and returns its names. Raises Problem(CONFLICT) for a newer or an edited schema."""
+    with tables_refused():
+        return await _migrate(connection)
+
+
+async def _migrate(connection: Connection) -> tuple[str, ...]:
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK_KEY)
         await connection.execute(_TABLE)

@@ -16,6 +16,8 @@ from typing import TypeAlias
 
 import asyncpg
 
+from jamaint.core.addresses import usable_address, wrong_address
+from jamaint.host.address_files import missing_file
 from jamaint.host.secrets import cleaned
 from jamaint.host.statements import statements
 
@@ -185,10 +187,13 @@ def leave_closed_home() -> None:
 async def connected(address: Address) -> Connection:
     """One connection, to whatever answers there. Raises TargetFailed."""
     leave_closed_home()
+    wrong = wrong_address(address.dsn) or missing_file(address.dsn)
+    if wrong is not None:
+        raise TargetFailed(f"the database's address {wrong}", "refused")
     try:
         # No cache of statements: each is used a few times only, and names of them are lost behind a pooler.
         return await asyncpg.connect(
-            address.dsn,
+            usable_address(address.dsn),
             timeout=CONNECT_SECONDS,
             command_timeout=COMMAND_SECONDS,
             statement_cache_size=0,
