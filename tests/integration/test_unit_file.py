@@ -13,6 +13,7 @@ CEILINGS = {
     "jamaint-files@.service": 1.5,
     "jamaint-databases@.service": 1.5,
     "jamaint-commands@.service": 1.5,
+    "jamaint-openfiles.service": 1.5,
     "jamaint-packages@.service": 9.0,
 }
 """0 is a locked room, 10 is root without any fence; as systemd 252 counts, and later versions look at more."""

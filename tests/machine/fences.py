@@ -34,6 +34,11 @@ tasks:
     category: logs
     config: { log_paths: ["/srv/app/*.log"], retention_days: 30 }
     mass_deletion: { share: 100%, items: 1000 }
+  srv-temp:
+    type: cleanup
+    category: temp
+    config: { paths: [{ path: /srv/use, age: 30d, age_by: { files: [modification] } }] }
+    mass_deletion: { share: 100%, items: 1000 }
   theirs-logs:
     type: cleanup
     category: logs
@@ -42,7 +47,8 @@ tasks:
 
 # Each line: a name, and what is tried. What comes of it is the error's name, or what it gave.
 PROBE = """
-import ctypes, errno, json, os, socket, subprocess, sys
+import ctypes, errno, json, os, platform, socket, struct, subprocess, sys
+OTHERS, KEYS = __OTHERS__, {"x86_64": (248, 250), "aarch64": (217, 219)}[platform.machine()]
 def attempt(what):
     try:
         found = what()
@@ -57,7 +63,61 @@ def call(name, *words):
     def it():
         if getattr(ctypes.CDLL(None, use_errno=True), name)(*words): raise OSError(ctypes.get_errno(), "")
     return it
+def number(*words):
+    def it():
+        call = ctypes.CDLL(None, use_errno=True).syscall
+        if call(*(ctypes.c_long(w) if isinstance(w, int) else w for w in words)) < 0:
+            raise OSError(ctypes.get_errno(), "")
+    return it
+def other(what):
+    def it():
+        error = None
+        for pid in OTHERS:
+            try:
+                return what(pid)
+            except OSError as one:
+                error = one
+        raise error
+    return it
+def memory(pid, mode):
+    first = open(f"/proc/{pid}/maps").readline().split("-")[0]
+    with open(f"/proc/{pid}/mem", mode, 0) as file:
+        file.seek(int(first, 16))
+        return "read" if file.read(4) else "nothing"
+def remote(pid):
+    here = ctypes.create_string_buffer(8)
+    ours = struct.pack("PN", ctypes.addressof(here), 8)
+    theirs = struct.pack("PN", 0x10000, 8)
+    lib = ctypes.CDLL(None, use_errno=True)
+    if lib.process_vm_readv(pid, ours, 1, theirs, 1, 0) < 0 and ctypes.get_errno() != errno.EFAULT:
+        raise OSError(ctypes.get_errno(), "")
+def abstract():
+    channel = socket.socket(socket.AF_UNIX)
+    channel.connect("\\0jamaint-probe")
 tries = {
+    "read /proc/1/root/etc/shadow": read("/proc/1/root/etc/shadow"),
+    "read a process's root": other(lambda pid: read(f"/proc/{pid}/root/etc/shadow")()),
+    "write a process's root": other(lambda pid: write(f"/proc/{pid}/root/tmp/written")()),
+    "read a process's memory": other(lambda pid: memory(pid, "rb")),
+    "write a process's memory": other(lambda pid: memory(pid, "r+b")),
+    "call into a process's memory": other(remote),
+    "read a process's environment": other(lambda pid: read(f"/proc/{pid}/environ")()),
+    "take a process's descriptor": other(lambda pid: number(438, os.pidfd_open(pid), 0, 0)()),
+    "open by handle": number(304 if platform.machine() == "x86_64" else 265, -100, b"\\0" * 64, 0),
+    "keyring": number(KEYS[1], 0, -3, 1),
+    "add a key": number(KEYS[0], b"user", b"x", b"x", 1, -3),
+    "abstract socket": abstract,
+    "D-Bus": connect("/run/dbus/system_bus_socket"),
+    "systemd's socket": connect("/run/systemd/private"),
+    "io_uring": number(425, 1, bytes(120)),
+    "user namespace": call("unshare", 0x10000000),
+    "mount namespace": call("unshare", 0x20000),
+    "network namespace": call("unshare", 0x40000000),
+    "bind mount": call("mount", b"/", b"/tmp", None, 4096, None),
+    "fsopen": number(430, b"tmpfs", 0),
+    "open_tree": number(428, -100, b"/", 1),
+    "userfaultfd": number(323 if platform.machine() == "x86_64" else 282, 1),
+    "connect to who tells open files": connect("/run/jamaint-openfiles/openfiles.sock"),
     "read /etc/shadow": read("/etc/shadow"),
     "read /home/otto/secret": read("/home/otto/secret"),
     "inet socket": reach(socket.AF_INET),
@@ -84,6 +144,35 @@ tries = {
 }
 print(json.dumps({name: attempt(what) for name, what in tries.items()}))
 """
+NOBODY_MAY = (
+    "read /proc/1/root/etc/shadow", "read a process's root", "write a process's root", "read a process's memory",
+    "write a process's memory", "call into a process's memory", "read a process's environment",
+    "take a process's descriptor", "open by handle", "keyring", "add a key", "io_uring", "user namespace",
+    "mount namespace", "network namespace", "bind mount", "fsopen", "open_tree", "userfaultfd", "systemd's socket",
+)  # fmt: skip
+"""What no unit of ours may but the packages worker; and of these, who tells the open files may read."""
+READS = (
+    "read /proc/1/root/etc/shadow",
+    "read a process's root",
+    "read a process's memory",
+    "read a process's environment",
+)
+ABSTRACT = """
+import socket, time
+listening = socket.socket(socket.AF_UNIX)
+listening.bind("\\0jamaint-probe")
+listening.listen()
+time.sleep(600)
+"""
+HOLDS = """
+import os, socket, sys, time
+held = open(sys.argv[1], "a")
+listening = socket.socket(socket.AF_UNIX)
+listening.bind("/srv/use/made")
+listening.listen()
+while not os.path.exists("/run/held-enough"):
+    time.sleep(0.1)
+"""
 SPEAKS = """
 import json, socket, sys
 channel = socket.socket(socket.AF_UNIX)
@@ -95,7 +184,7 @@ print(channel.makefile().readline())
 
 def knows_its_fences(machine: Machine) -> str:
     """What was not applied of the configuration is told by name, and a task on it is refused with the words to type"""
-    machine.must("sh", "-c", "mkdir -p /srv/app && touch -d '60 days ago' /srv/app/old.log /srv/app/older.log")
+    machine.must("sh", "-c", "mkdir -p /srv/app /srv/use && touch -d '60 days ago' /srv/app/old.log /srv/app/older.log")
     machine.must("sh", "-c", "mkdir -p /home/otto/logs && chown -R otto /home/otto && echo secret > /home/otto/secret")
     machine.must("sh", "-c", "chown otto /home/otto/secret; chmod 600 /home/otto/secret; chmod 700 /home/otto")
     machine.write(TRIED, CONFIG + MORE.removeprefix("tasks:\n"))
@@ -123,7 +212,8 @@ def daemon_is_fenced_in(machine: Machine) -> str:
     found = _probe(machine, "jamaintd.service")
     _refused(found, "read /etc/shadow", "read /home/otto/secret", "inet socket", "inet6 socket", "netlink socket",
              "write /etc", "write /usr", "write /srv", "write /var/log/app", "mount", "unshare", "become root",
-             "make a device", "make setuid", "trace")  # fmt: skip
+             "make a device", "make setuid", "trace", "abstract socket", "connect to who tells open files",
+             *NOBODY_MAY)  # fmt: skip
     status = machine.must("sh", "-c", "cat /proc/$(systemctl show -P MainPID jamaintd)/status")
     sets = re.findall(r"Cap(?:Inh|Prm|Eff|Bnd|Amb):\s+(\w+)", status)
     _expect(len(sets) == 5 and {int(one, 16) for one in sets} == {0}, f"capabilities: {sets}")
@@ -136,7 +226,9 @@ def file_worker_is_fenced_in(machine: Machine) -> str:
     _refused(found, "read /etc/shadow", "read /home/otto/secret", "inet socket", "inet6 socket", "netlink socket",
              "write /etc", "write /usr", "write /srv", "write /var/lib/jamaint", "run /bin/true",
              "run /usr/bin/true", "mount", "unshare",
-             "become root", "make a device", "make setuid", "trace", "worker's socket")  # fmt: skip
+             "become root", "make a device", "make setuid", "trace", "worker's socket", "abstract socket", "D-Bus",
+             *NOBODY_MAY)  # fmt: skip
+    _expect(found["connect to who tells open files"] == "done", str(found))
     _expect(found["write /var/log/app"] == "done" or found["write /var/log/app"] == "written", str(found))
     _expect((found["fork"], found["die with its parent"]) == ("done", "done"), f"a second process cannot help: {found}")
     _expect(found["see /var/log"] == ["app"], f"in /var/log it sees {found['see /var/log']}")
@@ -150,7 +242,8 @@ def database_worker_is_fenced_in(machine: Machine) -> str:
     _refused(found, "read /etc/shadow", "read /home/otto/secret", "netlink socket", "write /etc", "write /usr",
              "write /srv", "write /var/lib/jamaint", "write /var/log/app", "run /bin/true",
              "run /usr/bin/true", "mount", "unshare",
-             "become root", "make a device", "make setuid", "trace", "worker's socket")  # fmt: skip
+             "become root", "make a device", "make setuid", "trace", "worker's socket", "D-Bus",
+             "connect to who tells open files", *NOBODY_MAY)  # fmt: skip
     _expect(found["inet socket"] == "done", str(found))
     return _told(found) + "\ninet socket: may be opened"
 
@@ -159,7 +252,8 @@ def command_worker_is_fenced_in(machine: Machine) -> str:
     """A command runs as its user with a clean environment, no inherited descriptor and no way to more rights"""
     found = _probe(machine, "jamaint-commands@.service")
     _refused(found, "read /etc/shadow", "read /home/otto/secret", "write /etc", "write /usr", "write /var/lib/jamaint",
-             "mount", "unshare", "become root", "make a device", "trace", "worker's socket")  # fmt: skip
+             "mount", "unshare", "become root", "make a device", "trace", "worker's socket",
+             "connect to who tells open files", *NOBODY_MAY)  # fmt: skip
     lines = _lines(machine, "who")
     names = sorted(line.split("=")[0] for line in lines if re.fullmatch(r"[A-Z_]+=.*", line))
     _expect(lines[0] == "jamaint-commands", f"it runs as {lines[0]}")
@@ -171,6 +265,45 @@ def command_worker_is_fenced_in(machine: Machine) -> str:
     otto, whole = _lines(machine, "who-otto"), _lines(machine, "who-whole")
     _expect((otto[0], whole[0]) == ("otto", "root"), f"{otto} {whole}")
     return f"{_told(found)}\nruns as jamaint-commands, or as {otto[0]} where the task says so, with {' '.join(names)}"
+
+
+def open_files_unit_is_fenced_in(machine: Machine) -> str:
+    """Who tells the open files may look into processes, and write to, trace, end or connect to nothing"""
+    found = _probe(machine, "jamaint-openfiles.service")
+    _refused(found, "inet socket", "inet6 socket", "netlink socket", "write /etc", "write /usr", "write /srv",
+             "write /var/lib/jamaint", "write /var/log/app", "run /bin/true", "run /usr/bin/true", "mount", "unshare",
+             "become root", "make a device", "make setuid", "trace", "worker's socket", "abstract socket", "D-Bus",
+             "fork", *(name for name in NOBODY_MAY if name not in READS))  # fmt: skip
+    return _told(found) + "\nmay: " + ", ".join(f"{name}: {found[name]}" for name in READS)
+
+
+def open_files_are_left_alone(machine: Machine) -> str:
+    """What others hold open stays, sockets too; nothing is touched when nobody can tell what they do"""
+    machine.must("sh", "-c", "touch -d '60 days ago' /srv/use/held.log /srv/use/free.log; chmod 666 /srv/use/held.log")
+    holder = machine.start("unshare", "--net", "python3", "-c", HOLDS, "/srv/use/held.log")
+    try:
+        machine.until("it holds the log", lambda: machine.run("test", "-S", "/srv/use/made").returncode == 0)
+        machine.must("sh", "-c", "mv /srv/use/made /srv/use/live; touch -h -d '60 days ago' /srv/use/live")
+        machine.must("systemctl", "mask", "--runtime", "--now", "jamaint-openfiles.socket")
+        machine.run("systemctl", "stop", "jamaint-openfiles.service")
+        refused = machine.run("jamaintctl", "execute", "srv-temp")
+        said = refused.stderr + refused.stdout
+        machine.must("systemctl", "unmask", "--runtime", "jamaint-openfiles.socket")
+        _expect(refused.returncode != 0 and "nobody can tell which files are in use" in said, str(refused))
+        _expect("free.log" in machine.must("ls", "/srv/use"), "it went although nobody could tell")
+        machine.must("jamaintctl", "execute", "srv-temp")
+        left = machine.must("ls", "/srv/use").split()
+        _expect({"held.log", "live"} <= set(left) and "free.log" not in left, f"left: {left}")
+        why = machine.must("jamaintctl", "execution", "show", "last")
+        status = machine.must("sh", "-c", "cat /proc/$(systemctl show -P MainPID jamaint-openfiles)/status")
+        _expect("CapEff:\t0000000000080004" in status, status)
+    finally:
+        machine.must("touch", "/run/held-enough")
+        holder.wait()
+    machine.must("jamaintctl", "rollback", "last")
+    machine.must("sh", "-c", "rm -f /srv/use/held.log /srv/use/free.log /srv/use/live")
+    refusal = next(line for line in said.splitlines() if "nobody can tell" in line)
+    return f"{refusal.strip()}\nleft: {' '.join(left)}\n{why.strip()}"
 
 
 def a_worker_trusts_root_alone(machine: Machine) -> str:
@@ -268,6 +401,8 @@ CHECKS = (
     file_worker_is_fenced_in,
     database_worker_is_fenced_in,
     command_worker_is_fenced_in,
+    open_files_unit_is_fenced_in,
+    open_files_are_left_alone,
     a_worker_trusts_root_alone,
     ends_what_has_forked_twice,
     ends_a_worker_that_hangs,
@@ -287,6 +422,7 @@ def _probe(machine: Machine, unit: str) -> dict[str, Any]:
         "",
         text,
     )
+    text = re.sub(r"(?m)^LimitFSIZE=.*\n", "", text)  # the probe writes what it finds to a file
     text = re.sub(r"(?m)^Type=.*$", "Type=oneshot", text)
     text = re.sub(r"(?m)^(RuntimeDirectory\w*|StateDirectory)=jamaint\n", "", text)
     text = re.sub(
@@ -294,7 +430,13 @@ def _probe(machine: Machine, unit: str) -> dict[str, Any]:
         "ExecStart=/usr/lib/jamaint/bin/python3 -I /usr/lib/probe.py\nStandardOutput=truncate:/run/probe.out",
         text,
     )
-    machine.must("sh", "-c", "cat > /usr/lib/probe.py && chmod 644 /usr/lib/probe.py", stdin=PROBE)
+    machine.must(
+        "sh",
+        "-c",
+        "cat > /usr/lib/probe.py && chmod 644 /usr/lib/probe.py",
+        stdin=PROBE.replace("__OTHERS__", _others(machine, unit)),
+    )
+    listening = machine.start("python3", "-c", ABSTRACT)
     machine.must("sh", "-c", f"cat > /run/systemd/system/{name}", stdin=text)
     try:
         machine.must("systemctl", "daemon-reload")
@@ -304,8 +446,16 @@ def _probe(machine: Machine, unit: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(machine.must("cat", "/run/probe.out"))
         return found
     finally:
+        listening.kill()
         machine.must("rm", "-f", "/usr/lib/probe.py", f"/run/systemd/system/{name}", "/run/probe.out")
         machine.must("systemctl", "daemon-reload")
+
+
+def _others(machine: Machine, unit: str) -> str:
+    """Numbers of processes that are none of the unit's user."""
+    names = [name for name in ("systemd-journald", "dbus", "jamaintd") if f"{name}.service" != unit]
+    pids = [machine.run("systemctl", "show", "-P", "MainPID", name).stdout.strip() for name in names]
+    return f"[1, {', '.join(pid for pid in pids if pid not in ('', '0'))}]"
 
 
 def _refused(found: dict[str, Any], *names: str) -> None:

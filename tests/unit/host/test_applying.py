@@ -53,7 +53,8 @@ def test_directories_users_and_secrets_become_directives(units: Path) -> None:
     assert "Group=" not in service
     assert "jamaint.worker commands-backup\n" in service
     files = (units / "jamaint-files-root@.service").read_text()
-    assert "\nCapabilityBoundingSet=\nUMask" in files
+    assert "\nCapabilityBoundingSet=\n" in files
+    assert "\nSupplementaryGroups=jamaint-openfiles\n" in files
     assert "StateDirectory=jamaint-databases-postgres\n" in (units / "jamaint-databases-postgres@.service").read_text()
     socket = (units / "jamaint-commands-backup.socket").read_text()
     assert "ListenStream=/run/jamaint-workers/commands-backup.sock\n" in socket
