@@ -21,7 +21,9 @@ class TempCleanup:
 
     def plan(self) -> Plan:
         """See Executor. StepFailed is unsafe when every root is."""
-        step, warnings, seen = self._aged.plan(self._places())
+        others = spared()
+        step, warnings, seen = self._aged.plan(self._places(others))
+        warnings += others.warnings([one["path"] for one in self._work.config["paths"]])
         return plan_of(self._work, (step,), warnings, seen)
 
     def items(self, step: Step, tell: Tell) -> None:  # noqa: ARG002 - there is one step
@@ -30,7 +32,7 @@ class TempCleanup:
 
     def run(self, step: Step) -> dict[str, Any]:
         """See Executor. A step in which some files could not be dealt with is done; `problems` has them."""
-        return self._aged.run(step, self._places())
+        return self._aged.run(step, self._places(spared()))
 
     def undo(self, step: Step, dry_run: bool) -> dict[str, Any]:
         """See Executor. `kept` is what others have put in a place or changed; `problems` what went wrong."""
@@ -40,13 +42,13 @@ class TempCleanup:
         """See Executor. freed_space is what the disk got back, in bytes."""
         return self._aged.purge(step)
 
-    def _places(self) -> list[Place]:
+    def _places(self, others: Spared) -> list[Place]:
         paths = self._work.config["paths"]
-        others, all_paths = spared(), [one["path"] for one in paths]
+        all_paths = [one["path"] for one in paths]
         return [Place(one["path"], self._rule(one, others, all_paths), one["age_seconds"]) for one in paths]
 
     def _rule(self, one: Mapping[str, Any], others: Spared, paths: list[str]) -> Rule:
-        below, alone = alone_and_below(one["exclude"], one["path"], others.whole, others.alone)
+        below, alone = alone_and_below(one["exclude"], one["path"], others.below(one["path"]), others.alone)
         pattern, before = one["pattern"], limit(self._work.now, one["age_seconds"])
         return Rule(
             ages=Ages.of(one),
