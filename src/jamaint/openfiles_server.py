@@ -11,6 +11,7 @@ import struct
 import sys
 
 from jamaint.host.procfs import uses
+from jamaint.host.read_only import forbid_writing
 from jamaint.host.use_records import REQUEST, pack
 
 IDLE_SECONDS = 60.0
@@ -28,6 +29,8 @@ def main() -> None:
     """Serve the socket that systemd has passed, until nobody asks."""
     if os.environ.get("LISTEN_PID") != str(os.getpid()) or os.environ.get("LISTEN_FDS") != "1":
         sys.exit("this program is started by jamaint-openfiles.socket")
+    if not forbid_writing():
+        print("this machine's system calls are not known here: only the unit forbids to write", file=sys.stderr)
     serve(socket.socket(fileno=_FIRST))
 
 
