@@ -278,6 +278,10 @@ def _open(opening: Order, host: DaemonHost, unit: str | None) -> Callable[[Order
         planned = _planned(opening)
         opening = _with_secrets(opening)
         kind = executor_of(name)  # as who we are now: another user may not be able to read our own modules
+        if opening.get("user") is not None:
+            from jamaint.executors.preload import preload  # noqa: PLC0415 - of no use without another user
+
+            preload(name, opening["task"]["config"])
         account = _take_rights(opening)
         executor = kind(replace(_work(opening), planned=planned), host)
     except NoSecret as problem:
