@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from jamaint import openfiles_server
 from jamaint.host import openfiles, procfs, use_records
 from jamaint.host.inuse import in_use
 from jamaint.host.openfiles import ADDRESS, OpenFilesError, open_files, open_files_for_figures
-from jamaint.host.use_records import END, FULL, KERNEL, LOOP, READER, RECORD, WRITER, pack, unpack
+from jamaint.host.use_records import END, FULL, KERNEL, LOOP, READER, RECORD, REQUEST, WRITER, pack, unpack
 
 HOLD = "import sys; f = open(sys.argv[1], sys.argv[2]); print('open', flush=True); sys.stdin.read()"
 
@@ -69,7 +69,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
-        server = threading.Thread(target=openfiles_server.serve, args=(listener, 1.0, ""))
+        server = threading.Thread(target=openfiles_server.Server(listener, "", idle_seconds=0.2).serve)
         server.start()
         monkeypatch.setenv(ADDRESS, path)
         yield
@@ -182,13 +182,27 @@ def test_records_are_told_once_and_so_many(monkeypatch: pytest.MonkeyPatch) -> N
     assert list(unpack(b"".join(pack([*twice, (READER, 1, 5, 3)]))))[-1][0] == FULL
 
 
-def test_caller_that_asks_for_something_else_is_told_nothing() -> None:
-    ours, theirs = socket.socketpair()
-    with theirs:
-        ours.sendall(b"x")
-        openfiles_server.answer(theirs)
-    with ours:
-        assert ours.recv(1) == b""
+def test_callers_that_do_not_ask_or_listen_cost_the_others_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ExitStack() as stack:
+        stack.enter_context(served(tmp_path, monkeypatch))
+        callers = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(20)]
+        for number, caller in enumerate(callers):
+            caller.connect(os.environ[ADDRESS])
+            if number % 2:
+                caller.sendall(b"x" if number % 4 == 1 else REQUEST)
+        assert open_files().others
+        assert callers[1].recv(1) == b"", "what asked for something else is hung up on"
+
+
+def test_caller_that_is_too_slow_is_hung_up_on(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as slow:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        slow.connect(str(tmp_path / "s"))
+        openfiles_server.Server(listener, "", idle_seconds=0.0, caller_seconds=0.0).serve()
+        assert slow.recv(1) == b""
 
 
 def test_image_of_a_loop_device_is_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
