@@ -70,7 +70,7 @@ def _of_process(pid: int) -> Iterator[Use]:
                 yield OTHER, device, inode, pid
         except OSError:  # closed meanwhile
             continue
-    for allows, major, minor, number in _MAPPING.findall(_read(f"/proc/{pid}/maps")):
+    for allows, major, minor, number in set(_MAPPING.findall(_read(f"/proc/{pid}/maps"))):
         kind = WRITER if allows[1:2] == b"w" and allows[3:4] == b"s" else READER
         yield kind, os.makedev(int(major, 16), int(minor, 16)), int(number), pid
 
