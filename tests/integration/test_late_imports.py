@@ -14,7 +14,7 @@ import pytest
 
 import jamaint
 from rotaterun import rotation_config
-from targets import cleanup, optimize, rule
+from targets import cleanup, optimize, rule, run_script, value
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -165,6 +165,18 @@ def test_worker_of_another_user_imports_nothing_late(root: Path, name: str) -> N
     command = [sys.executable, "-I", "-c", BOOT.format(paths=[SOURCES], forbids=FORBIDS)]
     said = _all_of_it(Worker(command), _opening(*CASES[name], root))
     assert [line for line in said.splitlines() if "imported late" in line or "LookupError" in line] == []
+
+
+def test_worker_at_a_real_database_imports_nothing_late(root: Path, empty_database: str) -> None:
+    made = "CREATE TABLE t (id int PRIMARY KEY, created_at timestamptz); GRANT ALL ON t TO PUBLIC;"
+    rows = "INSERT INTO t SELECT n, now() - interval '90 days' FROM generate_series(1, 20) n"
+    run_script(empty_database, f"{made} {rows}")
+    command = [sys.executable, "-I", "-c", BOOT.format(paths=[SOURCES], forbids=FORBIDS)]
+    for executor in (cleanup(empty_database, rule("t")), optimize(empty_database, update_statistics=True)):
+        name = "database.cleanup" if executor.__class__.__name__ == "DatabaseCleanup" else "database.optimize"
+        said = _all_of_it(Worker(command), _opening(name, dict(executor._work.config), root))
+        assert [line for line in said.splitlines() if "imported late" in line or "LookupError" in line] == []
+    assert value(empty_database, "SELECT count(*) FROM t") is not None
 
 
 def test_interpreter_in_a_closed_home(root: Path) -> None:
