@@ -95,6 +95,19 @@ def allowed_root(directory: str, state_dir: str, says: str = "") -> str:
     return directory
 
 
+def cleaned_pattern(value: Any, state_dir: str) -> str:
+    """A directory, or directories by a pattern, that may be cleaned, normalised. Raises ValueError."""
+    path = absolute(value)
+    if not WILDCARD.search(path):
+        return allowed_root(path, state_dir)
+    if "**" in path:
+        raise ValueError(f"{path} has ** in it: all below a directory is meant anyway, so name the directory")
+    if any(WILDCARD.search(part) for part in path.split("/")[1:3]):
+        raise ValueError(f"{path} has a wildcard in its first two parts, and could mean anything: name the directory")
+    allowed_root(directory_before_wildcard(path), state_dir, f"{path} means directories in ")
+    return path
+
+
 def temporary_root(value: Any, state_dir: str) -> str:
     """A directory whose old files a task may remove, /tmp and /var/tmp too. Raises ValueError."""
     path = plain_directory(value)

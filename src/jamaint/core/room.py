@@ -16,12 +16,13 @@ BLOCK = 4096
 
 class RootSpace(NamedTuple):
     """A root of which so many files are to go, and what its disk has free for us. `in_blocks`: whether a directory
-    takes a block there, as everywhere but in memory."""
+    takes a block there, as everywhere but in memory. `full`: it is to get room, whatever share is free."""
 
     path: str
     files: int
     space: FreeSpace
     in_blocks: bool = True
+    full: bool = False
 
 
 @dataclass(slots=True)
@@ -49,13 +50,13 @@ def _decide(one: RootSpace, found: TrashRoom, keeps: bool, low_space: float, whe
         found.direct[one.path] = "The task keeps no way back"
     elif share < low_space:
         found.direct[one.path] = f"Only {free} (the limit is {low_space:.1%})"
-    elif share < FULL_SHARE and when_full == "unlink":
+    elif (one.full or share < FULL_SHARE) and when_full == "unlink":
         found.direct[one.path] = f"Only {free}, and the task says `rollback.when_full: unlink`"
     elif one.files and not _has_room(one):
         found.refused[one.path] = (
             f"a trash for {one.files:,} files cannot be made below {one.path}: only {free}. {_helps(one.path)}"
         )
-    elif one.files and share < FULL_SHARE:
+    elif one.files and (one.full or share < FULL_SHARE):
         found.warnings.append(
             f"only {free}, and what goes to the trash frees nothing before it is purged. {_helps(one.path)}"
         )

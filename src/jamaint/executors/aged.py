@@ -39,7 +39,8 @@ _HIDDEN = (
 class Place:
     """One path of a task with its rule; `seconds` is the age, `reasons` what else makes a file go, for people.
 
-    `still` tells why a file stays though a stored plan has it, as Rule.also does.
+    `still` tells why a file stays though a stored plan has it, as Rule.also does. `note` is a sentence for the plan;
+    `full`: its disk is to get room, so that what goes to a trash is of no use.
     """
 
     path: str
@@ -47,6 +48,8 @@ class Place:
     seconds: float | None
     reasons: Sequence[str] = ()
     still: Callable[[Any, str, int], str] | None = None
+    note: str = ""
+    full: bool = False
 
 
 class Aged:
@@ -88,7 +91,11 @@ class Aged:
                 )
             except RootRefused as refusal:
                 refused.append(refusal)
-        room = self._room = room_for(self._work, [(area.path, area.tally.files) for area in areas])
+        room = self._room = room_for(
+            self._work,
+            [(area.path, area.tally.files) for area in areas],
+            {place.path for place in places if place.full},
+        )
         refused += [RootRefused(path, why, "full") for path, why in room.refused.items()]
         self._areas = areas = [area for area in areas if area.path not in room.refused]
         for area in areas:
@@ -184,6 +191,7 @@ class Aged:
         says = [f"Remove {', '.join(parts)}." if parts else "There is nothing to look through."]
         if skipped.first is not None:
             says.append(left_alone(skipped.count, skipped.first["path"], skipped.first["why"]))
+        says += [place.note for place in places if place.note]
         says += [KEPT] if roots else []
         says += [f"{why}: there it goes at once, and cannot be put back." for why in sorted(set(direct.values()))]
         undoing = {"trash": self._work.execution, "step": self._name, "roots": list(roots.values())} if roots else None

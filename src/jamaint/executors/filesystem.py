@@ -5,18 +5,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from jamaint.core.ages import BIRTH, Ages, Old, asks_for_birth, limit, old
-from jamaint.core.clearing import over
+from jamaint.core.ages import old
 from jamaint.core.plans import Plan, Step
-from jamaint.executors.aged import Aged, Place, nested, plan_of
+from jamaint.executors.aged import Aged, Place, plan_of
 from jamaint.executors.executor import Host, Tell, Work
+from jamaint.executors.file_places import FilePlaces
 from jamaint.executors.unknown_use import refused_if_use_unknown
-from jamaint.host import held as held_by_undos
-from jamaint.host import syscalls
-from jamaint.host.finding import Duplicates, First, Limits, Mark, beyond, duplicates
-from jamaint.host.globs import Globs, exclusion
+from jamaint.host.finding import Duplicates, First, duplicates
 from jamaint.host.inuse import in_use
-from jamaint.host.judging import Judge, Rule, alone_and_below, newborn
+from jamaint.host.judging import Judge
 from jamaint.host.openfiles import OpenFiles, open_files
 from jamaint.host.roots import Root, RootRefused, open_root
 
@@ -39,7 +36,7 @@ class FilesystemCleanup:
     def plan(self) -> Plan:
         """See Executor. StepFailed is unsafe when every root is."""
         held = open_files()
-        self._places = [self._place(one, held) for one in self._work.config["paths"]]
+        self._places = FilePlaces(self._work, held, self._host.checkpoint).places()
         step, warnings, seen = self._cleanup.plan(self._places)
         steps = [step]
         if self._work.config["duplicates"]:
@@ -72,36 +69,6 @@ class FilesystemCleanup:
     def purge(self, step: Step) -> dict[str, Any]:
         """See Executor. freed_space is what the disk got back, in bytes."""
         return self._cleanup.purge(step)
-
-    def _place(self, one: Mapping[str, Any], held: OpenFiles) -> Place:
-        config = self._work.config
-        below, alone = alone_and_below(one["exclude"], one["path"])
-        age, pattern = one["age_seconds"], one["pattern"]
-        by = one.get("age_by") or {"files": _BY, "directories": _BY}
-        rule = Rule(
-            ages=Ages(age or 0, by["files"], by["directories"]),
-            before=limit(self._work.now, config["directory_age_seconds"] if age is None else age),
-            pattern=None if pattern is None else Globs([exclusion(pattern).lstrip("/")], hidden=True),
-            spared=below,
-            alone=alone,
-            nested=nested(one["path"], [other["path"] for other in config["paths"]]),
-            least_bytes=one["min_size"],
-            directories=config["remove_empty_directories"],
-            mount=one.get("mount", False),
-            held=held_by_undos.test(self._work.held, limit(self._work.now, age or config["directory_age_seconds"])),
-        )
-        limits = Limits(one["max_files"], one["max_size"], one["keep_newest"])
-        floor, newest = None, None
-        if limits != Limits():
-            try:
-                with open_root(one["path"], shared=True) as root:
-                    judge = Judge(root, rule, in_use(root.stat.st_dev, held))
-                    floor, newest = beyond(judge, limits, self._host.checkpoint)
-            except RootRefused:
-                pass  # the plan's own look tells it
-        also = _also(newest, config["broken_links"])
-        rule = _with_floor(rule, age is not None, floor, also) if floor or age is None else replace(rule, also=also)
-        return Place(one["path"], rule, age, over(one["max_files"], one["max_size"]))
 
     def _plan_duplicates(self, places: list[Place], held: OpenFiles, warnings: list[str]) -> Step:
         found: list[Duplicates] = []
@@ -136,26 +103,6 @@ class FilesystemCleanup:
         return duplicates(judge, lambda seen: seen.st_size < least or goes(seen), self._host.checkpoint)
 
 
-def _with_floor(rule: Rule, aged: bool, floor: Mark | None, also: Also) -> Rule:
-    """The rule for files that are older than the age (if `aged`), or beyond a limit: before the mark `floor`.
-
-    Only of those that go by their age the birth is asked, which is why the rule itself does not ask for it.
-    """
-    names = [name for name in rule.ages.files_by if name != BIRTH]
-    is_aged: Old = old(names, rule.before) if aged else lambda _seen: False
-
-    def is_beyond(seen: Any) -> bool:
-        return floor is not None and (seen.st_mtime_ns, seen.st_ino) < floor
-
-    def stays(seen: Any, name: str, fd: int) -> str:
-        if not is_beyond(seen) and asks_for_birth(rule.ages.files_by, seen, rule.before) and newborn(rule, name, fd):
-            return BIRTH
-        return also(seen, name, fd)
-
-    ages = replace(rule.ages, files_by=names)
-    return replace(rule, ages=ages, old=lambda seen: is_beyond(seen) or is_aged(seen), also=stays)
-
-
 def _among(same: Mapping[int, tuple[int, int, First]]) -> Callable[[Any], bool]:
     return lambda seen: seen.st_ino in same and same[seen.st_ino][:2] == (seen.st_mtime_ns, seen.st_ctime_ns)
 
@@ -169,22 +116,6 @@ def _still_same(same: Mapping[int, tuple[int, int, First]]) -> Callable[[Any, st
             return why or "nothing older holds the same any more"
         first = same[seen.st_ino][2]
         return "" if first.stands() else f"what it is the same as, {first.path}, has gone or changed since"
-
-    return test
-
-
-def _also(newest: tuple[int, int] | None, broken_links: bool) -> Callable[[Any, str, int], str]:
-    """Why a file that is old stays: it is among the newest, or neither a regular file nor a broken link."""
-
-    def test(seen: Any, name: str, fd: int) -> str:
-        if stat.S_ISLNK(seen.st_mode):
-            if not broken_links:
-                return "it is a symbolic link"
-            return "it is a link that leads somewhere" if syscalls.leads_somewhere(name, fd) else ""
-        why = _regular(seen, name, fd)
-        if not why and newest is not None and (seen.st_mtime_ns, seen.st_ino) >= newest:
-            return "newest"
-        return why
 
     return test
 

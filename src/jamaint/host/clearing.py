@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from jamaint.core.mass_deletion import Filesystem, Sighting
 from jamaint.host.filesystems import filesystem_of
+from jamaint.host.globs import is_glob
 from jamaint.host.inuse import in_use
 from jamaint.host.judging import Judge, Rule
 from jamaint.host.leaving import Telling
@@ -112,6 +113,8 @@ def look(
 
     `alone`: whether no second process may help.
     """
+    if is_glob(path):
+        raise RootRefused(path, f"no directory matches {path}", "missing")
     with open_root(path, shared=True) as root:
         check_mount(root, rule.mount)
         area = Area(path, rule, root.stat)

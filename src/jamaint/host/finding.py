@@ -1,8 +1,10 @@
 """Finding: what has to be known of all files below a path before any of them goes: limits and duplicates."""
 
+import fnmatch
 import hashlib
 import heapq
 import os
+import re
 import stat
 from array import array
 from collections import Counter
@@ -10,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from jamaint.core.name_dates import NameDate
 from jamaint.host.attributes import MUST_STAY
 from jamaint.host.judging import Judge
 from jamaint.host.roots import Place
@@ -31,11 +34,65 @@ Mark = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many files, and how many bytes of them on disk, may stay; None for any. The newest `newest` always do."""
+    """How many files, and how many bytes of them on disk, may stay; how many bytes are to become free. None for any."""
 
     files: int | None = None
     bytes: int | None = None
-    newest: int = 0
+    free: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Files before the mark `floor` are too many or too much; those before `until` are as much as is to become free."""
+
+    floor: Mark | None = None
+    until: Mark | None = None
+
+
+class Newest:
+    """The newest `count` of each group, which stay: of all (`path`), in each directory, or of each pattern.
+
+    Marks are added, and after close() each can be asked for. Of each group `count` marks are remembered.
+    """
+
+    def __init__(self, count: int, per: str, patterns: Sequence[str] = ()) -> None:
+        self.count, self._per = count, per
+        self._patterns = [re.compile(fnmatch.translate(pattern.rpartition("/")[2])).match for pattern in patterns]
+        self._groups: dict[int, list[Mark]] = {}
+        self._least: dict[int, Mark] = {}
+
+    def is_meant(self, name: str) -> bool:
+        """Whether one of the patterns means that name."""
+        return any(pattern(name) for pattern in self._patterns)
+
+    def add(self, mark: Mark, name: str, fd: int) -> None:
+        """Note one, in an open directory."""
+        if not self.count:
+            return
+        group = self._groups.setdefault(self._key(name, fd), [])
+        if len(group) < self.count:
+            heapq.heappush(group, mark)
+        else:
+            heapq.heappushpop(group, mark)
+
+    def close(self) -> None:
+        """All have been added."""
+        self._least = {key: group[0] for key, group in self._groups.items()}
+        self._groups = {}
+
+    def keeps(self, mark: Mark, name: str, fd: int) -> bool:
+        """Whether it is among the newest of its group; one that has come since is, if it is as new."""
+        if not self.count:
+            return False
+        least = self._least.get(self._key(name, fd))
+        return least is None or mark >= least
+
+    def _key(self, name: str, fd: int) -> int:
+        if self._per == "directory":
+            return os.fstat(fd).st_ino
+        if self._per == "pattern":
+            return next((number for number, pattern in enumerate(self._patterns) if pattern(name)), -1)
+        return 0
 
 
 class _Each:
@@ -75,6 +132,7 @@ class _Sized:
         self._some: list[tuple[Mark, int]] = []
         self._runs: list[tuple[array[int], array[int], array[int]]] = []
         self._linked: set[int] = set()
+        self.bytes = 0
 
     def add(self, mark: Mark, seen: os.stat_result) -> None:
         """Remembers one."""
@@ -82,6 +140,7 @@ class _Sized:
             if seen.st_ino in self._linked:
                 return
             self._linked.add(seen.st_ino)
+        self.bytes += seen.st_blocks * 512
         self._some.append(((min(mark[0], _LATEST), mark[1]), seen.st_blocks * 512))
         if len(self._some) >= _RUN:
             self._end_run()
@@ -102,40 +161,58 @@ class _Sized:
         return (((time, inode), size) for time, inode, size in zip(times, inodes, sizes, strict=True))
 
 
-def beyond(judge: Judge, limits: Limits, told: Callable[[], None]) -> tuple[Mark | None, Mark | None]:
-    """(files before this mark are too many or too much, files from this mark on are among the newest).
+def beyond(
+    judge: Judge,
+    limits: Limits,
+    newest: Newest,
+    told: Callable[[], None],
+    *,
+    dates: NameDate | None = None,
+    aged: Callable[[Any, str], bool] = lambda _seen, _name: True,
+) -> Bounds:
+    """Look through all files for what is beyond the limits, and note the newest. `dates` reads their ages from names;
+    `aged` tells of (status, name) which may go to make room.
 
     24 bytes for each file are remembered where sizes are limited, else no more than the marks of those that stay.
     """
-    keep = max(limits.newest, limits.files or 0)
-    newest: list[Mark] = []
-    sized = _Sized()
+    keep = limits.files or 0
+    stay: list[Mark] = []
+    sized, freeable = _Sized(), _Sized()
 
-    def note(_: Place, __: str, seen: os.stat_result) -> None:
-        mark = seen.st_mtime_ns, seen.st_ino
+    def note(place: Place, name: str, seen: os.stat_result) -> None:
+        moment = seen.st_mtime_ns if dates is None else dates(name)
+        if moment is None:
+            return
+        mark = moment, seen.st_ino
+        newest.add(mark, name, place.fd)
         if limits.bytes is not None:
             sized.add(mark, seen)
+        if limits.free is not None and aged(seen, name):
+            freeable.add(mark, seen)
         if keep:
-            (heapq.heappush if len(newest) < keep else heapq.heappushpop)(newest, mark)
+            (heapq.heappush if len(stay) < keep else heapq.heappushpop)(stay, mark)
 
     each(judge, note, told)
-    newest.sort(reverse=True)
-    first = newest[limits.newest - 1] if limits.newest and len(newest) >= limits.newest else None
-    if limits.newest and first is None and newest:
-        first = newest[-1]
+    newest.close()
     floor = None
     if limits.files is not None:
-        floor = newest[limits.files - 1] if limits.files and len(newest) >= limits.files else None
+        floor = min(stay) if limits.files and len(stay) >= limits.files else None
         floor = (1 << 127, 0) if limits.files == 0 else floor
     if limits.bytes is not None:
-        total = 0
-        for mark, size in sized.newest_first():
-            total += size
-            if total > limits.bytes:
-                above = (mark[0], mark[1] + 1)
-                floor = above if floor is None else max(floor, above)
-                break
-    return floor, first
+        above = _above(sized, limits.bytes)
+        floor = above if floor is None or above is None else max(floor, above)
+    until = None if limits.free is None else _above(freeable, freeable.bytes - limits.free) or (0, 0)
+    return Bounds(floor, until)
+
+
+def _above(sized: _Sized, limit: int) -> Mark | None:
+    """The mark above the newest file that is too much, where so many bytes may stay; None where all may."""
+    total = 0
+    for mark, size in sized.newest_first():
+        total += size
+        if total > limit:
+            return (mark[0], mark[1] + 1)
+    return None
 
 
 @dataclass(slots=True)

@@ -124,6 +124,8 @@ class Remaining:
             least_bytes=0,
             directories=True,
             unit=False,
+            whole_only=False,
+            kept={},
             also=None,
             held=None,
             old=None,

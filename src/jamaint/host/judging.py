@@ -12,6 +12,7 @@ from jamaint.host import syscalls
 from jamaint.host.globs import OURS, Globs, States, exclusion
 from jamaint.host.held import Born, PutBack
 from jamaint.host.inuse import InUse
+from jamaint.host.live_targets import live_targets
 from jamaint.host.mounts import is_mount_point
 from jamaint.host.roots import Root
 from jamaint.host.statuses import Statuses
@@ -24,6 +25,8 @@ Three = tuple[States, States, States]
 
 NOT_IN_PLAN = "not in the plan"
 EXCLUDED, HELD, NEWEST = "it is to be left alone", "it was put back by an undo, and is held", "newest"
+DATED, OTHER = "date in the name", "not meant"
+UNDATED = "its name has no date as `age_from_name` has it"
 OWN_RULE = "it has a rule of its own"
 _OF_FILE_SYSTEM = frozenset({"lost+found", ".journal", "aquota.user", "aquota.group"})
 _DEVICES = frozenset({stat.S_IFCHR, stat.S_IFBLK})
@@ -51,7 +54,8 @@ class Rule:
     directory right below the root goes whole or not at all. `mount`: the root is where a file system is mounted, on
     purpose. `also` tells of (status, name, open directory) why a file stays all the same, or the empty text. `held`
     tells whether something was put back by an undo. `old` is asked instead of `ages` whether a file is old, and `only`
-    instead of both, for directories too.
+    instead of both, for directories too. With `unit`: `whole_only` leaves single files right below the root, and `kept`
+    are directories there that stay, by inode, with the reasons. `live`: what a link beside leads to stays.
     """
 
     ages: Ages
@@ -64,6 +68,9 @@ class Rule:
     directories: bool = True
     unit: bool = False
     mount: bool = False
+    whole_only: bool = False
+    live: bool = False
+    kept: Mapping[int, str] = field(default_factory=dict)
     also: Callable[[Any, str, int], str] | None = None
     old: Old | None = None
     only: Only | None = None
@@ -79,7 +86,8 @@ class Judge:
     """One rule below one open root, with what is in use on its file system."""
 
     def __init__(self, root: Root, rule: Rule, use: InUse) -> None:
-        self.root, self.rule, self.use = root, rule, use
+        self.root, self.rule = root, rule
+        self.use = replace(use, why={**live_targets(root), **use.why}) if rule.live else use
         self.file_is_old: Old = rule.old or old(rule.ages.files_by, rule.before)
         self.directory_is_old: Old = old(rule.ages.directories_by, rule.before)
         if rule.only is not None:
@@ -100,7 +108,7 @@ class Judge:
     def plain(self, names: Sequence[str], seen: Statuses, at_root: bool) -> bool:
         """Whether nothing but their age keeps any of these files. If not, each that is old has to be asked for."""
         rule = self.rule
-        if rule.held is not None or rule.also is not None or (at_root and self._of_mount):
+        if rule.held is not None or rule.also is not None or (at_root and (self._of_mount or rule.whole_only)):
             return False
         if {mode & _PLAIN for mode in set(seen.modes)} != {stat.S_IFREG} or seen.locked or max(seen.links) > 1:
             return False
@@ -163,6 +171,8 @@ class Judge:
         if at_root and self._is_of_file_system(name, seen):
             return "it belongs to the file system"
         rule = self.rule
+        if at_root and rule.whole_only:
+            return OTHER
         if rule.held is not None and rule.held(seen, None):
             return HELD
         if asks_for_birth(rule.ages.files_by, seen, rule.before) and newborn(rule, name, fd):

@@ -17,7 +17,7 @@ from jamaint.core.ages import BIRTH
 from jamaint.host import syscalls
 from jamaint.host.descent import Descent, Level
 from jamaint.host.globs import OURS
-from jamaint.host.judging import EXCLUDED, NEWEST, OWN_RULE, Judge, Name, Three
+from jamaint.host.judging import DATED, EXCLUDED, NEWEST, OTHER, OWN_RULE, Judge, Name, Three
 from jamaint.host.roots import NotEntered, Place
 from jamaint.host.sharing import Sharing
 from jamaint.host.skipped import Skipped, why_not
@@ -27,7 +27,7 @@ from jamaint.host.trees import BATCH, PATH_LIMIT
 
 HOPE = 1024
 """Files of one directory that are held while all in it may go; one with more is listed again if something stays."""
-_QUIET = frozenset({NEWEST, BIRTH})
+_QUIET = frozenset({NEWEST, BIRTH, DATED, OTHER})
 _NO_INODES: frozenset[int] = frozenset()
 Stays = tuple[Name, Name]
 """Tests of names that stay with, and without, what is below."""
@@ -298,11 +298,19 @@ class Sweep:
             self._skipped.add(self._path(name), why_not(error, name, above.level.fd), problem=True)
             return
         born = partial(syscalls.born, ".", level.fd)
-        why = judge.directory_stays(name, level.seen, len(self._frames) == 1, born)
+        at_root = len(self._frames) == 1
+        why = judge.directory_stays(name, level.seen, at_root, born)
+        is_unit = at_root and self._rule.unit
+        if is_unit:
+            why = why or self._rule.kept.get(level.seen.st_ino, "")
         if why:
             above.whole = False
-            self._descent.leave()
-            self._keep(name, why, self.met.kept, again=False)
+            self._keep("", why, self.met.kept, again=False)
+            if not is_unit:
+                self._descent.leave()
+                return
+            # It stays whole; what is in it counts as what was met, for the guard against mass deletion.
+            self._list(self._push(level, inner, whole=False, free=False), again=False)
             return
         may_go = self._rule.directories and judge.directory_may_go(level.seen, level.fd, above.open_to_all)
         # A directory that could not be taken whole, though all in it is old, is looked through for single files.

@@ -58,6 +58,7 @@ def _may_go(judge: Judge, place: Place, name: str, at_root: bool) -> os.stat_res
     try:
         seen = os.lstat(name, dir_fd=place.fd)
         stays = judge.directory_stays(name, seen, at_root, partial(syscalls.born, name, place.fd))
+        stays = stays or (judge.rule.kept.get(seen.st_ino, "") if at_root else "")
     except OSError:
         return None
     return seen if stat.S_ISDIR(seen.st_mode) and not stays and judge.directory_is_old(seen) else None

@@ -416,3 +416,147 @@ def test_when_full_unlink_frees_inodes(tmp_path: Path) -> None:
         assert plan.steps[0].undo is None
         assert details["files"] > 100
         assert os.statvfs(tmp_path).f_ffree > 100
+
+
+def tree(top: Path, **ages: float) -> Path:
+    """Directories of those ages in days, each with a file in it."""
+    for name, age in ages.items():
+        put(top / name / "app.py", age)
+        os.utime(top / name, ns=(int((NOW.timestamp() - age * DAY) * 10**9),) * 2)
+    return top
+
+
+RELEASES = {"unit": "directory", "age_by": {"files": ["modification"], "directories": ["modification"]}}
+
+
+def test_keep_newest_of_whole_directories(tmp_path: Path) -> None:
+    top = tree(tmp_path / "releases", r1=1, r2=10, r3=20, r4=30, r5=60)
+    (top / "r5" / "log").symlink_to("/var/log")
+    os.utime(top / "r5", ns=(int((NOW.timestamp() - 60 * DAY) * 10**9),) * 2)
+    put(top / "REVISION", 99)
+    before = snapshot(top)
+    plan, (details,) = run(cleanup({"path": str(top), "keep_newest": 2} | RELEASES))
+    assert plan.steps[0].says.startswith(f"Remove 4 files and 3 directories beyond the 2 newest from {top}.")
+    assert left(top) == {"r1/app.py", "r2/app.py", "REVISION"}
+    assert (details["directories"], details["kept_by"]["newest"]) == (3, 2)
+    undo(*plan.steps)
+    assert differences(before, snapshot(top)) == []
+
+
+@pytest.mark.parametrize("link", ["current", "../current"])
+@pytest.mark.parametrize("direct", [False, True])
+def test_release_that_a_link_leads_to_stays(tmp_path: Path, link: str, direct: bool) -> None:
+    top = tree(tmp_path / "app" / "releases", r1=1, r2=10, r3=20, r4=30)
+    (top / link).symlink_to("r3" if link == "current" else "releases/r3")
+    _, (details,) = run(cleanup({"path": str(top), "keep_newest": 1} | RELEASES, keeps_way_back=not direct))
+    assert left(top) - {"current"} == {"r1/app.py", "r3/app.py"}
+    assert {"path": f"{top}/r3", "why": f"the link {os.path.normpath(top / link)} leads to it"} in details["skipped"]
+
+
+def test_release_that_a_link_leads_to_since_the_plan_stays(tmp_path: Path) -> None:
+    top = tree(tmp_path / "releases", r1=1, r2=10, r3=20)
+    executor = cleanup({"path": str(top), "keep_newest": 1} | RELEASES)
+    plan = executor.plan()
+    (top / "current").symlink_to("r2")
+    executor.run(through_json(plan.steps[0]))
+    assert left(top) == {"r1/app.py", "r2/app.py", "current"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make links of others")
+def test_link_of_somebody_else_keeps_nothing(tmp_path: Path) -> None:
+    top = tree(tmp_path / "releases", r1=1, r2=10, r3=20)
+    (top / "mine").symlink_to("r3")
+    os.chown(top / "mine", 65534, 65534, follow_symlinks=False)
+    run(cleanup({"path": str(top), "keep_newest": 1} | RELEASES))
+    assert left(top) == {"r1/app.py", "mine"}
+
+
+def test_file_that_a_link_leads_to_stays(root: Path) -> None:
+    (root / "latest").symlink_to("d/a30")
+    run(cleanup({"path": str(root), "age_seconds": 10 * DAY}))
+    assert left(root) == {"a1", "a5", "d/a30", "latest"}
+
+
+def test_whole_directories_count_for_the_guard_with_those_that_stay(tmp_path: Path) -> None:
+    top = tree(tmp_path / "releases", r1=1, r2=10, r3=20, r4=30)
+    plan = cleanup({"path": str(top), "keep_newest": 3} | RELEASES).plan()
+    assert (plan.roots[0]["files"], plan.steps[0].items) == (4, 1)
+
+
+@pytest.mark.parametrize(
+    ("rule", "stay"),
+    [
+        ({"keep_newest": 1, "keep_per": "path"}, {"a1"}),
+        ({"keep_newest": 1, "keep_per": "directory"}, {"a1", "d/a20", "e/a40"}),
+        ({"keep_newest": 1, "keep_per": "pattern", "pattern": ["*5", "*0"]}, {"a1", "a5", "d/a20"}),
+        ({"pattern": ["*5", "*40"]}, {"a1", "d/a20", "d/a30"}),
+    ],
+)
+def test_keep_newest_per_group(root: Path, rule: dict[str, Any], stay: set[str]) -> None:
+    run(cleanup({"path": str(root), "age_seconds": 0.5 * DAY} | rule))
+    assert left(root) == stay
+
+
+def test_wildcards_mean_the_directories_that_are_there(tmp_path: Path) -> None:
+    for name, age in (
+        ("a/tmp/x", 20),
+        ("b/tmp/x", 20),
+        ("b/tmp/y", 1),
+        ("b/other/x", 20),
+        (".h/tmp/x", 20),
+        ("c/z", 9),
+    ):
+        put(tmp_path / name, age)
+    (tmp_path / "link").symlink_to("a")
+    plan, (details,) = run(cleanup({"path": f"{tmp_path}/*/tmp", "age_seconds": 10 * DAY}))
+    assert {root["path"] for root in plan.roots} == {f"{tmp_path}/a/tmp", f"{tmp_path}/b/tmp"}
+    assert (details["files"], left(tmp_path) & {"a/tmp/x", "b/tmp/x"}) == (2, set())
+    undo(*plan.steps)
+    own = {"path": f"{tmp_path}/a/tmp", "age_seconds": 30 * DAY}
+    run(cleanup({"path": f"{tmp_path}/[ab]/tmp", "age_seconds": 10 * DAY}, own))
+    assert left(tmp_path) & {"a/tmp/x", "b/tmp/x"} == {"a/tmp/x"}
+    none = cleanup({"path": f"{tmp_path}/*/nothing", "age_seconds": DAY}).plan()
+    assert none.warnings == (f"no directory matches {tmp_path}/*/nothing",)
+
+
+def test_age_from_name_goes_by_the_date_and_nothing_else(tmp_path: Path) -> None:
+    names = ("db-20261101.sql", "db-20261114.sql", "db-20261113.sql", "db-20261399.sql", "db.sql", "db-20270101.sql")
+    for name in names:
+        put(tmp_path / "d" / name, 0.1)
+    config = {"path": str(tmp_path / "d"), "age_seconds": 10 * DAY, "age_from_name": "%Y%m%d"}
+    _, (details,) = run(cleanup(config))
+    assert left(tmp_path / "d") == set(names) - {"db-20261101.sql", "db-20261113.sql"}
+    assert details["kept_by"] == {"date in the name": 2, "left alone": 2}
+    assert "has no date" in details["skipped"][0]["why"]
+    run(cleanup(config | {"age_seconds": None, "max_files": 1}))
+    assert left(tmp_path / "d") == {"db-20261399.sql", "db.sql", "db-20270101.sql"}
+
+
+def test_age_from_name_of_whole_directories(tmp_path: Path) -> None:
+    top = tree(tmp_path / "releases", **{"20261001": 0.1, "20261120": 0.1, "shared": 99})
+    run(cleanup({"path": str(top), "age_seconds": 10 * DAY, "age_from_name": "%Y%m%d"} | RELEASES))
+    assert left(top) == {"20261120/app.py", "shared/app.py"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_free_until_takes_the_oldest_until_so_much_is_free(tmp_path: Path) -> None:
+    with mounted("-t", "tmpfs", "-o", "size=1m,mode=755", "none", tmp_path):
+        for age in range(1, 8):
+            put(tmp_path / "d" / f"a{age}", age, bytes(100 * 1024))
+        path = {"path": str(tmp_path / "d"), "free_until": 0.5}
+        _, (details,) = run(cleanup(path, keeps_way_back=False))
+        assert left(tmp_path / "d") == {f"a{age}" for age in range(1, 6)}
+        assert details["files"] == 2
+        plan, (details,) = run(cleanup(path, keeps_way_back=False))
+        assert "is free, and 50.0% is asked for (`free_until`)" in plan.steps[0].says
+        assert details["files"] == 0
+        more = path | {"free_until": 0.9, "age_seconds": 4.5 * DAY}
+        kept = cleanup(more).plan()
+        assert "frees nothing before it is purged" in kept.warnings[0]
+        config = cleanup(more)._work.config
+        plan, (details,) = run(FilesystemCleanup(work(config, when_full="unlink"), Talk()))
+        assert left(tmp_path / "d") == {f"a{age}" for age in range(1, 5)}
+        assert "there it goes at once" in plan.steps[0].says
+        plan, (details,) = run(cleanup(more | {"age_seconds": DAY, "when_used": 0.95}))
+        assert "and this begins at 95.0% (`when_used`)" in plan.steps[0].says
+        assert details["files"] == 0

@@ -3,54 +3,107 @@
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, model_validator
 
 from jamaint.config import paths
-from jamaint.config.fields import Account, Bytes, Flag, Seconds, Section, between, one_of, some
-from jamaint.config.units import DAY
+from jamaint.config.fields import Account, Bytes, Flag, Seconds, Section, Share, between, one_of, some
+from jamaint.config.units import DAY, text
 from jamaint.config.work import ages
 from jamaint.config.work.work import Named, Work, setting_of
+from jamaint.core.name_dates import name_date
 
 FILES_LIMIT = 10**9
+PER = ("path", "directory", "pattern")
 
 
 def cleaned_root(value: Any, info: ValidationInfo) -> str:
-    """A directory that may be cleaned. Raises ValueError."""
-    return paths.allowed_root(paths.plain_directory(value), setting_of(info).state_dir)
+    """Directories that may be cleaned: one, or several by a pattern. Raises ValueError."""
+    return paths.cleaned_pattern(value, setting_of(info).state_dir)
+
+
+def _patterns(value: Any) -> tuple[str, ...]:
+    """One pattern, or a list of them. Raises ValueError."""
+    return some(tuple(paths.exclusion(each) for each in (value if isinstance(value, list) else [value])))
+
+
+def _date_form(value: Any) -> str:
+    """The form of a date in names, such as %Y%m%d. Raises ValueError."""
+    form = text(value)
+    name_date(form)
+    return form
+
+
+class KeepNewest(Section):
+    """How many stay, the newest: of all below the path, in each directory, or of each pattern."""
+
+    count: Annotated[int, PlainValidator(between(0, 1_000_000))] = Field(description="how many stay, such as 3")
+    per: Annotated[Literal["path", "directory", "pattern"], PlainValidator(one_of(PER))] = "path"
+
+
+def _keep_newest(value: Any) -> Any:
+    """A number is of all below the path."""
+    return value if isinstance(value, dict) else {"count": value}
 
 
 class CleanupPath(Section):
-    """One directory, and which of its files go."""
+    """One directory, or those that a pattern means, and which of the files in each go."""
 
     path: Annotated[str, PlainValidator(cleaned_root)] = Field(description="the directory, such as /srv/uploads/tmp")
-    pattern: Annotated[str | None, PlainValidator(paths.exclusion)] = None
+    pattern: Annotated[tuple[str, ...] | None, PlainValidator(_patterns)] = None
     age: Seconds | None = None
     age_by: Annotated[dict[str, list[str]] | None, PlainValidator(ages.age_by)] = None
+    age_from_name: Annotated[str | None, PlainValidator(_date_form)] = None
+    unit: Annotated[Literal["file", "directory"], PlainValidator(one_of(("file", "directory")))] = "file"
     mount: Flag = False
     min_size: Bytes = 0
     max_size: Bytes | None = None
     max_files: Annotated[int | None, PlainValidator(between(0, FILES_LIMIT))] = None
-    keep_newest: Annotated[int, PlainValidator(between(0, 1_000_000))] = 0
+    free_until: Share | None = None
+    when_used: Share | None = None
+    keep_newest: Annotated[KeepNewest, BeforeValidator(_keep_newest)] = KeepNewest(count=0)
     exclude: tuple[Annotated[str, PlainValidator(paths.exclusion)], ...] = ()
 
     @model_validator(mode="after")
     def _something_goes(self) -> "CleanupPath":
-        if self.age is None and self.max_size is None and self.max_files is None:
-            raise ValueError("says of nothing that it goes: give an age, a max_size or a max_files")
+        limits = (self.max_size, self.max_files, self.free_until)
+        if self.unit == "directory":
+            if any(each is not None for each in limits) or self.min_size:
+                raise ValueError(
+                    "max_size, max_files, min_size and free_until count files: leave them out with unit: directory"
+                )
+            if self.age is None and not self.keep_newest.count:
+                raise ValueError("says of no directory that it goes: give an age or keep_newest")
+            if self.keep_newest.per == "directory":
+                raise ValueError("keeps whole directories with unit: directory: keep_newest is per path or pattern")
+        elif self.age is None and all(each is None for each in limits):
+            raise ValueError("says of nothing that it goes: give an age, a max_size, a max_files or a free_until")
+        return self
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> "CleanupPath":
+        if self.keep_newest.per == "pattern" and self.pattern is None:
+            raise ValueError("keep_newest is per pattern: give the patterns")
+        if self.age_from_name and self.age_by:
+            raise ValueError("age_from_name and age_by both say by what a file is old: leave one of them out")
         return self
 
     def normalised(self) -> dict[str, Any]:
         """As the worker gets it."""
         return {
             "path": self.path,
-            "pattern": self.pattern,
+            "pattern": None if self.pattern is None else list(self.pattern),
             "age_seconds": self.age,
             "age_by": self.age_by or ages.WRITTEN,
+            "age_from_name": self.age_from_name,
+            "unit": self.unit,
             "mount": self.mount,
             "min_size": self.min_size,
             "max_size": self.max_size,
             "max_files": self.max_files,
-            "keep_newest": self.keep_newest,
+            "free_until": self.free_until,
+            "when_used": self.when_used,
+            "keep_newest": self.keep_newest.count,
+            "keep_per": self.keep_newest.per,
             "exclude": list(self.exclude),
         }
 
