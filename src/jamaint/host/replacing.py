@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from threading import RLock
 from typing import Protocol
 
+from jamaint.core.logs import PACKED
 from jamaint.host.attributes import FileAttributes, NotTheSame
 from jamaint.host.compression import Codec
 from jamaint.host.copies import Sum, copy_bytes, open_source, read_back
@@ -88,9 +89,10 @@ class Copying:
     links = True
 
     def names(self, name: str) -> Iterator[str]:
-        """name, name.1, name.2 …"""
-        for ending in _numbers():
-            yield f"{name}{ending}"
+        """name, name.1, name.2 …, and name.1.gz for name.gz, so that programs still know what it is."""
+        packed = next((ending for ending in PACKED if name.endswith(ending) and name != ending), "")
+        for middle in _numbers():
+            yield f"{name.removesuffix(packed)}{middle}{packed}"
 
     def make(self, source: int, seen: os.stat_result, half: Half, tick: Callable[[int], None]) -> None:
         """See Maker."""
