@@ -123,6 +123,11 @@ def read_any(name: str) -> Stamp | None:
     return Stamp(name.removesuffix(packed), (0,), None, packed) if packed else None
 
 
+def looks_live(name: str) -> bool:
+    """True if nothing in a name tells that its log is over: no number, no date, no ending of a compression."""
+    return not any(sign.isdigit() for sign in name) and not name.endswith((*PACKED, ".old", ".bak"))
+
+
 def _matcher(stamp: str, extension: str) -> Callable[[str], list[str] | None]:
     """Reads a name: the log's own, the groups of `stamp`, the ending of its compression; None where it does not fit."""
     plain = re.compile(rf"(?s)(.+){stamp}({_ENDING})").fullmatch

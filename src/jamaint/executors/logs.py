@@ -16,6 +16,7 @@ from jamaint.executors.ways_out import room_for
 from jamaint.host.compression import Codec, codec
 from jamaint.host.filesystems import filesystem_of
 from jamaint.host.leaving import Leaving, Telling, is_in, open_archive
+from jamaint.host.log_writers import LiveLogs
 from jamaint.host.openfiles import OpenFiles, open_files
 from jamaint.host.owners import each_owner
 from jamaint.host.planned import items_of, resurvey
@@ -46,6 +47,8 @@ class LogsCleanup:
         self._survey: Survey | None = None
         self._skipped = Skipped()
         self._direct: Mapping[str, str] = {}
+        self._live: list[str] = []
+        """The logs whose writers could not make them anew, each with why."""
 
     @refused_if_use_unknown()
     def plan(self) -> Plan:
@@ -61,6 +64,9 @@ class LogsCleanup:
         refused = refusals(roots, self._work.seen, self._work.mass_deletion, "logs")
         if held.hidden:
             warnings.append(_HIDDEN)
+        if self._live:
+            more = f" ({len(self._live)} such logs)" if len(self._live) > 1 else ""
+            warnings.append(f"left alone{more}: {self._live[0]}")
         if self._rules.compress_seconds is not None:
             self._codec, warning = codec(self._rules.algorithm)
             warnings += [warning] if warning else []
@@ -148,18 +154,25 @@ class LogsCleanup:
             raise StepFailed(words(error)) from error
 
     def _look(self, held: OpenFiles) -> Survey:
-        self._skipped = skipped = Skipped()
+        self._skipped, self._live = Skipped(), []
+        skipped = self._skipped
         if self._work.planned is not None:
             self._survey = resurvey(self._work.planned.items(), skipped, self._host.checkpoint)
             return self._survey
         sorting, archive = Sorting(self._rules), self._rules.archive_directory
+        live, kept = LiveLogs(), self._live
 
         def sort(root: Root, rel: str, name: str, seen: os.stat_result) -> str:
             archived = bool(archive) and is_in(root.name(rel), archive)
             what = sorting(name, seen.st_size, seen.st_mtime_ns, seen.st_nlink, archived)
             if seen.st_nlink > 1 and sorting.hard_linked(name, seen.st_size, seen.st_mtime_ns, seen.st_nlink):
                 skipped.add(root.name(rel, name), f"it has {seen.st_nlink} names (hard links): not compressed")
-            return what
+            objection = live.objection(root, rel, name, seen) if what else None
+            if objection is None:
+                return what
+            skipped.add(root.name(rel, name), objection)
+            kept.append(f"{root.name(rel, name)}: {objection}")
+            return ""
 
         paths, exclude = self._work.config["log_paths"], self._work.config.get("exclude") or ()
         self._survey = survey(paths, exclude, sort=sort, held=held, skipped=skipped, checkpoint=self._host.checkpoint)
