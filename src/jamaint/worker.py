@@ -35,7 +35,7 @@ from jamaint.host.output import printable
 from jamaint.host.pace import Pace
 from jamaint.host.plan_files import Packing, StoredItems, Unreadable, open_plan
 from jamaint.host.processes import children, end_all
-from jamaint.host.rights import acting_as
+from jamaint.host.rights import acting_as, can_lend
 from jamaint.host.secrets import NoSecret
 from jamaint.host.supervising import supervise
 
@@ -342,9 +342,10 @@ def _read_by_people(value: Any) -> Any:
 
 
 def _take_rights(opening: Order) -> Account | None:
-    """Become the task's user, with no way back; or return it where its scripts have rights of their own.
+    """Become the task's user, with no way back; or return the one whom this process acts as and keeps its own rights.
 
-    The process acts as that user then, and keeps its own rights for the scripts. Raises StepFailed.
+    It keeps them where scripts have rights of their own, and where root has to give a new log the group of the old one,
+    which its user is no member of (Debian's logs are in adm). Raises StepFailed.
     """
     user, scripts = opening.get("user"), opening["task"]["config"].get("scripts") or {}
     if user is None or (user == OWNER and opening["executor"] in BY_OWNER):
@@ -352,7 +353,7 @@ def _take_rights(opening: Order) -> Account | None:
         return None
     try:
         account = find_account(user)
-        if not scripts.get("user"):
+        if not scripts.get("user") and not (opening["executor"] in BY_OWNER and can_lend()):
             become(account)
             return None
         check_reachable(account)

@@ -55,7 +55,7 @@ class LogsCleanup:
         """See Executor. StepFailed is unsafe when every root is."""
         held = open_files()
         found = self._look(held)
-        warnings = [refusal.why for refusal in found.refused]
+        warnings = list(dict.fromkeys(refusal.why for refusal in found.refused))
         if found.refused and not found.found and all(refusal.kind == "unsafe" for refusal in found.refused):
             raise StepFailed("; ".join(warnings), kind="unsafe")
         found = self._with_room(found, warnings)

@@ -211,7 +211,7 @@ class LogsRotate:
 
 def _refused(survey: Survey) -> list[str]:
     """Why some roots are not looked through. Raises StepFailed when that is so of all."""
-    whys = [refusal.why for refusal in survey.refused]
+    whys = list(dict.fromkeys(refusal.why for refusal in survey.refused))
     if survey.refused and not survey.found and all(refusal.kind == "unsafe" for refusal in survey.refused):
         raise StepFailed("; ".join(whys), kind="unsafe")
     return whys

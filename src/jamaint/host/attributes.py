@@ -69,7 +69,7 @@ class FileAttributes:
             drop_access_lists(fd, but=self.extended)
             os.fchmod(fd, self.mode)
         except OSError as error:
-            raise NotTheSame(f"owner or mode could not be kept: {words(error)}") from None
+            raise NotTheSame(f"its owner, group or mode could not be kept{self._only_root(now, error)}") from None
         for name, value in self.extended.items():
             try:
                 os.setxattr(fd, name, value)
@@ -78,6 +78,12 @@ class FileAttributes:
                     raise
                 if _must_stay(name):
                     raise NotTheSame(f"{name} could not be kept: {words(error)}") from None
+
+    def _only_root(self, now: os.stat_result, error: OSError) -> str:
+        """Return why, and the remedy where it takes root's rights."""
+        if error.errno != errno.EPERM or (now.st_uid, now.st_gid) == (self.uid, self.gid) or os.geteuid() == 0:
+            return f": {words(error)}"
+        return f": only root may give it to uid {self.uid} and gid {self.gid}, which this task's user may not"
 
     def settle(self, fd: int, times: tuple[int, int]) -> None:
         """Set them again on what has its content now, with access and modification time, and compare.

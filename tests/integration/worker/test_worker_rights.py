@@ -19,8 +19,8 @@ SCRIPT = ["/bin/sh", "-c", "echo script of $(id -un): $(grep -c . $0)"]
 
 @pytest.fixture
 def logs() -> Iterator[Path]:
-    """A directory of nobody's with a log of its, reached through root's directories alone."""
-    nobody = pwd.getpwnam("nobody")
+    """A directory of daemon's with a log of its, reached through root's directories alone."""
+    service = pwd.getpwnam("daemon")
     with tempfile.TemporaryDirectory(dir="/var/lib") as made:
         top = Path(made)
         top.chmod(0o755)
@@ -32,19 +32,20 @@ def logs() -> Iterator[Path]:
         log.write_text("a line\n")
         log.chmod(0o640)
         for path in (log, log.parent):
-            os.chown(path, nobody.pw_uid, nobody.pw_gid)
+            os.chown(path, service.pw_uid, service.pw_gid)
         yield log.parent
 
 
-async def rotated(heard: Heard, execution: str, logs: Path, **changes: Any) -> list[Message]:
-    """The answers to a plan and its step, of a worker for files of nobody."""
-    config = rotation_config([f"{logs}/*.log"], user="nobody", **changes)
-    words = opening(execution, "logs.rotate", **config) | {"user": "nobody"}
+async def rotated(heard: Heard, execution: str, logs: Path, undo: bool = True, **changes: Any) -> list[Message]:
+    """The answers to a plan and its step, of a worker for files of daemon."""
+    config = rotation_config([f"{logs}/*.log"], user="daemon", **changes)
+    words = opening(execution, "logs.rotate", **config) | {"user": "daemon"}
     async with open_worker(words, heard, heard.stderr.append) as worker:
         plan = await worker.ask({"do": "plan"})
         assert plan["is"] == "plan", plan
         done = await worker.ask({"do": "run", "step": plan["steps"][0]})
-        await worker.ask({"do": "undo", "dry_run": False, "step": plan["steps"][0]})
+        if undo:
+            await worker.ask({"do": "undo", "dry_run": False, "step": plan["steps"][0]})
     return [plan, done]
 
 
@@ -55,7 +56,7 @@ async def test_rotation_scripts_have_rights_of_their_own(execution: str, heard: 
     assert done["details"]["files"] == 1
     assert [line for line in heard.lines if "script" in line] == ["script of root: 1"] * 3  # the undo tells, too
     assert f"Before run as root: {SCRIPT[0]}" in plan["steps"][0]["says"]
-    assert (logs / "a.log").stat().st_uid == pwd.getpwnam("nobody").pw_uid
+    assert (logs / "a.log").stat().st_uid == pwd.getpwnam("daemon").pw_uid
 
 
 async def test_rotation_scripts_have_the_rights_of_the_files_without_a_word(
@@ -63,10 +64,24 @@ async def test_rotation_scripts_have_the_rights_of_the_files_without_a_word(
 ) -> None:
     _, done = await rotated(heard, execution, logs, postrotate=["/usr/bin/id", "-un"])
     assert done["is"] == "done", done
-    assert "nobody" in heard.lines
+    assert "daemon" in heard.lines
 
 
 async def test_rotation_refuses_scripts_of_a_user_that_is_not_there(execution: str, heard: Heard, logs: Path) -> None:
     _, done = await rotated(heard, execution, logs, scripts={"user": "no-such-user"}, prerotate=["/bin/true"])
     assert (done["is"], "there is no user no-such-user on this machine" in done["error"]["message"]) == ("failed", True)
     assert names(logs) == ["a.log"]
+
+
+async def test_new_log_keeps_a_group_that_its_user_is_not_in(execution: str, heard: Heard, logs: Path) -> None:
+    """As Debian's /var/log/postgresql is: root:postgres 1775, with logs of postgres:adm."""
+    service, log = pwd.getpwnam("daemon"), logs / "a.log"
+    os.chown(logs, 0, service.pw_gid)
+    os.chmod(logs, 0o1775)
+    os.chown(log, service.pw_uid, 4)
+    _, done = await rotated(heard, execution, logs, undo=False, postrotate=["/usr/bin/id", "-un"])
+    assert (done["is"], done["details"]["problems"]) == ("done", []), done
+    for name in names(logs):
+        seen = os.stat(logs / name)
+        assert (name, seen.st_uid, seen.st_gid) == (name, service.pw_uid, 4)
+    assert "daemon" in heard.lines

@@ -95,7 +95,7 @@ def test_what_cannot_be_kept_makes_it_no_copy(
 
     for name in ("fchown", "fchmod", "setxattr"):
         monkeypatch.setattr(os, name, refuse if name == call else lambda *args: None)
-    with pytest.raises(NotTheSame, match="origin" if call == "setxattr" else "owner or mode"):
+    with pytest.raises(NotTheSame, match="origin" if call == "setxattr" else "owner, group or mode"):
         copied(here, tmp_path)
 
 
