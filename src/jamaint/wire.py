@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from _json import encode_basestring, make_encoder, make_scanner
 
-from jamaint.errors import INTERNAL, INVALID_REQUEST, PARSE_ERROR, TOO_LARGE, Problem
+from jamaint.errors import INTERNAL, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, TOO_LARGE, Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,16 +21,18 @@ DEPTH_LIMIT = 64
 INTEGER_LIMIT = 1 << 63
 DIGITS_LIMIT = 20
 SHOWN_LIMIT = 60
+PATH_LIMIT = 120
 BLANKS = " \t\n\r"
 
 
 class Request:
-    """One call: `id` is None for a notification, which is carried out and not answered."""
+    """One call. A notification, which has no `id` at all, is carried out and not `answered`; `"id": null` is an id."""
 
-    __slots__ = ("id", "method", "params")
+    __slots__ = ("answered", "id", "method", "params")
 
-    def __init__(self, ident: Any, method: str, params: dict[str, Any]) -> None:
+    def __init__(self, ident: Any, method: str, params: dict[str, Any], answered: bool = True) -> None:
         self.id = ident
+        self.answered = answered
         self.method = method
         self.params = params
 
@@ -85,9 +87,13 @@ class Lines:
 
 def loads(text: str) -> Any:
     """Strict JSON: raises ValueError for anything else (NaN, a key twice, a huge number, nesting over 64, a NUL)."""
+    return _scanned(text, _SCAN)
+
+
+def _scanned(text: str, scan: Any) -> Any:
     text = text.strip(BLANKS)
     try:
-        value, end = _SCAN(text, 0)
+        value, end = scan(text, 0)
     except StopIteration as stop:
         raise ValueError(f"no whole value at character {stop.value}") from None
     except SystemError:
@@ -109,19 +115,21 @@ def dumps(value: Any) -> str:
 
 
 def parse_request(line: bytes) -> Request:
-    """Takes no message at its word. Raises Problem with PARSE_ERROR or INVALID_REQUEST."""
-    try:
-        text = line.decode("utf-8")
-        value = loads(text)
-        if "\\u" in text:
-            _check_texts(value)
-    except ValueError as error:  # UnicodeDecodeError is one
-        raise Problem(PARSE_ERROR, f"not JSON: {_first_line(error)}") from None
+    """Takes no message at its word. Raises Problem with PARSE_ERROR, INVALID_REQUEST or INVALID_PARAMS.
+
+    What is JSON, and cannot be kept (a number beyond 64 bits, a NUL, half a surrogate pair), is refused with its id.
+    """
+    value, unfit = _value_of(line)
     if not isinstance(value, dict):
         raise Problem(INVALID_REQUEST, "a request is an object")
     ident, method, params = value.get("id"), value.get("method"), value.get("params", {})
-    if isinstance(ident, bool) or not isinstance(ident, (str, int, type(None))):
+    if isinstance(ident, bool) or not isinstance(ident, (str, int, type(None))) or _unfit(ident, "id") is not None:
         raise Problem(INVALID_REQUEST, "id: must be a string or a whole number")
+    if unfit is not None and unfit[0].startswith("params."):
+        path, problem = unfit[0].removeprefix("params."), unfit[1]
+        raise Problem(INVALID_PARAMS, f"{path}: {problem}", {"path": path, "problem": problem, "id": ident})
+    if unfit is not None:
+        raise Problem(INVALID_REQUEST, f"{unfit[0]}: {unfit[1]}", {"id": ident})
     if value.get("jsonrpc") != "2.0":
         raise Problem(INVALID_REQUEST, 'jsonrpc: must be "2.0"', {"id": ident})
     unknown = value.keys() - {"jsonrpc", "id", "method", "params"}
@@ -131,7 +139,20 @@ def parse_request(line: bytes) -> Request:
         raise Problem(INVALID_REQUEST, "method: must be a string", {"id": ident})
     if not isinstance(params, dict):
         raise Problem(INVALID_REQUEST, "params: must be an object", {"id": ident})
-    return Request(ident, method, params)
+    return Request(ident, method, params, answered="id" in value)
+
+
+def _value_of(line: bytes) -> tuple[Any, tuple[str, str] | None]:
+    """Return the value of a line, and where in it something cannot be kept, and why. Raises Problem(PARSE_ERROR)."""
+    try:
+        text = line.decode("utf-8")
+        try:
+            value, looks = loads(text), "\\u" in text
+        except _BeyondError:
+            value, looks = _scanned(text, _SCAN_ALL), True
+    except ValueError as error:  # UnicodeDecodeError is one
+        raise Problem(PARSE_ERROR, f"not JSON: {_first_line(error)}") from None
+    return value, _unfit(value, "") if looks else None
 
 
 def request(ident: int, method: str, params: dict[str, Any]) -> bytes:
@@ -181,32 +202,63 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _check_texts(value: Any) -> None:
-    """Refuses what no database text can hold: a NUL, half of a surrogate pair."""
+def _unfit(value: Any, path: str) -> tuple[str, str] | None:
+    """Return where, and why, something cannot be kept: no text of a database holds a NUL or half a surrogate pair."""
     if isinstance(value, str):
-        if "\0" in value or _has_surrogate(value):
-            raise ValueError("a NUL or half a surrogate pair in a text")
-    elif isinstance(value, dict):
+        bad = "\0" in value or _has_surrogate(value)
+        return (path, "has a NUL or half a surrogate pair") if bad else None
+    if isinstance(value, _Beyond):
+        return path, value.why
+    if isinstance(value, dict):
         for key, item in value.items():
-            _check_texts(key)
-            _check_texts(item)
+            if _unfit(key, path) is not None:
+                return f"{path}.{_shown(key)}".lstrip("."), "has a NUL or half a surrogate pair in its name"
+            if (found := _unfit(item, f"{path}.{key if key.isidentifier() else _shown(key)}".lstrip("."))) is not None:
+                return found[0][:PATH_LIMIT], found[1]
     elif isinstance(value, list):
-        for item in value:
-            _check_texts(item)
+        for number, item in enumerate(value):
+            if (found := _unfit(item, f"{path}[{number}]")) is not None:
+                return found
+    return None
+
+
+class _BeyondError(ValueError):
+    """A number that is JSON, and too large for us."""
+
+
+class _Beyond:
+    """The place of such a number in a value that is looked through for it."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
 
 
 def _whole(digits: str) -> int:
     value = int(digits) if len(digits) <= DIGITS_LIMIT else INTEGER_LIMIT
     if not -INTEGER_LIMIT <= value < INTEGER_LIMIT:
-        raise ValueError("a number beyond 64 bits")
+        raise _BeyondError("a number beyond 64 bits")
     return value
 
 
 def _real(digits: str) -> float:
     value = float(digits)
     if value in (float("inf"), float("-inf")):
-        raise ValueError("a number beyond what a double holds")
+        raise _BeyondError("a number beyond what a double holds")
     return value
+
+
+def _whole_or_beyond(digits: str) -> Any:
+    try:
+        return _whole(digits)
+    except _BeyondError as error:
+        return _Beyond(f"is {error}")
+
+
+def _real_or_beyond(digits: str) -> Any:
+    try:
+        return _real(digits)
+    except _BeyondError as error:
+        return _Beyond(f"is {error}")
 
 
 def _constant(name: str) -> Any:
@@ -228,6 +280,14 @@ class _Context:
     parse_constant = staticmethod(_constant)
 
 
+class _WholeContext(_Context):
+    """As _Context; numbers that are too large have their place."""
+
+    parse_float = staticmethod(_real_or_beyond)
+    parse_int = staticmethod(_whole_or_beyond)
+
+
+_SCAN_ALL = make_scanner(_WholeContext())  # type: ignore[arg-type]  # as below
 _SCAN = make_scanner(_Context())  # type: ignore[arg-type]  # typeshed wants a scanner here; CPython takes a decoder
 _ENCODE = make_encoder(None, _unknown, encode_basestring, None, ":", ",", False, False, False)
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jamaint import wire
-from jamaint.errors import CONFLICT, INTERNAL, INVALID_REQUEST, PARSE_ERROR, TOO_LARGE, Problem
+from jamaint.errors import CONFLICT, INTERNAL, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, TOO_LARGE, Problem
 from jamaint.wire import DEPTH_LIMIT, LINE_LIMIT, Lines, dumps, loads, parse_reply, parse_request
 
 GOOD = b'{"jsonrpc":"2.0","id":7,"method":"task.get","params":{"task":"nightly"}}'
@@ -81,7 +81,11 @@ class TestRequests:
 
     def test_without_an_id_it_is_a_notification_and_without_params_there_are_none(self) -> None:
         request = parse_request(b' {"method": "status", "jsonrpc": "2.0"}\r')
-        assert (request.id, request.method, request.params) == (None, "status", {})
+        assert (request.id, request.method, request.params, request.answered) == (None, "status", {}, False)
+
+    def test_null_is_an_id_that_is_answered(self) -> None:
+        request = parse_request(b'{"jsonrpc":"2.0","id":null,"method":"status"}')
+        assert (request.id, request.answered) == (None, True)
 
     @pytest.mark.parametrize(
         "data",
@@ -179,7 +183,11 @@ class TestRequests:
         ids=lambda text: text[:24],
     )
     def test_a_number_that_cannot_be_kept_is_refused(self, text: str) -> None:
-        assert refusal_of(with_params(text)).code == PARSE_ERROR
+        problem = refusal_of(with_params(text))
+        if text.endswith(("NaN", "Infinity")):  # which is no JSON
+            assert problem.code == PARSE_ERROR
+        else:
+            assert (problem.code, problem.data["id"], "number beyond" in problem.message) == (INVALID_PARAMS, 1, True)
         with pytest.raises(ValueError, match=r"number|not JSON"):
             loads(text)
 
@@ -218,7 +226,18 @@ class TestRequests:
     )
     def test_a_text_that_no_database_can_hold_is_refused(self, text: str) -> None:
         problem = refusal_of(with_params(text))
-        assert (problem.code, problem.message) == (PARSE_ERROR, "not JSON: a NUL or half a surrogate pair in a text")
+        assert (problem.code, problem.data["id"]) == (INVALID_PARAMS, 1)
+        assert "has a NUL or half a surrogate pair" in problem.message
+
+    @pytest.mark.parametrize("ident", ["9223372036854775808", "1e999", '"\\u0000"', '"\\ud800"'])
+    def test_an_id_that_cannot_be_kept_comes_not_back(self, ident: str) -> None:
+        problem = refusal_of(b'{"jsonrpc":"2.0","id":%s,"method":"status"}' % ident.encode())
+        assert (problem.code, problem.data.get("id")) == (INVALID_REQUEST, None)
+
+    @pytest.mark.parametrize("method", ['"\\u0000"', "9223372036854775808"])
+    def test_a_method_that_cannot_be_kept_is_named_with_the_id(self, method: str) -> None:
+        problem = refusal_of(b'{"jsonrpc":"2.0","id":7,"method":%s}' % method.encode())
+        assert (problem.code, problem.data["id"]) == (INVALID_REQUEST, 7)
 
     @pytest.mark.parametrize(
         ("text", "value"),
@@ -583,7 +602,7 @@ def test_a_hundred_thousand_mutated_lines_are_taken_or_refused_and_nothing_else(
         found = verdict_on(mutated(random), as_request=number % 4 > 0)
         if isinstance(found, Problem):
             refused += 1
-            assert found.code in (PARSE_ERROR, INVALID_REQUEST, INTERNAL)
+            assert found.code in (PARSE_ERROR, INVALID_REQUEST, INVALID_PARAMS, INTERNAL)
             assert "\n" not in found.message
             assert len(found.message) < 300
         elif isinstance(found, wire.Request):

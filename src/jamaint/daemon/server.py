@@ -220,7 +220,7 @@ class Server:
             return None
         answer, stream = await self._answer(connection, request)
         try:
-            if request.id is not None:  # a notification is carried out and not answered
+            if request.answered:  # a notification is carried out and not answered
                 await connection.send(answer)
         except BaseException:
             if stream is not None:
