@@ -33,6 +33,7 @@ class Talk:
     def __init__(self, stop_after: int | None = None) -> None:
         self.progressed: list[tuple[int, int | None, str]] = []
         self.logged: list[tuple[str, str]] = []
+        self.taken_blocks: list[bytes] = []
         self.checkpoints = 0
         self._stop_after = stop_after
 
@@ -60,6 +61,10 @@ class Talk:
 
     def waiting(self, why: str) -> None:
         """See Host."""
+
+    def taken(self, block: bytes) -> None:
+        """See Host."""
+        self.taken_blocks.append(block)
 
     def alone(self) -> bool:
         """See Host."""

@@ -65,6 +65,9 @@ class Talk:
         """See Host."""
         return False
 
+    def taken(self, block: bytes) -> None:
+        """See Host."""
+
     def portion(self, most: int) -> int:
         """See Host."""
         return most

@@ -30,6 +30,7 @@ from jamaint.executors.parts import items_of
 from jamaint.host import groups, secrets
 from jamaint.host.accounts import Account, become, check_reachable, find_account
 from jamaint.host.dialogue import LINE_LIMIT, line, parse
+from jamaint.host.inventory import Inventory
 from jamaint.host.kernel import lower_priority
 from jamaint.host.output import printable
 from jamaint.host.pace import Pace
@@ -206,6 +207,9 @@ class DaemonHost:
         self.checkpoint()
         self._dialogue.say({"is": "items", "count": count, "block": b64encode(block).decode("ascii")})
 
+    def taken(self, block: bytes) -> None:
+        self._dialogue.say({"is": "taken", "block": b64encode(block).decode("ascii")})
+
     def flush(self) -> None:
         """Sends the progress that has been held back."""
         with self._lock:
@@ -275,7 +279,7 @@ def _open(opening: Order, host: DaemonHost, unit: str | None) -> Callable[[Order
         # A command may be one that others wait for (a service's reindex): it yields, but is not starved.
         if name != "looks":  # a start waits for it, and a busy machine is what it may be asked about
             lower_priority(10 if name == "command" else 19, idle_disk=name != "command")
-        planned = _planned(opening)
+        planned, taken = _planned(opening), _taken(opening)
         opening = _with_secrets(opening)
         kind = executor_of(name)  # as who we are now: another user may not be able to read our own modules
         if opening.get("user") is not None:
@@ -283,7 +287,7 @@ def _open(opening: Order, host: DaemonHost, unit: str | None) -> Callable[[Order
 
             preload(name, opening["task"]["config"])
         account = _take_rights(opening)
-        executor = kind(replace(_work(opening), planned=planned), host)
+        executor = kind(replace(_work(opening), planned=planned, taken=taken), host)
     except NoSecret as problem:
         answer = failed(f"a secret cannot be had: {problem}", "refused")
         return lambda _: answer
@@ -386,12 +390,27 @@ def _work(opening: Order) -> Work:
 def _planned(opening: Order) -> StoredItems | None:
     """The stored plan that is to be carried out: opened as who we are now, for only root may read it."""
     path, fd = opening.get("plan"), opening.get("plan_fd")
+    if "taken" in opening:
+        return None
     try:
         if fd is not None:  # a daemon that may read what this process may not has opened it
             return StoredItems(int(fd))
         return None if path is None else StoredItems(open_plan(path))
     except OSError as error:
         raise StepFailed(f"the plan's items cannot be read: {error}", "refused") from None
+
+
+def _taken(opening: Order) -> Inventory | None:
+    """The record of what was taken: opened as who we are now, as a plan is."""
+    path, fd = opening.get("taken"), opening.get("plan_fd")
+    try:
+        if path is None:
+            return None
+        return Inventory(open_plan(path) if fd is None else int(fd))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StepFailed(f"the record of what was taken cannot be read: {error}", "refused") from None
 
 
 def _limits(opening: Order) -> Limits:

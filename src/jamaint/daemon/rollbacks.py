@@ -11,7 +11,7 @@ from structlog.typing import FilteringBoundLogger
 from jamaint.core.cleanups import of_execution
 from jamaint.core.executions import Execution, Progress, State, StepRecord, advance
 from jamaint.core.leaps import held_until
-from jamaint.daemon import undoing
+from jamaint.daemon import inventories, undoing
 from jamaint.daemon.addresses import revealed
 from jamaint.daemon.current import Current
 from jamaint.daemon.recorder import Recorder
@@ -246,6 +246,7 @@ class Rollbacks:
         await self._recorder.move_point(point.id, ["undoing"], status, result=result.to_store())
         if result.is_whole:
             await self._recorder.run(rollback_points.note_bytes, point.id, 0)
+            inventories.remove(point.opening)
         self.on_undone(execution)
         self._current.put(execution, "rollback")
         (self._log.info if result.is_whole else self._log.error)(
@@ -313,7 +314,20 @@ class Rollbacks:
             await self._recorder.run(rollback_points.put_off_purge, point.id, until, status, result)
         else:
             await self._recorder.move_point(point.id, ["purging"], "purged", result=result)
+            inventories.remove(point.opening)
+        if before == "incomplete":
+            self._say_let_go(point)
         return freed, problems
+
+    def _say_let_go(self, point: RollbackPoint) -> None:
+        """What a rollback could not put back is not let go without a word."""
+        left = [*(point.result or {}).get("kept", ()), *(point.result or {}).get("problems", ())]
+        first = f", the first of them {left[0].get('path')}: {left[0].get('why')}" if left else ""
+        self._log.warning(
+            f"what a rollback of {point.execution_id[:8]} could not put back is purged{first}",
+            execution=point.execution_id,
+            message_id=MESSAGE_IDS["rollback_incomplete"],
+        )
 
     async def _note_purged(self, execution: Execution, freed: int, problems: list[Mapping[str, Any]]) -> None:
         kept = max(0, int(execution.metrics.get("freed_on_purge", 0)) - freed) if problems else 0

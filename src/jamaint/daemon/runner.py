@@ -21,7 +21,7 @@ from jamaint.core.estimates import ends_at, fraction_of, keeping_to
 from jamaint.core.executions import Execution, Progress, State, StepRecord, advance
 from jamaint.core.plans import Plan, Step, step_from_json, step_to_json
 from jamaint.core.tasks import Task
-from jamaint.daemon import addresses, undoing, views
+from jamaint.daemon import addresses, inventories, undoing, views
 from jamaint.daemon.current import Current
 from jamaint.daemon.plans import Collected, Plans
 from jamaint.daemon.recorder import RETRY_SECONDS, Recorder
@@ -84,6 +84,8 @@ class _Run:
     begun: int = 0
     index: int = 0
     lines: int = 0
+    unrecorded: bool = False
+    """Whether what it takes is recorded no more: see _record."""
     error: Mapping[str, Any] | None = None
     reasons: tuple[Mapping[str, Any], ...] = ()
 
@@ -402,6 +404,8 @@ class Runner:
         if result.is_whole:
             run.execution = replace(run.execution, steps=undoing.undone_steps(run.execution.steps, point))
             run.execution = advance(run.execution, State.ROLLED_BACK)
+        if result.is_whole:
+            inventories.remove(point.opening)
         self._say_rolled_back(run.execution, result)
 
     async def _end(self, run: _Run) -> None:
@@ -469,9 +473,24 @@ class Runner:
             self._set_progress(run, step, line)
         elif line["is"] == "waiting" and step is not None:
             self._set_waiting(run, step, line["why"])
+        elif line["is"] == "taken":
+            self._record(run, line["block"])
         elif line["is"] == "held":
             run.steering.note_held(line["number"])
             self._note_steering(run, "paused", None)
+
+    def _record(self, run: _Run, block: str) -> None:
+        """Writes down what is about to be taken; where that cannot be, says so once."""
+        if run.point is None or run.unrecorded:
+            return
+        try:
+            why = "" if inventories.append(inventories.path_of(run.point.opening), block) else "it would be too large"
+        except OSError as error:
+            why = str(error.strerror)
+        if why:
+            run.unrecorded = True
+            what = f"the record of what it takes ends here ({why}): an undo can be compared with it so far only"
+            self._write_line(run, "warning", None, what)
 
     def _steered(self, execution_id: str, what: str) -> _Run:
         run = self._runs.get(execution_id)

@@ -6,6 +6,7 @@ from typing import Any
 
 from jamaint.core.executions import StepRecord
 from jamaint.core.plans import step_to_json, undo_order
+from jamaint.daemon import inventories
 from jamaint.host.worker import WorkerLost, open_worker
 from jamaint.store.rollback_points import RollbackPoint
 
@@ -34,6 +35,10 @@ class Undone:
     kept: list[Mapping[str, Any]] = field(default_factory=list)
     problems: list[Mapping[str, Any]] = field(default_factory=list)
     held: list[Mapping[str, Any]] = field(default_factory=list)
+    missing: list[Mapping[str, Any]] = field(default_factory=list)
+    """Those of the problems that no other undo can mend."""
+    compared: bool = False
+    """Whether every step has been compared with what was taken."""
     unit: str = "file"
     """What is counted."""
 
@@ -51,6 +56,7 @@ class Undone:
         self.kept += details.get("kept", ())
         self.problems += details.get("problems", ())
         self.held += details.get("held", ())
+        self.missing += details.get("missing", ())
 
     def to_json(self) -> dict[str, Any]:
         """As it is stored and sent."""
@@ -64,7 +70,8 @@ class Undone:
 
     def to_store(self) -> dict[str, Any]:
         """As it is stored: with what was put back, for cleanings to leave it alone."""
-        return {**self.to_json(), **({"held": self.held} if self.held else {})}
+        more = {"held": self.held, "missing": self.missing, "compared": self.compared}
+        return {**self.to_json(), **{key: value for key, value in more.items() if value}}
 
     def says(self) -> str:
         """In a sentence."""
@@ -90,10 +97,15 @@ async def undo(
     `begin` writes down that a step's undo begins; None is a dry run. `again`: an earlier undo was cut short by a crash,
     so that a step whose undo may only run once, and has begun, is left and told.
     """
-    result = Undone(unit=_unit_of(str(point.opening.get("executor"))))
+    result, before = Undone(unit=_unit_of(str(point.opening.get("executor")))), point.result or {}
+    # What has been put back is used again: an undo that is repeated does not look for it once more.
+    record = {} if before.get("compared") else inventories.given(point.opening)
+    result.missing += before.get("missing", ())
+    result.problems += before.get("missing", ())
+    steps, answered = undo_order(point.steps[: point.begun]), 0
     try:
-        async with open_worker({**point.opening, "do": "open"}, on_line=hear, on_stderr=on_stderr) as worker:
-            for step in undo_order(point.steps[: point.begun]):
+        async with open_worker({**point.opening, "do": "open", **record}, on_line=hear, on_stderr=on_stderr) as worker:
+            for step in steps:
                 if again and step.name in point.undoing and (step.undo or {}).get("once"):
                     result.problems.append({"path": step.name, "why": BEGUN_BEFORE})
                     if not step.independent:
@@ -103,12 +115,14 @@ async def undo(
                     await begin(step.name)
                 answer = await worker.ask({"do": "undo", "step": step_to_json(step), "dry_run": begin is None})
                 result.add(answer.get("details", {}))
+                answered += answer["is"] == "done"
                 if answer["is"] != "done":
                     result.problems.append({"path": step.name, "why": _why(answer)})
                     if not step.independent:
                         break  # an earlier step may only be undone when the later ones are
     except WorkerLost as error:
         result.problems.append({"path": "", "why": str(error)})
+    result.compared = bool(before.get("compared")) or answered == len(steps)
     return result
 
 

@@ -138,7 +138,7 @@ class Aged:
         if self._areas is None:  # another worker has planned
             self.plan(places)
         self._areas = self._as_planned(step)
-        telling = Telling(self._host.checkpoint, self._host.progress, self._host.portion)
+        telling = Telling(self._host.checkpoint, self._host.progress, self._host.portion, self._host.taken)
         bounds = Bounds(self._host.paused, self._host.alone)
         clearing = Clearing(self.areas, step.undo, step.items, telling, bounds)
         clearing.skipped.merge(self._changed)
@@ -165,7 +165,10 @@ class Aged:
         if step.undo is None:
             return {"restored": 0, "removed": 0, "kept": [], "problems": []}
         began, inodes = held.begin(), list[int]()
-        outcome = self._in_trash(lambda way, told: undo(way, dry_run, self._host.checkpoint, told, inodes), step)
+        checkpoint, taken = self._host.checkpoint, self._work.taken
+        outcome = self._in_trash(
+            lambda way, told: undo(way, dry_run, checkpoint, told, inodes=inodes, taken=taken), step
+        )
         if not dry_run and outcome["restored"]:
             outcome["held"] = [held.record(began, inodes)]
         return outcome

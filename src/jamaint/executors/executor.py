@@ -1,6 +1,6 @@
 """What every executor is: it plans without touching, does one step, puts it back, and at last lets the way back go."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -15,6 +15,13 @@ class Planned(Protocol):
 
     def items(self) -> Iterable[tuple[str, Item]]:
         """(step, item), in the order of the plan, as often as it is asked for."""
+
+
+class Taken(Protocol):
+    """The record of what an execution took: see host.inventory."""
+
+    def parts(self, key: Sequence[str]) -> Iterator[tuple[str, Sequence[str], Sequence[int]]]:
+        """(directory below the root, names, inodes) of one (trash, step, root)."""
 
 
 NOWHERE = "/nonexistent"
@@ -42,6 +49,8 @@ class Work:
     """When its window ends: what is done bit by bit leaves the rest for the next one."""
     planned: Planned | None = None
     """Where it is given, `plan` and `run` act on its items and on nothing else."""
+    taken: "Taken | None" = None
+    """In an undo, what was taken, from a record that does not lie in the trash."""
     seen: Mapping[str, Sighting] = field(default_factory=dict)
     """By path, what was seen of a root at the last run."""
     rotations: Records = field(default_factory=Records)
@@ -69,6 +78,9 @@ class Host(Protocol):
     def paused(self) -> int:
         """For what cannot wait in `checkpoint` and stands still in its own way: the number of the pause that is in
         force, else 0. Raises Stopped as `checkpoint` does."""
+
+    def taken(self, block: bytes) -> None:
+        """Writes down what is about to be taken, before it is: a block of host.inventory."""
 
     def alone(self) -> bool:
         """Whether no second process may help: while it is paused or throttled, or keeps limits."""

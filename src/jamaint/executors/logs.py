@@ -91,7 +91,7 @@ class LogsCleanup:
         assert self._survey is not None
         if step.name == ANALYSIS:
             return self._analysis(self._survey)
-        telling = Telling(self._host.checkpoint, self._host.progress, self._host.portion)
+        telling = Telling(self._host.checkpoint, self._host.progress, self._host.portion, self._host.taken)
         leaving = Leaving(step.name, self._survey.found, step.undo, telling)
         try:
             with leaving:
@@ -115,7 +115,8 @@ class LogsCleanup:
         """See Executor. `kept` is what others have put in a place or changed; `problems` what went wrong."""
         if step.undo is None:
             return {"restored": 0, "removed": 0, "kept": [], "problems": []}
-        return self._in_trash(lambda way, told: undo(way, dry_run, self._host.checkpoint, told), step)
+        checkpoint, taken = self._host.checkpoint, self._work.taken
+        return self._in_trash(lambda way, told: undo(way, dry_run, checkpoint, told, taken=taken), step)
 
     def purge(self, step: Step) -> dict[str, Any]:
         """See Executor. freed_space is what the disk got back, in bytes."""

@@ -81,7 +81,8 @@ class LogsRotate:
         if step.undo is None:
             return {"restored": 0, "removed": 0, "kept": [], "problems": []}
         if step.name != ROTATION:
-            return self._in_trash(lambda way, told: undo(way, dry_run, self._host.checkpoint, told), step)
+            checkpoint, taken = self._host.checkpoint, self._work.taken
+            return self._in_trash(lambda way, told: undo(way, dry_run, checkpoint, told, taken=taken), step)
         failures: list[str] = []
         notifier = WriterNotifier(self._work, self._host)
 
@@ -151,7 +152,7 @@ class LogsRotate:
         self._gather(step.name, found)
         if not any(root.count(step.name) for root in found.found):
             return {**dict.fromkeys(("files", "bytes", "freed_space", "freed_on_purge"), 0), **Skipped().details()}
-        telling = Telling(self._host.checkpoint, self._host.progress, self._host.portion)
+        telling = Telling(self._host.checkpoint, self._host.progress, self._host.portion, self._host.taken)
         leaving = Leaving(step.name, found.found, step.undo, telling)
         try:
             with leaving:

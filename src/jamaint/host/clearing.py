@@ -281,7 +281,8 @@ class Clearing:
             check_mount(root, area.rule.mount)
             way: Trash | Direct = Direct(root, durable=False)
             if area.path in self._kept_roots:
-                way = Trash(root, self._way_back["trash"], self._way_back["step"], in_drawers=True)
+                trash, step = self._way_back["trash"], self._way_back["step"]
+                way = Trash(root, trash, step, True, self._telling.record(trash, step, root.path))
             self._stack.callback(way.finish)
             device = root.stat.st_dev
             held = Held(self._open_files.writers_on(device), self._open_files.any_on(device))

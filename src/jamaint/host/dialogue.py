@@ -10,7 +10,7 @@ LINE_LIMIT = 16 << 20
 FINAL = frozenset({"plan", "done", "failed", "cancelled"})
 """What `is` says in the one line that ends an operation."""
 
-HEARD = frozenset({"progress", "waiting", "log", "held", "items", "found"})
+HEARD = frozenset({"progress", "waiting", "log", "held", "items", "taken", "found"})
 """What it says in the lines that come before that one."""
 
 

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from jamaint.host.accounts import Account
+from jamaint.host.inventory import Recording
 from jamaint.host.openfiles import open_files
 from jamaint.host.replacing import Copying, Made, Maker, Replacing, archive_place
 from jamaint.host.rights import acting_as
@@ -30,6 +31,12 @@ class Telling:
     checkpoint: Callable[[], None]
     progress: Callable[[int, int | None, str], None]
     portion: Callable[[int], int] = lambda most: most
+    taken: Callable[[bytes], None] | None = None
+    """Writes down a block of what is about to be taken: see host.inventory."""
+
+    def record(self, trash: str, step: str, root: str) -> Recording | None:
+        """The record of what one step takes from one root; None where there is none."""
+        return None if self.taken is None else Recording((trash, step, root), self.taken)
 
     def portions(self, names: Sequence[str], prints: Sequence[int]) -> Iterator[tuple[Sequence[str], Sequence[int]]]:
         """Files with their fingerprints, so many at a time."""
@@ -146,10 +153,14 @@ class Leaving:
         """Return the way out of a root: one for each, which is ended with the step, with its owner's rights."""
         if (path, keeps) not in self._ways:
             root = self._stack.enter_context(opening())
-            way: WayOut = Trash(root, self._way_back["trash"], self._what) if keeps else Direct(root)
+            way: WayOut = self._trash(root) if keeps else Direct(root)
             self._stack.callback(_finish, way, account)
             self._ways[path, keeps] = way
         return self._ways[path, keeps]
+
+    def _trash(self, root: Root) -> Trash:
+        trash = self._way_back["trash"]
+        return Trash(root, trash, self._what, record=self._telling.record(trash, self._what, root.path))
 
     def _replacing(self, maker: Maker, found: Found, leaving: WayOut, arriving: WayOut) -> Replacing:
         number = self._numbers.get(found.path, 0)

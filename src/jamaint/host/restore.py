@@ -6,15 +6,17 @@ own: what cannot be reached in one is a problem, and keeps no other from coming 
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from jamaint.host import syscalls
 from jamaint.host.descent import Descent
 from jamaint.host.drawers import LOOSE, numbers
+from jamaint.host.inventory import Comparison
 from jamaint.host.leftover import Leftover, remove_empty
+from jamaint.host.plan_files import Unreadable
 from jamaint.host.records import PASSED, SETTLED, TOUCHED
 from jamaint.host.restore_made import MadeRemoval
 from jamaint.host.roots import NotEntered, Place, RootRefused, open_root
@@ -35,6 +37,8 @@ class Outcome:
     wholes: list[int] = field(default_factory=list)
     kept: Few = field(default_factory=Few)
     problems: Few = field(default_factory=Few)
+    missing: list[dict[str, str]] = field(default_factory=list)
+    """The problems that another undo cannot mend: what is in the trash no more."""
 
     @contextmanager
     def guarding(self, path: str) -> Iterator[None]:
@@ -52,7 +56,9 @@ def undo(
     dry_run: bool,
     checkpoint: Callable[[], None],
     progress: Callable[[int], None],
+    *,
     inodes: list[int] | None = None,
+    taken: "Taken | None" = None,
 ) -> dict[str, Any]:
     """Takes back one step: {restored, removed, kept, problems}. `way_back` is Step.undo: {trash, step, roots}.
 
@@ -73,6 +79,9 @@ def undo(
                 stack.callback(left.close)
                 roots[-1] = _Undoing(left, dry_run, outcome, tick)
         parts = [part for part in roots if part is not None]
+        if taken is not None:
+            for part in parts:
+                _compare(part, taken, (way_back["trash"], way_back["step"]), outcome)
         for part in parts:
             part.restore_gone()
         for part in parts:  # the directories are back by now
@@ -90,7 +99,30 @@ def undo(
         "removed": outcome.removed,
         "kept": outcome.kept.items,
         "problems": outcome.problems.items,
+        **({"missing": outcome.missing} if outcome.missing else {}),
     }
+
+
+def _compare(part: "_Undoing", taken: "Taken", key: tuple[str, str], outcome: Outcome) -> None:
+    """Tells what was taken and is neither in the trash nor in its place any more."""
+    path = part.root.path
+    try:
+        found = Comparison(part.left).missing(taken.parts((*key, path)))
+    except (OSError, NotEntered, RootRefused, Unreadable) as error:
+        why = words(error) if isinstance(error, OSError) else str(error)
+        outcome.problems.add(path, f"what comes back cannot be compared with what was taken: {why}")
+        return
+    if found.count:
+        outcome.missing.append({"path": path, "why": found.words()})
+        outcome.problems.add(path, found.words())
+        outcome.restored -= found.below_wholes
+
+
+class Taken(Protocol):
+    """The record of what was taken: see inventory.Inventory."""
+
+    def parts(self, key: Sequence[str]) -> Iterator[tuple[str, Sequence[str], Sequence[int]]]:
+        """(directory, names, inodes) of one (trash, step, root)."""
 
 
 class _Tick:

@@ -87,7 +87,8 @@ class Taker:
 
     def look_again(self, moved: Moved) -> Looked:
         """Looks through what was moved. Raises Stopped."""
-        whole = Whole(self.judge, moved.rel, self._seen, self.stopping)
+        lists = isinstance(self.way, Trash) and self.way.records
+        whole = Whole(self.judge, moved.rel, self._seen, self.stopping, lists)
         return look_again(whole, (moved.gone, moved.name), moved.expected)
 
     def _guarded(self, place: Place, name: str, act: Callable[[], bool]) -> bool:
@@ -125,7 +126,7 @@ class Taker:
         return self._settle(way, moved, looked)
 
     def _settle(self, way: Trash, moved: Moved, looked: Looked) -> bool:
-        why = way.settle(moved, looked.found)
+        why = way.settle(moved, looked.found, looked.parts)
         if why is None:
             self._ledger.taken.merge(looked.taken)
             self._ledger.directories += looked.directories

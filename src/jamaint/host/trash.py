@@ -57,6 +57,10 @@ class Busy(Exception):  # noqa: N818 - it is a refusal
 
 _MADE_AGAIN = "a directory on the way to it was taken whole and has been made again since: the next execution takes it"
 
+Part = tuple[str, Sequence[str], Sequence[int]]
+"""A directory by its path below the root, with names in it and their inodes (0: not known)."""
+Record = Callable[[Sequence[Part]], None]
+"""Writes down what is about to be taken: see inventory.Recording."""
 Move = Callable[..., None]
 """A rename that is called as os.rename() is, with two open directories."""
 
@@ -91,8 +95,10 @@ class Trash:
     `in_drawers`: for a step that only takes. What a made file was made from is not found in drawers.
     """
 
-    def __init__(self, root: Root, execution: str, step: str, in_drawers: bool = False) -> None:
-        self.root, self._in_drawers = root, in_drawers
+    def __init__(
+        self, root: Root, execution: str, step: str, in_drawers: bool = False, record: "Record | None" = None
+    ) -> None:
+        self.root, self._in_drawers, self._record = root, in_drawers, record
         self._execution, self._step_name = execution, step
         self._step = -1
         self._bases: dict[str, int] = {}
@@ -138,6 +144,9 @@ class Trash:
 
     def _take_some(self, place: Place, where: "_Where", prints: Mapping[str, int], ledger: Ledger) -> list[str]:
         same, left = unchanged(self._seen, self.root, place, prints, ledger)
+        if self._record is not None and same:
+            known = len(same) == self._seen.count
+            self._record([(place.rel, same, self._seen.inodes if known else [0] * len(same))])
         moved: dict[str, int] = {}
         move, source, target = where.move, place.fd, where.fd
         try:
@@ -192,12 +201,19 @@ class Trash:
             raise
         return Moved(place, name, rel, expected, gone, self._base(GONE))
 
-    def settle(self, moved: "Moved", found: int | str) -> str | None:
+    @property
+    def records(self) -> bool:
+        """Whether it has to be told what is in directories that are taken whole."""
+        return self._record is not None
+
+    def settle(self, moved: "Moved", found: int | str, parts: Sequence[Part] = ()) -> str | None:
         """Keeps a moved directory if so many files were found in it that may go; if not, puts it back, and says why."""
         if isinstance(found, str):
             self.put_back(moved)
             return found
         os.close(moved.gone)
+        if self._record is not None and parts:
+            self._record(parts)
         self._note_whole(moved.rel, moved.expected.st_ino, found)
         return None
 

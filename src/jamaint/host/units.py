@@ -116,7 +116,9 @@ class _Helped:
     def _give(self, moved: Moved) -> None:
         try:
             if self._beside is None:
-                self._beside = Beside(partial(_begin, self._taking.judge, moved.base, self._way.lock_fd))
+                self._beside = Beside(
+                    partial(_begin, self._taking.judge, moved.base, self._way.lock_fd, self._way.records)
+                )
             self._beside.give((moved.rel, moved.expected))
         except (BesideLost, OSError):
             self._lost = True
@@ -133,13 +135,13 @@ class _Helped:
         return self._taking.look_again(self._moved[0])
 
 
-def _begin(judge: Judge, base: int, lock_fd: int) -> Callable[[tuple[str, os.stat_result]], Looked]:
+def _begin(judge: Judge, base: int, lock_fd: int, lists: bool) -> Callable[[tuple[str, os.stat_result]], Looked]:
     os.close(lock_fd)  # an undo after our end need not wait for this process
     room = Statuses()
 
     def act(task: tuple[str, os.stat_result]) -> Looked:
         rel, expected = task
-        return look_again(Whole(judge, rel, room, lambda: None), (base, rel), expected)
+        return look_again(Whole(judge, rel, room, lambda: None, lists), (base, rel), expected)
 
     return act
 

@@ -30,6 +30,8 @@ class Looked:
     found: int | str
     taken: Taken
     directories: int
+    parts: Sequence[tuple[str, list[str], list[int]]] = ()
+    """What is in it, directory by directory, where that is asked for: see trash.Part."""
 
 
 def look_again(whole: "Whole", at: tuple[int, str], expected: os.stat_result) -> Looked:
@@ -41,7 +43,7 @@ def look_again(whole: "Whole", at: tuple[int, str], expected: os.stat_result) ->
         return Looked(words(error), whole.taken, 0)
     try:
         found = whole.look(fd) if os.path.samestat(os.fstat(fd), expected) else CHANGED
-        return Looked(found, whole.taken, whole.directories)
+        return Looked(found, whole.taken, whole.directories, whole.parts)
     finally:
         os.close(fd)
 
@@ -56,8 +58,9 @@ def _opened(path: str, base: int) -> int:
 class Whole:
     """One directory, by its path below the root. `seen` is the room to look in."""
 
-    def __init__(self, judge: Judge, rel: str, seen: Statuses, told: Callable[[], object]) -> None:
-        self._judge, self._rel, self._told = judge, rel, told
+    def __init__(self, judge: Judge, rel: str, seen: Statuses, told: Callable[[], object], lists: bool = False) -> None:
+        self._judge, self._rel, self._told, self._lists = judge, rel, told, lists
+        self.parts: list[tuple[str, list[str], list[int]]] = []
         self._seen = seen
         self.taken = Taken()
         self.directories = 0
@@ -107,6 +110,8 @@ class Whole:
             names = self._seen.look(names, fd, _failed)  # noqa: PLW2901
             if not names:
                 continue
+            if self._lists:
+                self.parts.append((self._path(descent), list(names), self._seen.inodes))
             old, _ = judge.sift(self._seen)
             all_old = len(old) == len(names)
             if all_old and meant is None and stays is None and judge.plain(names, self._seen, at_root=False):

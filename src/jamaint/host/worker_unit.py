@@ -47,7 +47,7 @@ class Connection:
 
     async def send(self, message: Message) -> None:
         """See Link. A stored plan goes as an open file, which the worker could not open itself."""
-        plan = message.get("plan") if message.get("do") == "open" else None
+        plan = message.get("plan") or message.get("taken") if message.get("do") == "open" else None
         if plan is None:
             await self._send(line(message))
             return

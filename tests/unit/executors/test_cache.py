@@ -51,6 +51,9 @@ class Listener:
     def alone(self) -> bool:
         return True
 
+    def taken(self, block: bytes) -> None:
+        """See Host."""
+
     def portion(self, most: int) -> int:
         return most
 
