@@ -370,8 +370,14 @@ class TestWhatIsRefused:
             events, "DROP ROLE IF EXISTS mallory; CREATE ROLE mallory; CREATE SCHEMA jamaint AUTHORIZATION mallory"
         )
         try:
-            why = refusal(events, rule("events"))
-            assert "belongs to mallory" in why
+            run_script(events, "CREATE TABLE jamaint.held_rows (); ALTER TABLE jamaint.held_rows OWNER TO mallory")
+            for what in ("SCHEMA jamaint", "TABLE jamaint.held_rows"):
+                why = refusal(events, rule("events"))
+                assert "belongs to mallory" in why
+                assert f"ALTER {what} OWNER TO jamaint" in why
+                run_script(events, f"ALTER {what} OWNER TO jamaint")
+            run_script(events, "DROP TABLE jamaint.held_rows")
+            assert cleanup(events, rule("events")).plan()
         finally:
             run_script(events, "DROP OWNED BY mallory; DROP ROLE mallory")
 

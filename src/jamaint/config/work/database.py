@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, model_validator
 
-from jamaint.config.fields import Account, Flag, Section, Text, between, some
+from jamaint.config.fields import Account, Flag, Section, Text, between, some, zone
 from jamaint.config.mistakes import Flaw, did_you_mean
 from jamaint.config.secrets import PostgresAddress, Secret, joined
 from jamaint.config.units import MINUTE, duration_seconds, share, shown, text
@@ -63,6 +63,7 @@ class OldData(Section):
     where: Annotated[str, PlainValidator(_condition)] | None = None
     age_column: Text | None = None
     older_than: Annotated[float, PlainValidator(_age)] | None = None
+    timezone: Annotated[str, PlainValidator(zone)] | None = None
     batch_size: Annotated[int, PlainValidator(between(1, 1_000_000))] = 20_000
 
     @model_validator(mode="after")
@@ -71,6 +72,8 @@ class OldData(Section):
             raise ValueError("must have either `where`, or `age_column` and `older_than`, and has both")
         if self.where is None and not (self.age_column and self.older_than):
             raise ValueError("must say what is old: `age_column` and `older_than`, or `where`")
+        if self.where is not None and self.timezone is not None:
+            raise ValueError("has a `timezone`, which is that of `age_column`, and a `where`: say the zone in that")
         return self
 
     def normalised(self) -> dict[str, Any]:
@@ -80,6 +83,7 @@ class OldData(Section):
             "where": self.where,
             "age_column": self.age_column,
             "older_than_seconds": self.older_than,
+            **({} if self.timezone is None else {"timezone": self.timezone}),
             "batch_size": self.batch_size,
         }
 

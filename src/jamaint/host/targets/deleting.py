@@ -11,7 +11,7 @@ import asyncpg
 
 from jamaint.core.batches import FIRST_ROWS, next_size, smaller
 from jamaint.host.targets.connection import LockTimeoutError, Target, TargetFailed, TooSlowError, failures_named
-from jamaint.host.targets.notebook import NOTES, SCHEMA, alone_on, clear_cursor, cursor_of, move_cursor
+from jamaint.host.targets.notebook import NOTES, SCHEMA, alone_on, clear_cursor, cursor_of, move_cursor, share
 from jamaint.host.targets.reins import SQL as VITALS
 from jamaint.host.targets.reins import Reins
 from jamaint.host.targets.selection import SQL, Selection
@@ -80,6 +80,7 @@ class Deletion:
             if self.kept is not None:
                 with failures_named(self.target.identity.database):
                     await self.target.work.execute(SQL["make_kept"].format(kept=self.kept, table=table.quoted))
+                    await share(self.target.work, table.oid, self.kept)
             await self.target.set_timeouts(BATCH_SECONDS)
             try:
                 await self._go_round()

@@ -19,7 +19,7 @@ from jamaint.host.targets.connection import (
     failures_named,
 )
 from jamaint.host.targets.deleting import BATCH_SECONDS, PAUSES, retried
-from jamaint.host.targets.notebook import alone_on, has_held, open_held, open_notebook, publication
+from jamaint.host.targets.notebook import alone_on, has_held, open_held, open_notebook, publication, share
 from jamaint.host.targets.portions import Kept, Portion, Sizes, in_one, parts_of, places_of, text_of
 from jamaint.host.targets.reins import Reins
 from jamaint.host.targets.search_path import search_for
@@ -111,6 +111,7 @@ async def _put_back(target: Target, table: Table, entry: Kept, parts: Mapping[st
         with failures_named(target.identity.database):
             await open_notebook(target)
             await open_held(target.work)
+            await share(target.work, table.oid, entry.kept)
         portion = await _all_back(target, table, entry, parts, reins)
         found = await _left_over(target, table, parts, portion.refused)
         found.restored = portion.put

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import asyncpg
 
@@ -24,6 +25,9 @@ COUNT_SECONDS = 10.0
 CLOCK_SECONDS = 300.0
 """How far our clock and the server's may be apart where a cutoff depends on it."""
 
+UTC_NAMES = frozenset(
+    {"UTC", "Etc/UTC", "GMT", "Etc/GMT", "Zulu", "Etc/Zulu", "UCT", "Etc/UCT", "Universal", "Etc/Universal"}
+)
 SQL = statements("jamaint.host.targets", "rows")
 
 
@@ -109,11 +113,13 @@ async def select(target: Target, rule: Mapping[str, Any], now: datetime, cutoff:
     else:
         column = _age_column(table, rule)
         cutoff = _cutoff(target, rule["older_than_seconds"], now) if cutoff is None else cutoff
-        condition, says = _older_than(target, column, cutoff)
+        zone = _zone_of(target, table, column, rule.get("timezone"))
+        condition, says = _older_than(column, cutoff, zone)
         by_age = await leads_an_index(target.watch, table.oid, column.name)
         others = tuple(each for each in table.key if each.name != column.name)
         walk = (column, *others) if by_age else table.key
         mark = {"age_column": column.name, "older_than": rule["older_than_seconds"], "by_age": by_age}
+        mark |= {} if rule.get("timezone") is None else {"timezone": zone}
     digest = hashlib.sha256(json.dumps([mark, [each.name for each in walk]], sort_keys=True).encode()).hexdigest()
     held = await held_of(target.watch, table.oid)
     if held is not None:
@@ -224,13 +230,41 @@ def _cutoff(target: Target, seconds: float, now: datetime) -> datetime:
     return cutoff
 
 
-def _older_than(target: Target, column: Column, cutoff: datetime) -> tuple[str, str]:
+def _zone_of(target: Target, table: Table, column: Column, given: str | None) -> str | None:
+    """The zone of the column's times, None where they have their own. Raises TargetFailed where it cannot be known: an
+    application that writes UTC to a server with a local zone would have the rows of the last hours deleted."""
+    if column.base == "timestamp with time zone":
+        if given is not None:
+            raise TargetFailed(f"{table.quoted}.{column.name} has its zone in it: leave `timezone` out", "refused")
+        return None
+    theirs = target.identity.timezone
+    if given is None and theirs not in UTC_NAMES:
+        raise TargetFailed(
+            f"in which zone {table.quoted}.{column.name} is written is not known: it is {column.type}, and the zone "
+            f"of the server's sessions is {theirs}. Say `timezone: UTC` (what most frameworks write) or `timezone: "
+            f"{theirs}` beside age_column",
+            "refused",
+        )
+    return given or theirs
+
+
+def _older_than(column: Column, cutoff: datetime, zone: str | None) -> tuple[str, str]:
     """The condition and how it is told."""
-    literal = AGE_TYPES[column.base].format(cutoff=f"'{cutoff.isoformat()}'")
-    zone = "" if column.base == "timestamp with time zone" else f", in the zone {target.identity.timezone}"
+    named = "NULL" if zone is None else "'" + zone.replace("'", "''") + "'"
+    literal = AGE_TYPES[column.base].format(cutoff=f"'{cutoff.isoformat()}'", zone=named)
     # -infinity means "always", not "old".
     condition = f"({column.quoted} < {literal} AND isfinite({column.quoted}))"
-    return condition, f"whose {column.name} is before {cutoff:%Y-%m-%d %H:%M:%S} UTC{zone}"
+    return condition, f"whose {column.name} is before {cutoff:%Y-%m-%d %H:%M:%S} UTC{_local(cutoff, zone)}"
+
+
+def _local(cutoff: datetime, zone: str | None) -> str:
+    """The cutoff as it is compared with a column without a zone."""
+    if zone is None:
+        return ""
+    try:
+        return f", which is {cutoff.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S} in the zone {zone}"
+    except (KeyError, ValueError):  # one that only the server knows
+        return f", in the zone {zone}"
 
 
 async def _estimate(target: Target, table: Table, condition: str) -> int:

@@ -11,10 +11,10 @@ from jamaint.host.targets.connection import OUR_SCHEMA, Connection, Row, Target,
 SQL = statements("jamaint.host.targets", "tables")
 AGE_TYPES = {
     "timestamp with time zone": "{cutoff}::timestamptz",
-    "timestamp without time zone": "({cutoff}::timestamptz AT TIME ZONE current_setting('TimeZone'))",
-    "date": "({cutoff}::timestamptz AT TIME ZONE current_setting('TimeZone'))::date",
+    "timestamp without time zone": "({cutoff}::timestamptz AT TIME ZONE {zone})",
+    "date": "({cutoff}::timestamptz AT TIME ZONE {zone})::date",
 }
-"""What a cutoff is compared with, by the column's type: without a zone, the database's own is meant."""
+"""What a cutoff is compared with, by the column's type: without a zone, that of the rule is meant."""
 UNINDEXED_BYTES = 8 << 20
 """A referring table up to this size may be read whole for each batch."""
 _KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}

@@ -50,8 +50,8 @@ async def run(doing: Doing) -> None:
     tally |= {"dropped": [], "built_again": [], "noted": 0, "freed_space": 0, "skipped": [], "skipped_count": 0}
     await open_builds(target)
     with failures_named(target.identity.database):
-        await make_notes(target.work, _SQL["create_noted"])
         await target.work.execute(_SQL["create_dropped"])
+        await make_notes(target.work, _SQL["create_noted"])
     await clear_builds(target, reins)
     await _finish_drops(target, reins)
     await _look_after_dropped(doing)

@@ -1,9 +1,16 @@
 -- name: schema_owner
--- A superuser has every role: for one, only another superuser is no stranger.
-SELECT o.rolname::text AS owner,
-    o.rolname = current_user OR CASE WHEN u.rolsuper THEN o.rolsuper ELSE pg_has_role(o.oid, 'USAGE') END AS is_ours
-FROM pg_namespace n JOIN pg_roles o ON o.oid = n.nspowner JOIN pg_roles u ON u.rolname = current_user
-WHERE n.nspname = 'jamaint'
+-- Of the schema and the tables in it, what is somebody else's, and what would make it ours. A superuser has every role:
+-- for one, only another superuser is no stranger.
+WITH ours AS (SELECT 'SCHEMA jamaint' AS what, 0 AS place, nspowner AS owner FROM pg_namespace WHERE nspname = 'jamaint'
+    UNION ALL SELECT format('TABLE jamaint.%I', relname), 1, relowner FROM pg_class
+    WHERE relnamespace = to_regnamespace('jamaint') AND relkind = 'r')
+SELECT coalesce((array_agg(o.rolname::text ORDER BY place, what) FILTER (WHERE NOT is_ours))[1], '') AS owner,
+    bool_and(is_ours) AS is_ours,
+    string_agg(format('ALTER %s OWNER TO %I', what, current_user), '; ' ORDER BY place, what) FILTER (WHERE NOT is_ours) AS cure
+FROM ours JOIN pg_roles o ON o.oid = ours.owner JOIN pg_roles u ON u.rolname = current_user
+CROSS JOIN LATERAL (SELECT o.rolname = current_user
+    OR CASE WHEN u.rolsuper THEN o.rolsuper ELSE pg_has_role(o.oid, 'USAGE') END AS is_ours) AS judged
+HAVING count(*) > 0
 
 -- name: publication
 -- Which publications would send what is written in our schema, to subscribers that have no such tables and would stop.
@@ -21,6 +28,18 @@ SELECT format('ALTER TABLE jamaint.%I SET %s', relname, CASE WHEN $1 THEN 'UNLOG
 FROM pg_class WHERE relnamespace = to_regnamespace('jamaint') AND relkind = 'r'
     AND relname IN ('cursors', 'held_rows', 'builds', 'noted_indexes', 'query_times')
     AND (relpersistence = 'u') <> $1 AND pg_has_role(relowner, 'USAGE')
+
+-- name: to_share
+-- What whoever owns the database, or the table $1 whose rows are kept in $2, lacks to dump the database with our schema in it:
+-- pg_dump locks every table for reading. Rows are shown to nobody who may not read their table.
+WITH roles AS (SELECT r.oid, r.rolname FROM pg_roles r WHERE NOT r.rolsuper AND r.rolname <> current_user AND r.oid IN (
+        (SELECT datdba FROM pg_database WHERE datname = current_database()), (SELECT relowner FROM pg_class WHERE oid = $1)))
+SELECT format('GRANT USAGE ON SCHEMA jamaint TO %I', rolname) AS sql FROM roles
+WHERE NOT has_schema_privilege(oid, 'jamaint', 'USAGE')
+UNION ALL SELECT format('GRANT SELECT ON jamaint.%I TO %I', c.relname, r.rolname) FROM roles r, pg_class c
+WHERE c.relnamespace = to_regnamespace('jamaint') AND c.relkind = 'r' AND pg_has_role(c.relowner, 'USAGE')
+    AND NOT has_table_privilege(r.oid, c.oid, 'SELECT')
+    AND (c.relname NOT LIKE 'kept\_%' OR c.oid = to_regclass($2) AND has_table_privilege(r.oid, $1, 'SELECT'))
 
 -- name: may_create
 SELECT has_database_privilege(current_database(), 'CREATE')
