@@ -11,6 +11,7 @@ from jamaint.host.descent import Descent
 from jamaint.host.drawers import LOOSE
 from jamaint.host.globs import TRASH
 from jamaint.host.records import MADE, SETTLED, TOUCHED, Records
+from jamaint.host.rights import raised
 from jamaint.host.roots import NotEntered, Root, RootRefused
 from jamaint.host.skipped import words
 from jamaint.host.taking import HALF_DIRECTORY, HALF_FILE
@@ -189,7 +190,7 @@ class Leftover:
                 tell(self.root.name(rel), f"its times cannot be set: {fd.why}")
             return
         try:
-            os.utime(fd, ns=self.records.of[rel].times)
+            _set_times(fd, self.records.of[rel].times)
         except PermissionError as error:  # another try would not help
             problem(self.root.name(rel), f"its times: {words(error)}")
         except OSError as error:
@@ -204,7 +205,7 @@ class Leftover:
     def _set_root_times(self, tell: Callable[[str, str], None]) -> None:
         if self._root_times is not None:
             try:
-                os.utime(self.root.fd, ns=self._root_times)
+                _set_times(self.root.fd, self._root_times)
             except OSError as error:
                 tell(self.root.path, f"its times: {words(error)}")
 
@@ -231,7 +232,7 @@ class Leftover:
             self.records.forget(rel)
         if self._root_times is not None:
             with suppress(OSError):  # who may not set it gets a problem for it at the end
-                os.utime(self.root.fd, ns=(self._sentinel, self._root_times[1]))
+                _set_times(self.root.fd, (self._sentinel, self._root_times[1]))
         self.records.forget(".")
         for name in (HALF_FILE, ENDED, _UNDOING):
             with suppress(FileNotFoundError):
@@ -252,6 +253,12 @@ def remove_empty(name: str, parent: int, root: Root, tell: Callable[[str, str], 
             tell(root.name(".", TRASH), f"{name} in it cannot be removed: {words(error)}")
         return False
     return True
+
+
+def _set_times(fd: int, times: tuple[int, int]) -> None:
+    """Set an open directory's times; as root where root acts as a user who may write in it, and does not own it."""
+    with raised():
+        os.utime(fd, ns=times)
 
 
 def _empty(root: Root, fd: int) -> None:

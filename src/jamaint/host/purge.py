@@ -14,6 +14,7 @@ from jamaint.host.globs import TRASH
 from jamaint.host.leftover import remove_empty
 from jamaint.host.openfiles import open_files_for_figures
 from jamaint.host.records import Records
+from jamaint.host.rights import raised
 from jamaint.host.roots import NotEntered, Root, RootRefused, open_root
 from jamaint.host.skipped import Skipped, why_not, words
 from jamaint.host.spread import Spread
@@ -69,7 +70,7 @@ class _Purging:
             for depth in range(len(fds) - 2, -1, -1):
                 remove_empty(names[depth], fds[depth], root, partial(self.skipped.add, problem=True))
             if len(fds) > 1:
-                with contextlib.suppress(OSError):  # the owner's times, where we are not the owner
+                with contextlib.suppress(OSError), raised():  # the owner's times, where we are not the owner
                     os.utime(root.fd, ns=(before.st_atime_ns, before.st_mtime_ns))
         finally:
             for fd in fds[1:]:

@@ -45,7 +45,8 @@ async def rotated(heard: Heard, execution: str, logs: Path, undo: bool = True, *
         assert plan["is"] == "plan", plan
         done = await worker.ask({"do": "run", "step": plan["steps"][0]})
         if undo:
-            await worker.ask({"do": "undo", "dry_run": False, "step": plan["steps"][0]})
+            undone = await worker.ask({"do": "undo", "dry_run": False, "step": plan["steps"][0]})
+            assert (undone["is"], undone["details"]["problems"]) == ("done", []), undone
     return [plan, done]
 
 
@@ -81,7 +82,17 @@ async def test_new_log_keeps_a_group_that_its_user_is_not_in(execution: str, hea
     os.chown(log, service.pw_uid, 4)
     _, done = await rotated(heard, execution, logs, undo=False, postrotate=["/usr/bin/id", "-un"])
     assert (done["is"], done["details"]["problems"]) == ("done", []), done
-    for name in names(logs):
+    for name in ("a.log", "a.log-20261124"):
         seen = os.stat(logs / name)
         assert (name, seen.st_uid, seen.st_gid) == (name, service.pw_uid, 4)
     assert "daemon" in heard.lines
+
+
+async def test_undo_gives_a_directory_that_its_user_does_not_own_its_times_back(
+    execution: str, heard: Heard, logs: Path
+) -> None:
+    os.chown(logs, 0, pwd.getpwnam("daemon").pw_gid)
+    os.chmod(logs, 0o1775)
+    os.utime(logs, ns=(10**18, 10**18 + 1))
+    await rotated(heard, execution, logs, postrotate=["/bin/true"])
+    assert os.stat(logs).st_mtime_ns == 10**18 + 1
