@@ -10,13 +10,9 @@ import stat
 from collections.abc import Iterator, Sequence
 
 from jamaint.errors import CONFLICT, Problem
+from jamaint.host.unix_sockets import LISTENING, why_socket_stays
 
 PATH_LIMIT = 107
-
-
-_TABLE = "/proc/net/unix"
-_ACCEPTS = 0x10000
-"""The flag that the kernel's table of Unix sockets has for one that listens."""
 
 
 @contextlib.contextmanager
@@ -118,20 +114,26 @@ def _remove_dead(path: str) -> None:
         return
     if not stat.S_ISSOCK(found.st_mode):
         raise Problem(CONFLICT, f"cannot listen at {path}: something that is no socket stands there; move it away")
-    if _is_listened_at(path):
+    why = _why_taken(path)
+    if why == LISTENING:
         what = "another program does, most likely systemd for jamaintd.service"
         raise Problem(CONFLICT, f"cannot listen at {path}: {what}; systemctl stop jamaintd.socket jamaintd.service")
+    if why:
+        raise Problem(CONFLICT, f"cannot listen at {path}: {why}; if nobody does, remove it")
     os.unlink(path)
 
 
-def _is_listened_at(path: str) -> bool:
-    """As the kernel's table has it: to connect would start the service for which systemd listens there."""
+def _why_taken(path: str) -> str:
+    """Return why a socket is left alone, or the empty text: a connection would start the service of a socket unit."""
+    directory, name = os.path.split(path)
     try:
-        with open(_TABLE, encoding="utf-8", errors="surrogateescape") as table:
-            rows = [line.rstrip("\n").split(" ", 7) for line in table if line.rstrip("\n").endswith(f" {path}")]
-    except OSError:
-        return False
-    return any(len(row) > 3 and int(row[3], 16) & _ACCEPTS for row in rows)
+        fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _cannot(path, error) from error
+    try:
+        return why_socket_stays(name, fd)
+    finally:
+        os.close(fd)
 
 
 def _bind(path: str, mode: int, gid: int | None) -> socket.socket:

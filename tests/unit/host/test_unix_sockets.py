@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from jamaint.errors import Problem
+from jamaint.host import sockets
 from jamaint.host.unix_sockets import LISTENING, why_socket_stays
 
 LISTEN = """
@@ -105,3 +107,21 @@ def test_socket_that_we_may_not_use_stays(tmp_path: Path) -> None:
         os.setresuid(65534, 65534, 65534)
         os._exit("cannot be known: Permission denied" not in why_socket_stays("s", fd))
     assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.parametrize("how", ["renamed", "relative", "namespace"])
+def test_daemon_takes_no_socket_that_another_process_has(tmp_path: Path, how: str) -> None:
+    enter: tuple[str, ...] = ()
+    if how == "namespace":
+        enter = ("unshare", "--net") if os.geteuid() == 0 else ("unshare", "--user", "--net")
+        if not shutil.which("unshare") or subprocess.run([*enter, "true"], capture_output=True, check=False).returncode:
+            pytest.skip("no network namespace can be made here")
+    path = tmp_path / "jamaintd.sock"
+    with listening(tmp_path, "made" if how == "renamed" else path.name, *enter):
+        if how == "renamed":
+            (tmp_path / "made").rename(path)
+        with pytest.raises(Problem, match="another program does"), sockets.listening(str(path), 0o600, None):
+            pass
+        assert path.is_socket()
+    with sockets.listening(str(path), 0o600, None) as taken:
+        assert len(taken) == 1
