@@ -215,10 +215,12 @@ def test_image_of_a_loop_device_is_in_use(tmp_path: Path, monkeypatch: pytest.Mo
         pytest.skip(f"no loop device can be made here: {made.stderr.strip()}")
     try:
         found = open_files()
+        elsewhere = list(procfs.uses(os.getpid(), f"/proc/{os.getpid()}/root"))
     finally:
         subprocess.run(["losetup", "--detach", made.stdout.strip()], check=True)
     device, inode = image.stat().st_dev, image.stat().st_ino
     assert found.kernel[device, inode] == LOOP
+    assert (KERNEL, device, inode, LOOP) in elsewhere, "as the unit sees it, whose own file system is an empty one"
     assert in_use(device, found).why[inode] == "a loop device uses it"
     assert found.writers_on(device)[inode] == -LOOP
     assert inode in found.any_on(device)
