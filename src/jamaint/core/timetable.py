@@ -146,9 +146,17 @@ class Timetable:
             found += self._take(self._tasks[name], self._nominal[name], now)
         return found
 
-    def occurrences(self, task: Task, start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
-        """When the task would come after `start` and until `end`, and when its schedule has it; nothing is taken."""
-        due = self._after(task, start, start) if task.enabled else None
+    def occurrences(
+        self, task: Task, start: datetime, end: datetime, since: datetime | None = None
+    ) -> Iterator[tuple[datetime, datetime]]:
+        """When the task would come after `start` and until `end`, and when its schedule has it; nothing is taken.
+
+        Those that come before `since` may be left out: they are not reckoned.
+        """
+        jitter = None if task.schedule is None else task.schedule.jitter
+        margin = timedelta(seconds=1 if jitter is None else jitter.up_to_seconds + 1)
+        first = start if since is None else max(start, since - margin)
+        due = self._after(task, first, start) if task.enabled else None
         while due is not None and due <= end:
             yield self._wake(task, due), due
             due = None if _waits(task) else self._after(task, due, due)

@@ -3,10 +3,10 @@
 import heapq
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -37,7 +37,10 @@ LOOKED_AT, OFTEN_A_DAY = 24, 4
 """By its first occurrences it is told what comes more often than so many times a day."""
 TOLD = 500
 """Tasks and runs that a simulation tells one by one."""
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 20.0
+"""What a viewer may cost: after so long his question is refused."""
+ROWS_AT_ONCE = 200
+"""Rows that are looked through between two looks whether somebody still waits: a few milliseconds."""
 BREATH_SECONDS = 0.001
 """How long a simulation lets go of the interpreter now and then, so that the daemon answers others."""
 
@@ -163,19 +166,25 @@ def _look(
 ) -> tuple[list[_Row], list[dict[str, Any]], list[Opening], list[dict[str, Any]]]:
     streams, frequent = [], []
     for number, task in enumerate(asked.tasks):
-        stream = _comes(asked, task)
+        if number % 20 == 0:
+            checkpoint()
         if often:
-            first = list(islice(stream, LOOKED_AT))
+            first = list(islice(_comes(asked, task), LOOKED_AT))
             if (told := _often(first)) is not None:
                 frequent.append(told)
                 continue
-            stream = chain(first, stream)
-        streams.append(stream)
-        if number % 100 == 0:
-            checkpoint()
-    merged = heapq.merge(*streams, key=lambda row: (row.at, row.task.name))
+        streams.append(_comes(asked, task, None if after is None else after[0]))
+    merged = _checked(heapq.merge(*streams, key=lambda row: (row.at, row.task.name)), checkpoint)
     rows = (row for row in merged if after is None or (row.at, row.task.name) > after)
-    return list(islice(rows, size + 1)), frequent, _openings(asked), _clock_changes(asked)
+    return list(islice(rows, size + 1)), frequent, _openings(asked, checkpoint), _clock_changes(asked)
+
+
+def _checked(rows: Iterable[_Row], checkpoint: Callable[[], None]) -> Iterator[_Row]:
+    """Pass rows on, and look now and then whether somebody still waits for them, also where none is wanted."""
+    for number, row in enumerate(rows, 1):
+        if number % ROWS_AT_ONCE == 0:
+            checkpoint()
+        yield row
 
 
 def _often(first: Sequence[_Row]) -> dict[str, Any] | None:
@@ -197,18 +206,19 @@ def _simulate(asked: _Asked, scenario: Scenario, checkpoint: Callable[[], None])
     return simulate(scenario, checkpoint)
 
 
-def _comes(asked: _Asked, task: Task) -> Iterator[_Row]:
+def _comes(asked: _Asked, task: Task, since: datetime | None = None) -> Iterator[_Row]:
+    """Yield when a task comes; what is certainly before `since` is not reckoned."""
     if _waits(task):
         due = asked.known.get(task.name)
         return iter([_Row(due, due, task)] if due is not None and asked.start < due <= asked.end else [])
-    return (_Row(at, due, task) for at, due in asked.timetable.occurrences(task, asked.start, asked.end))
+    return (_Row(at, due, task) for at, due in asked.timetable.occurrences(task, asked.start, asked.end, since))
 
 
 def _waits(task: Task) -> bool:
     return task.schedule is not None and task.schedule.waits_for_an_end
 
 
-def _openings(asked: _Asked) -> list[Opening]:
+def _openings(asked: _Asked, checkpoint: Callable[[], None]) -> list[Opening]:
     found: list[Opening] = []
     share = max(OPENINGS // max(len(asked.windows), 1), 1)
     for window in asked.windows.values():
@@ -216,6 +226,8 @@ def _openings(asked: _Asked) -> list[Opening]:
         ours = [] if now is None else [now]
         opening = next_opening(window, asked.start)
         while opening is not None and opening.start <= asked.end and len(ours) < share:
+            if len(ours) % 20 == 0:
+                checkpoint()
             ours.append(opening)
             opening = next_opening(window, opening.start)
         found += ours
