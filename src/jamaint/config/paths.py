@@ -109,9 +109,9 @@ def cleaned_pattern(value: Any, state_dir: str) -> str:
 
 
 def temporary_root(value: Any, state_dir: str) -> str:
-    """A directory whose old files a task may remove, /tmp and /var/tmp too. Raises ValueError."""
-    path = plain_directory(value)
-    return path if path in TEMPORARY else allowed_root(path, state_dir)
+    """Directories whose old files a task may remove, by path or pattern; /tmp and /var/tmp too. Raises ValueError."""
+    path = absolute(value)
+    return path if path in TEMPORARY else cleaned_pattern(path, state_dir)
 
 
 def contains(directory: str, path: str) -> bool:

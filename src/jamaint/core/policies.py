@@ -231,7 +231,7 @@ def _paths_of(value: Any, key: str = "") -> set[str]:
     return set().union(*inner)
 
 
-NO_PATHS = frozenset({"exclude", "command", "rollback_command", "environment", "urls", "postrotate"})
+NO_PATHS = frozenset({"beside", "exclude", "command", "rollback_command", "environment", "urls", "postrotate"})
 
 
 def _before_wildcard(path: str) -> str:

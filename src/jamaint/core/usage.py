@@ -132,7 +132,7 @@ def _of(executor: str, config: Mapping[str, Any]) -> Iterable[Target]:
         paths = (config.get("directories") or {"paths": ()})["paths"]
         servers = [Target("cache", written(config["redis"]["url"]))] if config.get("redis") else []
         servers += [Target("cache", f"{MEMCACHED}{config['memcached']}")] if config.get("memcached") else []
-        return [*servers, *(Target("files", one["path"]) for one in paths)]
+        return [*servers, *(Target("files", directory_of(one["path"])) for one in paths)]
     return []
 
 

@@ -7,6 +7,7 @@ from jamaint.core.ages import Ages, limit
 from jamaint.core.plans import Plan, Step
 from jamaint.executors.aged import Aged, Place, nested, plan_of
 from jamaint.executors.executor import Host, Tell, Work
+from jamaint.executors.file_places import expanded
 from jamaint.host import held
 from jamaint.host.globs import Globs, exclusion
 from jamaint.host.judging import Rule, alone_and_below
@@ -43,7 +44,7 @@ class TempCleanup:
         return self._aged.purge(step)
 
     def _places(self, others: Spared) -> list[Place]:
-        paths = self._work.config["paths"]
+        paths = expanded(self._work.config["paths"])
         all_paths = [one["path"] for one in paths]
         return [Place(one["path"], self._rule(one, others, all_paths), one["age_seconds"]) for one in paths]
 
@@ -60,5 +61,6 @@ class TempCleanup:
             directories=pattern is None,
             unit=one["unit"] == "directory",
             mount=one.get("mount", False),
+            live=one["unit"] == "directory",
             held=held.test(self._work.held, before),
         )

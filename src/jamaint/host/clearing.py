@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from jamaint.core.mass_deletion import Filesystem, Sighting
+from jamaint.host import syscalls
 from jamaint.host.filesystems import filesystem_of
 from jamaint.host.globs import is_glob
 from jamaint.host.inuse import in_use
@@ -117,6 +118,8 @@ def look(
         raise RootRefused(path, f"no directory matches {path}", "missing")
     with open_root(path, shared=True) as root:
         check_mount(root, rule.mount)
+        if rule.whole_only:
+            _check_beside(root)
         area = Area(path, rule, root.stat)
         area.filesystem = filesystem_of(root.path, root.fd)
         judge = Judge(root, rule, in_use(root.stat.st_dev, held))
@@ -182,6 +185,15 @@ def check_mount(root: Root, meant: bool) -> None:
     if mounted and not meant:
         why = f"{root.path} is where a file system is mounted: set `mount: true` on the path if you mean all of it, "
         raise RootRefused(root.path, f"{why}or name a directory below it", "unsafe")
+
+
+def _check_beside(root: Root) -> None:
+    """Raise RootRefused where links beside the root cannot be seen: a unit that has been given this directory alone."""
+    if syscalls.is_mount_root(root.fd) and not is_mount_point(root):
+        above = os.path.dirname(root.path)
+        why = f"links in {above}, such as `current`, cannot be seen by this worker, and what they lead to must not go"
+        cure = f"run `jamaintctl config apply` as root; if {above} is protected, move {root.path} further down"
+        raise RootRefused(root.path, f"{root.path}: {why}: {cure}", "unsafe")
 
 
 TEMPORARY = frozenset({"/tmp", "/var/tmp"})  # noqa: S108 - named, not used

@@ -560,3 +560,14 @@ def test_free_until_takes_the_oldest_until_so_much_is_free(tmp_path: Path) -> No
         plan, (details,) = run(cleanup(more | {"age_seconds": DAY, "when_used": 0.95}))
         assert "and this begins at 95.0% (`when_used`)" in plan.steps[0].says
         assert details["files"] == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_whole_directories_stay_where_links_beside_them_cannot_be_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top = tree(tmp_path / "app" / "releases", r1=1, r2=10)
+    with mounted("--bind", top, top):  # as a unit has it that has been given this directory alone
+        monkeypatch.setattr("jamaint.host.clearing.is_mount_point", lambda _root: False)
+        with pytest.raises(StepFailed, match=r"links in .*/app, such as `current`, cannot be seen by this worker"):
+            cleanup({"path": str(top), "keep_newest": 1} | RELEASES).plan()

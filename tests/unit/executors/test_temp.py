@@ -511,3 +511,15 @@ def test_a_trash_that_somebody_has_prepared_is_not_used_and_it_is_said_what_to_d
         run(temp({"path": str(top)}))
     assert (top / "a").exists()
     assert list(elsewhere.iterdir()) == []
+
+
+def test_wildcards_and_live_targets_hold_here_too(tmp_path: Path) -> None:
+    for name in ("a/jobs/j1/f", "b/jobs/j1/f", "b/jobs/j2/f"):
+        put(tmp_path / name, 40)
+    age_directories(tmp_path)
+    (tmp_path / "b" / "jobs" / "running").symlink_to("j1")
+    by = {"files": ["modification"], "directories": ["modification"]}
+    path = {"path": f"{tmp_path}/*/jobs", "age_seconds": 10 * DAY, "age_by": by, "unit": "directory"}
+    run(temp(path))
+    there = {str(found.relative_to(tmp_path)) for found in tmp_path.glob("*/jobs/j*/f")}
+    assert there == {"b/jobs/j1/f"}

@@ -1,5 +1,6 @@
 """filesystem.cleanup: what the config of its tasks may hold."""
 
+import posixpath
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ from jamaint.config.work.work import Named, Work, setting_of
 from jamaint.core.name_dates import name_date
 
 FILES_LIMIT = 10**9
+NOWHERE = "/nonexistent"
 PER = ("path", "directory", "pattern")
 
 
@@ -87,6 +89,17 @@ class CleanupPath(Section):
             raise ValueError("age_from_name and age_by both say by what a file is old: leave one of them out")
         return self
 
+    def _beside(self) -> dict[str, str] | None:
+        """The directory whose links a worker has to see, so as to leave alone what they lead to (`current`); None where
+        single files go, or where a whole directory of the system would have to be bound for that."""
+        above = posixpath.dirname(self.path)
+        if self.unit == "file":
+            return None
+        try:
+            return {"path": paths.cleaned_pattern(above, NOWHERE)}
+        except ValueError:
+            return None
+
     def normalised(self) -> dict[str, Any]:
         """As the worker gets it."""
         return {
@@ -96,6 +109,7 @@ class CleanupPath(Section):
             "age_by": self.age_by or ages.WRITTEN,
             "age_from_name": self.age_from_name,
             "unit": self.unit,
+            "beside": self._beside(),
             "mount": self.mount,
             "min_size": self.min_size,
             "max_size": self.max_size,
