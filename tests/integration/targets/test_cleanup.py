@@ -13,6 +13,7 @@ import pytest
 from jamaint.core.plans import MassDeletion
 from jamaint.executors.executor import StepFailed, Stopped
 from jamaint.host.targets import connection, deleting, restoring
+from jamaint.host.targets.selection import SQL
 from targets import EXECUTION, Stored, Talk, cleanup, held_row, look, planned, rule, run_script, value
 
 KEPT = f"jamaint.kept_{EXECUTION.replace('-', '')}_1"
@@ -88,6 +89,22 @@ class TestWhatGoesAndComesBack:
         assert later_step.items == step.items
         assert later.run(later_step)["rows"] == step.items
         assert value(events, "SELECT count(*) FROM jamaint.held_rows") == 0
+
+    def test_held_rows_are_looked_up_and_not_read_as_a_whole(self, events: str) -> None:
+        executor = cleanup(events, rule("events"))
+        step = planned(executor)
+        executor.run(step)
+        executor.undo(step, dry_run=False)
+        oid = value(events, "SELECT 'events'::regclass::oid")
+        run_script(
+            events,
+            f"INSERT INTO jamaint.held_rows SELECT {oid}, ARRAY[i::text], now() + interval '1 day' FROM "
+            "generate_series(1000, 30000) i; ANALYZE jamaint.held_rows",
+        )
+        condition = SQL["not_held"].format(oid=oid, key="events.id::text")
+        plan = value(events, f"EXPLAIN (FORMAT JSON) SELECT FROM events WHERE {condition}")
+        assert '"Index Name": "held_rows_pkey"' in plan
+        assert "Hash" not in plan
 
     def test_a_purge_frees_what_was_kept(self, events: str) -> None:
         executor = cleanup(events, rule("events"))

@@ -27,8 +27,9 @@ SELECT count(*) FROM (SELECT FROM {table} WHERE {after} AND {until} AND {conditi
 NOT EXISTS (SELECT FROM {child} AS jamaint_child WHERE {pairs})
 
 -- name: not_held
-NOT EXISTS (SELECT FROM jamaint.held_rows AS jamaint_held WHERE jamaint_held.relation = {oid}
-    AND jamaint_held.key = ARRAY[{key}] AND jamaint_held.until > now())
+-- As a value, which is looked up for each row: as EXISTS, each batch would read all that is held.
+(SELECT true FROM jamaint.held_rows AS jamaint_held WHERE jamaint_held.relation = {oid}
+    AND jamaint_held.key = ARRAY[{key}] AND jamaint_held.until > now() LIMIT 1) IS NULL
 
 -- name: make_kept
 -- Columns and their types, and nothing else: no default, no constraint, no trigger changes what is kept.
