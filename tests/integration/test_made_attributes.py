@@ -24,8 +24,8 @@ GZIP = {"algorithm": "gzip", "older_than_seconds": DAY}
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: files of several groups")
 
 
-def access_list(user: int) -> bytes:
-    entries = [(1, 7, -1), (2, 7, user), (4, 0, -1), (16, 7, -1), (32, 0, -1)]
+def access_list(user: int, may: int = 7) -> bytes:
+    entries = [(1, 7, -1), (2, may, user), (4, 0, -1), (16, may, -1), (32, 0, -1)]
     return struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
 
 
@@ -100,6 +100,22 @@ def test_made_directories_have_no_access_list_of_the_directory(logs: Path) -> No
             assert attributes(path) == (0, path.stat().st_gid, "0700", ())
         else:
             assert not os.listxattr(path), path
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_archived_directories_give_their_group_no_more_than_it_had(tmp_path: Path, keeps: bool) -> None:
+    """With an access list, the mode's bits of the group are what those named in the list may."""
+    log = put(tmp_path / "logs" / "app" / "inner" / "a.log", 5)
+    for directory in (log.parent, log.parent.parent):
+        try:
+            os.setxattr(directory, "system.posix_acl_access", access_list(BOB, may=5))
+        except OSError:
+            pytest.skip("no access lists on this file system")
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o750
+    archive = {"directory": f"{tmp_path}/archive", "older_than_seconds": DAY}
+    run_all(executor(log_paths=[f"{tmp_path}/logs/**/*.log"], archive=archive, keeps_way_back=keeps))
+    for made in ("app", "app/inner"):
+        assert attributes(tmp_path / "archive" / made)[2:] == ("0700", ())
 
 
 def test_logs_come_back_from_a_directory_that_hands_things_on(logs: Path) -> None:

@@ -8,6 +8,7 @@ clear some (setuid, capabilities), so they are given again and compared with wha
 import errno
 import os
 import stat
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -25,6 +26,7 @@ _LABELS = {
 _OF_CONTENT = ("security.ima", "security.evm")
 """Signatures, which another content has not."""
 _MODE_BITS = 0o7777
+_OWNING_GROUP, _MASK = 4, 16
 _NO_ATTRIBUTES = frozenset({errno.ENODATA, errno.EOPNOTSUPP})
 
 
@@ -124,6 +126,19 @@ def drop_access_lists(fd: int, but: Mapping[str, bytes] | None = None) -> None:
         except OSError as error:
             if error.errno not in _NO_ATTRIBUTES:
                 raise
+
+
+def mode_without_list(fd: int, mode: int) -> int:
+    """Return the mode that gives an open directory's owner, group and others what they have, without its access list.
+
+    With one, the group's bits are its mask: what the others named in it may, and not what the group may.
+    """
+    try:
+        acl = os.getxattr(f"/proc/self/fd/{fd}", ACCESS_LISTS[0])
+    except OSError:
+        return mode
+    may: dict[int, int] = {tag: bits for tag, bits, _ in struct.iter_unpack("<HHI", acl[4:])}
+    return mode & ~0o070 | (may.get(_OWNING_GROUP, 0) & may.get(_MASK, 7)) << 3
 
 
 def _give_owner(fd: int, now: os.stat_result, uid: int, gid: int) -> None:

@@ -9,7 +9,7 @@ from threading import RLock
 from typing import Protocol
 
 from jamaint.core.logs import PACKED
-from jamaint.host.attributes import FileAttributes, NotTheSame
+from jamaint.host.attributes import FileAttributes, NotTheSame, mode_without_list
 from jamaint.host.compression import Codec
 from jamaint.host.copies import Sum, copy_bytes, open_source, read_back
 from jamaint.host.roots import Place
@@ -228,18 +228,34 @@ def archive_place(way: WayOut, prefix: str, source: Place) -> Place:
     root = way.root
     mine = os.stat_result((0o40750, 0, 0, 1, os.geteuid(), os.getegid(), 0, 0, 0, 0))
     wanted = [(name, mine) for name in prefix.split("/") if name]
+    depths = [0] * len(wanted)  # of these there is no original
     if source.rel != ".":
         wanted += list(zip(source.rel.split("/"), source.stats, strict=True))
+        depths += range(len(source.stats), 0, -1)
     rel = "."
-    for name, like in wanted:
+    for (name, like), depth in zip(wanted, depths, strict=True):
         inner = _join(rel, name)
         with root.descend(rel) as parent:
             try:
                 os.lstat(name, dir_fd=parent.fd)
             except FileNotFoundError:
-                way.make_directory(parent, name, like)
+                way.make_directory(parent, name, _without_list(source.fd, depth, like) if depth else like)
         rel = inner
     return root.descend(rel)
+
+
+def _without_list(fd: int, depth: int, seen: os.stat_result) -> os.stat_result:
+    """Return how a directory on the way to an open one was, but for its access list, which a new one does not get.
+
+    `depth` is 1 for the open one. Raises OSError, also where it is another one by now.
+    """
+    above = os.open("/".join([".", *[".."] * (depth - 1)]), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
+    try:
+        if not os.path.samestat(os.fstat(above), seen):
+            raise FileNotFoundError(errno.ENOENT, "replaced meanwhile")
+        return os.stat_result((mode_without_list(above, seen.st_mode), *seen[1:10]))
+    finally:
+        os.close(above)
 
 
 def _prove(read: Sum, size: int, again: Callable[[], Sum | None]) -> None:
