@@ -1,5 +1,7 @@
 """What a worker that is a unit does of what it is asked: what root has applied, and the way back of what left that."""
 
+import grp
+import os
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ async def asked(monkeypatch: pytest.MonkeyPatch, applied: dict[str, Any], path: 
     opening = {
         "do": "open", "execution": "e-1", "executor": "logs.cleanup", "user": None, "now": "2026-11-26T00:00:00+00:00",
         "task": {**task, "mass_deletion": {"share": 1.0, "items": 9}}, "limits": {"low_space": 0.0},
+        "trust": ["adm"],
     }  # fmt: skip
     async with open_worker(opening, on_line=lambda _: None, on_stderr=lambda _: None) as worker:
         return await worker.ask(order)
@@ -51,6 +54,20 @@ def gone(path: Path) -> dict[str, Any]:
 
 async def test_what_is_applied_is_done(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
     assert (await asked(monkeypatch, of(root), root, {"do": "plan"}))["is"] == "plan"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a directory of another group")
+@pytest.mark.parametrize("trust", [["adm"], []])
+async def test_groups_are_trusted_by_what_is_applied_alone(
+    monkeypatch: pytest.MonkeyPatch, root: Path, trust: list[str]
+) -> None:
+    os.chown(root, 0, grp.getgrnam("adm").gr_gid)
+    os.chmod(root, 0o775)
+    answer = await asked(monkeypatch, of(root, trust=trust), root, {"do": "plan"})
+    if trust:
+        assert answer["is"] == "plan"
+    else:
+        assert "add `trust: {groups: [adm]}` to root's configuration" in answer["error"]["message"]
 
 
 async def test_what_is_not_applied_is_not_even_planned(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:

@@ -1,5 +1,6 @@
 """What workers are to reach, from tasks and grants; and what a worker refuses of an opening."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -73,6 +74,21 @@ def test_what_is_left_to_apply_is_told_by_name() -> None:
     ]
     never = not_applied(WANTED, {})
     assert "there is no worker files: run jamaintctl config apply as root" in never
+
+
+def test_owner_is_no_user_with_workers_of_its_own() -> None:
+    owned = task("www", "logs.rotate", log_paths=["/srv/www/*/logs/*.log"], user="owner")
+    found, problems = fences([owned], users=["owner"])
+    assert (problems, found.users) == ([], ())
+    assert found.paths["packages"] == ("/srv/www",)
+
+
+def test_trusted_groups_are_applied_and_told_until_then() -> None:
+    wanted = replace(WANTED, trust=("syslog",))
+    assert not_applied(wanted, wanted.to_json()) == []
+    assert not_applied(wanted, APPLIED) == [
+        "trust.groups has syslog, which the workers do not trust yet: run jamaintctl config apply as root"
+    ]
 
 
 def test_unbound_directory_is_told_with_reason_and_tasks() -> None:
