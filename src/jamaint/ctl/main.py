@@ -144,6 +144,7 @@ VERBS = (
         "say ahead of time that a task may start, where a policy asks for it",
         says=TIMES,
     ),
+    Verb("freeze list", (), (), "freezes:show_list", "all freezes, those that hold now first"),
     Verb("policy list", (), (), "policies:show_list", "all policies, the first to count first"),
     Verb("policy show", ("POLICY",), (), "policies:show", "one policy"),
     Verb("policy create", (), (FILE,), "policies:create", "make a policy from a file", configures=True),

@@ -6,6 +6,7 @@ import datetime
 import zoneinfo
 
 from jamaint.ctl.call import DONE
+from jamaint.ctl.freezes import frozen_text
 from jamaint.ctl.ics import calendar
 from jamaint.ctl.render import columns
 from jamaint.ctl.times import epoch, moment, remaining, span, until, utc
@@ -68,6 +69,11 @@ def zone_time(seconds: float, zone: str) -> str:
     return there.strftime("%a %Y-%m-%d %H:%M")
 
 
+def _frozen(one: Mapping[str, Any], look: Look) -> str:
+    share = "" if one["tasks_covered"] == one["tasks_in_all"] else f" ({one['tasks_covered']} of its tasks)"
+    return f"{frozen_text(one, look)}{share}"
+
+
 def _skipped(one: Mapping[str, Any], zone: str, look: Look) -> Sequence[Cell]:
     starts = epoch(one.get("starts_at")) or 0.0
     there = f"{zone_time(starts, zone)} {zone}"
@@ -89,4 +95,5 @@ def _row(opening: Opening, zone: str, look: Look) -> Sequence[Cell]:
         f"{zone_time(starts, zone)} {zone}",
         utc(opening["starts_at"]),
         ("yellow", CHANGES.get(str(opening.get("clock_change")), "")),
+        ("yellow", "; ".join(_frozen(one, look) for one in opening.get("frozen") or ())),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from jamaint.ctl.call import DONE
+from jamaint.ctl.freezes import frozen_text
 from jamaint.ctl.openings import CHANGES, zone_time
 from jamaint.ctl.render import columns, count, table
 from jamaint.ctl.times import epoch, moment, span
@@ -34,7 +35,7 @@ def show(call: Call) -> int:
 def draw(found: Mapping[str, Any], look: Look) -> list[str]:
     """The result of `schedule.get` as lines, a day at a time."""
     rows = [(str(one["starts_at"]), _opening_row(one)) for one in found["openings"]]
-    rows += [(str(one["at"]), _task_row(one)) for one in found["items"]]
+    rows += [(str(one["at"]), _task_row(one, look)) for one in found["items"]]
     lines: list[str] = []
     for day, of_day in _by_day(sorted(rows, key=lambda row: row[0])):
         lines += [*([""] if lines else []), look.paint("bold", day), *columns(of_day, look, "  ")]
@@ -179,9 +180,10 @@ def _opening_row(one: Mapping[str, Any]) -> Sequence[Cell]:
     return ("cyan", f"window {one['window_name']}"), f"open for {span(length)}", inside, change_cell(one)
 
 
-def _task_row(one: Mapping[str, Any]) -> Sequence[Cell]:
+def _task_row(one: Mapping[str, Any], look: Look) -> Sequence[Cell]:
     where = f"in {one['window']}" if one.get("window") else ""
-    return str(one["task"]), expected(one.get("expected")), where, change_cell(one)
+    frozen = ("yellow", frozen_text(one.get("frozen"), look))
+    return str(one["task"]), expected(one.get("expected")), where, change_cell(one), frozen
 
 
 def change_cell(one: Mapping[str, Any]) -> Cell:

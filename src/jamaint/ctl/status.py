@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jamaint.ctl.freezes import told
 from jamaint.ctl.render import bar, blocks, columns, count, percent, short, size, status_cell
 from jamaint.ctl.summary import (
     amount,
@@ -47,6 +48,7 @@ def draw(found: Value, look: Look) -> list[str]:
         ("RUNNING", [_running(item, look) for item in found["active_tasks"]], 0, (3,)),
         ("QUEUED", [_queued(item) for item in found["queued_tasks"]], queued, ()),
         ("WINDOWS", _windows(found, look), 0, ()),
+        ("FREEZES", [(str(one["name"]), ("yellow", told(one, look))) for one in found.get("freezes") or ()], 0, ()),
         ("RECENT", [_recent(item, look) for item in found["recent_executions"]], 0, (3, 4, 5)),
         ("ALERTS", [_alert(item, look) for item in found["alerts"]], 0, ()),
     ):

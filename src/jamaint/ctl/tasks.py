@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jamaint.ctl.call import DONE
+from jamaint.ctl.freezes import frozen_text
 from jamaint.ctl.objects import send
 from jamaint.ctl.render import fields, outline, status_cell, table
 from jamaint.ctl.summary import duration
@@ -144,6 +145,8 @@ def _state(task: Task, look: Look) -> Cell:
         return "red", "in quarantine"
     if task.get("paused_until"):
         return "yellow", f"paused until {moment(task['paused_until'], look.now)}"
+    if task.get("frozen"):
+        return "yellow", frozen_text(task["frozen"], look)
     return "enabled"
 
 

@@ -247,6 +247,7 @@ class Scheduler:
     def surroundings(self) -> Callable[[datetime], tuple[Snapshot, datetime | None]]:
         """What is open, frozen and allowed at any moment, by what is defined now: for a simulation."""
         windows, freezes = dict(self._definitions.windows), tuple(self._definitions.freezes.values())
+        of_policies = [one for policy in self._definitions.policies_in_order for one in policy.rules.freezes]
         needed = {dependency.task for task in self._definitions.tasks.values() for dependency in task.dependencies}
         unable = {name: why for name in needed if (why := self._definitions.unable(name)) is not None}
         durations = dict(self.experience.durations)
@@ -255,8 +256,11 @@ class Scheduler:
         )
 
         def look(moment: datetime) -> tuple[Snapshot, datetime | None]:
-            found = outlook(windows, freezes, moment)
-            return replace(now, openings=found.openings, freezes=found.freezes, windows=windows), found.turns_at
+            found, ruled = outlook(windows, freezes, moment), outlook({}, of_policies, moment)
+            frozen = {state.freeze.name: state for state in ruled.freezes}
+            turns = [turn for turn in (found.turns_at, ruled.turns_at) if turn is not None]
+            then = replace(now, openings=found.openings, freezes=found.freezes, frozen=frozen, windows=windows)
+            return then, min(turns, default=None)
 
         return look
 

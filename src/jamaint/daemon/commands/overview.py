@@ -1,13 +1,15 @@
 """How everything stands: status, events, the audit log."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from jamaint.core.executions import State
+from jamaint.core.executions import Execution, State
 from jamaint.core.guards.task import QUARANTINED
 from jamaint.core.roles import allows
 from jamaint.core.windows import Opening, next_opening
 from jamaint.daemon import views
+from jamaint.daemon.commands import freezes
 from jamaint.daemon.commands.command import Call, Daemon, Stream, ask, execution_of, moment_of, take
 from jamaint.daemon.commands.pages import limit_of, number_cursor, page
 from jamaint.daemon.history import Past
@@ -45,6 +47,7 @@ async def status(daemon: Daemon, call: Call) -> dict[str, Any]:
         "current_windows": current,
         "next_window": views.opening(_next_window(daemon)),
         "recent_executions": [views.brief(execution) for execution in recent],
+        "freezes": freezes.holding(daemon),
         "metrics": {"last_24h": totals},
         "alerts": alerts,
     }
@@ -120,18 +123,32 @@ def _alerts(daemon: Daemon, past: Past) -> list[dict[str, Any]]:
         if stored.quarantined_at is not None:
             message = f"{name} is in quarantine: {QUARANTINED}"
             found.append({"kind": "task_quarantined", "severity": "critical", "message": message, "task": name})
-    newest: set[str] = set()
-    since = daemon.now() - timedelta(days=1)
     found += [_incomplete(point) for point in past.incomplete]
-    for execution in past.recent:
-        is_newest = execution.task_name not in newest
-        newest.add(execution.task_name)
-        if is_newest and execution.status is State.FAILED and (execution.completed_at or since) > since:
-            message = f"{execution.task_name} failed: {(execution.error or {}).get('message', '')}"
-            found.append(
-                {"kind": "execution_failed", "severity": "warning", "message": message, "execution": execution.id}
-            )
+    found += [_failed(execution) for execution in _newest_failures(daemon, past)]
     return found
+
+
+def _newest_failures(daemon: Daemon, past: Past) -> Iterator[Execution]:
+    """Executions that failed and are the newest of their task; of what is no task any more, those of the last day."""
+    defined = daemon.definitions.tasks
+    ended = [last for name in defined if (last := daemon.scheduler.last_ended(name)) is not None]
+    since, seen = daemon.now() - timedelta(days=1), set(defined)
+    for execution in past.recent:
+        if execution.task_name not in seen and (execution.completed_at or since) > since:
+            ended.append(execution)
+        seen.add(execution.task_name)
+    yield from (execution for execution in ended if execution.status is State.FAILED)
+
+
+def _failed(execution: Execution) -> dict[str, Any]:
+    message = f"{execution.task_name} failed: {(execution.error or {}).get('message', '')}"
+    return {
+        "kind": "execution_failed",
+        "severity": "warning",
+        "message": message,
+        "execution": execution.id,
+        "at": views.time(execution.completed_at),
+    }
 
 
 def _incomplete(point: RollbackPoint) -> dict[str, Any]:

@@ -18,12 +18,13 @@ from jamaint.core.outlook import frozen
 from jamaint.core.recurrence import change_at
 from jamaint.core.recurrence.schedule import Schedule
 from jamaint.core.recurrence.walltime import clock_changes
+from jamaint.core.restrictions import Holds
 from jamaint.core.simulation import Scenario, simulate, unconditional
 from jamaint.core.tasks import Task
 from jamaint.core.timetable import Timetable
 from jamaint.core.windows import Opening, Window, next_opening, opening_at
 from jamaint.daemon import views
-from jamaint.daemon.commands import tasks
+from jamaint.daemon.commands import freezes, tasks
 from jamaint.daemon.commands.command import Call, Daemon, moment_of, refuse_file, take
 from jamaint.daemon.commands.pages import limit_of
 from jamaint.daemon.forecasts import forecast as as_json
@@ -80,7 +81,9 @@ async def get(daemon: Daemon, call: Call) -> dict[str, Any]:
     durations = dict(daemon.scheduler.experience.durations)
     after = _cursor(cursor)
     rows, frequent, openings, changes = await _beside(_look, asked, size, after, bool(often))
-    items = [_item(row, durations) for row in rows[:size]]
+    restrictions = freezes.all_restrictions(daemon)
+    holds = Holds(restrictions)
+    items = [_item(row, durations) | {"frozen": freezes.frozen(row.task, holds.at(row.at))} for row in rows[:size]]
     return {
         "from": views.time(start),
         "to": views.time(end),
@@ -88,10 +91,9 @@ async def get(daemon: Daemon, call: Call) -> dict[str, Any]:
         "next_cursor": _cursor_of(items[-1]) if len(rows) > size else None,
         "often": frequent,
         "freezes": [
-            {"name": freeze.name, "from": views.time(begins), "to": views.time(ends)}
-            for freeze in daemon.definitions.freezes.values()
-            if freeze.enabled
-            for begins, ends in frozen(freeze, start, end)
+            {"name": one.name, "policy": one.policy, "from": views.time(begins), "to": views.time(ends)}
+            for one in restrictions
+            for begins, ends in frozen(one.freeze, start, end)
         ],
         "openings": [_opening(asked, opening, durations) for opening in openings],
         "clock_changes": changes,

@@ -1,11 +1,14 @@
 """Tasks: look at, explain, make, change, switch."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from jamaint.config import parse_task
+from jamaint.core.restrictions import Hold
 from jamaint.core.roles import allows
 from jamaint.core.tasks import Task
 from jamaint.daemon import views
+from jamaint.daemon.commands import freezes
 from jamaint.daemon.commands.command import Call, Daemon, ask, moment_of, refuse_file, take, writable
 from jamaint.daemon.commands.pages import by_name
 from jamaint.errors import CONFLICT, Problem, invalid
@@ -16,7 +19,8 @@ async def listed(daemon: Daemon, call: Call) -> dict[str, Any]:
     """All tasks, by name."""
     limit, cursor = take(call, limit=int, cursor=str)
     tasks = daemon.definitions
-    return by_name(list(tasks.tasks), lambda name: _view(daemon, call, tasks.task(name)), limit, cursor)
+    holds = freezes.holds_now(daemon)
+    return by_name(list(tasks.tasks), lambda name: _view(daemon, call, tasks.task(name), holds), limit, cursor)
 
 
 async def get(daemon: Daemon, call: Call) -> dict[str, Any]:
@@ -125,7 +129,7 @@ async def _put(daemon: Daemon, call: Call, task: Task) -> dict[str, Any]:
     return _view(daemon, call, daemon.definitions.task(task.name))
 
 
-def _view(daemon: Daemon, call: Call, task: Task) -> dict[str, Any]:
+def _view(daemon: Daemon, call: Call, task: Task, holds: Iterable[Hold] | None = None) -> dict[str, Any]:
     """A task; for those who may not change it without the values of its environment, which may be secrets."""
     last = daemon.scheduler.last_ended(task.name)
     shown = views.task(
@@ -137,4 +141,5 @@ def _view(daemon: Daemon, call: Call, task: Task) -> dict[str, Any]:
     environment = shown["config"].get("environment")
     if environment and not allows(call.role, "admin"):
         shown["config"]["environment"] = dict.fromkeys(environment, "***")
-    return shown | {"last_execution": None if last is None else views.brief(last)}
+    frozen = freezes.frozen(task, freezes.holds_now(daemon) if holds is None else holds)
+    return shown | {"frozen": frozen, "last_execution": None if last is None else views.brief(last)}

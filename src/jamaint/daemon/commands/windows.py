@@ -6,6 +6,7 @@ from typing import Any
 from jamaint.config import parse_window
 from jamaint.core.windows import Opening, Window, next_opening, next_scheduled
 from jamaint.daemon import views
+from jamaint.daemon.commands import freezes
 from jamaint.daemon.commands.command import Call, Daemon, refuse_file, take, writable
 from jamaint.daemon.commands.pages import by_name, limit_of
 from jamaint.errors import CONFLICT, Problem, invalid
@@ -129,6 +130,12 @@ def _starts_to_skip(window: Window, count: int, now: datetime) -> list[datetime]
     return found
 
 
+def _with_freezes(daemon: Daemon, window: Window, opening: Opening | None, at: datetime) -> dict[str, Any] | None:
+    """An opening with the freezes that hold at `at` for a task scheduled in its window, or for all that it may have."""
+    shown = views.opening(opening, daemon.scheduler.running_in(window.name))
+    return None if shown is None else shown | {"frozen": freezes.in_window(daemon, window.name, at)}
+
+
 def _following(daemon: Daemon, window: Window, number: int, now: datetime) -> dict[str, Any]:
     found: list[Opening] = []
     opening = next_opening(window, now)
@@ -139,8 +146,8 @@ def _following(daemon: Daemon, window: Window, number: int, now: datetime) -> di
     item = {
         "window": window.name,
         "timezone": window.timezone,
-        "current": views.opening(current, daemon.scheduler.running_in(window.name)),
-        "next": [views.opening(one) for one in found],
+        "current": _with_freezes(daemon, window, current, now),
+        "next": [_with_freezes(daemon, window, one, one.start) for one in found],
         "skipped": [
             {"starts_at": views.time(start), "by": by} for start, by in sorted(window.skipped.items()) if start > now
         ],
