@@ -92,10 +92,12 @@ def _successor(package: Path, target: Path) -> None:
     with tempfile.TemporaryDirectory() as directory:
         subprocess.run(["dpkg-deb", "--raw-extract", str(package), directory], check=True)
         control = Path(directory, "DEBIAN", "control")
-        lines = [f"{line}+tried" if line.startswith("Version:") else line for line in control.read_text().splitlines()]
-        control.write_text("\n".join([*lines, ""]))
-        with Path(directory, "etc/jamaint/jamaintd.yaml").open("a") as file:
-            file.write("# A line that the older version did not have.\n")
+        lines = control.read_text().splitlines()
+        version = next(line.split()[1] for line in lines if line.startswith("Version:"))
+        for file in (control, control.with_name("preinst")):
+            file.write_text(file.read_text().replace(version, f"{version}+tried"))
+        with Path(directory, "etc/jamaint/jamaintd.yaml").open("a") as sample:
+            sample.write("# A line that the older version did not have.\n")
         subprocess.run(
             ["dpkg-deb", "--root-owner-group", "-Znone", "--build", directory, str(target)],
             check=True, capture_output=True,

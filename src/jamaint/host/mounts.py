@@ -90,11 +90,17 @@ def _holding(path: str, entries: Iterator[_Entry]) -> _Entry | None:
     return best
 
 
-def mount_of(path: str, among: list[Mount]) -> Mount | None:
-    """The one that a path lies on; None when it is on none of them."""
+def mount_of(path: str, among: list[Mount], table: str = MOUNTINFO) -> Mount | None:
+    """The one that a path lies on; None when it is on none of them, as when something else is mounted in between."""
     real = os.path.realpath(path)
     above = [one for one in among if real == one.path or real.startswith(one.path.rstrip("/") + "/")]
-    return max(above, key=lambda one: len(one.path), default=None)
+    found = max(above, key=lambda one: len(one.path), default=None)
+    if found is None:
+        return None
+    nearest, its_own = _holding(real, _entries(table)), _holding(found.path, _entries(table))
+    if nearest is None or its_own is None or len(nearest.point) <= len(found.path):
+        return found
+    return found if nearest.device == its_own.device else None
 
 
 def plain(text: str) -> str:

@@ -258,7 +258,14 @@ def test_mounts_are_those_on_disks_each_once(tmp_path: Path) -> None:
         ("/boot", "iso9660", True),
         ("/srv/my data", "xfs", True),
     ]
-    assert mount_of("/srv/my data/x", found) == found[2]
+    table = str(tmp_path / "mountinfo")
+    assert mount_of("/srv/my data/x", found, table) == found[2]
+    assert mount_of("/mnt/bound/x", found, table) == found[0]
+
+
+def test_mount_of_a_path_on_no_disk_is_none(tmp_path: Path) -> None:
+    (tmp_path / "mountinfo").write_text(MOUNTINFO)
+    assert mount_of("/dev/x", mounts(str(tmp_path / "mountinfo")), str(tmp_path / "mountinfo")) is None
 
 
 def optimize(there: list[Mount], monkeypatch: pytest.MonkeyPatch, **config: Any) -> FilesystemOptimize:
