@@ -127,3 +127,33 @@ def progress(caller: Any, ident: str) -> Any:
     pushed = caller.receive().event or {}
     execution = pushed.get("execution") or {}
     return execution.get("progress") if execution.get("id") == ident else None
+
+
+def test_what_is_left_is_removed_when_nobody_needs_it(place: tuple[Scene, str]) -> None:
+    there, dsn = place
+    schema = "SELECT to_regnamespace('jamaint') IS NOT NULL"
+    there.configure(tasks={"tidy": task({"dsn": dsn})})
+    with there.serving():
+        assert "nothing of jamaint is in it" in there.ctl("database", "forget", "tidy").stdout
+        assert there.ctl("execute", "tidy").returncode == 0
+        refused = there.ctl("database", "forget", "tidy")
+        assert refused.returncode == 5, refused
+        assert "can be rolled back there" in refused.stderr
+        assert there.ctl("purge", "last").returncode == 0  # the remedy
+        would = there.json("database", "forget", "tidy", "--dry-run")
+        assert [one["name"] for one in would["tables"]] == ["jamaint.cursors"]
+        assert value(dsn, schema)
+        run_script(dsn, "CREATE TABLE jamaint.kept_lost_1 (LIKE sessions)")  # of a daemon whose state is lost
+        refused = there.ctl("database", "forget", "tidy")
+        assert refused.returncode == 5, refused
+        assert "--with-kept" in refused.stderr
+        run_script(dsn, "CREATE VIEW public.seen AS SELECT * FROM jamaint.cursors")
+        refused = there.ctl("database", "forget", "tidy", "--with-kept")
+        assert "something of others depends on the schema jamaint" in refused.stderr
+        assert value(dsn, "SELECT to_regclass('jamaint.kept_lost_1') IS NOT NULL")
+        run_script(dsn, "DROP VIEW public.seen")
+        done = there.ctl("database", "forget", "tidy", "--with-kept")
+        assert done.returncode == 0, done
+        assert "2 tables removed" in done.stdout
+        assert not value(dsn, schema)
+        assert there.ctl("execute", "tidy").returncode == 0

@@ -238,6 +238,14 @@ VERBS = (
         "clean up what the section `cleanup` names: all of it, or some kinds",
         says="KIND is one of temp, logs, database, cache and filesystem.",
     ),
+    Verb(
+        "database forget",
+        ("TASK",),
+        (Flag("--with-kept", "also rows that are kept and nobody can put back from here"), DRY_RUN),
+        "databases:forget",
+        "remove the schema jamaint from a task's database",
+        says="Refused while an execution can be rolled back there: purge it first.",
+    ),
     Verb("cleanup analysis", (), (), "usage:show_analysis", "what is used, what could be freed now, and what to do"),
     Verb("usage", (), (), "usage:show", "how large things are, how they grow, and when a disk is full"),
     Verb(

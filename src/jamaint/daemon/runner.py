@@ -233,6 +233,12 @@ class Runner:
             answer = await worker.ask({"do": "plan", "items": collected is not None})
             return _plan_of(answer), bool(answer.get("itemised"))
 
+    async def purge_of(self, execution_id: str, task: Task, step: Step) -> Mapping[str, Any]:
+        """Have a worker of that task let go of what the step names; its answer. Raises WorkerLost."""
+        opening = self._opening(execution_id, task)
+        async with open_worker(opening, on_line=_unheard, on_stderr=self._say_stderr(execution_id)) as worker:
+            return await worker.ask({"do": "purge", "step": step_to_json(step)})
+
     async def _perform(self, run: _Run) -> None:
         if run.task.executor in WITHOUT_WORKER:
             run.planned = True
@@ -649,3 +655,7 @@ def _reasons(run: _Run) -> tuple[Mapping[str, Any], ...]:
     if not _was_stopped(run):
         return run.reasons
     return ({"guard": run.stop.kind, "verdict": "refuse", "detail": run.stop.detail},)
+
+
+async def _unheard(_line: Mapping[str, Any]) -> None:
+    """Nobody listens."""

@@ -117,7 +117,7 @@ async def undo(
                 result.add(answer.get("details", {}))
                 answered += answer["is"] == "done"
                 if answer["is"] != "done":
-                    result.problems.append({"path": step.name, "why": _why(answer)})
+                    result.problems.append({"path": step.name, "why": why(answer)})
                     if not step.independent:
                         break  # an earlier step may only be undone when the later ones are
     except WorkerLost as error:
@@ -142,7 +142,7 @@ async def purge(
                 if answer["is"] != "done" or details.get("items") or details.get("freed_space"):
                     whole = False  # one that has failed may have let go of some
                 if answer["is"] != "done":
-                    problems.append({"path": step.name, "why": _why(answer)})
+                    problems.append({"path": step.name, "why": why(answer)})
     except WorkerLost as error:
         problems.append({"path": "", "why": str(error)})
         whole = not asked
@@ -154,7 +154,8 @@ def _unit_of(executor: str) -> str:
     return "row" if executor.startswith("database.") else "file"
 
 
-def _why(answer: Line) -> str:
+def why(answer: Line) -> str:
+    """Why a worker did not do it."""
     return str((answer.get("error") or {}).get("message", "it was stopped"))
 
 

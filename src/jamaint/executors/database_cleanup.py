@@ -1,11 +1,12 @@
 """database.cleanup: deletes old rows of a live PostgreSQL in small batches, and keeps them for a rollback."""
 
+from functools import partial
 from typing import Any
 
 from jamaint.core.plans import Plan, Step
 from jamaint.executors.executor import Host, Tell, Work
 from jamaint.executors.on_target import on_target
-from jamaint.host.targets import cleanup
+from jamaint.host.targets import cleanup, forgetting
 from jamaint.host.targets.promises import items_of, promise_of
 
 
@@ -49,4 +50,8 @@ class DatabaseCleanup:
 
     def purge(self, step: Step) -> dict[str, Any]:
         """Drops what is kept, which frees its space."""
+        asked = step.undo or {}
+        if asked.get("forget"):
+            forget = partial(forgetting.forget, with_kept=asked["with_kept"], dry_run=asked["dry_run"])
+            return on_target(self._work, self._host, lambda target, _: forget(target))
         return on_target(self._work, self._host, lambda target, reins: cleanup.purge(target, step, reins))

@@ -1,12 +1,13 @@
 """database.optimize: looks at a live PostgreSQL, rebuilds and drops indexes, refreshes statistics, deletes old rows."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from jamaint.core.plans import Plan, Step
 from jamaint.executors.executor import Host, Tell, Work
 from jamaint.executors.on_target import on_target
-from jamaint.host.targets import analysis, cleanup, rebuilding, unused, upkeep
+from jamaint.host.targets import analysis, cleanup, forgetting, rebuilding, unused, upkeep
 from jamaint.host.targets.connection import Target
 from jamaint.host.targets.promises import items_of, promise_of
 from jamaint.host.targets.reins import Doing, Reins
@@ -59,6 +60,10 @@ class DatabaseOptimize:
 
     def purge(self, step: Step) -> dict[str, Any]:
         """Lets definitions and rows go."""
+        asked = step.undo or {}
+        if asked.get("forget"):
+            forget = partial(forgetting.forget, with_kept=asked["with_kept"], dry_run=asked["dry_run"])
+            return on_target(self._work, self._host, lambda target, _: forget(target))
         if step.name == unused.NAME:
             return on_target(self._work, self._host, lambda target, _: unused.purge(target, step))
         return on_target(self._work, self._host, lambda target, reins: cleanup.purge(target, step, reins))

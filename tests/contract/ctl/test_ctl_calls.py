@@ -102,6 +102,12 @@ CALLS = [
         {"execution_id": "a1b2c3d4-1"},
     ),
     (
+        ["database", "forget", "tidy", "--dry-run", "--with-kept"],
+        "database.forget",
+        {"task": "tidy", "dry_run": True, "with_kept": True},
+        {"database": "cms on localhost", "tables": [], "freed_space": 0, "dry_run": True},
+    ),
+    (
         ["purge", "--until-free", "10%", "/srv", "--dry-run"],
         "purge",
         {"until_free": "10%", "path": "/srv", "dry_run": True},

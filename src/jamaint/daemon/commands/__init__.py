@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from jamaint.daemon.commands import (
     approvals,
     cleanup,
+    databases,
     emergency,
     executions,
     explaining,
@@ -67,6 +68,7 @@ COMMANDS: Mapping[str, Command] = {
     "execution.throttle": Command("operator", True, steering.throttle),
     "execution.rollback": Command("operator", True, executions.roll_back),
     "purge": Command("admin", True, purge.purge),
+    "database.forget": Command("admin", True, databases.forget),
     "cleanup.run": Command("operator", True, cleanup.run),
     "cleanup.history": Command("viewer", False, cleanup.history),
     "cleanup.analysis": Command("viewer", False, cleanup.analysis),

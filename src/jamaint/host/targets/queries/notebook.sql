@@ -41,6 +41,23 @@ WHERE c.relnamespace = to_regnamespace('jamaint') AND c.relkind = 'r' AND pg_has
     AND NOT has_table_privilege(r.oid, c.oid, 'SELECT')
     AND (c.relname NOT LIKE 'kept\_%' OR c.oid = to_regclass($2) AND has_table_privilege(r.oid, $1, 'SELECT'))
 
+-- name: has_schema
+SELECT to_regnamespace('jamaint') IS NOT NULL
+
+-- name: all_of_ours
+SELECT format('%I.%I', 'jamaint', relname) AS quoted, pg_total_relation_size(oid) AS bytes FROM pg_class
+WHERE relnamespace = to_regnamespace('jamaint') AND relkind = 'r' ORDER BY 1
+
+-- name: is_at_work
+SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 1784769633 AND granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+
+-- name: drop_one
+DROP TABLE {table}
+
+-- name: drop_schema
+DROP SCHEMA jamaint
+
 -- name: may_create
 SELECT has_database_privilege(current_database(), 'CREATE')
 
