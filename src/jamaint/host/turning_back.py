@@ -288,9 +288,12 @@ class _Back:
             self._outcome.kept.add(path, f"it has been written to since the rotation; what was in it stays as {copy}")
             return False
         if not self._dry_run:
-            if not untouched:
-                self._append(place, name, copy, seen.st_size)
-            os.unlink(copy, dir_fd=place.fd)
+            if not untouched and not self._append(place, (name, seen), (copy, copied)):
+                why = f"it was replaced while it was put back; nothing was written to it, what was in it stays as {copy}"
+                self._outcome.kept.add(path, why)
+                return False
+            if os.lstat(copy, dir_fd=place.fd).st_ino == copied.st_ino:
+                os.unlink(copy, dir_fd=place.fd)
         self._outcome.restored += 1
         return True
 
@@ -324,11 +327,25 @@ class _Back:
         finally:
             os.close(first)
 
-    def _append(self, place: Place, name: str, copy: str, at: int) -> None:
-        source = open_source(copy, place.fd)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        log = os.open(name, flags, dir_fd=place.fd)
+    def _append(
+        self, place: Place, log_seen: tuple[str, os.stat_result], copy_seen: tuple[str, os.stat_result]
+    ) -> bool:
+        """Writes the rest of the copy to the log, as both were looked at; false where one is another file by now.
+
+        What was opened is checked, and nothing is done by name: whoever may write in the directory could link another
+        file of theirs, or of somebody who trusts them, into the place of the log.
+        """
+        at = log_seen[1].st_size
+        source = open_source(copy_seen[0], place.fd)
         try:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            log = os.open(log_seen[0], flags, dir_fd=place.fd)
+        except BaseException:
+            os.close(source)
+            raise
+        try:
+            if not _is_same(os.fstat(source), copy_seen[1]) or not _is_same(os.fstat(log), log_seen[1]):
+                return False
             for start, end in _with_small_holes(source, at):
                 if start > at:  # a hole is longer than any line that somebody writes at this moment: it cuts off none
                     os.ftruncate(log, os.fstat(log).st_size + start - at)
@@ -340,6 +357,7 @@ class _Back:
             seen = os.fstat(source)
             os.utime(log, ns=(seen.st_atime_ns, seen.st_mtime_ns))
             os.fsync(log)
+            return True
         finally:
             os.close(log)
             os.close(source)
@@ -361,6 +379,11 @@ class _Back:
                 with suppress(FileNotFoundError, NotADirectoryError):
                     return os.lstat(f"../{step}/{kind}/{place.rel}/{name}", dir_fd=self._left.step)
         return None
+
+
+def _is_same(opened: os.stat_result, seen: os.stat_result) -> bool:
+    """True if an open file is the one that was looked at, with as many names, and a regular file."""
+    return stat.S_ISREG(opened.st_mode) and os.path.samestat(opened, seen) and opened.st_nlink == seen.st_nlink
 
 
 def _with_small_holes(source: int, at: int) -> Iterator[tuple[int, int]]:
