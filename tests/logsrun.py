@@ -139,8 +139,8 @@ def undo_all(steps: Sequence[Step], dry_run: bool = False, **changes: Any) -> di
     """Takes all steps back, as an executor that knows nothing of the run; the figures together."""
     total: dict[str, Any] = {"restored": 0, "removed": 0, "kept": [], "problems": []}
     for step in undo_order(steps):
-        for key, value in executor(**changes).undo(step, dry_run).items():
-            total[key] += value
+        found = executor(**changes).undo(step, dry_run)
+        total = {key: value + found[key] for key, value in total.items()}
     return total
 
 

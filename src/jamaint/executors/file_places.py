@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jamaint.core.ages import BIRTH, Ages, Old, asks_for_birth, limit, old
+from jamaint.core.ages import BIRTH, Ages, Old, asks_for_birth, limit, nanoseconds, old
 from jamaint.core.clearing import over
 from jamaint.core.name_dates import NameDate, name_date
 from jamaint.executors.aged import Place, nested
@@ -84,7 +84,7 @@ class FilePlaces:
             whole_only=unit,
             live=True,
             mount=one.get("mount", False),
-            held=held_by_undos.test(self._work.held, ending),
+            held=held_by_undos.test(self._work.held, ending, nanoseconds(self._work.now)),
         )
 
 

@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from jamaint.core.ages import limit, nanoseconds
 from jamaint.core.logs import CLEANUP, COMPRESSION, LogRules, Sorting
 from jamaint.core.mass_deletion import Sighting, refusals, to_json
 from jamaint.core.plans import Plan, Step
 from jamaint.executors.executor import Host, StepFailed, Stopped, Tell, Work
 from jamaint.executors.unknown_use import refused_if_use_unknown
 from jamaint.executors.ways_out import room_for
+from jamaint.host import held as held_by_undos
 from jamaint.host.compression import Codec, codec
 from jamaint.host.filesystems import filesystem_of
 from jamaint.host.leaving import Leaving, Telling, is_in, open_archive
@@ -115,8 +117,16 @@ class LogsCleanup:
         """See Executor. `kept` is what others have put in a place or changed; `problems` what went wrong."""
         if step.undo is None:
             return {"restored": 0, "removed": 0, "kept": [], "problems": []}
-        checkpoint, taken = self._host.checkpoint, self._work.taken
-        return self._in_trash(lambda way, told: undo(way, dry_run, checkpoint, told, taken=taken), step)
+        checkpoint, taken, began = self._host.checkpoint, self._work.taken, held_by_undos.begin()
+        outcome = self._in_trash(lambda way, told: undo(way, dry_run, checkpoint, told, taken=taken), step)
+        if not dry_run and outcome["restored"]:
+            outcome["held"] = [held_by_undos.record(began, ())]
+        return outcome
+
+    def _other_ages(self) -> list[float]:
+        """The ages at which logs are compressed and archived."""
+        parts = [self._work.config.get(key) or {} for key in ("compress", "archive")]
+        return [float(part["older_than_seconds"]) for part in parts if part.get("older_than_seconds") is not None]
 
     def purge(self, step: Step) -> dict[str, Any]:
         """See Executor. freed_space is what the disk got back, in bytes."""
@@ -162,12 +172,17 @@ class LogsCleanup:
             return self._survey
         sorting, archive = Sorting(self._rules), self._rules.archive_directory
         live, kept = LiveLogs(), self._live
+        ages = [self._rules.retention_seconds, *self._other_ages()]
+        hold = held_by_undos.test(self._work.held, limit(self._work.now, max(ages)), nanoseconds(self._work.now))
 
         def sort(root: Root, rel: str, name: str, seen: os.stat_result) -> str:
             archived = bool(archive) and is_in(root.name(rel), archive)
             what = sorting(name, seen.st_size, seen.st_mtime_ns, seen.st_nlink, archived)
             if seen.st_nlink > 1 and sorting.hard_linked(name, seen.st_size, seen.st_mtime_ns, seen.st_nlink):
                 skipped.add(root.name(rel, name), f"it has {seen.st_nlink} names (hard links): not compressed")
+            if what and hold is not None and hold(seen, None):
+                skipped.add(root.name(rel, name), hold.why)
+                return ""
             objection = live.objection(root, rel, name, seen) if what else None
             if objection is None:
                 return what

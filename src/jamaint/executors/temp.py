@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jamaint.core.ages import Ages, limit
+from jamaint.core.ages import Ages, limit, nanoseconds
 from jamaint.core.plans import Plan, Step
 from jamaint.executors.aged import Aged, Place, nested, plan_of
 from jamaint.executors.executor import Host, Tell, Work
@@ -62,5 +62,5 @@ class TempCleanup:
             unit=one["unit"] == "directory",
             mount=one.get("mount", False),
             live=one["unit"] == "directory",
-            held=held.test(self._work.held, before),
+            held=held.test(self._work.held, before, nanoseconds(self._work.now)),
         )

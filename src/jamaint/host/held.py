@@ -7,6 +7,8 @@ as long as what has it now was not made later than that.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 INODES = 1000
@@ -31,8 +33,20 @@ PutBack = Callable[[Any, Born | None], bool]
 """Whether something was put back: by its status and, for a directory, by when it was made."""
 
 
-def test(records: Sequence[Mapping[str, Any]], before: int | None) -> PutBack | None:
-    """Whether something was put back later than `before`; None where nothing was."""
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What undos have put back, as a test; `why` is what is said of something that is held."""
+
+    test: PutBack
+    why: str
+
+    def __call__(self, seen: Any, born: Born | None) -> bool:
+        """Whether it was put back."""
+        return self.test(seen, born)
+
+
+def test(records: Sequence[Mapping[str, Any]], before: int | None, now_ns: int | None) -> Hold | None:
+    """A test for what was put back later than `before`, which is the age ago from `now_ns`; None where nothing was."""
     young = [one for one in records if before is None or one["until_ns"] >= before]
     if not young:
         return None
@@ -48,4 +62,15 @@ def test(records: Sequence[Mapping[str, Any]], before: int | None) -> PutBack | 
                 return True
         return any(begun <= seen.st_ctime_ns <= ended for begun, ended in spans)
 
-    return held
+    return Hold(held, _why(max(ended for _, ended in spans), before, now_ns))
+
+
+def _why(ended: int, before: int | None, now_ns: int | None) -> str:
+    why = f"it was put back by an undo, and is held (the last undo ended at {_moment(ended)}"
+    if before is None or now_ns is None:
+        return f"{why})"
+    return f"{why}, what it put back is held until {_moment(ended + now_ns - before)})"
+
+
+def _moment(ns: int) -> str:
+    return f"{datetime.fromtimestamp(ns // 10**9, UTC):%Y-%m-%d %H:%M} UTC"

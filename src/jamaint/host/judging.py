@@ -10,7 +10,7 @@ from typing import Any
 from jamaint.core.ages import BIRTH, CHANGE, Ages, Old, asks_for_birth, old, sift, youngest
 from jamaint.host import syscalls
 from jamaint.host.globs import OURS, Globs, States, exclusion
-from jamaint.host.held import Born, PutBack
+from jamaint.host.held import Born, Hold
 from jamaint.host.inuse import InUse
 from jamaint.host.live_targets import live_targets
 from jamaint.host.mounts import is_mount_point
@@ -24,7 +24,7 @@ Three = tuple[States, States, States]
 """Where we are in the globs of `pattern`, `spared` and `alone`."""
 
 NOT_IN_PLAN = "not in the plan"
-EXCLUDED, HELD, NEWEST = "it is to be left alone", "it was put back by an undo, and is held", "newest"
+EXCLUDED, NEWEST = "it is to be left alone", "newest"
 DATED, OTHER = "date in the name", "not meant"
 UNDATED = "its name has no date as `age_from_name` has it"
 OWN_RULE = "it has a rule of its own"
@@ -74,7 +74,7 @@ class Rule:
     also: Callable[[Any, str, int], str] | None = None
     old: Old | None = None
     only: Only | None = None
-    held: PutBack | None = None
+    held: Hold | None = None
 
     @property
     def forgets(self) -> bool:
@@ -174,7 +174,7 @@ class Judge:
         if at_root and rule.whole_only:
             return OTHER
         if rule.held is not None and rule.held(seen, None):
-            return HELD
+            return rule.held.why
         if asks_for_birth(rule.ages.files_by, seen, rule.before) and newborn(rule, name, fd):
             return BIRTH
         return "" if rule.also is None else rule.also(seen, name, fd)
@@ -186,7 +186,7 @@ class Judge:
         if at_root and self._is_of_file_system(name, seen):
             return "it belongs to the file system"
         if self.rule.held is not None and self.rule.held(seen, born):
-            return HELD
+            return self.rule.held.why
         return ""
 
     def directory_may_go(self, seen: os.stat_result, fd: int, open_to_all: bool) -> bool:

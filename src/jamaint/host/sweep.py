@@ -23,6 +23,7 @@ from jamaint.host.sharing import Sharing
 from jamaint.host.skipped import Skipped, why_not
 from jamaint.host.statuses import Status, Statuses, listed
 from jamaint.host.taking import Taken
+from jamaint.host.traversal import count_files
 from jamaint.host.trees import BATCH, PATH_LIMIT
 
 HOPE = 1024
@@ -305,6 +306,8 @@ class Sweep:
             why = why or self._rule.kept.get(level.seen.st_ino, "")
         if why:
             above.whole = False
+            if self._rule.held is not None and why == self._rule.held.why:  # for the guard they are there
+                self.met.files += count_files(self._root, level.fd)
             self._keep("", why, self.met.kept, again=False)
             if not is_unit:
                 self._descent.leave()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from jamaint.host.descent import Descent
 from jamaint.host.roots import NotEntered, Root
 from jamaint.host.skipped import words
+from jamaint.host.statuses import listed
 
 Level = Callable[[], Iterable[str]]
 """Acts in the directories that the descents are in; returns the names to go into, the same in each tree."""
@@ -103,3 +104,17 @@ def _at(root: Root, descent: Descent, names: Sequence[str]) -> Descent:
     for name in names[common:]:
         descent.enter(name)
     return descent
+
+
+def count_files(root: Root, fd: int) -> int:
+    """How many names that are no directories are in an open directory and below, on its file system."""
+    descent, count = Descent(root, os.dup(fd)), 0
+
+    def level() -> list[str]:
+        nonlocal count
+        found = list(listed(descent.here.fd))
+        count += sum(len(names) for names, _ in found)
+        return [name for _, directories in found for name in directories]
+
+    traverse([descent], level, lambda _: None, lambda *_: None)
+    return count

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -574,3 +575,16 @@ class TestTrouble:
     def test_undo_in_the_order_of_the_plan_backwards(self, root: Path) -> None:
         steps = executor(**everything(root)).plan().steps
         assert [step.name for step in undo_order(steps)] == ["archive", "compression", "cleanup"]
+
+
+def test_what_an_undo_put_back_is_held(tmp_path: Path) -> None:
+    for name, age in {"a.log": 40, "b.log": 3}.items():
+        put(tmp_path / name, age)
+    compress = {"algorithm": "gzip", "older_than_seconds": DAY}
+    config = {"log_paths": [f"{tmp_path}/*.log"], "compress": compress}
+    steps, _ = run_all(executor(**config))
+    records = [record for step in undo_order(steps) for record in executor(**config).undo(step, False).get("held", ())]
+    assert len(records) == 2
+    _, details = run_all(executor(**config, held=records, execution="e-2", now=datetime.now(UTC)))
+    assert sum(one.get("files", 0) for name, one in details.items() if name != "analysis") == 0
+    assert {path.name for path in tmp_path.glob("*.log*")} == {"a.log", "b.log"}

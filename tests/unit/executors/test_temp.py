@@ -523,3 +523,19 @@ def test_wildcards_and_live_targets_hold_here_too(tmp_path: Path) -> None:
     run(temp(path))
     there = {str(found.relative_to(tmp_path)) for found in tmp_path.glob("*/jobs/j*/f")}
     assert there == {"b/jobs/j1/f"}
+
+
+def test_files_in_directories_that_are_held_count_for_the_guard(tmp_path: Path) -> None:
+    root = tmp_path / "tmp"
+    for number in range(40):
+        put(root / f"d{number % 4}" / "deep" / f"f{number:02}", 20)
+    age_directories(root)
+    host = temp({"path": str(root)})
+    plan = host.plan()
+    seen = plan.roots[0]
+    host.run(plan.steps[0])
+    records = undone(through_json(plan.steps[0]))["held"]
+    again = temp({"path": str(root)}, held=records, now=datetime.now(UTC), execution="e-2").plan()
+    assert (again.roots[0]["files"], seen["files"], again.refusals) == (40, 40, ())
+    assert again.steps[0].items == 0
+    assert "held until 20" in again.steps[0].says
