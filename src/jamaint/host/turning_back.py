@@ -289,9 +289,7 @@ class _Back:
             return False
         if not self._dry_run:
             if not untouched and not self._append(place, (name, seen), (copy, copied)):
-                why = (
-                    f"it was replaced while it was put back; nothing was written, what was in it stays as {copy}"
-                )
+                why = f"it was replaced while it was put back; nothing was written, what was in it stays as {copy}"
                 self._outcome.kept.add(path, why)
                 return False
             if os.lstat(copy, dir_fd=place.fd).st_ino == copied.st_ino:
