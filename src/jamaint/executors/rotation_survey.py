@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from jamaint.core.rotation import LogSeen, Rotated, Turn, decide, last_rotation
 from jamaint.core.rotation import RotationRules as Rules
 from jamaint.core.rotation_records import OpenRotation, RotationRecord
-from jamaint.core.stamps import read_any
+from jamaint.core.stamps import Stamp, read_any
 from jamaint.executors.executor import Host, Work
 from jamaint.host import syscalls
 from jamaint.host.globs import Globs, is_glob, split_root
@@ -63,12 +63,13 @@ class LogTurn:
 class _Listing:
     """The files of one directory of a root: logs and rotated ones, by name.
 
-    `alike` are matched as logs and named as this task's rotated ones are; `strange` as those of another program or of
-    other settings.
+    `stamps` are what the names of this task's rotated ones say. `alike` are matched as logs and named as those are;
+    `strange` as those of another program or of other settings.
     """
 
     logs: dict[str, os.stat_result] = field(default_factory=dict)
     others: dict[str, os.stat_result] = field(default_factory=dict)
+    stamps: dict[str, Stamp] = field(default_factory=dict)
     alike: list[str] = field(default_factory=list)
     strange: dict[str, str] = field(default_factory=dict)
 
@@ -144,7 +145,10 @@ class LogSurveyor:
 
     def _sort(self, match: "_LogMatcher", path: str, rel: str, name: str, seen: os.stat_result) -> None:
         listing = self._listings.setdefault((path, rel), _Listing())
-        is_matched, is_rotated = match(path, rel, name), self._rules.read(name) is not None
+        is_matched, stamp = match(path, rel, name), self._rules.read(name)
+        is_rotated = stamp is not None
+        if stamp is not None:
+            listing.stamps[name] = stamp
         other = None
         if is_matched and not is_rotated and not match.is_named(name):
             other = read_any(name)
@@ -206,7 +210,7 @@ class LogSurveyor:
         """The rotated ones of each log; what is named so and is none is told."""
         rotated: dict[str, list[Rotated]] = {}
         for name, seen in listing.others.items():
-            stamp = self._rules.read(name)
+            stamp = listing.stamps.get(name)
             if stamp is not None and stamp.base in listing.logs:
                 one = Rotated(name, stamp, seen.st_size, seen.st_mtime_ns, seen.st_nlink)
                 rotated.setdefault(stamp.base, []).append(one)
@@ -224,7 +228,7 @@ class LogSurveyor:
             join(path, rel, name)
             for (path, rel), listing in self._listings.items()
             for name in listing.others
-            if self._rules.read(name) is None and self._is_of_a_log(name, listing)
+            if name not in listing.stamps and self._is_of_a_log(name, listing)
         ]
         if names:
             count = "1 file is" if len(names) == 1 else f"{len(names)} files are"
