@@ -14,8 +14,9 @@ import pytest
 from jamaint.core import indexes as rules
 from jamaint.core.plans import Step
 from jamaint.executors.executor import StepFailed, Stopped
+from jamaint.host import cluster_files
 from jamaint.host.targets import building, indexes, rebuilding, unused, upkeep
-from postgres import on_connection
+from postgres import on_connection, serving
 from targets import EXECUTION, Stored, Talk, optimize, rule, run_script, value
 
 FULL_OF_AIR = """
@@ -526,3 +527,18 @@ def test_a_failure_keeps_its_figures(airy: str) -> None:
         assert EXECUTION
     finally:
         run_script(airy, "DROP OWNED BY mallory; DROP ROLE mallory")
+
+
+def test_a_prepared_transaction_that_holds_the_table_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(cluster_files._SETTINGS, "max_prepared_transactions", 2)
+    monkeypatch.setattr(building, "BUILD_LOCK_SECONDS", 0.1)
+    with serving() as server:
+        for statement in FULL_OF_AIR.strip().split(";")[:-1]:
+            run_script(server, statement)
+        executor = optimize(server, optimize_indexes=True)
+        step = step_of(executor, "index_optimization")
+        run_script(server, "BEGIN; LOCK TABLE t IN ROW EXCLUSIVE MODE; PREPARE TRANSACTION 'orphan'")
+        details = executor.run(step)
+        run_script(server, "ROLLBACK PREPARED 'orphan'")
+        assert "ROLLBACK PREPARED 'orphan'" in details["skipped"][0]["why"]
+        assert executor.run(step_of(executor, "index_optimization"))["rebuilt"] == 2

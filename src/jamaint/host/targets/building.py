@@ -118,7 +118,7 @@ async def wait_until_free(target: Target, table: int, reins: Reins) -> None:
         if not staying:
             return
         if time.monotonic() > until:
-            raise LockTimeoutError(f"process {now[staying[0]]} is at the table in a transaction that does not end")
+            raise LockTimeoutError(await _who(target, staying[0], now[staying[0]]))
         before = now
 
 
@@ -183,6 +183,14 @@ async def _left_by(target: Target, table: int, name: str) -> Sequence[str]:
 async def _forget(target: Target, table: int, name: str) -> None:
     with failures_named(target.identity.database):
         await target.work.execute(SQL["forget_build"], table, name)
+
+
+async def _who(target: Target, transaction: str, pid: int) -> str:
+    if pid:
+        return f"process {pid} is at the table in a transaction that does not end"
+    with failures_named(target.identity.database):
+        gid = await target.watch.fetchval(SQL["prepared"], transaction)
+    return f"the prepared transaction '{gid}' is at the table, until somebody ends it: ROLLBACK PREPARED '{gid}'"
 
 
 async def _users_of(target: Target, table: int) -> dict[str, int]:

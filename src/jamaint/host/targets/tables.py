@@ -187,8 +187,9 @@ async def _key(connection: Connection, oid: int, given: str, columns: Sequence[C
     names = await connection.fetchval(SQL["key"], oid)
     if not names:
         raise TargetFailed(
-            f"{given} has no key: without a primary key, or a unique index over columns that are NOT NULL, there is "
-            "no order to go through it by, and no telling which rows were put back",
+            f"{given} has no key: without a primary key, or a unique index over columns that are NOT NULL (neither "
+            "DEFERRABLE nor WITHOUT OVERLAPS), there is no order to go through it by, and no telling which rows were "
+            "put back",
             "refused",
         )
     by_name = {column.name: column for column in columns}

@@ -128,3 +128,8 @@ WHERE locktype = 'relation' AND database = (SELECT oid FROM pg_database WHERE da
 
 -- name: is_valid
 SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)
+
+-- name: prepared
+-- The name of a prepared transaction, by how pg_locks shows it.
+SELECT p.gid FROM pg_prepared_xacts p JOIN pg_locks l ON l.transactionid = p.transaction
+WHERE l.pid IS NULL AND l.virtualtransaction = $1
