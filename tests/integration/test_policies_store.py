@@ -11,6 +11,7 @@ import pytest
 import structlog
 import trio
 
+from jamaint.config.configuration import HistoryRules
 from jamaint.core.approvals import Approval
 from jamaint.core.executions import Execution, State
 from jamaint.core.policies import Policy, Rules, in_order
@@ -19,7 +20,7 @@ from jamaint.daemon.definitions import Definitions
 from jamaint.daemon.forgetting import Forgetting
 from jamaint.daemon.recorder import Recorder
 from jamaint.host.postgres import open_postgres
-from jamaint.store import executions, objects, policies, rollback_points, skips
+from jamaint.store import audit, executions, history, objects, policies, rollback_points, skips
 from jamaint.store.policies import Override
 from jamaint.store.rollback_points import RollbackPoint
 
@@ -58,7 +59,8 @@ def point(execution: Execution) -> RollbackPoint:
 
 
 def forgetting(recorder: Recorder, *found: Policy) -> Forgetting:
-    known = SimpleNamespace(tasks={TASK.name: TASK}, policies_in_order=in_order(found))
+    config = SimpleNamespace(history=HistoryRules())
+    known = SimpleNamespace(tasks={TASK.name: TASK}, policies_in_order=in_order(found), config=config)
     return Forgetting(cast(Definitions, known), recorder, lambda: NOON, structlog.get_logger())
 
 
@@ -72,6 +74,32 @@ async def test_what_is_older_than_its_retention_is_forgotten(recorder: Recorder)
     assert await forgetting(recorder).forget() == 0
     assert await forgetting(recorder, KEEPS).forget() == 2
     assert await kept(recorder) == {young.id}
+
+
+async def test_history_without_a_policy_is_kept_for_its_default_retention(recorder: Recorder) -> None:
+    old, young, newest = ended(401), ended(399), ended(1)
+    gone = replace(ended(500), task_id=None, task_name="not defined any more")
+    await recorder.put(old, young, newest, gone)
+    assert await forgetting(recorder).forget() == 2
+    assert await kept(recorder) == {young.id, newest.id}
+
+
+async def test_audit_log_expires_and_what_is_young_cannot_be_deleted(recorder: Recorder, database: str) -> None:
+    now = datetime.now(UTC)
+    entries = [
+        (str(uuid4()), audit.Entry(now - days * DAY, 0, 1, "root", "admin", "m", None, "done", {}))
+        for days in (500, 40, 10)
+    ]
+    await recorder.run(audit.append, entries)
+    rules = SimpleNamespace(history=HistoryRules())
+    known = SimpleNamespace(tasks={}, policies_in_order=(), config=rules)
+    await Forgetting(cast(Definitions, known), recorder, lambda: now, structlog.get_logger()).forget()
+    assert len(await recorder.run(audit.page, None, None, 10)) == 2
+    assert await recorder.run(history.forget_audit, now) == 1
+    for sql in ("DELETE FROM audit_log", "UPDATE audit_log SET uid = 1", "TRUNCATE audit_log"):
+        with pytest.raises(Exception, match="the audit log only grows"):
+            await recorder.run(lambda connection, sql=sql: connection.execute(sql))
+    assert len(await recorder.run(audit.page, None, None, 10)) == 1
 
 
 async def test_what_can_be_rolled_back_and_the_newest_stay(recorder: Recorder) -> None:

@@ -234,7 +234,7 @@ async def test_refusals_without_end_are_counted_in_the_audit_log_and_nobody_else
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(auditor, "REFUSALS", 5)
-    monkeypatch.setattr(auditor, "MINUTE_SECONDS", 0.5)
+    monkeypatch.setattr(auditor, "HOUR_SECONDS", 0.5)
     counted = "SELECT (detail->>'entries')::int AS n FROM audit_log WHERE outcome = 'entries left out'"
     written = "SELECT count(*) AS n FROM audit_log WHERE outcome = 'refused' AND method = 'task.disable'"
     async with scene.caller() as flooding:

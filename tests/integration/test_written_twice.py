@@ -27,6 +27,7 @@ from jamaint.store import (
     audit,
     cleanups,
     executions,
+    history,
     lock,
     log_rotations,
     objects,
@@ -44,7 +45,20 @@ from jamaint.store.rollback_points import RollbackPoint
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-MODULES = (audit, cleanups, executions, lock, log_rotations, objects, plans, policies, rollback_points, samples, skips)
+MODULES = (
+    audit,
+    cleanups,
+    executions,
+    history,
+    lock,
+    log_rotations,
+    objects,
+    plans,
+    policies,
+    rollback_points,
+    samples,
+    skips,
+)
 
 RAN = Execution(
     id=str(uuid4()),
@@ -101,6 +115,9 @@ CHANGES = (
     Change(policies.use_approval, (APPROVAL.id, RAN.id)),
     Change(policies.override, (OVERRIDE,)),
     Change(policies.forget, (TASK.name, NOON + 2 * HOUR)),
+    Change(history.forget_undefined, ([TASK.name], NOON + 2 * HOUR)),
+    Change(history.forget_audit, (NOON + 2 * HOUR,)),
+    Change(history.forget_rest, (NOON - HOUR,)),
     Change(rollback_points.create, (POINT,)),
     Change(rollback_points.begin_step, (POINT.id, 1)),
     Change(rollback_points.begin_undo, (POINT.id, "s")),

@@ -83,6 +83,14 @@ class RollbackRules:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryRules:
+    """How long ended executions with their logs, and entries of the audit log, are kept."""
+
+    executions_seconds: float = 400 * 86400.0
+    audit_seconds: float = 400 * 86400.0
+
+
+@dataclass(frozen=True, slots=True)
 class LogRules:
     """The daemon's own log; `format` None: the journal under systemd, else text on a terminal."""
 
@@ -110,6 +118,7 @@ class Config:
     freezes: Mapping[str, Freeze] = field(default_factory=dict)
     policies: Mapping[str, Policy] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    history: HistoryRules = HistoryRules()
     trusted_groups: tuple[str, ...] = ()
     """Groups that may write where root works."""
 
@@ -140,6 +149,10 @@ def shown_config(config: Config) -> dict[str, Any]:
             "catch_ups_per_minute": scheduler.catch_ups_per_minute,
         },
         "rollback": {"retention_seconds": rollback.retention_seconds, "low_space": rollback.low_space},
+        "history": {
+            "executions_seconds": config.history.executions_seconds,
+            "audit_seconds": config.history.audit_seconds,
+        },
         "log": {"format": config.log.format, "level": config.log.level},
         "windows": {name: without_passwords(window.definition) for name, window in config.windows.items()},
         "policies": {name: without_passwords(policy.definition) for name, policy in config.policies.items()},

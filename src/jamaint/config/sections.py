@@ -83,6 +83,16 @@ def _a_second(value: float) -> float:
 Principals = tuple[Annotated[values.Principal, PlainValidator(principal)], ...]
 GrantedCommand = Annotated[Arguments, AfterValidator(_granted_command)]
 LongSeconds = Annotated[Seconds, AfterValidator(_a_second)]
+AUDIT_LEAST_DAYS = 31
+
+
+def _long_enough_to_audit(value: float) -> float:
+    if value < AUDIT_LEAST_DAYS * 86400:
+        raise ValueError(f"must be at least {AUDIT_LEAST_DAYS}d: what is younger can be deleted by nobody")
+    return value
+
+
+AuditSeconds = Annotated[Seconds, AfterValidator(_long_enough_to_audit)]
 AbsolutePath = Annotated[str, PlainValidator(paths.absolute)]
 
 
@@ -146,6 +156,13 @@ class RollbackSection(Section):
     low_space: Share = 0.0
 
 
+class HistorySection(Section):
+    """history: how long what has ended is kept."""
+
+    executions: LongSeconds = 400 * 86400.0
+    audit: AuditSeconds = 400 * 86400.0
+
+
 class LogSection(Section):
     """log: the daemon's own log."""
 
@@ -177,6 +194,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "trust": TrustSection,
     "scheduler": SchedulerSection,
     "rollback": RollbackSection,
+    "history": HistorySection,
     "log": LogSection,
     "notifications": NotificationsSection,
 }
@@ -199,6 +217,7 @@ class Top(Section):
     trust: Any = None
     scheduler: Any = None
     rollback: Any = None
+    history: Any = None
     log: Any = None
     windows: Any = None
     tasks: Any = None

@@ -28,6 +28,7 @@ class Settings(NamedTuple):
     grants: values.Grants
     scheduler: values.SchedulerRules
     rollback: values.RollbackRules
+    history: values.HistoryRules
     log: values.LogRules
     trusted_groups: tuple[str, ...]
 
@@ -38,6 +39,7 @@ def read_settings(merged: Merged, environ: Mapping[str, str], euid: int, main: s
     roles = _section(merged, "roles", sections.RolesSection)
     scheduler = _section(merged, "scheduler", sections.SchedulerSection)
     rollback = _section(merged, "rollback", sections.RollbackSection)
+    history = _section(merged, "history", sections.HistorySection)
     log = _section(merged, "log", sections.LogSection)
     _section(merged, "notifications", sections.NotificationsSection)
     state_dir = _state_dir(merged, environ, euid)
@@ -54,6 +56,7 @@ def read_settings(merged: Merged, environ: Mapping[str, str], euid: int, main: s
             scheduler.catch_ups_per_minute,
         ),
         rollback=values.RollbackRules(rollback.retention, rollback.low_space),
+        history=values.HistoryRules(history.executions, history.audit),
         log=values.LogRules(log.format, log.level),
         trusted_groups=_section(merged, "trust", sections.TrustSection).groups,
     )

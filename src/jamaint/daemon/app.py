@@ -304,7 +304,7 @@ class App:
                 server.close()
                 serving.cancel_scope.cancel()
             with trio.move_on_after(FLUSH_SECONDS):
-                await auditor.written()
+                await auditor.finish()
             lasting.cancel_scope.cancel()
 
     async def _settle(self, rollbacks: Rollbacks) -> int:

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import trio
 
+from jamaint.core.roles import NOBODY
 from jamaint.host.postgres import DatabaseAwayError, Postgres
 from jamaint.store import audit
 from jamaint.store.audit import Entry
@@ -13,9 +14,13 @@ from jamaint.store.audit import Entry
 KEPT = 10_000
 """Entries that are kept while the database is away; more are counted, and one entry says how many were left out."""
 RETRY_SECONDS = 2.0
-REFUSALS = 500
-"""Entries of refused calls of one user that are written in each minute; the rest is counted, and one says how many."""
-MINUTE_SECONDS = 60.0
+REFUSALS = 400
+"""Entries of refused calls of one user that are written in each hour; the rest is counted, and one says how many."""
+STRANGERS = 1000
+"""The same of all users together who have no role: a user of a machine can have thousands of uids."""
+HOUR_SECONDS = 3600.0
+ALL_STRANGERS = -1
+"""Stands for the uid of all of them."""
 GATHER_SECONDS = 0.02
 """How long an entry that nobody waits for may wait for others: its commit would hold up that of what was asked for."""
 
@@ -27,9 +32,11 @@ class Auditor:
         self._now = now
         self._entries: list[Entry] = []
         self._refused: dict[int, int] = {}
-        """How many calls of whom, in this minute."""
+        """How many calls of whom, in this hour."""
+        self._uncounted: dict[int, int] = {}
         self._last_refused: dict[int, Entry] = {}
-        self._minute = trio.Event()
+        self._strangers = 0
+        self._hour = trio.Event()
         self._left_out = 0
         self._work = trio.Event()
         self._hurry = trio.Event()
@@ -51,6 +58,11 @@ class Auditor:
         if self._entries:
             self._hurry.set()
             await self._written.wait()
+
+    async def finish(self) -> None:
+        """Note what was only counted, and return when all is durable."""
+        self.sum_up()
+        await self.written()
 
     async def serve(self, postgres: Postgres) -> None:
         """Writes until it is cancelled."""
@@ -86,22 +98,33 @@ class Auditor:
             written.set()
 
     def _is_one_of_many(self, entry: Entry) -> bool:
-        count = self._refused[entry.uid] = self._refused.get(entry.uid, 0) + 1
-        self._minute.set()
-        if count > REFUSALS:
-            self._last_refused[entry.uid] = entry
-        return count > REFUSALS
+        self._hour.set()
+        key = entry.uid
+        if entry.role == NOBODY:
+            self._strangers += 1
+            key = ALL_STRANGERS if self._strangers > STRANGERS else key
+        count = self._refused[key] = self._refused.get(key, 0) + 1
+        if key != ALL_STRANGERS and count <= REFUSALS:
+            return False
+        self._uncounted[key] = self._uncounted.get(key, 0) + 1
+        self._last_refused[key] = entry
+        return True
 
     async def _count_refusals(self) -> None:
         while True:
-            await self._minute.wait()
-            await trio.sleep(MINUTE_SECONDS)
-            self._minute = trio.Event()
-            refused, self._refused = self._refused, {}
-            last, self._last_refused = self._last_refused, {}
-            for uid, entry in last.items():
-                detail = {"entries": refused[uid] - REFUSALS, "why": f"more than {REFUSALS} refused calls in a minute"}
-                self.note(entry._replace(at=self._now(), outcome="entries left out", detail=detail))
+            await self._hour.wait()
+            await trio.sleep(HOUR_SECONDS)
+            self.sum_up()
+
+    def sum_up(self) -> None:
+        """Note how many refused calls were only counted in this hour, and begin the next."""
+        self._hour, self._refused, self._strangers = trio.Event(), {}, 0
+        uncounted, self._uncounted = self._uncounted, {}
+        last, self._last_refused = self._last_refused, {}
+        for key, entry in last.items():
+            whose = "of users without a role" if key == ALL_STRANGERS else "of this user"
+            detail = {"entries": uncounted[key], "why": f"too many refused calls {whose} in an hour"}
+            self.note(entry._replace(at=self._now(), outcome="entries left out", detail=detail))
 
     def _omission(self) -> Entry:
         left_out, self._left_out = self._left_out, 0

@@ -1,4 +1,4 @@
-"""Forgetting: ended executions are deleted when the retention of a policy has ended; without one they are kept."""
+"""Forgetting: what has ended is deleted when its retention is over: a policy's, or that of `history`."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from structlog.typing import FilteringBoundLogger
 from jamaint.core.policies import retention_seconds
 from jamaint.daemon.definitions import Definitions
 from jamaint.daemon.recorder import Recorder
-from jamaint.store import policies
+from jamaint.store import history, policies
 
 EVERY_SECONDS = 3600.0
 
@@ -33,14 +33,18 @@ class Forgetting:
 
     async def forget(self) -> int:
         """Deletes what is older than its retention; returns how many executions that were."""
-        total = 0
+        kept, now, total = self._definitions.config.history, self._now(), 0
         for task in tuple(self._definitions.tasks.values()):
-            seconds = retention_seconds(task, self._definitions.policies_in_order)
-            if seconds is None:
-                continue
-            before = self._now() - timedelta(seconds=seconds)
+            seconds = retention_seconds(task, self._definitions.policies_in_order) or kept.executions_seconds
+            before = now - timedelta(seconds=seconds)
             while count := await self._recorder.run(policies.forget, task.name, before):
                 total += count
+        before, defined = now - timedelta(seconds=kept.executions_seconds), list(self._definitions.tasks)
+        while count := await self._recorder.run(history.forget_undefined, defined, before):
+            total += count
+        await self._recorder.run(history.forget_rest, before)
+        while await self._recorder.run(history.forget_audit, now - timedelta(seconds=kept.audit_seconds)):
+            pass
         if total:
-            self._log.info(f"{total} executions were deleted from the history, as policies ask for", executions=total)
+            self._log.info(f"{total} executions were deleted from the history, past their retention", executions=total)
         return total

@@ -34,6 +34,8 @@ from jamaint.store.plans import StoredPlan
 from jamaint.wire import dumps
 
 KEPT_DAYS = 7
+PLANS, PLANS_BYTES = 1000, 1024**3
+"""Stored plans, and bytes of their items, with which no more are taken."""
 SHORTEST_PREFIX = 8
 SWEEP_SECONDS = 3600.0
 ADVICE = (
@@ -135,6 +137,13 @@ class Plans:
 
     def collect(self) -> Collected:
         """Begins to collect a plan's items. Raises Problem when there is no room for them."""
+        kept, count = plan_files.size_of(self.directory)
+        if kept > PLANS_BYTES or count >= PLANS:
+            raise Problem(
+                CONFLICT,
+                f"{count} plans with {kept // 1024**2} MiB are stored, as many as may be: they go {KEPT_DAYS} days "
+                "after they were made; `execute --dry-run` shows the same, and stores nothing",
+            )
         try:
             return Collected(Writing(self.directory, uuid4().hex))
         except OSError as error:

@@ -16,6 +16,7 @@ class Queue:
         self._current = current
         self._waiting: list[Waiting] = []
         self._by_id: dict[str, Waiting] = {}
+        self._requested: dict[str, int] = {}
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
@@ -27,14 +28,27 @@ class Queue:
         """The one with this id, if it waits."""
         return self._by_id.get(execution_id)
 
+    def requested(self, task: str | None = None) -> int:
+        """Return how many of it were asked for, of all tasks or of one."""
+        return sum(self._requested.values()) if task is None else self._requested.get(task, 0)
+
+    def _count(self, waiting: Waiting, more: int) -> None:
+        if waiting.by_request:
+            name = waiting.task.name
+            self._requested[name] = self._requested.get(name, 0) + more
+            if not self._requested[name]:
+                del self._requested[name]
+
     def add(self, waiting: Waiting) -> None:
         """Puts one in its place."""
+        self._count(waiting, 1)
         insort(self._waiting, waiting, key=order)
         self._by_id[waiting.execution.id] = waiting
 
     def remove(self, execution_id: str) -> Waiting:
         """Takes one out. Raises KeyError."""
         waiting = self._by_id.pop(execution_id)
+        self._count(waiting, -1)
         del self._waiting[bisect_left(self._waiting, order(waiting), key=order)]
         return waiting
 

@@ -44,6 +44,8 @@ from jamaint.host.journal import MESSAGE_IDS
 from jamaint.host.postgres import OccurrenceTakenError
 from jamaint.store import policies
 
+QUEUE_LIMIT, QUEUE_OF_TASK = 1000, 100
+"""Executions that may wait after they were asked for, of all tasks and of one: more are refused."""
 PATIENCE_SECONDS = 0.03
 """A request that has to wait is written down and answered after this: it may start before, and is then written once."""
 WHY_SECONDS = 20.0
@@ -218,6 +220,7 @@ class Scheduler:
 
     async def request(self, execution: Execution, task: Task) -> None:
         """Takes a requested execution; returns when it is durable, waiting or running. Raises Problem(REFUSED)."""
+        self._refuse_when_full(task)
         waiting = Waiting(execution, self._in_force(task, execution), self._definitions.paused_until(task.name))
         asked = _Asked()
         self._asked[execution.id] = asked
@@ -228,6 +231,14 @@ class Scheduler:
         await asked.settled.wait()
         if asked.refusal is not None:
             raise asked.refusal
+
+    def _refuse_when_full(self, task: Task) -> None:
+        count, of_task = self._queue.requested(), self._queue.requested(task.name)
+        if count < QUEUE_LIMIT and of_task < QUEUE_OF_TASK:
+            return
+        waits = f"{of_task} executions of it" if of_task >= QUEUE_OF_TASK else f"{count} executions"
+        detail = f"{waits} that were asked for wait already: cancel some, or wait until they have run"
+        raise refused(f"cannot run {task.name}: {detail}", [Verdict("queue", "refuse", detail).to_json()])
 
     async def verdicts(self, execution: Execution, task: Task, moment: datetime) -> tuple[Verdict, ...]:
         """What each guard says of `execution` if it were to start at `moment`; facts are those of now."""

@@ -132,6 +132,16 @@ def hash_of(path: str, header: bytes) -> str:
     return sha256(header + whole.digest()).hexdigest()
 
 
+def size_of(directory: str) -> tuple[int, int]:
+    """Return the bytes of all plans of a directory, and how many there are."""
+    try:
+        with os.scandir(directory) as found:
+            sizes = [entry.stat(follow_symlinks=False).st_size for entry in found]
+    except FileNotFoundError:  # none was ever stored, or one goes right now
+        return 0, 0
+    return sum(sizes), len(sizes)
+
+
 def remove_others(directory: str, kept: frozenset[str], now: float) -> None:
     """Removes what is not one of the `kept`, unless it is so young that its row may not be written yet."""
     with contextlib.suppress(FileNotFoundError):
