@@ -100,7 +100,12 @@ class TestWhatComesBack:
         ],
         ids=["unique", "exclusion", "trigger", "audit", "expression index", "check", "constraint trigger"],
     )
-    def test_it_is_byte_for_byte(self, taken: Taken, sql: str) -> None:
+    def test_it_is_byte_for_byte(self, taken: Taken, empty_database: str, sql: str) -> None:
+        if (
+            "CREATE INDEX" in sql
+            and value(empty_database, "SELECT current_setting('server_version_num')::int") >= 170000
+        ):
+            pytest.skip("from PostgreSQL 17 on no such index can be made: its function finds nothing unqualified")
         there = taken(PLAIN + sql)
         assert there.back()["problems"] == []
         assert look(there.dsn, "ev") == there.before
