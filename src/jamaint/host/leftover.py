@@ -128,7 +128,8 @@ class Leftover:
 
         But not where what they did was to remove a directory that the undo will make again.
         """
-        ended = self._ended()
+        ended, over = self._ended(), self._time_of(_UNDOING)
+        over = ended if over is None else over
         later: dict[str, tuple[int, int]] = {}
         bereft: set[str] = set()
         for rel, fd in visit(self.root, self.records.of):
@@ -137,8 +138,10 @@ class Leftover:
                     bereft.add(rel.rpartition("/")[0] or ".")
                 continue
             now, record = os.fstat(fd), self.records.of[rel]
-            # Earlier than before the step: an undo of an earlier step has set it, though this one was to come first.
-            changed = now.st_mtime_ns < record.mtime or (ended is not None and now.st_mtime_ns > ended)
+            # Set back: by an undo of an earlier step, though this one was to come first. What our own undo, cut short,
+            # changes gets the time at which it works, which is later than the end of the step.
+            set_back = over is not None and now.st_mtime_ns < min(over, record.mtime)
+            changed = set_back or (ended is not None and now.st_mtime_ns > ended)
             if record.kind == SETTLED or (record.kind == TOUCHED and changed):
                 later[rel] = now.st_atime_ns, now.st_mtime_ns
         for rel in bereft & later.keys():
@@ -153,9 +156,8 @@ class Leftover:
     def _ended(self) -> int | None:
         """When the last step of the execution ended, which may have changed the same directories; None where this one
         was killed, or an undo has learnt the later times before."""
-        try:
-            ended = os.lstat(ENDED, dir_fd=self.step).st_mtime_ns
-        except FileNotFoundError:
+        ended = self._time_of(ENDED)
+        if ended is None:
             return None
         execution = self._fds[1]
         for step in os.listdir(execution):
@@ -163,6 +165,12 @@ class Leftover:
                 with suppress(FileNotFoundError, NotADirectoryError):
                     ended = max(ended, os.lstat(f"{step}/{name}", dir_fd=execution).st_mtime_ns)
         return ended
+
+    def _time_of(self, name: str) -> int | None:
+        try:
+            return os.lstat(name, dir_fd=self.step).st_mtime_ns
+        except FileNotFoundError:
+            return None
 
     def _note_settled(self, failed: frozenset[str]) -> None:
         """An undo of an earlier step, or somebody else, may give them other times before the next undo."""
