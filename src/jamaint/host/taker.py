@@ -36,6 +36,7 @@ class Taker:
         self._open_moves = 0
         """Directories that are moved, and of which it is not known whether they may go: nothing waits meanwhile."""
         self._seen = Statuses()
+        self._immovable: set[str] = set()
         self.direct = isinstance(way, Direct)
 
     def files(self, place: Place, names: Sequence[str], prints: Sequence[int], tally: Tally) -> bool:  # noqa: ARG002
@@ -137,6 +138,16 @@ class Taker:
         return False
 
     def _note(self, error: OSError, path: str, name: str, fd: int) -> None:
+        if error.errno == errno.EXDEV:
+            self._note_immovable(path)
+            return
         self._ledger.skipped.add(path, why_not(error, name, fd), problem=True)
         if error.errno in STOPS_EVERYTHING:
             raise DiskStopped(f"{path}: {words(error)}") from None
+
+    def _note_immovable(self, path: str) -> None:
+        """It is no failure: what may go of a directory that cannot be moved goes file by file."""
+        if path not in self._immovable:
+            self._immovable.add(path)
+            why = "its file system cannot move it (on overlayfs: it is of a lower layer); what is old in it goes alone"
+            self._ledger.skipped.add(path, why)

@@ -480,7 +480,15 @@ def _make_private(parent: int, name: str, root: Root) -> int:
         with contextlib.suppress(FileExistsError):
             os.mkdir(name, 0o700, dir_fd=parent)
             made = True
-    fd = open_private(parent, name, root)
+    try:
+        fd = open_private(parent, name, root)
+    except RootRefused as refusal:
+        if not made or refusal.kind != "unsafe":
+            raise
+        with contextlib.suppress(OSError):
+            os.rmdir(name, dir_fd=parent)
+        why = f"{root.path} is on a file system that keeps no modes or owners: a trash there would be open to others; "
+        raise RootRefused(root.path, f"{why}set `rollback: {{enabled: false}}` on the task", "failed") from None
     if fd is None:
         raise FileNotFoundError(errno.ENOENT, "removed while it was opened", name)
     if made:  # what its directory hands on is for what others make there
