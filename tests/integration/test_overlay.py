@@ -1,4 +1,4 @@
-"""On overlayfs a directory of a lower layer cannot be moved: what is old in it goes by itself, and that is no failure."""
+"""On overlayfs a directory of a lower layer cannot be moved: what is old in it goes by itself."""
 
 import os
 import subprocess
