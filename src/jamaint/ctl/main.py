@@ -327,6 +327,19 @@ VERBS = (
         "audit:audit",
         "who changed what, and who was refused",
     ),
+    *(
+        Verb(
+            f"import {program}",
+            ("[FILE]…",),
+            (Flag("--output", "write to this new file instead", "FILE", short="-o"),),
+            f"imports.verb:import_{program}",
+            f"print configuration made from the files of {program}",
+            says="Without FILE, the machine's own are read. Each task stands below the line that it comes from; what\n"
+            "cannot be carried over is said. Of a broken file, line and column are told and the rest is imported.",
+            configures=True,
+        )
+        for program in ("logrotate", "tmpfiles", "cron")
+    ),
     Verb("config check", ("[FILE]",), (), "config_check:check", "check FILE, or what a reload would read",
          configures=True),
     Verb(

@@ -1,0 +1,350 @@
+"""logrotate's files as tasks of `logs.rotate`. The grammar and the defaults are those of logrotate.conf(5), 3.21.
+
+A file is read line by line: global directives, then stanzas (paths, `{`, directives, `}`), with scripts between a word
+such as `postrotate` and `endscript`. A stanza starts from the global directives that stand above it.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+
+from jamaint.ctl.imports.result import Imported, Line, Task, name_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
+
+SCRIPTS = ("prerotate", "postrotate", "firstaction", "lastaction", "preremove")
+PERIODS = ("hourly", "daily", "weekly", "monthly", "yearly")
+WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
+FLAGS = {
+    "compress": True, "nocompress": False, "delaycompress": True, "nodelaycompress": False, "dateext": True,
+    "nodateext": False, "ifempty": True, "notifempty": False, "sharedscripts": True, "nosharedscripts": False,
+    "copytruncate": True, "nocopytruncate": False, "copy": True, "nocopy": False, "nocreate": False,
+}  # fmt: skip
+VALUES = ("rotate", "size", "maxsize", "minsize", "minage", "maxage", "dateformat", "extension", "compresscmd",
+          "compressoptions", "olddir", "su", "create", "start", "mail", "compressext", "uncompresscmd", "addextension",
+          "tabooext", "taboopat", "shredcycles")  # fmt: skip
+NEEDLESS = ("missingok", "nomissingok", "nomail", "noshred", "ignoreduplicates", "noolddir", "createolddir",
+            "nocreateolddir", "mailfirst", "maillast", "tabooext", "taboopat", "compressext", "uncompresscmd",
+            "norenamecopy", "shredcycles", "allowhardlink", "noallowhardlink")  # fmt: skip
+LOST = {
+    "olddir": "olddir: write a logs.cleanup task with archive_logs for the rotated logs",
+    "renamecopy": "renamecopy: the log is renamed",
+    "mail": "mail: nobody is sent a log that expires",
+    "shred": "shred: what expires is not overwritten",
+    "dateyesterday": "dateyesterday: a name tells when it was rotated",
+    "datehourago": "datehourago: a name tells when it was rotated",
+    "addextension": "addextension: name the logs yourself",
+    "start": "start: numbers begin with 1",
+    "preremove": "preremove: what expires can be put back, so nothing runs before",
+}
+SIZES = {"": "", "k": "KiB", "K": "KiB", "M": "MiB", "G": "GiB"}
+CODECS = {"gzip": "gzip", "pigz": "gzip", "zstd": "zstd", "xz": "xz", "pixz": "xz"}
+KEEP_FOR_EVER = 10_000
+DEFAULT_SIZE = "1MiB"
+"""Without a period and a size, logrotate rotates what is larger than 1 MiB."""
+SHELL_SIGNS = set("|&;<>()$`\\\"'*?[#~=%\n!{}")
+
+Directives = dict[str, list[str]]
+
+
+class _Stanza:
+    __slots__ = ("directives", "line", "paths", "scripts")
+
+    def __init__(self, line: Line, paths: list[str], directives: Directives, scripts: dict[str, str]) -> None:
+        self.line = line
+        self.paths = paths
+        self.directives = directives
+        self.scripts = scripts
+
+
+def read(files: Sequence[str], open_text: Callable[[str], str], listed: Callable[[str], list[str]]) -> Imported:
+    """Read `files` with all that they include. `open_text` and `listed` may raise OSError; that is a mistake too."""
+    found = Imported()
+    reader = _Reader(found, open_text, listed)
+    for file in files:
+        reader.file(file, Line(file, 1, ""))
+    _warn_of_duplicates(found)
+    return found
+
+
+class _Reader:
+    """Reads files one after the other: global directives hold for what stands below, also in included files."""
+
+    def __init__(self, found: Imported, open_text: Callable[[str], str], listed: Callable[[str], list[str]]) -> None:
+        self._found = found
+        self._open_text = open_text
+        self._listed = listed
+        self._globals: Directives = {}
+        self._seen: set[str] = set()
+
+    def file(self, name: str, asked: Line) -> None:
+        """Read one file, or all of a directory."""
+        try:
+            inside = self._listed(name)
+        except NotADirectoryError:
+            inside = []
+        except OSError as error:
+            self._found.mistake(asked, 1, f"{name} cannot be read: {error.strerror}")
+            return
+        for one in inside:
+            self.file(one, asked)
+        if inside or name in self._seen:
+            return
+        self._seen.add(name)
+        try:
+            text = self._open_text(name)
+        except IsADirectoryError:
+            return
+        except OSError as error:
+            self._found.mistake(asked, 1, f"{name} cannot be read: {error.strerror}")
+            return
+        self._lines([Line(name, number, one) for number, one in enumerate(text.splitlines(), 1)])
+
+    def _lines(self, lines: list[Line]) -> None:
+        paths: list[str] = []
+        first: Line | None = None
+        at = 0
+        while at < len(lines):
+            line = lines[at]
+            at += 1
+            words = self._words(line)
+            if not words:
+                continue
+            if not paths and not _is_path(words[0]) and words[0] != "{":
+                self._take(line, words, self._globals)
+                continue
+            first = first or line
+            opens = "{" in words or words[-1].endswith("{")
+            paths += [word for one in words if (word := one.rstrip("{"))]
+            if opens:
+                at = self._stanza(lines, at, first, paths)
+                paths, first = [], None
+        if first is not None:
+            self._found.mistake(first, 1, "these paths are followed by no {")
+
+    def _stanza(self, lines: list[Line], at: int, first: Line, paths: list[str]) -> int:
+        """Read the stanza that begins before `lines[at]` and return where the next line stands."""
+        stanza = _Stanza(first, paths, {key: list(value) for key, value in self._globals.items()}, {})
+        while at < len(lines):
+            line = lines[at]
+            at += 1
+            words = self._words(line)
+            if not words:
+                continue
+            if words[0] == "}":
+                self._found.add(_task_of(stanza))
+                return at
+            if words[0] in SCRIPTS:
+                at = self._script(lines, at, line, words[0], stanza)
+            else:
+                self._take(line, words, stanza.directives)
+        self._found.mistake(first, 1, "the { of these paths is not closed: the stanza is left out")
+        return at
+
+    def _script(self, lines: list[Line], at: int, began: Line, word: str, stanza: _Stanza) -> int:
+        body: list[str] = []
+        while at < len(lines):
+            text = lines[at].text
+            at += 1
+            if text.strip() == "endscript":
+                stanza.scripts[word] = "\n".join(body).strip("\n")
+                return at
+            body.append(text)
+        self._found.mistake(began, 1, f"{word} has no endscript: the script is left out")
+        return at
+
+    def _take(self, line: Line, words: list[str], into: Directives) -> None:
+        word, values = words[0], [one for one in words[1:] if one != "="]
+        column = len(line.text) - len(line.text.lstrip()) + 1
+        if word == "include" and into is self._globals:
+            for name in values:
+                self.file(os.path.join(os.path.dirname(line.file), name), line)
+        elif word in PERIODS:
+            into["period"] = [word, *values[:1]]
+        elif word in FLAGS:
+            into["ifempty" if word == "notifempty" else word.removeprefix("no")] = [word]
+        elif word in VALUES or word in LOST:
+            if word not in LOST and word not in ("create", "su") and not values:
+                self._found.mistake(line, column, f"{word} is followed by nothing")
+            into[word] = values
+        elif word not in NEEDLESS:
+            self._found.mistake(line, column, f"{word} is no directive of logrotate: it is left out")
+
+    def _words(self, line: Line) -> list[str]:
+        text = line.text.strip()
+        if not text or text.startswith("#"):
+            return []
+        if text == "}":
+            return ["}"]
+        try:
+            return shlex.split(text, comments=True)
+        except ValueError as error:
+            self._found.mistake(line, len(line.text) - len(line.text.lstrip()) + 1, f"{error}".lower())
+            return []
+
+
+def _is_path(word: str) -> bool:
+    return word.startswith(("/", "~"))
+
+
+def _task_of(stanza: _Stanza) -> Task:
+    given, config = stanza.directives, {}
+    task = Task(f"{name_of(os.path.basename(stanza.line.file))}-rotate", stanza.line, {})
+    config["log_paths"] = stanza.paths
+    config.update(_when(given, task))
+    config.update(_kept(given, task))
+    config.update(_made(given, task))
+    config.update(_scripts(stanza, task))
+    task.remarks += [LOST[word] for word in LOST if word in given]
+    period = given.get("period", ["daily"])[0]
+    hourly = period == "hourly"
+    task.keys = {
+        "description": f"rotate {', '.join(stanza.paths)}",
+        "type": "security",
+        "category": "logs",
+        "executor": "logs.rotate",
+        "schedule": {"calendar": "hourly" if hourly else "daily", "jitter": "5m" if hourly else "1h"},
+        "config": config,
+    }
+    return task
+
+
+def _when(given: Directives, task: Task) -> dict[str, Any]:
+    """How often, and from which size and age on."""
+    found: dict[str, Any] = {}
+    if "size" in given:  # the last of size and a period counts for logrotate; a size stands below it in every real file
+        found["max_size"] = _size(given["size"], task) or DEFAULT_SIZE
+    elif "period" in given:
+        period, *which = given["period"]
+        found["every"] = period
+        if period == "weekly" and which and which[0].isdigit() and int(which[0]) < len(WEEKDAYS):
+            found["weekday"] = WEEKDAYS[int(which[0])]
+        if period == "monthly" and which and which[0].isdigit() and 1 <= int(which[0]) <= 31:
+            found["month_day"] = int(which[0])
+    else:
+        found["max_size"] = DEFAULT_SIZE
+    for word, key in (("maxsize", "max_size"), ("minsize", "min_size")):
+        size = _size(given.get(word), task)
+        if size and key not in found:
+            found[key] = size
+    for word, key in (("minage", "min_age"), ("maxage", "max_age")):
+        days = _number(given.get(word))
+        if days:
+            found[key] = f"{days}d"
+    if given.get("ifempty") != ["notifempty"]:  # logrotate's default
+        found["if_empty"] = True
+    return found
+
+
+def _kept(given: Directives, task: Task) -> dict[str, Any]:
+    """How many are kept, under which names, and compressed how."""
+    count = given.get("rotate", ["0"])[0]
+    found: dict[str, Any] = {"keep": KEEP_FOR_EVER if count == "-1" else _number([count]) or 0}
+    if _is_on(given, "dateext"):
+        if given.get("dateformat"):
+            found["date_format"] = given["dateformat"][0]
+    else:
+        found["names"] = "number"
+    if given.get("extension"):
+        found["extension"] = given["extension"][0]
+    if _is_on(given, "compress"):
+        program = os.path.basename(given.get("compresscmd", ["gzip"])[0])
+        if program not in CODECS:
+            task.remarks.append(f"compresscmd {program}: compressed with gzip")
+        compress: dict[str, Any] = {
+            "algorithm": CODECS.get(program, "gzip"),
+            "delay": _is_on(given, "delaycompress"),
+        }
+        levels = [one[1:] for one in given.get("compressoptions", ()) if one.startswith("-") and one[1:].isdigit()]
+        if levels:
+            compress["level"] = int(levels[-1])
+        found["compress"] = compress
+    return found
+
+
+def _made(given: Directives, task: Task) -> dict[str, Any]:
+    """What the new log is like, and by whom it is all done."""
+    found: dict[str, Any] = {}
+    if _is_on(given, "copytruncate"):
+        found["copy_truncate"] = True
+    elif _is_on(given, "copy"):
+        found["copy"] = True
+    elif given.get("create") == ["nocreate"]:
+        found["create"] = False
+    elif given.get("create"):
+        keys = ("mode", "owner", "group")
+        words = given["create"]
+        found["create"] = dict(zip(keys[0 if words[0].isdigit() else 1 :], words, strict=False))
+    elif "create" not in given:
+        found["create"] = False
+    owner = given.get("su") or []
+    if owner and owner[0] != "root":
+        found["user"] = owner[0]
+    if len(owner) > 1 and owner[1] not in (owner[0], "root"):
+        task.remarks.append(f"su {' '.join(owner)}: the group is the one of {owner[0]}")
+    return found
+
+
+def _scripts(stanza: _Stanza, task: Task) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, words in (("prerotate", ("firstaction", "prerotate")), ("postrotate", ("postrotate", "lastaction"))):
+        there = [stanza.scripts[word] for word in words if stanza.scripts.get(word, "").strip()]
+        if there:
+            found[key] = _command("\n".join(there))
+    if stanza.scripts.get("preremove"):
+        task.remarks.append(LOST["preremove"])
+    if not found:
+        return {}
+    scripts: dict[str, Any] = {}
+    many = len(stanza.paths) > 1 or any(sign in stanza.paths[0] for sign in "*?[")
+    uses_path = any("$1" in body or "${1}" in body for body in stanza.scripts.values())
+    if uses_path or (many and not _is_on(stanza.directives, "sharedscripts")):
+        scripts["per_log"] = True
+        found = {key: [*value, "logrotate"] if value[1:2] == ["-c"] else value for key, value in found.items()}
+    if stanza.directives.get("su"):
+        scripts["user"] = "root"
+    return found | ({"scripts": scripts} if scripts else {})
+
+
+def _command(script: str) -> list[str]:
+    """A script as a command: without a shell where it is one plain line that starts with a program's path."""
+    lines = [line.strip() for line in script.splitlines() if line.strip() and not line.strip().startswith("#")]
+    if len(lines) == 1 and lines[0].startswith("/") and not SHELL_SIGNS & set(lines[0]):
+        return lines[0].split()
+    width = min((len(line) - len(line.lstrip()) for line in script.splitlines() if line.strip()), default=0)
+    return ["/bin/sh", "-c", "\n".join(line[width:].rstrip() for line in script.splitlines())]
+
+
+def _is_on(given: Directives, word: str) -> bool:
+    return bool(given.get(word)) and FLAGS[given[word][0]]
+
+
+def _size(values: list[str] | None, task: Task) -> str | None:
+    if not values:
+        return None
+    text = values[0]
+    digits = text.rstrip("kKMG")
+    if not digits.isdigit() or text[len(digits) :] not in SIZES:
+        task.remarks.append(f"size {text}: not understood")
+        return None
+    unit = SIZES[text[len(digits) :]]
+    return f"{digits}{unit}" if unit else f"{digits}B"
+
+
+def _number(values: Iterable[str] | None) -> int | None:
+    for one in values or ():
+        return int(one) if one.isdigit() else None
+    return None
+
+
+def _warn_of_duplicates(found: Imported) -> None:
+    seen: dict[str, str] = {}
+    for task in found.tasks:
+        for path in task.keys["config"]["log_paths"]:
+            if path in seen:
+                task.remarks.append(f"{path} is also in {seen[path]}: remove it from one of the two")
+            seen.setdefault(path, task.name)

@@ -1,0 +1,219 @@
+"""`jamaintctl import`: real-looking files become a configuration that the daemon finds in order."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+Done = subprocess.CompletedProcess[str]
+
+ROTATED = r"""
+# global
+weekly
+rotate 4
+create
+
+"{logs}/access.log" {logs}/error*.log {{
+    daily
+    rotate 14
+    missingok
+    notifempty
+    compress
+    delaycompress
+    compressoptions -7
+    create 640 www-data adm
+    sharedscripts
+    prerotate
+        test -x /bin/true || exit 1
+    endscript
+    postrotate
+        /usr/bin/true --reload
+    endscript
+}}
+{logs}/copied.log {{
+    size 10M
+    copytruncate
+    nodateext
+    su backup backup
+    olddir old
+    postrotate
+        echo "$1"
+    endscript
+}}
+{logs}/dated.log {{
+    weekly 1
+    dateext
+    dateformat -%Y-%m-%d
+    maxsize 5M
+    minage 2
+    rotate -1
+    nocreate
+    notifempty
+}}
+"""
+
+
+@pytest.fixture
+def imported(tmp_path: Path) -> Callable[..., Done]:
+    """Type `jamaintctl import WORDS` in the zone of Kolkata."""
+
+    def run(*words: str) -> Done:
+        program = Path(sys.executable).with_name("jamaintctl")
+        environment = {"PATH": os.environ["PATH"], "TZ": "Asia/Kolkata", "HOME": str(tmp_path)}
+        return subprocess.run(
+            [str(program), "import", *words], env=environment, capture_output=True, text=True, check=False
+        )
+
+    return run
+
+
+def tasks_of(done: Done) -> dict[str, Any]:
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = yaml.safe_load(done.stdout)["tasks"]
+    return found
+
+
+def checked(text: str, tmp_path: Path) -> Done:
+    """What `jamaintd --check` says of it."""
+    file = tmp_path / "jamaintd.yaml"
+    file.write_text(text)
+    file.chmod(0o600)
+    program = Path(sys.executable).with_name("jamaintd")
+    return subprocess.run([str(program), "--check", "--config", str(file)], capture_output=True, text=True, check=False)
+
+
+def test_logrotate_files_become_tasks_that_are_in_order(imported: Any, tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    file = tmp_path / "app"
+    file.write_text(ROTATED.format(logs=logs))
+    done = imported("logrotate", str(file))
+    found = tasks_of(done)
+    assert list(found) == ["app-rotate", "app-rotate-2", "app-rotate-3"]
+    first, second, third = (task["config"] for task in found.values())
+    assert first == {
+        "log_paths": [f"{logs}/access.log", f"{logs}/error*.log"],
+        "every": "daily",
+        "keep": 14,
+        "names": "number",
+        "compress": {"algorithm": "gzip", "delay": True, "level": 7},
+        "create": {"mode": "640", "owner": "www-data", "group": "adm"},
+        "prerotate": ["/bin/sh", "-c", "test -x /bin/true || exit 1"],
+        "postrotate": ["/usr/bin/true", "--reload"],
+    }
+    assert second["max_size"] == "10MiB"
+    assert (second["copy_truncate"], second["user"], second["if_empty"]) == (True, "backup", True)
+    assert second["scripts"] == {"per_log": True, "user": "root"}
+    assert second["postrotate"] == ["/bin/sh", "-c", 'echo "$1"', "logrotate"]
+    assert "cannot be carried over: olddir" in done.stdout
+    assert (third["every"], third["weekday"], third["max_size"], third["min_age"]) == ("weekly", "monday", "5MiB", "2d")
+    assert (third["keep"], third["create"], third["date_format"]) == (10_000, False, "-%Y-%m-%d")
+    assert {task["schedule"]["timezone"] for task in found.values()} == {"Asia/Kolkata"}
+    assert f"{file}:7" in done.stdout
+    verdict = checked(done.stdout, tmp_path)
+    assert verdict.returncode == 0, verdict.stderr
+
+
+@pytest.mark.skipif(shutil.which("logrotate", path="/usr/sbin:/usr/bin") is None, reason="needs logrotate")
+def test_logs_are_compared_with_logrotate(imported: Any, tmp_path: Path) -> None:
+    for name in ("a.log", "b.log", "c.txt"):
+        (tmp_path / name).write_text("a line\n")
+    file = tmp_path / "app"
+    file.write_text(f"{tmp_path}/*.log {{\n  daily\n  rotate 3\n}}\n")
+    file.chmod(0o644)
+    assert "compared with logrotate -d on this machine: the same 2 logs" in imported("logrotate", str(file)).stdout
+
+
+def test_broken_file_is_told_with_line_and_column_and_the_rest_imported(imported: Any, tmp_path: Path) -> None:
+    file = tmp_path / "broken"
+    file.write_text("/var/log/a.log {\n  dayly\n  rotate 3\n}\n/var/log/b.log {\n  daily\n")
+    done = imported("logrotate", str(file))
+    assert done.returncode == 7
+    assert f"{file}:2:3: dayly is no directive of logrotate: it is left out" in done.stderr
+    assert f"{file}:5:1: the {{ of these paths is not closed: the stanza is left out" in done.stderr
+    assert list(yaml.safe_load(done.stdout)["tasks"]) == ["broken-rotate"]
+
+
+def test_include_and_globals_hold_for_what_stands_below(imported: Any, tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "one").write_text("/var/log/one.log {\n}\n")
+    (tmp_path / "d" / "one.dpkg-old").write_text("/var/log/old.log {\n}\n")
+    main = tmp_path / "logrotate.conf"
+    main.write_text(
+        f"monthly\nrotate 2\ninclude {tmp_path}/d\n/var/log/two.log {{ \n rotate 9\n}}\ninclude /no/such/file\n"
+    )
+    done = imported("logrotate", str(main))
+    assert done.returncode == 7
+    assert f"{main}:7:1: /no/such/file cannot be read: No such file or directory" in done.stderr
+    found = yaml.safe_load(done.stdout)["tasks"]
+    assert {name: (one["config"]["every"], one["config"]["keep"]) for name, one in found.items()} == {
+        "one-rotate": ("monthly", 2), "logrotate.conf-rotate": ("monthly", 9),
+    }  # fmt: skip
+
+
+def test_tmpfiles_lines_with_an_age_become_cleanups(imported: Any, tmp_path: Path) -> None:
+    file = tmp_path / "app.conf"
+    file.write_text(
+        'd /var/tmp/app 0755 app app 1h30min\nd /var/lib/app 0755 - - -\nx "/var/tmp/app/my dir"\n'
+        "x /var/tmp/app/b-%b\nD! /tmp/.X11-unix 1777 root root 10d\nL+ /run/x - - - - /y\n"
+    )
+    done = imported("tmpfiles", str(file))
+    (task,) = tasks_of(done).values()
+    assert task["config"] == {
+        "paths": [{"path": "/var/tmp/app", "age": "1h30m", "exclude": ["/var/tmp/app/my dir", "/var/tmp/app/b-*"]}],
+        "user": "app",
+    }
+    assert "/tmp/.X11-unix is cleaned at boot only" in done.stdout
+    file.write_text("d /var/tmp/root 0755 root root 2w\nk /nowhere\nd relative - - - 1d\nd /x - - - soon\n")
+    done = imported("tmpfiles", str(file))
+    assert done.returncode == 7
+    assert [line.split(": ", 2)[1] for line in done.stderr.splitlines()] == [
+        f"{file}:2:1",
+        f"{file}:3:3",
+        f"{file}:4:12",
+    ]
+    verdict = checked(done.stdout, tmp_path)
+    assert verdict.returncode == 0, verdict.stderr
+
+
+def test_crontab_lines_become_commands(imported: Any, tmp_path: Path) -> None:
+    places = tmp_path / "cron.d", tmp_path / "crontabs", tmp_path / "cron.daily"
+    for place in places:
+        place.mkdir()
+    (places[0] / "app").write_text(
+        "MAILTO=ops@example.org\nLEVEL=3\n*/5 * * * * root /usr/bin/app --stamp 100\\%  %input\n@daily www /opt/x\n"
+        "@reboot root /opt/boot\n1 2 3\n"
+    )
+    (places[1] / "ann").write_text("0 4 * * 1 tidy\n")
+    (places[2] / "job").write_text("#!/bin/sh\n")
+    done = imported("cron", str(places[0] / "app"), str(places[1] / "ann"), str(places[2] / "job"))
+    assert done.returncode == 7
+    assert f"{places[0]}/app:6:1: a line has five times" in done.stderr
+    found = yaml.safe_load(done.stdout)["tasks"]
+    assert found["app-app"]["config"] == {
+        "command": ["/bin/sh", "-c", "/usr/bin/app --stamp 100%"], "environment": {"LEVEL": "3"},
+    }  # fmt: skip
+    assert found["app-x"]["config"]["user"] == "www"
+    assert found["ann-tidy"]["config"]["user"] == "ann"
+    assert found["job"]["schedule"] == {"calendar": "daily", "timezone": "Asia/Kolkata"}
+    assert "@reboot is the job of a systemd unit" in done.stdout
+    assert "the output is in `jamaintctl execution log`" in done.stdout
+
+
+def test_output_goes_to_a_new_file_and_never_over_an_old_one(imported: Any, tmp_path: Path) -> None:
+    (tmp_path / "app").write_text("/var/log/app.log {\n daily\n}\n")
+    target = tmp_path / "tasks.yaml"
+    assert imported("logrotate", str(tmp_path / "app"), "-o", str(target)).returncode == 0
+    before = target.read_text()
+    again = imported("logrotate", str(tmp_path / "app"), "-o", str(target))
+    assert (again.returncode, target.read_text()) == (1, before)
+    assert "is there already" in again.stderr
+    document = json.loads(imported("logrotate", str(tmp_path / "app"), "--json").stdout)
+    assert list(document["tasks"]) == ["app-rotate"]
