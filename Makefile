@@ -32,7 +32,7 @@ deb: setup
 acceptance: deb
 	@[ "$$(id -u)" != 0 ] || sh packaging/deb/needs.sh mmdebstrap systemd-container lintian || true
 	@$(BIN)/python tests/machine/run.py $$(ls -t dist/jamaint_*.deb | head -n 1)
-	@$(BIN)/python tests/machine/stock.py
+	@$(BIN)/python tests/machine/stock.py $(STOCK)
 
 setup: $(VENV)/.ready
 
