@@ -32,7 +32,7 @@ WORDS = {
 CHANGING = (
     "task ", "window ", "policy ", "rollback", "drain", "reload", "cleanup run", "completion", "plan", "schedule set",
     "execution cancel", "execution pause", "execution resume", "execution throttle", "execution approve",
-    "execution reject", "config apply",
+    "execution reject", "config apply", "purge", "database forget", "held release", "import ",
 )  # fmt: skip
 """What is tested with --json where it changes something."""
 QUICK = {"type": "custom", "category": "system", "executor": "noop"}
