@@ -49,6 +49,8 @@ class FilePlaces:
 
     def __init__(self, work: Work, opened: OpenFiles, told: Callable[[], None]) -> None:
         self._work, self._opened, self._told = work, opened, told
+        self.refused: list[str] = []
+        """Why paths could not be looked at: nothing of them goes."""
 
     def places(self) -> list[Place]:
         """All of them."""
@@ -62,7 +64,9 @@ class FilePlaces:
             with open_root(one["path"], shared=True) as root:
                 judge = Judge(root, rule, in_use(root.stat.st_dev, self._opened))
                 return found.place(judge, self._told)
-        except RootRefused:  # the plan's own look tells it
+        except RootRefused as refusal:
+            if refusal.kind != "missing":  # the plan tells it, and of a pattern in words of its own
+                self.refused.append(refusal.why)
             return Place(one["path"], replace(rule, old=lambda _seen: False), one["age_seconds"])
 
     def _rule(self, one: Mapping[str, Any], paths: Sequence[str]) -> Rule:

@@ -36,8 +36,10 @@ class FilesystemCleanup:
     def plan(self) -> Plan:
         """See Executor. StepFailed is unsafe when every root is."""
         held = open_files()
-        self._places = FilePlaces(self._work, held, self._host.checkpoint).places()
+        looked = FilePlaces(self._work, held, self._host.checkpoint)
+        self._places = looked.places()
         step, warnings, seen = self._cleanup.plan(self._places)
+        warnings += looked.refused  # also where the plan's own look was let in a moment later
         steps = [step]
         if self._work.config["duplicates"]:
             steps.append(self._plan_duplicates(self._places, held, warnings))
