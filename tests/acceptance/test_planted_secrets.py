@@ -91,7 +91,6 @@ class Place:
             "wrong-file": _task({"dsn": echo, "password": self.file("wrong-file")}),
             "wrong-inside": _task({"dsn": self.inside(echo, "wrong-inside")}),
             "held": _task({"dsn": f"postgresql://me@127.0.0.1:{held}/x", "password": self.file("held")}),
-            "malformed": _task({"dsn": f"postgresql://me:zqplanted-malformed/x@127.0.0.1:{nobody}/x"}),
             "no-address": _task({"dsn": self.file("no-address")}),
             "not-there": _task({"dsn": echo, "password": {"file": "/nowhere/at/all"}}),
             "open-to-all": _task({"dsn": echo, "password": self.file("open-to-all", mode=0o644)}),
@@ -205,6 +204,12 @@ def test_a_mistake_beside_a_secret_is_told_without_it(
     there.there.configure(database={"dsn": there.there.dsn, "password": there.file("state")})
     with serving_daemon(there.there.config, there.environment), client(there.there.socket) as caller:
         _make_mistakes(there, caller)
+        malformed = {"tasks": {"malformed": _task({"dsn": "postgresql://me:zqplanted-malformed/x@127.0.0.1:5432/x"})}}
+        file = there.there.directory / "malformed.yaml"
+        file.write_text(json.dumps(malformed))
+        file.chmod(0o600)
+        refused = there.ctl("config", "check", str(file))
+        assert (refused.returncode, "tasks.malformed.config.dsn" in refused.stderr) == (7, True)
         there.ctl("status")
         there.ctl("audit")
     there.said["log"] = there.there.config.with_suffix(".log").read_text()
