@@ -7,8 +7,9 @@ import pytest
 
 import postgres
 
-# A shell starts what runs in the background with SIGINT ignored, and every process of a test would inherit that.
+# A shell starts what runs in the background with SIGINT and SIGQUIT ignored, which every process would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
