@@ -544,9 +544,7 @@ async def refusal(pool: Postgres) -> tuple[int, str]:
     return refused.value.code, refused.value.message
 
 
-@pytest.mark.parametrize(
-    "change", ["UPDATE audit_log SET uid = 0", "DELETE FROM audit_log WHERE false", "TRUNCATE audit_log"]
-)
+@pytest.mark.parametrize("change", ["UPDATE audit_log SET uid = 0", "DELETE FROM audit_log", "TRUNCATE audit_log"])
 async def test_the_audit_log_only_grows(pool: Postgres, database: str, change: str) -> None:
     row = "(at, uid, pid, user_name, role, method, outcome) VALUES (now(), 1, 2, 'a', 'admin', 'x', 'done')"
     await ask(database, f"INSERT INTO audit_log {row}")
