@@ -523,7 +523,7 @@ def test_wildcards_mean_the_directories_that_are_there(tmp_path: Path) -> None:
     run(cleanup({"path": f"{tmp_path}/[ab]/tmp", "age_seconds": 10 * DAY}, own))
     assert left(tmp_path) & {"a/tmp/x", "b/tmp/x"} == {"a/tmp/x"}
     none = cleanup({"path": f"{tmp_path}/*/nothing", "age_seconds": DAY}).plan()
-    assert none.warnings == (f"no directory matches {tmp_path}/*/nothing",)
+    assert f"no directory matches {tmp_path}/*/nothing" in none.warnings
 
 
 def test_age_from_name_goes_by_the_date_and_nothing_else(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -137,13 +138,22 @@ os.chdir(sys.argv[2])
     assert in_use(key[0], found).why[key[1]] == f"process {pid} has locked it"
 
 
+@contextmanager
+def another_process(directory: Path) -> Iterator[None]:
+    """A process of ours that works in `directory`: an ordinary user alone on a machine has no other."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=directory) as process:
+        yield
+        process.communicate()
+
+
 def test_nobody_to_ask_refuses_but_for_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ADDRESS, str(tmp_path / "none.sock"))
     with pytest.raises(
         OpenFilesError, match=r"none is touched.*No such file.*systemctl status jamaint-openfiles.socket"
     ):
         open_files()
-    assert open_files_for_figures().others
+    with another_process(tmp_path):
+        assert open_files_for_figures().others
 
 
 @pytest.mark.parametrize(
@@ -192,6 +202,7 @@ def test_callers_that_do_not_ask_or_listen_cost_the_others_nothing(
             caller.connect(os.environ[ADDRESS])
             if number % 2:
                 caller.sendall(b"x" if number % 4 == 1 else REQUEST)
+        stack.enter_context(another_process(tmp_path))
         assert open_files().others
         assert callers[1].recv(1) == b"", "what asked for something else is hung up on"
 
@@ -205,6 +216,7 @@ def test_caller_that_is_too_slow_is_hung_up_on(tmp_path: Path) -> None:
         assert slow.recv(1) == b""
 
 
+@pytest.mark.skipif(shutil.which("losetup") is None, reason="needs losetup, which an ordinary user's PATH lacks")
 def test_image_of_a_loop_device_is_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image = tmp_path / "disk image"
     image.write_bytes(b"\0" * 65536)
