@@ -107,7 +107,11 @@ class TestRoom:
         moments = [(one["completed_at"], -1) for one in ended] + [(one["started_at"], 1) for one in ended]
         assert max(accumulate(change for _, change in sorted(moments))) <= 3
         ranks = [(one["started_at"], -priorities.index(one["task_name"].partition("-")[0])) for one in ended]
-        assert [rank for _, rank in sorted(ranks)] == sorted(rank for _, rank in ranks)  # within a millisecond, any
+        begun, expected = [rank for _, rank in sorted(ranks)], sorted(rank for _, rank in ranks)
+        # Three are begun at once, and which of them writes its start first is for the machine to say.
+        assert [
+            number for number, rank in enumerate(begun) if rank not in expected[max(number - 2, 0) : number + 3]
+        ] == []
 
     def test_what_waits_for_its_window_holds_up_no_other(self, place: Scene) -> None:
         place.configure(
