@@ -11,6 +11,7 @@ import pytest
 from jamaint.core.plans import Item
 from jamaint.executors.executor import StepFailed
 from jamaint.host.accounts import find_account
+from jamaint.host.owners import each_owner
 from logsrun import DAY, age_directories, executor, grow_old, put, run_all, undo_all
 from rotaterun import rotate, rotation_config, rotator, undo_rotation
 from treesnapshot import differences, snapshot
@@ -171,3 +172,23 @@ def test_no_rights_are_borrowed_for_a_worker_of_a_user(www: Path, monkeypatch: p
     monkeypatch.setattr("jamaint.host.owners.can_lend", lambda: False)
     with pytest.raises(StepFailed, match="set `user: nobody` on the task"):
         rotator(rotation_config([f"{www}/nobody/logs/*.log"])).plan()
+
+
+def test_failure_of_one_owner_keeps_no_other_from_coming_back(www: Path) -> None:
+    way_back = {"roots": [{"path": str(www / owner / "logs")} for owner in (*OWNERS, "root")]}
+
+    def act(way: Any, figure: str) -> dict[str, Any]:
+        (entry,) = way["roots"]
+        if entry["path"].startswith(f"{www}/bin"):
+            raise OSError(5, "input/output error")
+        done.append(entry["path"])
+        return {figure: 1, "problems": []}
+
+    done: list[str] = []
+    outcome = each_owner(way_back, lambda way: act(way, "restored"))
+    assert (outcome["restored"], len(done)) == (3, 3)
+    assert outcome["problems"] == [{"path": f"{www}/bin/logs", "why": "input/output error"}]
+    done.clear()
+    with pytest.raises(OSError, match="input/output error"):
+        each_owner(way_back, lambda way: act(way, "freed_space"))
+    assert (len(done), os.geteuid()) == (3, 0)

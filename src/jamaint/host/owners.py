@@ -13,6 +13,8 @@ from typing import Any
 from jamaint.host.accounts import Account, account_of
 from jamaint.host.rights import acting_as, can_lend
 from jamaint.host.roots import Root, RootRefused, open_root
+from jamaint.host.skipped import words
+from jamaint.host.trash import Busy
 
 WayBack = Mapping[str, Any]
 
@@ -44,7 +46,9 @@ def owner_of(path: str) -> Account | None:
 def each_owner(way_back: WayBack, act: Callable[[WayBack], dict[str, Any]]) -> dict[str, Any]:
     """Take back, or let go of, what was done below several owners' roots, with each owner's rights.
 
-    `way_back` is Step.undo: {trash, step, roots}. Numbers of the answers are added up, lists joined.
+    `way_back` is Step.undo: {trash, step, roots}. Numbers of the answers are added up, lists joined. The failure of one
+    owner keeps no other's files from coming back: an undo tells it among its problems. A purge raises it when all are
+    done, for how much that owner's trash has lost is not known. Raises Busy, OSError.
     """
     groups: dict[str | None, tuple[Account | None, list[Any]]] = {}
     for entry in way_back.get("roots", ()):
@@ -53,10 +57,17 @@ def each_owner(way_back: WayBack, act: Callable[[WayBack], dict[str, Any]]) -> d
     if groups.keys() <= {None}:
         return act(way_back)
     total: dict[str, Any] = {}
+    failures: list[tuple[str, Busy | OSError]] = []
     for account, entries in groups.values():
-        with acting_as(account):
-            _add(total, act({**way_back, "roots": entries}))
-    return total
+        try:
+            with acting_as(account):
+                _add(total, act({**way_back, "roots": entries}))
+        except (Busy, OSError) as error:
+            failures += [(entry["path"], error) for entry in entries]
+    if failures and "restored" not in total:
+        raise failures[0][1]
+    problems = [{"path": path, "why": words(e) if isinstance(e, OSError) else str(e)} for path, e in failures]
+    return {**total, "problems": [*total["problems"], *problems]} if problems else total
 
 
 def _known_owner(path: str) -> Account | None:
