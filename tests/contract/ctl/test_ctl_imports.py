@@ -207,11 +207,23 @@ def test_crontab_lines_become_commands(imported: Any, tmp_path: Path) -> None:
     assert "the output is in `jamaintctl execution log`" in done.stdout
 
 
+def test_hostile_bytes_reach_no_terminal_and_no_command(imported: Any, tmp_path: Path) -> None:
+    file = tmp_path / "app"
+    file.write_bytes(b"0 1 * * * root /bin/echo caf\xe9\n0 2 * * * root /bin/echo \x1b[31m\n@no\x1b root x\n")
+    done = imported("cron", str(file))
+    assert done.returncode == 7
+    assert f"{file}:1:1: it has bytes that are not UTF-8: it is left out" in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+    (task,) = yaml.safe_load(done.stdout)["tasks"].values()
+    assert task["config"]["command"][2] == "/bin/echo \x1b[31m"
+
+
 def test_output_goes_to_a_new_file_and_never_over_an_old_one(imported: Any, tmp_path: Path) -> None:
     (tmp_path / "app").write_text("/var/log/app.log {\n daily\n}\n")
     target = tmp_path / "tasks.yaml"
     assert imported("logrotate", str(tmp_path / "app"), "-o", str(target)).returncode == 0
     before = target.read_text()
+    assert target.stat().st_mode & 0o777 == 0o600
     again = imported("logrotate", str(tmp_path / "app"), "-o", str(target))
     assert (again.returncode, target.read_text()) == (1, before)
     assert "is there already" in again.stderr

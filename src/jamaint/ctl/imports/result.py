@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from jamaint.ctl.render import escaped
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,13 +54,25 @@ class Imported:
         self.mistakes.append(f"{line.place}:{column}: {message}")
 
     def add(self, task: Task) -> None:
-        """Add a task under a name that no other has."""
+        """Add a task under a name that no other has; one with bytes that are no text would do something else."""
+        if any("\udc80" <= sign <= "\udcff" for sign in str_of(task.keys)):
+            self.mistake(task.source, 1, "it has bytes that are not UTF-8: it is left out")
+            return
         names = {one.name for one in self.tasks}
         name, number = task.name, 2
         while task.name in names:
             task.name = f"{name}-{number}"
             number += 1
         self.tasks.append(task)
+
+
+def str_of(value: Any) -> str:
+    """All texts in a value, joined."""
+    if isinstance(value, dict):
+        return "".join(str_of(item) for item in value.values())
+    if isinstance(value, (list, tuple)):
+        return "".join(map(str_of, value))
+    return str(value)
 
 
 WORDS_OF_YAML = ("true", "false", "yes", "no", "on", "off", "null", "y", "n")
@@ -73,14 +87,14 @@ def name_of(text: str) -> str:
 def yaml_lines(found: Imported) -> Iterator[str]:
     """The configuration as YAML, with remarks and sources as comments."""
     for remark in found.remarks:
-        yield f"# {remark}"
+        yield f"# {escaped(remark)}"
     if not found.tasks:
         yield "# nothing was found that becomes a task"
         return
     yield "tasks:"
     for task in found.tasks:
-        yield f"  # {task.source.place}: {task.source.text.strip()}"
-        yield from (f"  # cannot be carried over: {remark}" for remark in task.remarks)
+        yield f"  # {escaped(f'{task.source.place}: {task.source.text.strip()}')}"
+        yield from (f"  # cannot be carried over: {escaped(remark)}" for remark in task.remarks)
         yield f"  {_scalar(task.name)}:"
         yield from _block(task.keys, "    ")
 

@@ -11,6 +11,7 @@ from jamaint.ctl.call import DONE
 from jamaint.ctl.failures import INVALID
 from jamaint.ctl.imports import cron, logrotate, tmpfiles
 from jamaint.ctl.imports.result import yaml_lines
+from jamaint.ctl.render import escaped
 from jamaint.errors import INTERNAL, Problem
 
 TYPE_CHECKING = False
@@ -66,7 +67,7 @@ def _imported(call: Call, read: Reader, own: Sequence[str], *, expand: bool) -> 
     else:
         _write(call, list(yaml_lines(found)))
     for mistake in found.mistakes:
-        call.screen.note(f"jamaintctl: {mistake}")
+        call.screen.note(f"jamaintctl: {escaped(mistake)}")
     return INVALID if found.mistakes else DONE
 
 
@@ -87,13 +88,20 @@ def _write(call: Call, lines: Sequence[str]) -> None:
         call.screen.lines(lines)
         return
     try:
-        with open(place, "x", encoding="utf-8") as file:
+        with open(place, "x", encoding="utf-8", opener=_for_us_alone) as file:
             file.writelines(f"{line}\n" for line in lines)
     except FileExistsError:
         raise Problem(INTERNAL, f"{place} is there already and is left as it is: name another file") from None
     except OSError as error:
         raise Problem(INTERNAL, f"cannot write {place}: {error.strerror}") from None
-    call.screen.lines([f"written to {place}; look through it, then: jamaintctl config check {place}"])
+    call.screen.lines([
+        f"written to {place}; only you can read it (mode 0600), for crontabs may hold passwords.",
+        f"Look through it, then: chmod 0644 {place} && jamaintctl config check {place}",
+    ])  # fmt: skip
+
+
+def _for_us_alone(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _text(file: str) -> str:
