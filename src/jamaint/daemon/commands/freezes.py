@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from jamaint.core.freezes import state_at
+from jamaint.core.freezes import FreezeState, state_at
 from jamaint.core.restrictions import Hold, Restriction, hold_of, holds_at, restrictions
 from jamaint.core.scopes import EVERYTHING
 from jamaint.core.tasks import Task
@@ -18,19 +18,27 @@ NAMED = 50
 async def listed(daemon: Daemon, call: Call) -> dict[str, Any]:
     """All freezes, of the configuration and of policies; those that hold first."""
     take(call)
-    now = daemon.now()
-    items = [_view(daemon, one, now) for one in all_restrictions(daemon)]
+    items = [_view(daemon, one) for one in all_restrictions(daemon)]
     return {"items": sorted(items, key=lambda item: (not item["holds"], item["name"])), "next_cursor": None}
 
 
 def holding(daemon: Daemon) -> list[dict[str, Any]]:
     """The freezes that hold now, for `status`."""
-    return [_view(daemon, hold.restriction, daemon.now()) for hold in holds_now(daemon)]
+    return [_view(daemon, hold.restriction) for hold in holds_now(daemon)]
 
 
 def holds_now(daemon: Daemon) -> tuple[Hold, ...]:
     """The freezes that hold at this moment."""
-    return holds_at(all_restrictions(daemon), daemon.now())
+    states = ((one, _state_of(daemon, one)) for one in all_restrictions(daemon))
+    return tuple(Hold(one, state.changes_at) for one, state in states if state.holds)
+
+
+def _state_of(daemon: Daemon, restriction: Restriction) -> FreezeState:
+    """How a freeze stands now, as the calendar has it: that looks only when something turns, and a status often."""
+    calendar, freeze = daemon.scheduler.calendar, restriction.freeze
+    known = calendar.freezes if restriction.policy is None else calendar.frozen.values()
+    found = next((state for state in known if state.freeze is freeze), None)
+    return state_at(freeze, daemon.now()) if found is None else found
 
 
 def all_restrictions(daemon: Daemon) -> tuple[Restriction, ...]:
@@ -60,8 +68,8 @@ def frozen(task: Task, holds: Iterable[Hold]) -> dict[str, Any] | None:
     return {"freeze": hold.restriction.name, "effect": hold.restriction.effect, "until": views.time(hold.until)}
 
 
-def _view(daemon: Daemon, restriction: Restriction, now: datetime) -> dict[str, Any]:
-    state = state_at(restriction.freeze, now)
+def _view(daemon: Daemon, restriction: Restriction) -> dict[str, Any]:
+    state = _state_of(daemon, restriction)
     tasks = [task for task in daemon.definitions.tasks.values() if task.enabled]
     covered = sorted(task.name for task in tasks if restriction.scope.covers(task, _window_of(task)))
     return {
