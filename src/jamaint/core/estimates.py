@@ -25,8 +25,11 @@ class Estimate(NamedTuple):
 
 
 def expected(task: Task, durations_ms: Sequence[int]) -> Estimate | None:
-    """How long `task` may take: the larger of what it declares and the 90th percentile of its newest completed
-    executions, and never longer than its timeout, at which it is stopped; None where nothing is known."""
+    """Return how long `task` may take: the larger of what it declares and the 90th percentile of its newest completed
+    executions; None where neither is known.
+
+    A timeout is a limit and says nothing of how long work takes; it bounds an estimate, since work is stopped there.
+    """
     known = []
     if task.expected_duration_seconds is not None:
         known.append(Estimate(task.expected_duration_seconds, "declared"))
@@ -35,8 +38,8 @@ def expected(task: Task, durations_ms: Sequence[int]) -> Estimate | None:
         known.append(Estimate(sorted(durations_ms)[rank] / 1000, f"p90 of {len(durations_ms)} executions"))
     longest = max(known, default=None)
     timeout = task.timeout_seconds
-    if timeout is not None and (longest is None or timeout < longest.seconds):
-        return Estimate(timeout, "its timeout")
+    if longest is not None and timeout is not None and timeout < longest.seconds:
+        return Estimate(timeout, "stopped then by its timeout")
     return longest
 
 

@@ -125,7 +125,7 @@ class Calendar:
         for task in self._definitions.tasks.values():
             name = None if task.schedule is None else task.schedule.window
             window = None if name is None else self._definitions.windows.get(name)
-            if window is None or not task.enabled:
+            if window is None or not task.enabled or task.on_window_end == "pause":
                 continue
             estimate = expected(task, self._experience.durations.get(task.name, ()))
             if estimate is None or (estimate.seconds <= window.duration_minutes * 60 and not window.exclusions):

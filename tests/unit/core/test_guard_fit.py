@@ -65,15 +65,27 @@ def test_history_counts_where_it_says_more_than_the_task() -> None:
         ({}, [1000] * 2, None),
         ({}, list(range(1000, 21000, 1000)), Estimate(18, "p90 of 20 executions")),
         ({"expected_duration_seconds": 5}, [1000] * 3, Estimate(5, "declared")),
-        ({"timeout_seconds": 60}, [], Estimate(60, "its timeout")),
+        ({"timeout_seconds": 60}, [], None),
+        ({"timeout_seconds": 60}, [1000] * 2, None),
         ({"timeout_seconds": 60, "expected_duration_seconds": 50}, [], Estimate(50, "declared")),
-        ({"timeout_seconds": 60}, [90_000] * 3, Estimate(60, "its timeout")),
+        ({"timeout_seconds": 60}, [90_000] * 3, Estimate(60, "stopped then by its timeout")),
     ],
 )
 def test_an_estimate_is_the_longest_that_is_known_up_to_the_timeout(
     changes: dict[str, Any], durations: list[int], found: Estimate | None
 ) -> None:
     assert expected(task(**changes), durations) == found
+
+
+def test_a_timeout_as_long_as_the_window_keeps_nothing_from_starting() -> None:
+    assert decide(seen(waits("any", timeout_seconds=3600), left=HOUR - MINUTE), NOON).start == ("of any",)
+
+
+def test_what_pauses_at_its_window_s_end_may_take_longer_than_that_is_open() -> None:
+    assert decide(seen(waits("patient", 300, on_window_end="pause")), NOON).start == ("of patient",)
+    states = [state_at(freeze(30 * MINUTE, HOUR), NOON)]
+    held = decide(seen(waits("patient", 300, on_window_end="pause"), freezes=states), NOON).held
+    assert "freeze year-end begins" in held["of patient"][0].detail
 
 
 def test_openings_that_adjoin_with_the_same_rights_are_one_for_the_fit() -> None:

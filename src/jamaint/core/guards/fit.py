@@ -25,7 +25,7 @@ def _ends(waiting: Waiting, view: View) -> tuple[datetime | None, str]:
     found: list[tuple[datetime, str]] = []
     name = waiting.execution.window_name
     opening = None if name is None else view.snapshot.openings.get(name)
-    if opening is not None:
+    if opening is not None and waiting.task.on_window_end != "pause":  # that goes on in the next opening
         found.append((opening.runs_until, f"window {name} closes at {clock(opening.runs_until)}"))
     found += [
         (state.changes_at, f"freeze {state.freeze.name} begins at {clock(state.changes_at)}")
