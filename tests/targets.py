@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from jamaint.core.pacing import WindowEnd
 from jamaint.core.plans import Item, MassDeletion, Step, step_from_json, step_to_json
 from jamaint.executors.database_cleanup import DatabaseCleanup
 from jamaint.executors.database_optimize import DatabaseOptimize
@@ -87,9 +88,9 @@ def work(dsn: str, **changes: Any) -> Work:
         "timeout_seconds": None,
         "now": datetime.now(UTC),
         "low_space": 0.0,
-        "ends_at": None,
         "planned": None,
     }
+    fields["window_end"] = WindowEnd(changes.pop("ends_at", None))
     fields |= {key: changes.pop(key) for key in list(changes) if key in fields}
     config = {"dsn": dsn, "lock_timeout_seconds": 0.2, "user": None, **changes}
     return Work(config=config, **fields)

@@ -19,7 +19,7 @@ from typing import Any
 
 from jamaint import wire
 from jamaint.core import mass_deletion, rotation_records
-from jamaint.core.pacing import Limits
+from jamaint.core.pacing import Limits, WindowEnd
 from jamaint.core.plans import MassDeletion, Plan, step_from_json, step_to_json
 from jamaint.core.rotation_records import Records
 from jamaint.core.workers import BY_OWNER, OWNER
@@ -61,6 +61,7 @@ class Dialogue:
 
     def __init__(self, source: int, target: int) -> None:
         self.pace = Pace()
+        self.window_end = WindowEnd()
         self._target = target
         self._lines = _lines(source)
         self._orders: SimpleQueue[Order | None] = SimpleQueue()
@@ -77,7 +78,11 @@ class Dialogue:
     def opening(self) -> Order | None:
         """The first line; None when the daemon went without a word. To be called once, before `listen`."""
         first = next(self._lines, None)
-        return None if first is None else parse(first)
+        if first is None:
+            return None
+        opening = parse(first)
+        self.window_end.at, self.window_end.pauses = _moment(opening), bool(opening.get("pauses"))
+        return opening
 
     def listen(self) -> None:
         """Starts the thread that listens."""
@@ -129,7 +134,7 @@ class Dialogue:
             order = {**order, "do": f"{order.get('do')!r}"}
         steer = _STEERING.get(order.get("do", ""))
         if steer is not None:  # at once, and not in the queue of operations
-            steer(self.pace, order)
+            steer(self, order)
             return
         with self._lock:
             if order.get("do") == "cancel":
@@ -147,10 +152,19 @@ class Dialogue:
             self.end()
 
 
-_STEERING: dict[str, Callable[[Pace, Order], None]] = {
-    "pause": lambda pace, order: pace.pause(int(order["number"])),
-    "resume": lambda pace, _: pace.resume(),
-    "throttle": lambda pace, order: pace.throttle(float(order["ratio"])),
+def _move_end(dialogue: Dialogue, order: Order) -> None:
+    dialogue.window_end.at = _moment(order)
+
+
+def _moment(message: Order) -> datetime | None:
+    return None if message.get("ends_at") is None else datetime.fromisoformat(message["ends_at"])
+
+
+_STEERING: dict[str, Callable[[Dialogue, Order], None]] = {
+    "pause": lambda dialogue, order: dialogue.pace.pause(int(order["number"])),
+    "resume": lambda dialogue, _: dialogue.pace.resume(),
+    "throttle": lambda dialogue, order: dialogue.pace.throttle(float(order["ratio"])),
+    "move_end": _move_end,
 }
 
 
@@ -229,7 +243,7 @@ def main(unit: str | None = None) -> None:
     if opening is None:
         return
     host = DaemonHost(dialogue)
-    perform = _open(opening, host, unit)
+    perform = _open(opening, host, dialogue.window_end, unit)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, dialogue.end)
     dialogue.listen()
@@ -261,7 +275,7 @@ def failed(message: str, kind: str = "failed", details: dict[str, Any] | None = 
     }
 
 
-def _open(opening: Order, host: DaemonHost, unit: str | None) -> Callable[[Order], Answer]:
+def _open(opening: Order, host: DaemonHost, window_end: WindowEnd, unit: str | None) -> Callable[[Order], Answer]:
     """Becomes what the opening asks for. What cannot be is the answer to every operation."""
     try:
         name = opening["executor"]
@@ -287,7 +301,7 @@ def _open(opening: Order, host: DaemonHost, unit: str | None) -> Callable[[Order
 
             preload(name, opening["task"]["config"])
         account = _take_rights(opening)
-        executor = kind(replace(_work(opening), planned=planned, taken=taken), host)
+        executor = kind(replace(_work(opening, window_end), planned=planned, taken=taken), host)
     except NoSecret as problem:
         answer = failed(f"a secret cannot be had: {problem}", "refused")
         return lambda _: answer
@@ -367,7 +381,7 @@ def _take_rights(opening: Order) -> Account | None:
     return account
 
 
-def _work(opening: Order) -> Work:
+def _work(opening: Order, window_end: WindowEnd) -> Work:
     task = opening["task"]
     return Work(
         execution=opening["execution"],
@@ -380,10 +394,10 @@ def _work(opening: Order) -> Work:
         now=datetime.fromisoformat(opening["now"]),
         low_space=opening["limits"]["low_space"],
         kept_directory=os.environ.get(KEPT) or opening["limits"].get("kept_directory", NOWHERE),
-        ends_at=None if opening.get("ends_at") is None else datetime.fromisoformat(opening["ends_at"]),
         seen={one["path"]: mass_deletion.from_json(one) for one in opening.get("seen", ())},
         rotations=rotation_records.from_json(opening["rotations"]) if "rotations" in opening else Records(),
         held=opening.get("held", ()),
+        window_end=window_end,
     )
 
 

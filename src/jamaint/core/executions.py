@@ -97,13 +97,17 @@ class Execution:
     eta: datetime | None = None
     paused: Paused | None = None
     throttle: float = 0.0  # seconds of rest for each second of work
+    paused_ms: int = 0  # how long it has stood still, in milliseconds
 
     @property
     def duration_ms(self) -> int | None:
-        """From start to end, in milliseconds; None until both are known, 0 where the clock was set back meanwhile."""
+        """Return the time from start to end without pauses, in milliseconds; None until both are known.
+
+        It is 0 where the clock was set back meanwhile.
+        """
         if self.started_at is None or self.completed_at is None:
             return None
-        return max(round((self.completed_at - self.started_at).total_seconds() * 1000), 0)
+        return max(round((self.completed_at - self.started_at).total_seconds() * 1000) - self.paused_ms, 0)
 
 
 def advance(execution: Execution, state: State, **changes: Any) -> Execution:

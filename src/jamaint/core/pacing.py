@@ -1,6 +1,7 @@
 """Pacing: how long work has to rest to keep a ratio of rest to work, and so many operations and bytes a second."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 LEAST_SECONDS = 0.005
 """A rest that is shorter is owed until it is worth while."""
@@ -19,6 +20,17 @@ class Limits:
         """How many of up to `most` items may be done between two safe points: as many as one second allows."""
         rate = self.operations_per_second
         return most if not rate else max(1, min(most, int(rate)))
+
+
+@dataclass(slots=True)
+class WindowEnd:
+    """The end that a running execution keeps to, None for none; a resume in a later opening moves it.
+
+    `pauses`: at the end the execution is paused until its window opens again, and does not end by itself.
+    """
+
+    at: datetime | None = None
+    pauses: bool = False
 
 
 @dataclass(slots=True)

@@ -118,6 +118,9 @@ class _Simulation:
         self._by_id: dict[str, Waiting] = {}
         self._running: dict[str, Occupied] = {}
         self._ends: list[tuple[datetime, str]] = []
+        self._paused: dict[str, tuple[datetime, timedelta]] = {}
+        """What stands still, since when, and the work that is left of it."""
+        self._stood_still: dict[str, timedelta] = {}
         self._started: dict[str, tuple[Execution, datetime]] = {}
         self._ended: dict[str, Execution] = {}
         self._skipped: dict[str, Execution] = {}
@@ -166,6 +169,10 @@ class _Simulation:
             self._skip(self._remove(self._by_id[ident]).execution, cause.guard, cause.detail, now)
         for ident in (*agenda.stop, *agenda.replace):
             self._stop(ident, now)
+        for ident in agenda.pause:
+            self._pause(ident, now)
+        for ident in agenda.resume:
+            self._resume(ident, now)
         return agenda.wake_at
 
     def _look(self, now: datetime) -> None:
@@ -225,7 +232,9 @@ class _Simulation:
     def _start(self, waiting: Waiting, now: datetime) -> None:
         execution, task = waiting.execution, waiting.task
         opening = self._snapshot.openings.get(execution.window_name or "")
-        self._running[execution.id] = Occupied(task, execution.window_name, None if opening is None else opening.end)
+        self._running[execution.id] = Occupied(
+            task, execution.window_name, None if opening is None else opening.runs_until
+        )
         ends_at = now + timedelta(seconds=self._duration(task))
         heapq.heappush(self._ends, (ends_at, execution.id))
         self._started[execution.id] = (execution, now)
@@ -252,12 +261,32 @@ class _Simulation:
         if ident in self._running:
             self._end(ident, now, State.CANCELLED)
 
+    def _pause(self, ident: str, now: datetime) -> None:
+        """Note the work that is left; its end is not known before its window opens again."""
+        if ident not in self._paused:
+            ends_at = next(moment for moment, one in self._ends if one == ident)
+            self._ends = [one for one in self._ends if one[1] != ident]
+            heapq.heapify(self._ends)
+            self._paused[ident] = (now, ends_at - now)
+
+    def _resume(self, ident: str, now: datetime) -> None:
+        occupied = self._running[ident]
+        opening = self._snapshot.openings[occupied.window or ""]
+        self._running[ident] = occupied._replace(opening_end=opening.runs_until)
+        if ident in self._paused:
+            since, left = self._paused.pop(ident)
+            self._stood_still[ident] = self._stood_still.get(ident, timedelta()) + (now - since)
+            heapq.heappush(self._ends, (now + left, ident))
+
     def _end(self, ident: str, moment: datetime, state: State) -> None:
         occupied, (execution, began) = self._running.pop(ident), self._started.pop(ident)
+        stood_still = self._stood_still.pop(ident, timedelta())
+        if ident in self._paused:
+            stood_still += moment - self._paused.pop(ident)[0]
         ended = _as_ended(execution, state, began, moment)
         self._ended[execution.task_name] = ended
         self._timetable.end(ended)
-        lasted = (moment - began).total_seconds()
+        lasted = (moment - began - stood_still).total_seconds()
         one = self._forecast.tasks[execution.task_name]
         one.runs += 1
         one.busy_seconds += lasted
@@ -266,7 +295,7 @@ class _Simulation:
             window = self._window(occupied.window)
             window.runs += 1
             within = moment if occupied.opening_end is None else min(moment, occupied.opening_end)
-            window.busy_seconds += (within - began).total_seconds()
+            window.busy_seconds += (within - began - stood_still).total_seconds()
             one.past_the_end += occupied.opening_end is not None and moment > occupied.opening_end
         self._tell(Run(execution.task_name, occupied.window, execution.scheduled_for, began, moment))
 

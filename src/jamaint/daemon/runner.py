@@ -169,6 +169,12 @@ class Runner:
         )
         self._note_steering(run, "throttled", says)
 
+    def move_end(self, execution_id: str, ends_at: datetime) -> None:
+        """Have a running execution keep to a later end of its window; one that has ended needs none."""
+        run = self._runs.get(execution_id)
+        if run is not None:
+            run.steering.move_end(ends_at)
+
     async def stands_still(self, execution_id: str) -> None:
         """Returns when a paused execution has come to a safe point, or has ended."""
         run = self._runs.get(execution_id)
@@ -188,7 +194,7 @@ class Runner:
         `started` is called when its start is durable, `done` when nothing of it acts any more. `ends_at`: the end of
         its window, for what can leave the rest for the next one.
         """
-        steering = Steering(task.timeout_seconds, self._now)
+        steering = Steering(task.timeout_seconds, self._now, ends_at)
         run = _Run(
             advance(execution, State.RUNNING, started_at=self._now(), reasons=()), task, Stop(), steering, ends_at
         )
@@ -257,7 +263,11 @@ class Runner:
 
     async def _perform_in_worker(self, run: _Run) -> None:
         task = narrowed(run.task, run.execution.options)
-        opening = {**self._opening(run.execution.id, task), "ends_at": views.time(run.ends_at)}
+        opening = {
+            **self._opening(run.execution.id, task),
+            "ends_at": views.time(run.ends_at),
+            "pauses": task.on_window_end == "pause",
+        }
         on_stderr = self._say_stderr(run.execution.id)
         whole = opening | await self._learn(run, lambda: self._learned(run.task, run.chosen))
         async with (
@@ -352,7 +362,7 @@ class Runner:
         await self._recorder.put(run.execution)
 
     async def _run_step(self, run: _Run, worker: Side, step: Step) -> None:
-        began, run.worked_until = self._now(), None
+        began, run.worked_until, paused_before = self._now(), None, run.steering.paused_seconds
         run.begun = run.index + 1
         if run.point is not None:
             await self._recorder.run(rollback_points.begin_step, run.point.id, run.begun)
@@ -372,13 +382,14 @@ class Runner:
         retention = self._config().rollback.retention_seconds
         details = await self._rotations.report(run.task, answer.get("details", {}), run.worked_until, retention)
         status = {"done": "completed", "cancelled": "cancelled"}.get(answer["is"], "failed")
+        paused_seconds = run.steering.paused_seconds - paused_before
         self._set_step(
             run,
             StepRecord(
                 name=step.name,
                 status=status,
                 started_at=began,
-                duration_ms=round((run.worked_until - began).total_seconds() * 1000),
+                duration_ms=round((run.worked_until - began).total_seconds() * 1000 - paused_seconds * 1000),
                 details=details,
                 error=None if failed is None else failed["message"],
             ),
@@ -423,6 +434,7 @@ class Runner:
             "eta": None,
             "paused": None,
             "throttle": 0.0,
+            "paused_ms": _paused_ms(run),
         }
         if run.execution.status is State.RUNNING:
             run.execution = advance(run.execution, _end_state(run), reasons=_reasons(run), **changes)
@@ -511,7 +523,9 @@ class Runner:
     def _note_steering(self, run: _Run, event: str | None, says: str | None) -> None:
         paused = run.steering.paused
         eta = run.execution.eta if paused is None else None
-        run.execution = replace(run.execution, paused=paused, throttle=run.steering.ratio, eta=eta)
+        run.execution = replace(
+            run.execution, paused=paused, throttle=run.steering.ratio, eta=eta, paused_ms=_paused_ms(run)
+        )
         if says is not None:
             self._log.info(f"{run.task.name}: {says}", execution=run.execution.id, task=run.task.name)
             self._write_line(run, "info", None, says)
@@ -620,6 +634,8 @@ def metrics_of(steps: tuple[StepRecord, ...]) -> dict[str, Any]:
         for metric, key in (("freed_space", "freed_space"), ("freed_on_purge", "freed_on_purge"))
         if any(key in one for one in details)
     }
+    if left := sum(int(one.get("left_rows", 0)) for one in details):
+        sums["left_items"] = left
     if any("files" in one or "rows" in one for one in details):
         sums["processed_items"] = sum(int(one.get("files", one.get("rows", 0))) for one in details)
     return sums
@@ -631,6 +647,10 @@ def _plan_of(answer: Mapping[str, Any]) -> Plan:
         raise undoing.Refused(error["message"], error["kind"])
     steps = tuple(step_from_json(step) for step in answer["steps"])
     return Plan(steps, tuple(answer["warnings"]), tuple(answer["refusals"]), tuple(answer["roots"]))
+
+
+def _paused_ms(run: _Run) -> int:
+    return round(run.steering.paused_seconds * 1000)
 
 
 def _was_stopped(run: _Run) -> bool:

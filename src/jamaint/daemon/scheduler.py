@@ -353,9 +353,11 @@ class Scheduler:
             self._log.warning(problem.message, execution=ident)
 
     def _resume(self, ident: str) -> None:
-        """Its window is open again, and its end counts from now on."""
+        """Resume what stood still at its window's end: the end of the opening that has come counts from now on."""
         occupied = self._running[ident]
-        self._running[ident] = occupied._replace(opening_end=self.openings[str(occupied.window)].runs_until)
+        ends_at = self.openings[str(occupied.window)].runs_until
+        self._running[ident] = occupied._replace(opening_end=ends_at)
+        self._runner.move_end(ident, ends_at)  # first: work that went on before would find its window ended
         if ident in self._over_night:
             self._over_night.discard(ident)
             with suppress(Problem):  # it has just ended

@@ -17,16 +17,22 @@ class Steered(Protocol):
     """What takes the orders: the worker."""
 
     async def steer(self, message: dict[str, Any]) -> None:
-        """Sends pause, resume or throttle."""
+        """Send pause, resume, throttle or move_end."""
 
 
 class Steering:
-    """The wishes about one execution. `holder` is who may lift a pause: operator, window, condition, …"""
+    """The wishes about one execution, whose worker was opened with `ends_at`.
 
-    def __init__(self, timeout_seconds: float | None, now: Callable[[], datetime]) -> None:
+    `holder` is who may lift a pause: operator, window, condition, …
+    """
+
+    def __init__(
+        self, timeout_seconds: float | None, now: Callable[[], datetime], ends_at: datetime | None = None
+    ) -> None:
         self.timeout = trio.CancelScope()
         self.ratio = 0.0
         self.paused_seconds = 0.0
+        self.ends_at = self._opened_with = ends_at
         self._timeout_seconds = timeout_seconds
         self._now = now
         self._holds: dict[str, Paused] = {}
@@ -70,14 +76,18 @@ class Steering:
         if hold is None or self._holds:
             return False
         self.timeout.deadline = trio.current_time() + self._left
-        # From the first reason on, which may have been lifted long before this one.
-        self.paused_seconds += max((self._now() - (self._began or hold.since)).total_seconds(), 0.0)
+        self._count_pause()
         self._tell()
         return True
 
     def throttle(self, ratio: float) -> None:
         """So many seconds of rest for each second of work."""
         self.ratio = ratio
+        self._tell()
+
+    def move_end(self, ends_at: datetime | None) -> None:
+        """Set the end of the window that the work keeps to from now on."""
+        self.ends_at = ends_at
         self._tell()
 
     def note_held(self, number: int) -> None:
@@ -100,11 +110,14 @@ class Steering:
 
     async def serve(self, worker: Steered) -> None:
         """Hands each change on, until it is cancelled."""
-        number, ratio = 0, 0.0
+        number, ratio, ends_at = 0, 0.0, self._opened_with
         while True:
             self._changed = trio.Event()
             wanted = self._number if self._holds else 0
-            if wanted != number:
+            if self.ends_at != ends_at:  # before a resume: work that went on first would find its window ended
+                ends_at = self.ends_at
+                await worker.steer({"do": "move_end", "ends_at": None if ends_at is None else ends_at.isoformat()})
+            elif wanted != number:
                 await worker.steer({"do": "pause", "number": wanted} if wanted else {"do": "resume"})
                 number = wanted
             elif self.ratio != ratio:
@@ -116,8 +129,15 @@ class Steering:
     def end(self) -> None:
         """There is nothing to steer any more."""
         self._ended = True
+        if self._holds:
+            self._count_pause()
         self._holds.clear()
         self.ratio = 0.0
+
+    def _count_pause(self) -> None:
+        """Add the pause that ends now: from the first reason on, which may have been lifted long before the last."""
+        now = self._now()
+        self.paused_seconds += max((now - (self._began or now)).total_seconds(), 0.0)
 
     def _tell(self) -> None:
         self._changed.set()

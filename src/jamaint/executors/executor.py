@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from jamaint.core.mass_deletion import Sighting
+from jamaint.core.pacing import WindowEnd
 from jamaint.core.plans import Item, MassDeletion, Plan, Step
 from jamaint.core.rotation_records import Records
 
@@ -45,8 +46,8 @@ class Work:
     """keep or unlink: what becomes of files on a disk that is full."""
     kept_directory: str = NOWHERE
     """Where what has no place of its own to be kept in (values of a cache) is kept, a directory for each execution."""
-    ends_at: datetime | None = None
-    """When its window ends: what is done bit by bit leaves the rest for the next one."""
+    window_end: WindowEnd = field(default_factory=WindowEnd)
+    """What is done bit by bit leaves the rest for the next opening, or waits for it."""
     planned: Planned | None = None
     """Where it is given, `plan` and `run` act on its items and on nothing else."""
     taken: "Taken | None" = None

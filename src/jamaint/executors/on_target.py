@@ -19,7 +19,7 @@ def on_target(
     async def perform() -> T:
         address = Address(work.config["dsn"], work.task_name, work.config["lock_timeout_seconds"])
         async with open_target(address) as target:
-            return await do(target, Reins(host, target, work.ends_at))
+            return await do(target, Reins(host, target, work.window_end))
 
     try:
         return asyncio.run(perform())

@@ -144,6 +144,7 @@ def from_row(row: Row) -> Execution:
         options=from_jsonb(row["options"]),
         attempt=row["attempt"],
         retry_of=_text(row["retry_of"]),
+        paused_ms=row["paused"],
     )
 
 
@@ -177,6 +178,7 @@ def _row(execution: Execution) -> tuple[Any, ...]:
         jsonb(execution.options),
         execution.attempt,
         execution.retry_of,
+        execution.paused_ms,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from jamaint.core.pacing import WindowEnd
 from jamaint.core.plans import MassDeletion
 from jamaint.executors.executor import StepFailed, Stopped
 from jamaint.host.targets import connection, deleting, restoring
@@ -502,6 +503,24 @@ class TestOthers:
         executor = cleanup(events, rule("events"), ends_at=datetime.now(UTC) - timedelta(seconds=1))
         details = executor.run(planned(executor))
         assert (details["rows"], "window has ended" in details["tables"][0]["left"]) == (0, True)
+        assert details["left_rows"] == planned(executor).items > 0
+        assert f"{details['left_rows']} of {details['left_rows']} rows are left" in details["skipped"][0]["why"]
+
+    def test_a_task_that_pauses_at_the_end_goes_on_in_the_next_opening_until_that_ends(self, events: str) -> None:
+        """It neither ends by itself nor in the first second of the opening in which it goes on."""
+        end = WindowEnd(datetime.now(UTC) - timedelta(seconds=1), pauses=True)
+
+        class Opens(Talk):
+            def checkpoint(self) -> None:
+                super().checkpoint()
+                if self.held_in or self.looks > 3:  # the daemon has paused it, and resumes it in the next opening
+                    end.at = datetime.now(UTC) + timedelta(hours=1)
+
+        executor = cleanup(events, rule("events"), host=Opens(pauses=(2,)), window_end=end)
+        step = planned(executor)
+        details = executor.run(step)
+        assert (details["rows"], details["left_rows"], details["skipped"]) == (step.items, 0, [])
+        assert details["rows"] > 0
 
 
 class TestStopping:

@@ -66,3 +66,8 @@ def test_from_every_state_an_end_is_reached_and_from_an_end_only_the_way_back_is
 )
 def test_how_long_it_took_in_milliseconds(started: object, completed: object, duration: int | None) -> None:
     assert execution(started_at=started, completed_at=completed).duration_ms == duration
+
+
+def test_how_long_it_stood_still_is_no_duration() -> None:
+    day = NOON + timedelta(days=1)
+    assert execution(started_at=NOON, completed_at=day, paused_ms=23 * 3_600_000).duration_ms == 3_600_000

@@ -109,6 +109,18 @@ def test_what_runs_past_the_end_of_its_window_is_told() -> None:
     assert stopped.runs[0].ends_at == utc("2026-11-25T06:00")
 
 
+def test_what_pauses_goes_on_in_the_next_opening_and_what_comes_due_there_is_told_so() -> None:
+    """Five hours in openings of four: an hour is left for the second night, and the third night begins anew."""
+    patient = task(schedule=NIGHTLY, on_window_end="pause")
+    found = forecast(patient, windows=[window()], minutes={"cleanup": [300]}, days=3)
+    assert [(one.starts_at, one.ends_at) for one in found.runs] == [
+        (None, None),
+        (utc("2026-11-25T02:00"), utc("2026-11-26T03:00")),
+    ]
+    assert found.runs[0].guard == "previous_running"
+    assert (found.tasks["cleanup"].busy_seconds, found.tasks["cleanup"].past_the_end) == (5 * 3600, 0)
+
+
 def test_dependencies_and_what_comes_after_another_are_followed() -> None:
     tasks = (
         task("backup", schedule=Schedule(cron="0 3 * * *")),

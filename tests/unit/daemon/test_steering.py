@@ -110,3 +110,31 @@ async def test_the_time_of_a_pause_counts_from_its_first_reason_on() -> None:
     now[0] += timedelta(minutes=10)
     assert found.resume("operator")
     assert found.paused_seconds == 30 * 60
+
+
+async def test_a_pause_that_the_end_cuts_short_counts_too() -> None:
+    now = [BEGAN]
+    found = steering(now=lambda: now[0])
+    found.pause("window", "window nightly", "it has ended")
+    now[0] += timedelta(minutes=20)
+    found.end()
+    assert found.paused_seconds == 1200
+
+
+async def test_the_end_of_the_next_opening_is_told_before_the_work_goes_on(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    found, worker = Steering(None, lambda: BEGAN, BEGAN), Worker()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(found.serve, worker)
+        found.pause("window", "window nightly", "it has ended")
+        await trio.testing.wait_all_tasks_blocked()
+        found.move_end(BEGAN + timedelta(days=1))
+        found.resume("window")
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert worker.told == [
+        {"do": "pause", "number": 1},
+        {"do": "move_end", "ends_at": "2026-11-26T02:00:00+00:00"},
+        {"do": "resume"},
+    ]

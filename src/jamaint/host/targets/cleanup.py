@@ -116,6 +116,7 @@ async def run(target: Target, job: Job, step: Step, reins: Reins, tally: dict[st
             done_before=sum(one.rows for _, one in done),
             done_total=total,
         )
+        deletion.found.planned = planned["rows"]
         done.append((selection.table.quoted, deletion.found))
         try:
             await deletion.run()

@@ -33,6 +33,7 @@ _KEPT = re.compile(rf"{SCHEMA}\.kept_[a-z0-9]*_[0-9]+")
 class Deleted:
     """What became of one rule. Bytes are of the server's files; `why_left` tells why the rest waits."""
 
+    planned: int = 0
     rows: int = 0
     referred: int = 0
     batches: int = 0
@@ -42,6 +43,11 @@ class Deleted:
     is_vacuumed: bool = False
     why_left: str | None = None
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def left(self) -> int:
+        """How many of the planned rows wait for another execution."""
+        return max(0, self.planned - self.rows) if self.why_left is not None else 0
 
 
 def kept_table(execution: str, number: int) -> str:
@@ -140,7 +146,7 @@ class Deletion:
             await self.reins.rest_after(seconds)
 
     async def _why_not_now(self) -> str | None:
-        if self.reins.left_seconds() <= 0:
+        if await self.reins.is_over():
             return "the window has ended: it goes on from here in the next"
         why = await self.reins.wait_for_others(self.selection.table.oid, in_batches=True)
         return None if why is None else f"{why}: it goes on from here next time"
@@ -230,7 +236,7 @@ class Deletion:
             if note not in self.found.notes:
                 self.found.notes.append(note)
             return
-        if self.reins.left_seconds() <= 0:
+        if await self.reins.is_over():
             return
         await self.target.set_timeouts(0)
         try:
@@ -269,6 +275,10 @@ def retried() -> Iterator[None]:
         raise LockTimeoutError(str(error).splitlines()[0]) from error
 
 
+def _left(one: Deleted) -> str:
+    return f"{one.left:,} of {one.planned:,} rows are left: {one.why_left}"
+
+
 def summed(found: Sequence[tuple[str, Deleted]]) -> Mapping[str, Any]:
     """The figures of all rules together, and of each."""
     return {
@@ -278,6 +288,9 @@ def summed(found: Sequence[tuple[str, Deleted]]) -> Mapping[str, Any]:
         "returned_bytes": sum(one.returned_bytes for _, one in found),
         "reclaimable_bytes": sum(one.reclaimable_bytes for _, one in found),
         "batches": sum(one.batches for _, one in found),
+        "left_rows": sum(one.left for _, one in found),
+        "skipped": [{"path": name, "why": _left(one)} for name, one in found if one.why_left is not None],
+        "skipped_count": sum(one.why_left is not None for _, one in found),
         "tables": [
             {
                 "table": name,

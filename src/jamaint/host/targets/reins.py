@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
 from jamaint.core.batches import LOOKS, Limits, Vitals, rest_seconds, why_wait, writes_much
+from jamaint.core.pacing import WindowEnd
 from jamaint.core.plans import Step
 from jamaint.host.statements import statements
 from jamaint.host.targets.connection import Target, failures_named
@@ -54,7 +55,7 @@ class Reins:
 
     host: Speaks
     target: Target
-    ends_at: datetime | None = None
+    window_end: WindowEnd = field(default_factory=WindowEnd)
     waited_seconds: float = 0.0
     slowly: bool = False
     _paused_seconds: float = 0.0
@@ -65,8 +66,20 @@ class Reins:
     _told_hidden: bool = False
 
     def left_seconds(self) -> float:
-        """Until the window's end; infinite where there is none."""
-        return float("inf") if self.ends_at is None else (self.ends_at - datetime.now(UTC)).total_seconds()
+        """Return the seconds until the window's end; infinite where there is none."""
+        ends_at = self.window_end.at
+        return float("inf") if ends_at is None else (ends_at - datetime.now(UTC)).total_seconds()
+
+    async def is_over(self) -> bool:
+        """Return whether the window has ended and the rest is to be left for another execution.
+
+        A task that pauses at its window's end waits here for the pause, and through it for the next opening.
+        """
+        while self.left_seconds() <= 0:
+            if not self.window_end.pauses:
+                return True
+            await self.rest(LOOK_SECONDS)
+        return False
 
     async def checkpoint(self) -> None:
         """A safe point between two statements: waits here while the execution is paused or throttled."""
@@ -134,7 +147,7 @@ class Reins:
                 self.host.waiting(why)
                 told = kind
             await self.rest(VITALS_SECONDS)
-            if self.left_seconds() <= 0 or self._awake() - began > PATIENCE_SECONDS:
+            if await self.is_over() or self._awake() - began > PATIENCE_SECONDS:
                 break
         if told is not None:
             self.waited_seconds += self._awake() - began

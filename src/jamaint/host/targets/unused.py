@@ -135,7 +135,7 @@ async def _drop(doing: Doing, index: Index) -> str | None:
     published = await publication(target.watch)
     if published is not None:
         return f"what builds it again would be sent to the subscribers of publication {published}, which would stop"
-    if reins.left_seconds() <= 0:
+    if await reins.is_over():
         return "the window has ended: next time"
     why = await reins.wait_for_others(index.table_oid)
     if why is not None:

@@ -44,7 +44,7 @@ async def run(doing: Doing) -> None:
     done, planned = 0, {entry["oid"] for entry in doing.step.args["things"]}
     for row in [row for row in await _due(target) if row["oid"] in planned]:
         await reins.checkpoint()
-        why = None if reins.left_seconds() > 0 else "the window has ended: next time"
+        why = "the window has ended: next time" if await reins.is_over() else None
         why = why or await reins.wait_for_others(row["oid"]) or await _one_noted(doing, row, done)
         if why is not None:
             doing.skip(row["quoted"], why)

@@ -4,13 +4,14 @@
 INSERT INTO maintenance_executions AS kept (
     id, task_id, task_name, window_id, window_name, status, trigger, scheduled_for, deadline, started_at,
     completed_at, duration, steps, metrics, rollback_point, error, reasons, requested_by, options,
-    attempt, retry_of)
+    attempt, retry_of, paused)
 VALUES ($1, (SELECT id FROM maintenance_tasks WHERE id = $2), $3, (SELECT id FROM maintenance_windows WHERE id = $4),
-    $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+    $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
 ON CONFLICT (id) DO UPDATE SET
     status = excluded.status, started_at = excluded.started_at, completed_at = excluded.completed_at,
     duration = excluded.duration, steps = excluded.steps, metrics = excluded.metrics,
-    rollback_point = excluded.rollback_point, error = excluded.error, reasons = excluded.reasons
+    rollback_point = excluded.rollback_point, error = excluded.error, reasons = excluded.reasons,
+    paused = excluded.paused
 
 -- name: unfinished
 -- What a daemon that died left behind, and what still waits.
