@@ -118,3 +118,26 @@ def test_a_young_file_in_a_directory_that_goes_whole_is_never_purged(top: Path) 
             assert told == []
         put(place / "old", 40)
         age_directories(root / "a")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make directories of other users")
+def test_undo_puts_nothing_into_a_directory_that_is_another_users_by_now(top: Path) -> None:
+    root, hers, nobody = top / "root", top / "root" / "hers", 65534
+    put(hers / "below" / "key", 40, b"a key")
+    put(hers / "young", 1)
+    age_directories(top)
+    root.chmod(0o1777)
+    hers.chmod(0o700)
+    step = one_run(root, 1)
+    os.rename(hers, top / "her own")
+    hers.mkdir()
+    os.chown(hers, nobody, nobody)
+    foreseen, found = temp(root).undo(step, True), temp(root).undo(step, False)
+    assert list(hers.iterdir()) == []
+    assert foreseen == found
+    assert (found["restored"], found["problems"]) == (0, [])
+    assert [one["path"] for one in found["kept"]] == [f"{hers}/below"]
+    assert "belongs to nobody now, and belonged to root" in found["kept"][0]["why"]
+    os.chown(hers, 0, 0)
+    assert temp(root).undo(step, False)["kept"] == []
+    assert (hers / "below" / "key").read_bytes() == b"a key"

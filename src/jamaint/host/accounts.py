@@ -43,6 +43,14 @@ def account_of(uid: int) -> Account:
         raise LookupError(f"there is no user with the number {uid} on this machine") from None
 
 
+def user_name(uid: int) -> str:
+    """Return the name of the user with that number, or words with the number where it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
 def group_id(name: str) -> int:
     """Raises LookupError when this machine has no such group."""
     try:

@@ -16,6 +16,8 @@ import pwd
 import struct
 from collections.abc import Iterable, Iterator
 
+from jamaint.host.accounts import user_name
+
 _ACL = "system.posix_acl_access"
 _USER, _OWNING_GROUP, _GROUP, _MASK = 2, 4, 8, 16
 _WRITE = 2
@@ -41,7 +43,7 @@ def other_writer(fd: int, seen: os.stat_result) -> tuple[str, str] | None:
     mode = f"mode {seen.st_mode & 0o7777:04o}"
     for kind, number in _group_writers(fd, seen):
         if kind == _USER and number not in (0, os.geteuid()):
-            return f"may be written by {_user(number)} (access list)", "setfacl -x that entry, if nothing needs it"
+            return f"may be written by {user_name(number)} (access list)", "setfacl -x that entry, if nothing needs it"
         if kind == _GROUP and not (number == 0 or is_trusted(number) or is_private(number)):
             return _of_group(number, mode)
     return None
@@ -86,13 +88,6 @@ def _of_group(gid: int, mode: str) -> tuple[str, str]:
         return f"may be written by the group {gid} ({mode}), which has no name", "give it a group that has one"
     advice = f"if its members may decide what is in it, add `trust: {{groups: [{name}]}}` to root's configuration"
     return f"may be written by the group {name} ({mode})", advice
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
 
 
 def _gid(name: str) -> int | None:

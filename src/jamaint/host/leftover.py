@@ -7,12 +7,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
+from jamaint.host.accounts import user_name
 from jamaint.host.descent import Descent
 from jamaint.host.drawers import LOOSE
 from jamaint.host.globs import TRASH
 from jamaint.host.records import MADE, SETTLED, TOUCHED, Records
 from jamaint.host.rights import raised
-from jamaint.host.roots import NotEntered, Root, RootRefused
+from jamaint.host.roots import NotEntered, Place, Root, RootRefused
 from jamaint.host.skipped import words
 from jamaint.host.taking import HALF_DIRECTORY, HALF_FILE
 from jamaint.host.trash import ENDED, FORMED, GONE, MARKS, TIMES, TURNS, lock, open_private
@@ -50,6 +51,23 @@ class Leftover:
     def part(self, kind: str) -> int | None:
         """Opens one part of the step's trash (gone, made, marks); None when there is none."""
         return open_private(self.step, kind, self.root) if self.step >= 0 else None
+
+    def new_owner(self, place: Place) -> str | None:
+        """Return who has got a directory, or one on the way to it, since the step changed it; None for nobody.
+
+        In a shared root anybody may make a directory of a name that was another's: what was in that one is not his,
+        and what he had taken from him does not go to others.
+        """
+        names = place.rel.split("/")
+        for depth, seen in enumerate(place.stats if self.root.shared and place.rel != "." else (), 1):
+            rel = "/".join(names[:depth])
+            known = self.records.of.get(rel)
+            if known is not None and known.uid != seen.st_uid:
+                return (
+                    f"{self.root.name(rel)} belongs to {user_name(seen.st_uid)} now, and belonged to "
+                    f"{user_name(known.uid)}: move it away, or give it back, and roll back again"
+                )
+        return None
 
     def end(self, problem: Callable[[str, str], None]) -> None:
         """Gives the directories their times back and, when all is back in its place, removes the trash.
@@ -133,6 +151,8 @@ class Leftover:
         later: dict[str, tuple[int, int]] = {}
         bereft: set[str] = set()
         for rel, fd in visit(self.root, self.records.of):
+            if not isinstance(fd, NotEntered) and self._is_strangers(rel, fd):
+                continue
             if isinstance(fd, NotEntered):
                 if fd.missing:
                     bereft.add(rel.rpartition("/")[0] or ".")
@@ -197,12 +217,18 @@ class Leftover:
             if fd.failed:
                 tell(self.root.name(rel), f"its times cannot be set: {fd.why}")
             return
+        if self._is_strangers(rel, fd):
+            return
         try:
             _set_times(fd, self.records.of[rel].times)
         except PermissionError as error:  # another try would not help
             problem(self.root.name(rel), f"its times: {words(error)}")
         except OSError as error:
             tell(self.root.name(rel), f"its times: {words(error)}")
+
+    def _is_strangers(self, rel: str, fd: int) -> bool:
+        """True for an open directory below a shared root that has another owner by now; see new_owner."""
+        return self.root.shared and rel != "." and os.fstat(fd).st_uid != self.records.of[rel].uid
 
     def _sync(self, rel: str, fd: int, tell: Callable[[str, str], None]) -> None:
         try:

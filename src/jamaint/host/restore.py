@@ -314,18 +314,37 @@ class _Undoing:
     def _open_place(self, rel: str) -> Place | str:
         """The directory that something goes back to; else why not, which is empty when a dry run would make it."""
         try:
-            return self.root.descend(rel)
+            return self._unless_strangers(self.root.descend(rel))
         except NotEntered as refusal:
             if not refusal.missing:
                 return refusal.why
         if self._dry_run:
-            return ""
+            return self._strangers_on_the_way(rel)
         try:
             return self._make_again(rel)
         except NotEntered as refusal:
             return refusal.why
         except OSError as error:
             return f"it cannot be made again: {words(error)}"
+
+    def _unless_strangers(self, place: Place) -> Place | str:
+        why = self.left.new_owner(place)
+        if why is None:
+            return place
+        os.close(place.fd)
+        return why
+
+    def _strangers_on_the_way(self, rel: str) -> str:
+        """Why a directory that is not there would not be made again, or nothing."""
+        while rel != ".":
+            rel = rel.rpartition("/")[0] or "."
+            try:
+                with self.root.descend(rel) as place:
+                    return self.left.new_owner(place) or ""
+            except NotEntered as refusal:
+                if not refusal.missing:
+                    return refusal.why
+        return ""
 
     def _make_again(self, rel: str) -> Place:
         """Makes what is missing on the way to a directory, and opens it. Raises NotEntered, OSError."""
@@ -339,6 +358,9 @@ class _Undoing:
                 stats.append(seen)
                 above = _join(above, name)
                 here = Place(above, inner, stats)
+                why = self.left.new_owner(here)
+                if why is not None:  # nothing is made in it
+                    raise NotEntered(why)
         except BaseException:
             os.close(here.fd)
             raise
