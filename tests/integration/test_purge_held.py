@@ -209,3 +209,17 @@ async def test_what_a_purge_has_begun_to_let_go_is_not_called_rolled_back(
         while await place.status() != "purged":
             await trio.lowlevel.checkpoint()
         assert not (tmp_path / "a" / ".jamaint-trash").exists()
+
+
+async def test_an_early_purge_lets_nothing_go_that_a_rollback_has_left_since_it_was_looked_at(
+    database: str, tmp_path: Path, monotonic: trio.testing.MockClock
+) -> None:
+    """A purge of many takes its time, and an operator may roll one of them back meanwhile."""
+    async with purging(database, tmp_path, Hand(NOON), monotonic) as place:
+        seen = await place.recorder.run(rollback_points.of_execution, place.execution.id)
+        assert seen is not None
+        for before, after in (("open", "undoing"), ("undoing", "incomplete")):
+            assert await place.recorder.move_point(seen.id, [before], after) is not None
+        with pytest.raises(Problem, match="taken its rollback point"):
+            await place.rollbacks.purge_now(seen, "root")
+        assert await place.status() == "incomplete"

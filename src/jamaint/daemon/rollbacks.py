@@ -270,7 +270,7 @@ class Rollbacks:
             return
         self._in_hand.add(point.id)
         try:
-            claimed = await self._recorder.move_point(point.id, [*HELD, "purging"], "purging")
+            claimed = await self._recorder.move_point(point.id, [point.status], "purging")
             if claimed is not None:
                 await self._purge_claimed(claimed, point.status)
         finally:
@@ -281,13 +281,14 @@ class Rollbacks:
         return self._is_ours(point), point.id in self._in_hand
 
     async def purge_now(self, point: RollbackPoint, by: str) -> tuple[int, list[Mapping[str, Any]]]:
-        """Purge a point before its time; the bytes freed, and what could not be purged. Raises Problem when it is in
-        somebody else's hand by now. `by` is who asks for it, for the record."""
+        """Purge a point before its time; the bytes freed, and what could not be purged. `by` is who asks for it, for
+        the record. Raises Problem when it is in somebody else's hand by now, or is no longer as it was looked at: what
+        a rollback has left meanwhile is in its trash alone."""
         if point.id in self._in_hand:
             raise refused("somebody else has just taken its rollback point", [_reason("rollback point taken")])
         self._in_hand.add(point.id)
         try:
-            claimed = await self._recorder.move_point(point.id, [*HELD, "purging"], "purging")
+            claimed = await self._recorder.move_point(point.id, [point.status], "purging")
             if claimed is None:
                 raise refused("somebody else has just taken its rollback point", [_reason("rollback point taken")])
             return await self._purge_claimed(claimed, point.status, by)
