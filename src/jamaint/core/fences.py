@@ -30,9 +30,13 @@ from jamaint.core.workers import (
 BASES = (FILES, DATABASES, COMMANDS, PACKAGES)
 """The kinds that are always there: their units come with the program."""
 
+PLACED = (FILES, PACKAGES)
+"""The kinds that work in directories: each in those alone that the configuration names for it."""
+
 COMMAND_KEYS = ("command", "rollback_command", "prerotate", "postrotate")
 BACK_KEYS = ("rollback_command", "postrotate")
 """Those that an undo runs."""
+ROOT = "root"
 STEP_PATHS = frozenset({"path", "root"})
 """The keys in a step below which a directory stands that is worked in."""
 
@@ -41,7 +45,8 @@ APPLY = "run jamaintctl config apply as root"
 
 @dataclass(frozen=True, slots=True)
 class Fences:
-    """`paths` by kind of worker; `commands` are digests of command and environment; `secrets` are files by kind.
+    """`paths` by kind of worker; `commands` are digests of command and environment, and of the user too where the
+    worker can be any (packages); `secrets` are files by kind.
 
     `back` are those of `commands` that an undo runs, with the keys they stand under: `rollback_command <digest>`.
 
@@ -105,14 +110,17 @@ def fences(
 ) -> tuple[Fences, list[str]]:
     """What tasks and conditions of files, and grants, need; and in words what cannot be had."""
     kinds: dict[str, dict[str, None]] = {kind: {} for kind in BASES}
-    allowed = {digest(command, {}) for command in commands}
+    allowed = {digest(command, {}, user) for command in commands for user in (None, ROOT, *users)}
     back: set[str] = set()
     databases = list(databases)
     known = {database_of(address) for address in databases}
     secrets: dict[str, dict[str, None]] = {}
     problems = []
-    named: dict[tuple[str, str], tuple[str, ...]] = {(FILES, path): ("grants.paths",) for path in paths}
-    kinds[FILES] |= dict.fromkeys(paths)
+    named: dict[tuple[str, str], tuple[str, ...]] = {
+        (kind, path): ("grants.paths",) for kind in PLACED for path in paths
+    }
+    for kind in PLACED:
+        kinds[kind] |= dict.fromkeys(paths)
     for user in users:
         if user == OWNER:  # no user: its work is done by one that can be any
             continue
@@ -127,12 +135,12 @@ def fences(
         except ValueError as error:
             problems.append(f"{task.name}: {error}")
             continue
-        found = _commands(task.executor, task.config)
-        allowed |= {one for _, one in found}
-        back |= {f"{key} {one}" for key, one in found if key in BACK_KEYS}
         for kind, config in needed.items():
+            found = _commands(kind, task.executor, config)
+            allowed |= {one for _, one in found}
+            back |= {f"{key} {one}" for key, one in found if key in BACK_KEYS}
             touches = _touches(task.executor, config)
-            below = dict.fromkeys(one.value for one in touches if one.kind == "path")
+            below = dict.fromkeys(_worked_in(kind, task.executor, config))
             kinds.setdefault(kind, {}).update(below)
             named |= {(kind, path): (*named.get((kind, path), ()), task.name) for path in below}
             known |= {one.value for one in touches if one.kind == "database"}
@@ -187,24 +195,35 @@ def refused(
     for touch in _touches(executor, config):
         if touch.kind == "database" and touch.value not in applied.get("databases", ()):
             return f"{database_words(touch.value)} is none of the configuration's: {APPLY}"
-        if touch.kind == "path" and kind.partition("-")[0] == FILES and not is_in(touch.value, applied["kinds"][kind]):
-            return f"{touch.value} is not bound into the worker for {kind}: {why_unbound(touch.value, kind, applied)}"
+    outside = next((why for path in _worked_in(kind, executor, config) if (why := _outside(path, kind, applied))), None)
+    if outside is not None:
+        return outside
+    handed = applied.get("secrets", {}).get(kind, ())
+    for source, name in references(config):
+        if source == "file" and name not in handed:
+            return f"{name}, which is to hold a secret, is none of the configuration's: {APPLY}"
+    found = _commands(kind, executor, config)
     if back:
-        wanted = {f"{key} {one}" for key, one in _commands(executor, config) if key in BACK_KEYS}
-        missing = wanted - set(applied.get("back", ()))
+        missing = {f"{key} {one}" for key, one in found if key in BACK_KEYS} - set(applied.get("back", ()))
     else:
-        missing = {one for _, one in _commands(executor, config)} - set(applied.get("commands", ()))
-    return f"its command is none of the configuration's: {APPLY}" if missing else None
+        missing = {one for _, one in found} - set(applied.get("commands", ()))
+    whose = ", or not for that user" if kind == PACKAGES else ""
+    return f"its command is none of the configuration's{whose}: {APPLY}" if missing else None
 
 
 def refused_step(kind: str, step: Mapping[str, Any], applied: Mapping[str, Any]) -> str | None:
     """Why a worker of that kind does not do a step, or None: its opening was allowed, and so must be what it names."""
-    if kind.partition("-")[0] != FILES:
+    named = _paths([step.get("args"), step.get("undo")]) if kind.partition("-")[0] in PLACED else ()
+    return next((why for path in named if (why := _outside(path, kind, applied)) is not None), None)
+
+
+def _outside(path: str, kind: str, applied: Mapping[str, Any]) -> str | None:
+    """Why a worker of that kind does not work in a directory, or None."""
+    if kind.partition("-")[0] not in PLACED or is_in(path, applied.get("kinds", {}).get(kind, ())):
         return None
-    for path in _paths([step.get("args"), step.get("undo")]):
-        if not is_in(path, applied.get("kinds", {}).get(kind, ())):
-            return f"{path} is not bound into the worker for {kind}: {why_unbound(path, kind, applied)}"
-    return None
+    if kind == PACKAGES:  # nothing is bound into it: it sees the machine whole
+        return f"{path} is none of the configuration's: {APPLY}"
+    return f"{path} is not bound into the worker for {kind}: {why_unbound(path, kind, applied)}"
 
 
 def why_unbound(path: str, kind: str, applied: Mapping[str, Any]) -> str:
@@ -248,7 +267,7 @@ def not_applied(wanted: Fences, applied: Mapping[str, Any]) -> list[str]:
     for kind, paths in wanted.paths.items():
         if kind not in kinds:
             told.append(f"there is no worker {kind}: {APPLY}")
-        elif kind.partition("-")[0] == FILES:
+        elif kind.partition("-")[0] in PLACED:
             left = [path for path in paths if not is_in(path, kinds[kind])]
             told += [unbound_words(wanted, kind, path, why_unbound(path, kind, applied)) for path in left]
     if set(wanted.commands) - set(applied.get("commands", ())):
@@ -265,13 +284,15 @@ def unbound_words(wanted: Fences, kind: str, path: str, why: str) -> str:
     """Return the warning about a directory that a worker is not given."""
     names = wanted.namers(kind, path)
     whose = f" ({', '.join(names)})" if names else ""
+    if kind == PACKAGES:
+        return f"{path}{whose}: not known to the worker for {kind}: {why}"
     return f"{path}{whose}: not bound into the worker for {kind}: {why}"
 
 
-def digest(command: Sequence[str], environment: Mapping[str, Any]) -> str:
-    """A command with its environment, so that neither has to be told."""
-    text = json.dumps([list(command), dict(environment)], sort_keys=True)
-    return sha256(text.encode()).hexdigest()
+def digest(command: Sequence[str], environment: Mapping[str, Any], user: str | None = None) -> str:
+    """A command with its environment, so that neither has to be told; with the user, where the worker can be any."""
+    told = [list(command), dict(environment), *([] if user is None else [user])]
+    return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def digest_of_look(kind: str, params: Mapping[str, Any]) -> str:
@@ -283,14 +304,27 @@ def _touches(executor: str, config: Mapping[str, Any]) -> list[Touch]:
     return [touch for part, sub in parts(executor, config) for touch in touched(part, sub)]
 
 
-def _commands(executor: str, config: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _worked_in(kind: str, executor: str, config: Mapping[str, Any]) -> list[str]:
+    """The directories that a config names, and for packages the files that say which process is signalled."""
+    found = [touch.value for touch in _touches(executor, config) if touch.kind == "path"]
+    signals = [sub["signal"] for _, sub in parts(executor, config) if sub.get("signal")] if kind == PACKAGES else []
+    return [*found, *(one["pid_file"] for one in signals)]
+
+
+def _commands(kind: str, executor: str, config: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(key, digest) of each command in it."""
     return [
-        (key, digest(sub[key], sub.get("environment") or {}))
+        (key, digest(sub[key], sub.get("environment") or {}, _user_of(sub) if kind == PACKAGES else None))
         for _, sub in parts(executor, config)
         for key in COMMAND_KEYS
         if sub.get(key)
     ]
+
+
+def _user_of(config: Mapping[str, Any]) -> str:
+    """Whose rights a command has in a worker that can be anybody."""
+    user = (config.get("scripts") or {}).get("user") or config.get("user")
+    return ROOT if user in (None, OWNER) else str(user)
 
 
 def is_in(path: str, allowed: Iterable[str]) -> bool:

@@ -55,6 +55,7 @@ def with_former(applied: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         "kinds": _joined([applied.get("kinds", {}), *(one["kinds"] for one in former)]),
         "back": [*applied.get("back", ()), *(text for one in former for text in one["back"])],
         "databases": [*applied.get("databases", ()), *(text for one in former for text in one["databases"])],
+        "secrets": _joined([applied.get("secrets", {}), *(one["secrets"] for one in former)]),
     }
 
 

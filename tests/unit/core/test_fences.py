@@ -66,6 +66,50 @@ def test_a_worker_does_what_was_applied_and_nothing_else(
     assert said is None if why is None else why in (said or "")
 
 
+ROTATED = task(
+    "shop", "logs.rotate", log_paths=["/srv/shop/logs/*.log"], user="shop", postrotate=["/srv/shop/reopen"],
+    scripts={"user": "shop", "per_log": False}, signal={"pid_file": "/run/shop/app.pid", "signal": "HUP"},
+)  # fmt: skip
+BOTH = task(
+    "both", "cache.cleanup", directories=[{"path": "/srv/cache"}],
+    redis={"url": {"address": "redis://cache/0", "password": {"secret": {"file": "/etc/jamaint/redis"}}}},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("executor", "changes", "why"),
+    [
+        ("logs.rotate", {}, None),
+        ("logs.rotate", {"log_paths": ["/srv/granted/*.log"]}, None),
+        ("logs.rotate", {"log_paths": ["/etc/cron.d/*"]}, "/etc/cron.d is none of the configuration's"),
+        ("logs.cleanup", {"log_paths": ["/var/log/*.log"], "user": "owner"}, "/var/log is none of"),
+        ("logs.cleanup", {"archive": {"directory": "/etc"}}, "/etc is none of"),
+        ("logs.rotate", {"user": None, "scripts": None}, "its command is none of the configuration's, or not for"),
+        ("logs.rotate", {"scripts": {"user": "root"}}, "not for that user"),
+        ("logs.rotate", {"scripts": None, "user": "owner"}, "not for that user"),
+        ("logs.rotate", {"postrotate": ["/usr/bin/sync"], "scripts": None, "user": "owner"}, None),
+        ("logs.rotate", {"postrotate": ["/usr/bin/sync"], "scripts": {"user": "backup"}}, None),
+        ("logs.rotate", {"postrotate": ["/usr/bin/sync"], "scripts": {"user": "postgres"}}, "not for that user"),
+        ("logs.rotate", {"signal": {"pid_file": "/run/sshd.pid", "signal": "USR1"}}, "/run/sshd.pid is none of"),
+        ("logs.rotate", {"log_paths": [{"secret": {"file": "/etc/shadow"}}]}, "/etc/shadow, which is to hold"),
+    ],
+)
+def test_worker_that_sees_the_machine_whole_works_where_and_as_whom_it_is_told(
+    executor: str, changes: dict[str, Any], why: str | None
+) -> None:
+    wanted, problems = fences([*TASKS, ROTATED, BOTH], ["/srv/granted"], ["backup"], [["/usr/bin/sync"]])
+    assert problems == []
+    for back in (False, True):
+        if back and "postrotate" in changes:  # what grants name is no way back's alone
+            continue
+        said = refused("packages", executor, {**ROTATED.config, **changes}, wanted.to_json(), back=back)
+        assert said is None if why is None else why in (said or "")
+    said = refused("packages", "cache.cleanup", BOTH.config, wanted.to_json())
+    assert said is None
+    step = {"undo": {"roots": [{"path": "/srv/shop/logs"}, {"path": "/etc"}]}}
+    assert "/etc is none of the configuration's" in str(refused_step("packages", step, wanted.to_json()))
+
+
 def test_what_is_left_to_apply_is_told_by_name() -> None:
     assert not_applied(WANTED, APPLIED) == []
     more, _ = fences([*TASKS, task("new", "temp.cleanup", paths=[{"path": "/srv/new"}])], ["/srv/granted"], ["backup"])
