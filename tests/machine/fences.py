@@ -316,6 +316,9 @@ def a_worker_trusts_root_alone(machine: Machine) -> str:
         ("commands", "command", {"command": ["/bin/sh", "-c", "id"], "environment": {}}),
         ("commands", "command", {"command": ["/usr/bin/id", "-un"], "environment": {"LD_PRELOAD": "/tmp/x.so"}}),
         ("packages", "command", {"command": ["/bin/sh", "-c", "id"], "environment": {}}),
+        ("packages", "command", {"command": ["/usr/bin/id", "-un"], "environment": {}, "user": "otto"}),
+        ("packages", "logs.cleanup", {"log_paths": ["/etc/*.log"], "user": "owner"}),
+        ("packages", "logs.rotate", {"log_paths": [], "signal": {"pid_file": "/run/sshd.pid", "signal": "USR1"}}),
         ("files", "logs.cleanup", {"log_paths": ["/etc/*.log"]}),
         ("databases", "database.cleanup", {"dsn": "postgresql://elsewhere/other"}),
     ):
