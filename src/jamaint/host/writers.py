@@ -7,6 +7,7 @@ from jamaint.host.roots import RootRefused, open_root
 from jamaint.host.skipped import words
 
 _LIMIT = 64
+_LINKS = 16
 
 
 class NotSignalled(Exception):  # noqa: N818 - it is a finding
@@ -16,8 +17,8 @@ class NotSignalled(Exception):  # noqa: N818 - it is a finding
 def signal_writer(pid_file: str, name: str) -> int:
     """Signals the process whose number stands in a file, and returns the number. Raises NotSignalled.
 
-    Who may write the file could have us signal any process: so it must be root's or ours, or else the process must be
-    of the user whose file it is.
+    Who may write the file, or put another in its place, could have us signal any process: so it must be root's or ours,
+    and its directory too, or else the process must be of the user whose file or directory it is.
     """
     number = getattr(signal, f"SIG{name}")
     pid, owner = _read(pid_file)
@@ -38,9 +39,11 @@ def signal_writer(pid_file: str, name: str) -> int:
 
 
 def _read(pid_file: str) -> tuple[int, int]:
-    directory = pid_file.rpartition("/")[0]
+    """Return the number in a file, and whom it speaks for: its owner, or who could put another file in its place."""
+    directory, _, name = pid_file.rpartition("/")
+    real, holder = _where(directory or "/", pid_file)
     try:
-        fd = os.open(pid_file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(os.path.join(real, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise NotSignalled(f"{pid_file} cannot be read: {words(error)}") from None
     try:
@@ -51,11 +54,38 @@ def _read(pid_file: str) -> tuple[int, int]:
         os.close(fd)
     if not content.isdigit() or int(content) < 2 or int(content) > 1 << 30:
         raise NotSignalled(f"{pid_file} holds no number of a process")
-    owner = seen.st_uid
     if seen.st_mode & 0o022:
         raise NotSignalled(f"{pid_file} may be written by others than its owner (mode {seen.st_mode & 0o7777:04o})")
+    return int(content), seen.st_uid if holder is None else holder
+
+
+def _where(directory: str, pid_file: str) -> tuple[str, int | None]:
+    """Return a directory without links on the way, and who else could have another one there; None for nobody.
+
+    A link is followed where nobody else can change it, as /var/run is. Raises NotSignalled.
+    """
+    here, rest = "/", directory.strip("/").split("/")
+    for _ in range(_LINKS):
+        while rest and not os.path.islink(os.path.join(here, rest[0])):
+            here = os.path.join(here, rest.pop(0))
+        holder = _holder(here, pid_file)
+        if holder is not None:
+            return directory, holder
+        if not rest:
+            return here, None
+        target = os.path.normpath(os.path.join(here, os.readlink(os.path.join(here, rest[0]))))
+        here, rest = "/", [part for part in (*target.split("/"), *rest[1:]) if part]
+    raise NotSignalled(f"{pid_file} cannot be read: too many links on the way to it")
+
+
+def _holder(directory: str, pid_file: str) -> int | None:
+    """Return who else decides what is in a directory, or None for nobody. Raises NotSignalled."""
+    if directory == "/":
+        return None
     try:
-        with open_root(directory or "/"):
-            return int(content), owner
-    except RootRefused:  # who owns its directory can put a file of root's there, by a hard link
-        return int(content), os.stat(directory).st_uid if owner in (0, os.geteuid()) else owner
+        with open_root(directory):
+            return None
+    except RootRefused as refused:
+        if refused.owner is not None:
+            return refused.owner
+        raise NotSignalled(f"{pid_file} cannot be relied on: {refused.why}") from None

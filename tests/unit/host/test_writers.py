@@ -85,3 +85,35 @@ def test_a_file_of_roots_in_a_directory_of_another_user(sleeper: subprocess.Pope
     os.chown(tmp_path / "theirs", NOBODY, -1)
     assert f"belongs to uid {NOBODY}" in refusal(path)
     assert sleeper.poll() is None
+
+
+@as_root
+def test_link_of_another_user_on_the_way_lends_no_file_of_roots(
+    sleeper: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    (tmp_path / "roots").mkdir()
+    pid_file(tmp_path / "roots", sleeper.pid)
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "run").symlink_to(tmp_path / "roots")
+    os.chown(tmp_path / "theirs", NOBODY, -1)
+    assert f"belongs to uid {NOBODY}" in refusal(str(tmp_path / "theirs" / "run" / "x.pid"))
+    assert sleeper.poll() is None
+
+
+def test_link_that_nobody_else_can_change_is_followed(sleeper: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "link").symlink_to("run")
+    pid_file(tmp_path / "run", sleeper.pid)
+    assert signal_writer(str(tmp_path / "link" / "x.pid"), "USR1") == sleeper.pid
+    assert sleeper.wait() == -signal.SIGUSR1
+
+
+@as_root
+def test_file_of_roots_in_a_directory_that_a_group_may_write_in(
+    sleeper: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    (tmp_path / "shared").mkdir()
+    path = pid_file(tmp_path / "shared", sleeper.pid)
+    (tmp_path / "shared").chmod(0o1777)
+    assert "may be written by everyone" in refusal(path)
+    assert sleeper.poll() is None
