@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 
-from jamaint.ctl.imports.result import Imported, Line, Task, name_of
+from jamaint.ctl.imports.result import Imported, Line, Task, is_number, name_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -169,7 +169,8 @@ class _Reader:
             into["ifempty" if word == "notifempty" else word.removeprefix("no")] = [word]
         elif word in VALUES or word in LOST:
             if word not in LOST and word not in ("create", "su") and not values:
-                self._found.mistake(line, column, f"{word} is followed by nothing")
+                self._found.mistake(line, column, f"{word} is followed by nothing: it is left out")
+                return
             into[word] = values
         elif word not in NEEDLESS:
             self._found.mistake(line, column, f"{word} is no directive of logrotate: it is left out")
@@ -221,9 +222,9 @@ def _when(given: Directives, task: Task) -> dict[str, Any]:
     elif "period" in given:
         period, *which = given["period"]
         found["every"] = period
-        if period == "weekly" and which and which[0].isdigit() and int(which[0]) < len(WEEKDAYS):
+        if period == "weekly" and which and is_number(which[0]) and int(which[0]) < len(WEEKDAYS):
             found["weekday"] = WEEKDAYS[int(which[0])]
-        if period == "monthly" and which and which[0].isdigit() and 1 <= int(which[0]) <= 31:
+        if period == "monthly" and which and is_number(which[0]) and 1 <= int(which[0]) <= 31:
             found["month_day"] = int(which[0])
     else:
         found["max_size"] = DEFAULT_SIZE
@@ -259,7 +260,7 @@ def _kept(given: Directives, task: Task) -> dict[str, Any]:
             "algorithm": CODECS.get(program, "gzip"),
             "delay": _is_on(given, "delaycompress"),
         }
-        levels = [one[1:] for one in given.get("compressoptions", ()) if one.startswith("-") and one[1:].isdigit()]
+        levels = [one[1:] for one in given.get("compressoptions", ()) if one.startswith("-") and is_number(one[1:])]
         if levels:
             compress["level"] = int(levels[-1])
         found["compress"] = compress
@@ -278,7 +279,7 @@ def _made(given: Directives, task: Task) -> dict[str, Any]:
     elif given.get("create"):
         keys = ("mode", "owner", "group")
         words = given["create"]
-        found["create"] = dict(zip(keys[0 if words[0].isdigit() else 1 :], words, strict=False))
+        found["create"] = dict(zip(keys[0 if is_number(words[0]) else 1 :], words, strict=False))
     elif "create" not in given:
         found["create"] = False
     owner = given.get("su") or []
@@ -328,7 +329,7 @@ def _size(values: list[str] | None, task: Task) -> str | None:
         return None
     text = values[0]
     digits = text.rstrip("kKMG")
-    if not digits.isdigit() or text[len(digits) :] not in SIZES:
+    if not is_number(digits) or text[len(digits) :] not in SIZES:
         task.remarks.append(f"size {text}: not understood")
         return None
     unit = SIZES[text[len(digits) :]]
@@ -337,7 +338,7 @@ def _size(values: list[str] | None, task: Task) -> str | None:
 
 def _number(values: Iterable[str] | None) -> int | None:
     for one in values or ():
-        return int(one) if one.isdigit() else None
+        return int(one) if is_number(one) else None
     return None
 
 

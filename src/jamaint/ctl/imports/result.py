@@ -75,6 +75,11 @@ def str_of(value: Any) -> str:
     return str(value)
 
 
+def is_number(text: str) -> bool:
+    """True for ASCII digits alone: str.isdigit knows digits, such as a raised 2, that are no number to int()."""
+    return text.isascii() and text.isdigit()
+
+
 WORDS_OF_YAML = ("true", "false", "yes", "no", "on", "off", "null", "y", "n")
 
 

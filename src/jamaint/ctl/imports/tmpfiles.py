@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 
-from jamaint.ctl.imports.result import Imported, Line, Task, name_of
+from jamaint.ctl.imports.result import Imported, Line, Task, is_number, name_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ def _line(line: Line, found: Imported, spared: list[str]) -> None:
     except ValueError as error:
         found.mistake(line, 1, f"{error}".lower())
         return
-    kind = words[0][0]
+    kind = words[0][:1]
     if kind not in KNOWN or any(sign not in "!-+=~^$" for sign in words[0][1:]):
-        found.mistake(line, 1, f"{words[0]} is no type of tmpfiles.d: the line is left out")
+        found.mistake(line, 1, f"{words[0] or chr(34) * 2} is no type of tmpfiles.d: the line is left out")
         return
     path = words[1] if len(words) > 1 else ""
     if not path.startswith("/"):
@@ -120,7 +120,7 @@ def _length(text: str) -> str | None:
     found, at = [], 0
     while at < len(text):
         end = at
-        while end < len(text) and text[end].isdigit():
+        while end < len(text) and is_number(text[end]):
             end += 1
         stop = end
         while stop < len(text) and text[stop].isalpha():
