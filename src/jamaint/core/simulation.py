@@ -16,6 +16,7 @@ from jamaint.core import scheduling
 from jamaint.core.executions import Execution, State
 from jamaint.core.guards import catch_up
 from jamaint.core.guards.guard import Occupied, Snapshot, Verdict, Waiting
+from jamaint.core.holds import Holds
 from jamaint.core.scheduling import decide
 from jamaint.core.tasks import Task
 from jamaint.core.timetable import Occurrence, Timetable
@@ -27,6 +28,8 @@ FULL = 0.9
 """The share of a window's room and time from which it is nearly full."""
 CHECKED_EVERY = 200
 """Decisions between two looks at whether the simulation is still wanted."""
+
+NO_HOLDS = Holds()
 
 Look = Callable[[datetime], tuple[Snapshot, datetime | None]]
 """What is open, frozen and allowed at a moment, and when that changes next."""
@@ -124,7 +127,8 @@ class _Simulation:
         self._started: dict[str, tuple[Execution, datetime]] = {}
         self._ended: dict[str, Execution] = {}
         self._skipped: dict[str, Execution] = {}
-        self._held: dict[str, Sequence[Verdict]] = {}
+        self._holds: dict[str, Holds] = {}
+        self._last_told: dict[str, Sequence[Verdict]] = {}
         self._caught_up: tuple[datetime, ...] = ()
         self._number = 0
         self._snapshot: Snapshot
@@ -159,14 +163,15 @@ class _Simulation:
 
     def _decide(self, now: datetime) -> datetime | None:
         agenda = decide(self._snapshot, now)
-        self._held |= agenda.held
+        for ident, against in agenda.held.items():
+            if self._last_told.get(ident) != against:
+                self._last_told[ident] = against
+                self._holds.setdefault(ident, Holds()).note(against, now)
         for ident in agenda.start:
             self._start(self._remove(self._by_id[ident]), now)
         for ident, against in agenda.skip:
-            # That its time ran out says little: what had kept it from starting until then is the reason.
-            held = self._held.pop(ident, ())
-            cause = held[0] if held and against[0].guard == "misfire" else against[0]
-            self._skip(self._remove(self._by_id[ident]).execution, cause.guard, cause.detail, now)
+            cause = self._holds.get(ident, NO_HOLDS).of_skipped(against, now)[0]
+            self._skip(self._remove(self._by_id[ident]).execution, cause["guard"], cause["detail"], now)
         for ident in (*agenda.stop, *agenda.replace):
             self._stop(ident, now)
         for ident in agenda.pause:
@@ -226,6 +231,8 @@ class _Simulation:
         self._by_id[execution.id] = waiting
 
     def _remove(self, waiting: Waiting) -> Waiting:
+        self._last_told.pop(waiting.execution.id, None)
+        self._holds.pop(waiting.execution.id, None)
         del self._waiting[bisect_left(self._waiting, scheduling.order(waiting), key=scheduling.order)]
         return self._by_id.pop(waiting.execution.id)
 

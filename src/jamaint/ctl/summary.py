@@ -166,7 +166,12 @@ def freed(count: Any) -> str:
 def waiting_for(execution: Execution) -> str:
     """Why a scheduled execution has not started, or was skipped: `window nightly is closed; the load is 9.1`."""
     reasons = [reason for reason in execution.get("reasons") or () if reason.get("verdict") != "pass"]
-    return "; ".join(str(reason.get("detail") or reason.get("guard")) for reason in reasons)
+    return "; ".join(_reason(reason) for reason in reasons)
+
+
+def _reason(reason: Mapping[str, Any]) -> str:
+    held, detail = reason.get("held_seconds"), str(reason.get("detail") or reason.get("guard"))
+    return f"{detail} (for {span(held)})" if isinstance(held, (int, float)) else detail
 
 
 def waits_text(execution: Execution) -> str:
@@ -244,6 +249,8 @@ def _why(execution: Execution, look: Look) -> list[str]:
     if execution.get("status") in {"scheduled", "cancelled"} and waiting_for(execution) not in told:
         word = "waits" if execution["status"] == "scheduled" else "because"
         lines.append(f"  {word}: {waiting_for(execution)}")
+    elif execution.get("started_at") and any("held_seconds" in one for one in execution.get("reasons") or ()):
+        lines.append(f"  had waited: {waiting_for(execution)}")
     return lines
 
 

@@ -318,6 +318,7 @@ class App:
         runner.stop_all("interrupted", "the daemon was stopped")
         with trio.move_on_after(STOP_SECONDS):
             await scheduler.drained()
+            await scheduler.write_held()
 
     async def _load_executions(self, recorder: Recorder, definitions: Definitions, scheduler: Scheduler) -> None:
         waiting = await recorder.run(executions.unfinished)

@@ -195,9 +195,7 @@ class Runner:
         its window, for what can leave the rest for the next one.
         """
         steering = Steering(task.timeout_seconds, self._now, ends_at)
-        run = _Run(
-            advance(execution, State.RUNNING, started_at=self._now(), reasons=()), task, Stop(), steering, ends_at
-        )
+        run = _Run(advance(execution, State.RUNNING, started_at=self._now()), task, Stop(), steering, ends_at)
         self._stops[execution.id], self._runs[execution.id] = run.stop, run
         try:
             await self._recorder.put(run.execution)
@@ -673,7 +671,7 @@ def _error(run: _Run) -> Mapping[str, Any] | None:
 
 def _reasons(run: _Run) -> tuple[Mapping[str, Any], ...]:
     if not _was_stopped(run):
-        return run.reasons
+        return run.reasons or run.execution.reasons
     return ({"guard": run.stop.kind, "verdict": "refuse", "detail": run.stop.detail},)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import trio
 from structlog.typing import FilteringBoundLogger
@@ -50,6 +51,7 @@ PATIENCE_SECONDS = 0.03
 """A request that has to wait is written down and answered after this: it may start before, and is then written once."""
 WHY_SECONDS = 20.0
 """How long who asks why waits for facts: a client waits no longer than 30. What is not known by then is told so."""
+HELD_WRITTEN_SECONDS = 60.0
 WINDOW = "window"
 """Who pauses what its window's end finds running."""
 JUMP_SECONDS = 1.0
@@ -278,7 +280,7 @@ class Scheduler:
     async def cancel(self, execution_id: str, reason: str) -> bool:
         """Cancels an execution that waits, or asks one that runs to stop; False if it does neither."""
         if self._queue.get(execution_id) is not None:
-            await self._give_up(self._queue.remove(execution_id), (Verdict("cancelled", "refuse", reason),))
+            await self._give_up(*self._taken_out(execution_id, (Verdict("cancelled", "refuse", reason),)))
             return True
         return self._runner.stop(execution_id, "cancelled", reason)
 
@@ -286,7 +288,7 @@ class Scheduler:
         """Gives up an execution that waits, in the name of that guard; False if it does not wait."""
         if self._queue.get(execution_id) is None:
             return False
-        await self._give_up(self._queue.remove(execution_id), (Verdict(guard, "refuse", reason),))
+        await self._give_up(*self._taken_out(execution_id, (Verdict(guard, "refuse", reason),)))
         return True
 
     async def serve(self) -> None:
@@ -294,6 +296,7 @@ class Scheduler:
         async with trio.open_nursery() as nursery:
             await nursery.start(self._looking.serve)
             nursery.start_soon(self._write_asked)
+            nursery.start_soon(self._write_held)
             while True:
                 self.wake_at = await self._turn(nursery)
                 before = self._clock.read()
@@ -309,7 +312,9 @@ class Scheduler:
         now = self._clock.now()  # those two may have taken their time
         self._turn_windows(now)
         if self._recorder.away is not None:
-            self._queue.hold_all(Verdict("database", "wait", "the database is away: no start could be written down"))
+            self._queue.hold_all(
+                Verdict("database", "wait", "the database is away: no start could be written down"), now
+            )
             return self.calendar.turns_at  # nothing could be written down: woken when the database is back
         snapshot = self._snapshot(found, tuple(self._queue))
         agenda = decide(snapshot, now)
@@ -318,20 +323,22 @@ class Scheduler:
         return min((moment for moment in moments if moment is not None), default=None)
 
     def _carry_out(self, agenda: Agenda, nursery: trio.Nursery) -> None:
+        now = self._clock.now()
         for ident in agenda.start:
+            waited_for = self._queue.reasons_at_start(ident, now)
             waiting = self._queue.remove(ident)
+            waiting = replace(waiting, execution=replace(waiting.execution, reasons=waited_for))
             self._running[ident] = self._occupied(waiting)
-            self.experience.note_start(waiting.task.name, self._clock.now(), self._reach_seconds())
+            self.experience.note_start(waiting.task.name, now, self._reach_seconds())
             if waiting.catches_up:
-                now = self._clock.now()
                 self._caught_up = (*catch_up.recent(self._caught_up, now), now)
             nursery.start_soon(self._run, waiting)
         for ident, against in agenda.skip:
-            nursery.start_soon(self._give_up, self._queue.remove(ident), against)
+            nursery.start_soon(self._give_up, *self._taken_out(ident, against))
         for ident, against in agenda.held.items():
-            self._queue.hold(ident, against)
+            self._queue.hold(ident, against, now)
         if agenda.crowded is not None:
-            self._queue.hold_all(agenda.crowded, but=agenda.held)
+            self._queue.hold_all(agenda.crowded, now, but=agenda.held)
         for ident in agenda.stop:
             self._runner.stop(ident, "window_end", "its window has ended, and the task says to stop then")
         for ident in agenda.pause:
@@ -391,13 +398,26 @@ class Scheduler:
             if waiting:
                 await self._write_waiting(waiting)
 
+    async def _write_held(self) -> None:
+        """Write down now and then what holds those that wait, so that a restart forgets a minute of it at most."""
+        while True:
+            await trio.sleep(HELD_WRITTEN_SECONDS)
+            await self.write_held()
+
+    async def write_held(self) -> None:
+        """Write down what has held those that wait so far; while the database is away, that is left for later."""
+        if self._recorder.away is None:
+            held = [one for one in self._queue.to_write(self._clock.now()) if one.id not in self._asked]
+            if held:
+                await self._recorder.put(*held)
+
     async def _write_waiting(self, asked: Sequence[Waiting]) -> None:
         idents = [waiting.execution.id for waiting in asked]
         settled = [self._asked.pop(ident).settled for ident in idents]
         room = concurrency.room(len(self._running), self._definitions.config.scheduler.max_concurrent_tasks)
         for waiting in asked:
             if not waiting.execution.reasons and room.verdict != "pass":  # nobody has looked at it, and so it waits
-                self._queue.hold(waiting.execution.id, (room,))
+                self._queue.hold(waiting.execution.id, (room,), self._clock.now())
         found = map(self._queue.get, idents)
         await self._recorder.put(*(one.execution for one in found if one is not None))
         for event in settled:
@@ -463,12 +483,16 @@ class Scheduler:
         if self._running.pop(execution_id, None) is not None:
             self._clock.wake()
 
-    async def _give_up(self, waiting: Waiting, against: tuple[Verdict, ...]) -> None:
-        reasons = tuple(verdict.to_json() for verdict in against)
+    def _taken_out(self, ident: str, against: tuple[Verdict, ...]) -> tuple[Waiting, tuple[dict[str, Any], ...]]:
+        """Take one out of the queue that is given up, with the reasons for its record."""
+        reasons = self._queue.reasons_to_skip(ident, against, self._clock.now())
+        return self._queue.remove(ident), reasons
+
+    async def _give_up(self, waiting: Waiting, reasons: tuple[dict[str, Any], ...]) -> None:
         execution = waiting.execution
         asked = self._asked.pop(execution.id, None)
         if asked is not None:  # it was never promised: whoever asked is told, and the audit log
-            asked.refusal = refused(f"cannot run {waiting.task.name}: {against[0].detail}", reasons)
+            asked.refusal = refused(f"cannot run {waiting.task.name}: {reasons[0]['detail']}", reasons)
             asked.settled.set()
             return
         ended = advance(execution, State.CANCELLED, completed_at=self._clock.now(), reasons=reasons)
@@ -477,10 +501,10 @@ class Scheduler:
         await self._recorder.put(ended)
         self._current.put(ended, "ended")
         self._log.warning(
-            f"{waiting.task.name} was skipped: {against[0].detail}",
+            f"{waiting.task.name} was skipped: {reasons[0]['detail']}",
             execution=execution.id,
             task=waiting.task.name,
-            guard=against[0].guard,
+            guard=reasons[0]["guard"],
             message_id=MESSAGE_IDS["execution_skipped"],
         )
 
