@@ -1,6 +1,7 @@
 """One pattern over the directories of many owners: each is worked in with its owner's rights, and all comes back."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -192,3 +193,23 @@ def test_failure_of_one_owner_keeps_no_other_from_coming_back(www: Path) -> None
     with pytest.raises(OSError, match="input/output error"):
         each_owner(way_back, lambda way: act(way, "freed_space"))
     assert (len(done), os.geteuid()) == (3, 0)
+
+
+def test_undo_of_compression_goes_by_its_own_directory_when_others_are_gone(www: Path) -> None:
+    config: dict[str, Any] = {"log_paths": [f"{www}/*/logs/*.log"], "compress": GZIP}
+    nobody = find_account("nobody")
+    for site in ("bin", "daemon"):  # three sites of one owner
+        for path in (www / site, www / site / "logs", www / site / "logs" / "a.log"):
+            os.chown(path, nobody.uid, nobody.gid)
+    steps, details = run_all(executor(**config))
+    assert details["compression"]["files"] == 4
+    shutil.rmtree(www / "bin")
+    stranger = put(www / "daemon" / "logs" / "a.log", 0)
+    os.chown(stranger, nobody.uid, nobody.gid)
+    outcome = undo_all(steps, **config)
+    assert (outcome["restored"], outcome["removed"]) == (2, 2)
+    assert (www / "daemon" / "logs" / "a.log.gz").exists(), "the trash has the only other copy"
+    assert not (www / "nobody" / "logs" / "a.log.gz").exists()
+    assert not (www / "root" / "logs" / "a.log.gz").exists()
+    assert [one["path"] for one in outcome["kept"]] == [str(stranger)]
+    assert {one["path"] for one in outcome["problems"]} == {str(www / "bin")}

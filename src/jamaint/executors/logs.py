@@ -20,7 +20,7 @@ from jamaint.host.filesystems import filesystem_of
 from jamaint.host.leaving import Leaving, Telling, is_in, open_archive
 from jamaint.host.log_writers import LiveLogs
 from jamaint.host.openfiles import OpenFiles, open_files
-from jamaint.host.owners import each_owner
+from jamaint.host.owners import each_owner, numbered
 from jamaint.host.planned import items_of, resurvey
 from jamaint.host.purge import purge
 from jamaint.host.replacing import Packing
@@ -214,7 +214,7 @@ class LogsCleanup:
 
     def _plan_step(self, name: str, found: Sequence[Found]) -> Step:
         direct = {root.path: self._direct[root.path] for root in found if root.path in self._direct}
-        roots = [{"path": root.path, "times": root.times} for root in found if root.path not in direct]
+        roots = numbered({"path": root.path, "times": root.times} for root in found if root.path not in direct)
         count, size = sum(root.count(name) for root in found), sum(root.size(name) for root in found)
         says = [self._rules.says(name, count, self._codec.suffix if self._codec else ""), *owners_words(found)]
         if roots:
@@ -244,7 +244,7 @@ class LogsCleanup:
                 args |= {"root": root.path, "prefix": prefix}
                 if undo is not None and root.path not in [entry["path"] for entry in undo["roots"]]:
                     entry = {"path": root.path, "times": [root.stat.st_atime_ns, root.stat.st_mtime_ns]}
-                    undo = {**undo, "roots": [*undo["roots"], entry]}
+                    undo = {**undo, "roots": numbered([*undo["roots"], entry])}
         return Step(step.name, step.says, args, undo, step.items, step.bytes, step.sample)
 
     def _archive_seen(self, found: Survey) -> list[Sighting]:

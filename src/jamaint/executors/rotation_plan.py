@@ -12,6 +12,7 @@ from jamaint.core.rotation import COMPRESSION, EXPIRY, ROTATION, RotationRules
 from jamaint.executors.executor import Work
 from jamaint.executors.rotation_survey import RotationSurvey
 from jamaint.executors.ways_out import room_for
+from jamaint.host.owners import numbered
 from jamaint.host.survey import SAMPLE, Found, owners_words
 
 
@@ -26,7 +27,7 @@ class RotationPlanner:
         found = self._found.survey.found
         work = list(self._work_of(name))
         direct = self._direct(found, name)
-        roots = [{"path": root.path, "times": root.times} for root in found if root.path not in direct]
+        roots = numbered({"path": root.path, "times": root.times} for root in found if root.path not in direct)
         says = [self._says(name, len(work)), *owners_words(found)]
         if roots and name == ROTATION:
             says.append("The names can be put back until the rollback point is purged.")

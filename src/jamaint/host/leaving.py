@@ -206,14 +206,14 @@ class Leaving:
 
 
 def _numbers(roots: Sequence[Mapping[str, Any]], found: Sequence[Found]) -> dict[str, int]:
-    """Number the roots of a way back, those of each owner by themselves: so an undo sees them (host.owners)."""
+    """Return the number of each root of a way back. A plan of before they had one numbers those of each owner."""
     owners = {root.path: root.account.name for root in found if root.account is not None}
     counts: dict[str | None, int] = {}
     numbers = {}
     for entry in roots:
         owner = owners.get(entry["path"])
-        numbers[entry["path"]] = counts.get(owner, 0)
-        counts[owner] = numbers[entry["path"]] + 1
+        numbers[entry["path"]] = entry.get("number", counts.get(owner, 0))
+        counts[owner] = counts.get(owner, 0) + 1
     return numbers
 
 

@@ -6,7 +6,7 @@ root decides which that is. What the owner may not do (a group that he is not in
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,6 +28,12 @@ def opened(path: str) -> Iterator[tuple[Root, Account | None]]:
     account = owner_of(path)
     with acting_as(account), open_root(path) as root:
         yield root, account
+
+
+def numbered(roots: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the roots of a way back, each with its number, which the marks of made files name: whatever becomes of a
+    root or of its owner, the others are known by theirs."""
+    return [{**entry, "number": number} for number, entry in enumerate(roots)]
 
 
 def owner_of(path: str) -> Account | None:

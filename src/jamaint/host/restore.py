@@ -69,16 +69,17 @@ def undo(
     outcome = Outcome()
     tick = _Tick(outcome, checkpoint, progress)
     with ExitStack() as stack:
-        roots: list[_Undoing | None] = []
-        for entry in way_back["roots"]:
-            roots.append(None)
+        roots: dict[int, _Undoing | None] = {}
+        for position, entry in enumerate(way_back["roots"]):
+            number = entry.get("number", position)
+            roots[number] = None
             with outcome.guarding(entry["path"]):
                 root = stack.enter_context(open_root(entry["path"], bool(entry.get("shared"))))
                 times = (int(entry["times"][0]), int(entry["times"][1]))
                 left = Leftover(root, times, way_back["trash"], way_back["step"], dry_run)
                 stack.callback(left.close)
-                roots[-1] = _Undoing(left, dry_run, outcome, tick)
-        parts = [part for part in roots if part is not None]
+                roots[number] = _Undoing(left, dry_run, outcome, tick)
+        parts = [part for part in roots.values() if part is not None]
         if taken is not None:
             for part in parts:
                 _compare(part, taken, (way_back["trash"], way_back["step"]), outcome)

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
@@ -33,10 +33,10 @@ class Outcome(Protocol):
 
 
 class MadeRemoval:
-    """Removes made files whose original is back and that nobody has changed. `roots` are as numbered in the marks."""
+    """Removes made files whose original is back and that nobody has changed. `roots` by their numbers in the marks."""
 
     def __init__(
-        self, roots: Sequence[Original | None], dry_run: bool, outcome: Outcome, tick: Callable[[], None]
+        self, roots: Mapping[int, Original | None], dry_run: bool, outcome: Outcome, tick: Callable[[], None]
     ) -> None:
         self._roots, self._dry_run, self._outcome, self._tick = roots, dry_run, outcome, tick
 
@@ -77,7 +77,7 @@ class MadeRemoval:
     def _remove_marked(self, root: Root, formed: Descent, marks: Descent, name: str) -> None:
         path = root.name(formed.rel, name)
         mark = _read_mark(name, marks.here.fd)
-        if mark is None or mark[2] >= len(self._roots):
+        if mark is None or mark[2] not in self._roots:
             self._outcome.problems.add(path, "its mark in the trash cannot be read; it stays")
             return
         size, mtime, number, original = mark
