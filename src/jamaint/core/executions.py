@@ -77,7 +77,7 @@ class Execution:
     task_id: str | None
     task_name: str
     status: State
-    trigger: str  # schedule, request or retry
+    trigger: str  # schedule, request, retry, or missed: due while the daemon did not run, and given up
     scheduled_for: datetime
     window_id: str | None = None
     window_name: str | None = None

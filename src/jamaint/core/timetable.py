@@ -3,10 +3,11 @@
 import heapq
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jamaint.core.executions import Execution
+from jamaint.core.guards.guard import clock
 from jamaint.core.recurrence import next_after
 from jamaint.core.recurrence.jitter import delay
 from jamaint.core.recurrence.schedule import Schedule
@@ -17,6 +18,8 @@ MISSED_LIMIT = 1_000
 """How many missed occurrences are counted: `missed` says `at least` from there on. It bounds the work after a pause."""
 CATCH_UP_LIMIT = 100
 """How many occurrences one task that catches up on all of them is given at once: the newest."""
+MISSED_ROWS = 100
+"""How many of the missed occurrences of a task have a record of their own after one outage: the newest."""
 LATE = timedelta(seconds=60)
 """An occurrence that is taken later than this has been missed, by an outage or a clock that was set; what is taken
 sooner was only held up."""
@@ -145,6 +148,41 @@ class Timetable:
             _, name = heapq.heappop(self._heap)
             found += self._take(self._tasks[name], self._nominal[name], now)
         return found
+
+    def missed_by(self, occurrence: Occurrence) -> list[Occurrence]:
+        """Return the newest MISSED_ROWS of the occurrences that `occurrence` was taken for and that are given up.
+
+        The oldest comes first, and tells how many more there were; each says what becomes of it.
+        """
+        task, since, newest = occurrence.task, occurrence.missed_since, occurrence.scheduled_for
+        if not occurrence.missed or since is None:
+            return []
+        moments = self._before(task, since, newest)
+        found = [replace(self._occurrence(task, one, newest), late=True) for one in moments]
+        found = [replace(one, given_up=_why_missed(one, occurrence)) for one in found]
+        more = occurrence.missed - len(found)
+        if found and more > 0:
+            count = f"at least {more}" if occurrence.missed >= MISSED_LIMIT else str(more)
+            rest = f"{count} more since {clock(since)} were missed too, and have no record of their own"
+            found[0] = replace(found[0], given_up=f"{found[0].given_up}; {rest}")
+        return found
+
+    def _before(self, task: Task, since: datetime, newest: datetime) -> list[datetime]:
+        """Return the last MISSED_ROWS occurrences from `since` on and before `newest`, by looking back ever further."""
+        reach = timedelta(minutes=MISSED_ROWS)
+        while True:
+            begin = max(newest - reach, since)
+            first = since if begin == since else self._after(task, begin, since)
+            kept: deque[datetime] = deque(maxlen=MISSED_ROWS)
+            moment = first
+            for _ in range(MISSED_LIMIT):
+                if moment is None or moment >= newest:
+                    break
+                kept.append(moment)
+                moment = self._after(task, moment, moment)
+            if begin == since or len(kept) == MISSED_ROWS:
+                return list(kept)
+            reach *= 2
 
     def occurrences(
         self, task: Task, start: datetime, end: datetime, since: datetime | None = None
@@ -276,6 +314,17 @@ class Timetable:
 def _openings_of(window: Window | None) -> tuple[Schedule, bool] | None:
     """What says when it opens. (What is due at a skipped opening comes due all the same, and is told of.)"""
     return None if window is None else (window.schedule, window.enabled)
+
+
+def _why_missed(missed: Occurrence, taken: Occurrence) -> str:
+    """What becomes of one that was missed, where `taken` is run, or given up, for all."""
+    if taken.given_up is not None:
+        return taken.given_up
+    catch_up = None if missed.task.schedule is None else missed.task.schedule.catch_up
+    if catch_up == "all":
+        until = f"it could start until {clock(missed.deadline)}"
+        return f"it was missed: {until}, and of those that still can, the newest {CATCH_UP_LIMIT} are caught up on"
+    return f"it was missed, and the one of {clock(taken.scheduled_for)} stands for it (catch_up: {catch_up})"
 
 
 def _waits(task: Task) -> bool:

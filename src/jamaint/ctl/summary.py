@@ -185,7 +185,7 @@ def asked_by(execution: Execution) -> str:
     by, again = execution.get("requested_by"), execution.get("retry_of")
     if again:
         return f"its schedule, attempt {execution.get('attempt')} after {short(again)} had failed"
-    return str(by) if by else "its schedule" if execution.get("trigger") == "schedule" else "a person"
+    return str(by) if by else "its schedule" if execution.get("trigger") in {"schedule", "missed"} else "a person"
 
 
 def error_text(execution: Execution) -> str:

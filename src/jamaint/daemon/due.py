@@ -1,6 +1,7 @@
 """Due: when each task is next, by its schedule and by how it ended last; and the executions that come of it."""
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -39,6 +40,10 @@ class Due:
     def take(self, now: datetime) -> list[Occurrence]:
         """What has become due; it is not due again."""
         return list(self._timetable.take_due(now))
+
+    def missed_by(self, occurrence: Occurrence) -> list[Occurrence]:
+        """Return those that were missed and are given up for `occurrence`; see Timetable.missed_by."""
+        return self._timetable.missed_by(occurrence)
 
     def note_ended(self, execution: Execution) -> None:
         """One that ran has ended: what counts from an end, or comes after one, may be due now."""
@@ -152,6 +157,14 @@ def of_occurrence(occurrence: Occurrence, now: datetime) -> Execution:
         return execution
     reason = Verdict("misfire", "refuse", occurrence.given_up).to_json()
     return advance(execution, State.CANCELLED, completed_at=now, reasons=(reason, *execution.reasons))
+
+
+def of_missed(occurrence: Occurrence, now: datetime) -> Execution:
+    """Return the record of an occurrence that was missed and is given up, not yet written down.
+
+    Its trigger sets it apart: where the clock was wrong for a while and is set back, it comes due in its time.
+    """
+    return replace(of_occurrence(occurrence, now), trigger="missed")
 
 
 def _missed(occurrence: Occurrence) -> tuple[dict[str, str], ...]:

@@ -32,7 +32,7 @@ from jamaint.daemon.approving import Approving
 from jamaint.daemon.calendar import Calendar
 from jamaint.daemon.current import Current
 from jamaint.daemon.definitions import Definitions
-from jamaint.daemon.due import Due, of_occurrence
+from jamaint.daemon.due import Due, of_missed, of_occurrence
 from jamaint.daemon.experience import Experience
 from jamaint.daemon.looking import Looking
 from jamaint.daemon.queue import Queue
@@ -515,15 +515,20 @@ class Scheduler:
                 nursery.start_soon(self._write_occurrence, occurrence)
 
     async def _write_occurrence(self, occurrence: Occurrence) -> None:
-        execution = of_occurrence(occurrence, self._clock.now())
+        now = self._clock.now()
+        execution = of_occurrence(occurrence, now)
+        missed = [of_missed(one, now) for one in self._due.missed_by(occurrence)]
         try:
-            await self._recorder.put(execution)
+            await self._recorder.put(*missed, execution)
         except OccurrenceTakenError:
             self._log.info(
                 f"{occurrence.task.name} has had its occurrence of {views.time(occurrence.scheduled_for)} already",
                 task=occurrence.task.name,
             )
             return
+        finally:
+            for one in missed:
+                self._current.put(one, "ended")
         if occurrence.given_up is not None:
             self._say_given_up(execution, occurrence.given_up)
             return

@@ -12,7 +12,7 @@ from core.examples import HOUR, MINUTE, NOON, SECOND, execution, task, utc, wind
 from jamaint.core.executions import Execution, State
 from jamaint.core.recurrence import After, Jitter, Schedule, next_after
 from jamaint.core.recurrence.jitter import delay
-from jamaint.core.timetable import CATCH_UP_LIMIT, Occurrence, Timetable
+from jamaint.core.timetable import CATCH_UP_LIMIT, MISSED_ROWS, Occurrence, Timetable
 
 DAILY = Schedule(cron="0 2 * * *")
 DAY = 24 * HOUR
@@ -204,6 +204,46 @@ class TestCatchingUp:
         assert len(found) == CATCH_UP_LIMIT
         assert found[-1].scheduled_for == NOON + 500 * HOUR
         assert found[0].missed == 400
+
+    @pytest.mark.parametrize(
+        ("changes", "moments", "says"),
+        [
+            ({}, (1, 2, 3, 4), "the one of 2026-11-24 17:00:00 UTC stands for it (catch_up: one)"),
+            ({"catch_up": "none"}, (1, 2, 3, 4), "its task does not catch up (catch_up: none)"),
+            (
+                {"catch_up": "all", "misfire_grace_seconds": 2.75 * 3600},
+                (1, 2),
+                "it could start until 2026-11-24 15:45",
+            ),
+        ],
+    )
+    def test_each_that_is_not_run_says_what_became_of_it(
+        self, changes: dict[str, Any], moments: tuple[int, ...], says: str
+    ) -> None:
+        made = table(task(schedule=replace(self.HOURLY, **changes)))
+        taken = list(made.take_due(NOON + 5 * HOUR + 30 * MINUTE))
+        missed = [one for found in taken for one in made.missed_by(found)]
+        assert [one.scheduled_for for one in missed] == [NOON + hours * HOUR for hours in moments]
+        assert says in (missed[0].given_up or "")
+        assert {one.scheduled_for for one in missed}.isdisjoint({one.scheduled_for for one in taken})
+
+    @pytest.mark.parametrize(
+        "schedule", [HOURLY, Schedule(every_seconds=7), Schedule(cron="* * 29 11 *"), Schedule(cron="0 3 * * 1")]
+    )
+    def test_the_newest_of_many_have_their_own_and_the_oldest_of_them_tells_of_the_rest(
+        self, schedule: Schedule
+    ) -> None:
+        made = table(task(schedule=schedule))
+        (found,) = made.take_due(NOON + timedelta(days=6 * 365))
+        missed = [one.scheduled_for for one in made.missed_by(found)]
+        assert len(missed) == MISSED_ROWS
+        moment = missed[0]
+        for following in (*missed[1:], found.scheduled_for):
+            assert next_after(schedule, moment, moment) == following
+            moment = following
+        told = made.missed_by(found)[0].given_up or ""
+        assert "more since 2026-11-" in told
+        assert "have no record of their own" in told
 
     def test_none_is_given_up_with_its_reason(self) -> None:
         (found,) = self.taken(NOON + 5 * HOUR + 30 * MINUTE, catch_up="none")

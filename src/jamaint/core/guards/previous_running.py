@@ -18,6 +18,8 @@ def judge(waiting: Waiting, view: View) -> Verdict:
         return Verdict("previous_running", "wait", f"{name} is running already, and this one queues up behind it")
     if overlap == "cancel_older":
         return Verdict("previous_running", "wait", f"{name} is running still, and is being stopped for this one")
+    if waiting.catches_up and waiting.task.schedule is not None and waiting.task.schedule.catch_up == "all":
+        return Verdict("previous_running", "wait", f"{name} is running already, and this one is caught up on after it")
     return Verdict("previous_running", "refuse", f"{name} is running already")
 
 

@@ -57,7 +57,7 @@ ORDER BY task_name, scheduled_for DESC
 -- name: newest_skipped_by_task
 -- Each task's newest execution that never started: what depends on it has nothing to build on.
 SELECT DISTINCT ON (task_name) * FROM maintenance_executions
-WHERE started_at IS NULL AND status = 'cancelled'
+WHERE started_at IS NULL AND status = 'cancelled' AND trigger <> 'missed'
 ORDER BY task_name, scheduled_for DESC
 
 -- name: crashes_in_a_row
