@@ -336,7 +336,7 @@ def _perform_if_allowed(unit: str, only_back: str | None, executor: Executor, ho
     if only_back is not None and order.get("do") not in allowed.BACK:
         return failed(only_back, "refused")
     why = allowed.why_not(unit, order)
-    return _perform(executor, host, allowed.looked_at(order)) if why is None else failed(why, "refused")
+    return _perform(executor, host, allowed.looked_at(unit, order)) if why is None else failed(why, "refused")
 
 
 def _with_secrets(opening: Order) -> Order:

@@ -45,8 +45,8 @@ APPLY = "run jamaintctl config apply as root"
 
 @dataclass(frozen=True, slots=True)
 class Fences:
-    """`paths` by kind of worker; `commands` are digests of command and environment, and of the user too where the
-    worker can be any (packages); `secrets` are files by kind.
+    """`paths` by kind of worker; `commands` are digests of command and environment, and of whose rights it is run
+    with; `secrets` are files by kind.
 
     `back` are those of `commands` that an undo runs, with the keys they stand under: `rollback_command <digest>`.
 
@@ -110,7 +110,8 @@ def fences(
 ) -> tuple[Fences, list[str]]:
     """What tasks and conditions of files, and grants, need; and in words what cannot be had."""
     kinds: dict[str, dict[str, None]] = {kind: {} for kind in BASES}
-    allowed = {digest(command, {}, user) for command in commands for user in (None, ROOT, *users)}
+    whose = [_whose(kind, user) for kind in (COMMANDS, PACKAGES) for user in (None, *users)]
+    allowed = {digest(command, {}, one) for command in commands for one in whose}
     back: set[str] = set()
     databases = list(databases)
     known = {database_of(address) for address in databases}
@@ -207,8 +208,7 @@ def refused(
         missing = {f"{key} {one}" for key, one in found if key in BACK_KEYS} - set(applied.get("back", ()))
     else:
         missing = {one for _, one in found} - set(applied.get("commands", ()))
-    whose = ", or not for that user" if kind == PACKAGES else ""
-    return f"its command is none of the configuration's{whose}: {APPLY}" if missing else None
+    return f"its command is none of the configuration's for that user: {APPLY}" if missing else None
 
 
 def refused_step(kind: str, step: Mapping[str, Any], applied: Mapping[str, Any]) -> str | None:
@@ -249,11 +249,16 @@ def _paths(value: Any, key: str = "") -> Iterator[str]:
         yield posixpath.normpath(value)
 
 
-def refused_look(kind: str, params: Mapping[str, Any], applied: Mapping[str, Any]) -> str | None:
-    """Why a worker does not look at what a condition of that kind asks, or None: only at what files or grants name."""
+def refused_look(unit: str, kind: str, params: Mapping[str, Any], applied: Mapping[str, Any]) -> str | None:
+    """Why a worker does not look at what a condition of that kind asks, or None: only at what files or grants name.
+
+    `unit` is the worker's own kind, which must be the one for that: another has other rights.
+    """
+    if unit != kind_of_look(Condition(kind, params)):
+        return f"the worker for {unit} does not look at such a condition"
     if digest_of_look(kind, params) in applied.get("conditions", ()):
         return None
-    if kind == "command" and digest(params["command"], {}) in applied.get("commands", ()):
+    if kind == "command" and digest(params["command"], {}, unit) in applied.get("commands", ()):
         return None
     if kind == "postgresql" and database_of(params["dsn"]) in applied.get("databases", ()):
         return None
@@ -289,10 +294,10 @@ def unbound_words(wanted: Fences, kind: str, path: str, why: str) -> str:
     return f"{path}{whose}: not bound into the worker for {kind}: {why}"
 
 
-def digest(command: Sequence[str], environment: Mapping[str, Any], user: str | None = None) -> str:
-    """A command with its environment, so that neither has to be told; with the user, where the worker can be any."""
-    told = [list(command), dict(environment), *([] if user is None else [user])]
-    return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+def digest(command: Sequence[str], environment: Mapping[str, Any], whose: str) -> str:
+    """A command with its environment, so that neither has to be told, and with whose rights it is run: see _whose."""
+    text = json.dumps([list(command), dict(environment), whose], sort_keys=True)
+    return sha256(text.encode()).hexdigest()
 
 
 def digest_of_look(kind: str, params: Mapping[str, Any]) -> str:
@@ -314,17 +319,22 @@ def _worked_in(kind: str, executor: str, config: Mapping[str, Any]) -> list[str]
 def _commands(kind: str, executor: str, config: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(key, digest) of each command in it."""
     return [
-        (key, digest(sub[key], sub.get("environment") or {}, _user_of(sub) if kind == PACKAGES else None))
+        (key, digest(sub[key], sub.get("environment") or {}, _whose(kind, _user_of(sub)) if kind == PACKAGES else kind))
         for _, sub in parts(executor, config)
         for key in COMMAND_KEYS
         if sub.get(key)
     ]
 
 
-def _user_of(config: Mapping[str, Any]) -> str:
-    """Whose rights a command has in a worker that can be anybody."""
-    user = (config.get("scripts") or {}).get("user") or config.get("user")
-    return ROOT if user in (None, OWNER) else str(user)
+def _whose(kind: str, user: str | None) -> str:
+    """With whose rights such a worker runs a command: one for packages can be anybody, the others are of their user."""
+    if kind == PACKAGES:
+        return f"{PACKAGES} as {ROOT if user in (None, OWNER) else user}"
+    return kind if user is None else f"{kind}-{user}"
+
+
+def _user_of(config: Mapping[str, Any]) -> str | None:
+    return (config.get("scripts") or {}).get("user") or config.get("user")
 
 
 def is_in(path: str, allowed: Iterable[str]) -> bool:

@@ -34,10 +34,12 @@ def why_not(unit: str, order: Mapping[str, Any]) -> str | None:
     return refused_step(unit, order.get("step") or {}, there)
 
 
-def looked_at(order: dict[str, Any]) -> dict[str, Any]:
+def looked_at(unit: str, order: dict[str, Any]) -> dict[str, Any]:
     """An order to look with why it is not done, for each condition that root's own configuration does not name."""
     if order.get("do") != "look":
         return order
     there = applied()
-    conditions = [{**one, "refused": refused_look(one["kind"], one["params"], there)} for one in order["conditions"]]
+    conditions = [
+        {**one, "refused": refused_look(unit, one["kind"], one["params"], there)} for one in order["conditions"]
+    ]
     return {**order, "conditions": conditions}

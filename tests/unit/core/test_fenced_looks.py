@@ -6,6 +6,7 @@ import pytest
 
 from jamaint.core.fences import fences, not_applied, refused_look
 from jamaint.core.tasks import Condition
+from jamaint.core.workers import kind_of_look
 
 DSN = {"address": "postgresql://me@db/cms", "password": {"secret": {"file": "/etc/pw"}}}
 COMMAND = Condition(
@@ -43,18 +44,26 @@ def test_what_a_file_names_is_looked_at_and_nothing_beside(condition: Condition)
     as_sent: dict[str, Any] = {
         key: list(value) if isinstance(value, tuple) else value for key, value in condition.params.items()
     }
-    assert refused_look(condition.kind, as_sent, applied) is None
+    unit = kind_of_look(condition)
+    assert refused_look(unit, condition.kind, as_sent, applied) is None
+    for other in ("packages", "commands", "commands-backup", "files"):
+        assert "does not look at such" in (refused_look(other, condition.kind, as_sent, applied) or "")
     for change in ({"command": ["/bin/sh"]}, {"url": "http://other/"}, {"dsn": "postgresql://me@other/cms"}):
         if change.keys() <= as_sent.keys():
-            assert "jamaintctl config apply" in (refused_look(condition.kind, {**as_sent, **change}, applied) or "")
-    assert "jamaintctl config apply" in (refused_look(condition.kind, as_sent, {}) or "")
+            assert "jamaintctl config apply" in (
+                refused_look(unit, condition.kind, {**as_sent, **change}, applied) or ""
+            )
+    assert "jamaintctl config apply" in (refused_look(unit, condition.kind, as_sent, {}) or "")
 
 
 def test_what_grants_name_may_be_looked_at_by_what_was_made_through_the_socket() -> None:
-    applied = fences((), commands=[["/bin/ok"]], databases=["postgresql://other@db/cms"])[0].to_json()
-    assert refused_look(COMMAND.kind, COMMAND.params, applied) is None
-    assert refused_look(POSTGRES.kind, POSTGRES.params, applied) is None
-    assert refused_look(HTTP.kind, HTTP.params, applied) is not None
+    granted: dict[str, Any] = {"commands": [["/bin/ok"]], "databases": ["postgresql://other@db/cms"]}
+    applied = fences((), users=["www-data"], **granted)[0].to_json()
+    assert refused_look("commands-www-data", COMMAND.kind, COMMAND.params, applied) is None
+    assert refused_look("databases", POSTGRES.kind, POSTGRES.params, applied) is None
+    assert "none of the configuration's" in str(refused_look("databases", HTTP.kind, HTTP.params, applied))
+    others = fences((), **granted)[0].to_json()
+    assert "none of the configuration's" in str(refused_look("commands-www-data", COMMAND.kind, COMMAND.params, others))
 
 
 def test_a_condition_that_was_not_applied_is_told() -> None:

@@ -100,7 +100,7 @@ def test_of_a_command_that_left_only_the_way_back_may_be_run() -> None:
     config = {"command": ["/bin/deploy"], "rollback_command": ["/bin/restore"], "environment": {"A": "1"}}
     task = Task(id="d", schedule=None, name="d", type="custom", category="system", executor="command", config=config)
     wanted, _ = fences([task])
-    assert wanted.back == (f"rollback_command {digest(['/bin/restore'], {'A': '1'})}",)
+    assert wanted.back == (f"rollback_command {digest(['/bin/restore'], {'A': '1'}, 'commands')}",)
     there = with_former(stored(made(former=former(wanted, made()))), NOW)
     assert refused("commands", "command", config, there, back=True) is None
     forward = {**config, "rollback_command": ["/bin/deploy"]}
