@@ -25,7 +25,7 @@ from jamaint.core.rotation_records import Records
 from jamaint.core.workers import BY_OWNER, OWNER
 from jamaint.errors import Problem
 from jamaint.executors import EXECUTORS, executor_of
-from jamaint.executors.executor import NOWHERE, Executor, StepFailed, Stopped, Work
+from jamaint.executors.executor import NOWHERE, Executor, Planned, StepFailed, Stopped, Work
 from jamaint.executors.parts import items_of
 from jamaint.host import groups, secrets
 from jamaint.host.accounts import Account, become, check_reachable, find_account
@@ -293,7 +293,7 @@ def _open(opening: Order, host: DaemonHost, window_end: WindowEnd, unit: str | N
         # A command may be one that others wait for (a service's reindex): it yields, but is not starved.
         if name != "looks":  # a start waits for it, and a busy machine is what it may be asked about
             lower_priority(10 if name == "command" else 19, idle_disk=name != "command")
-        planned, taken = _planned(opening), _taken(opening)
+        planned, taken = _planned(opening, unit), _taken(opening)
         opening = _with_secrets(opening)
         kind = executor_of(name)  # as who we are now: another user may not be able to read our own modules
         if opening.get("user") is not None:
@@ -401,8 +401,17 @@ def _work(opening: Order, window_end: WindowEnd) -> Work:
     )
 
 
-def _planned(opening: Order) -> StoredItems | None:
+def _planned(opening: Order, unit: str | None) -> Planned | None:
     """The stored plan that is to be carried out: opened as who we are now, for only root may read it."""
+    items = _items_of_plan(opening)
+    if items is None or unit is None:
+        return items
+    from jamaint.host import allowed  # noqa: PLC0415 - see _open
+
+    return allowed.AllowedItems(unit, items)
+
+
+def _items_of_plan(opening: Order) -> StoredItems | None:
     path, fd = opening.get("plan"), opening.get("plan_fd")
     if "taken" in opening:
         return None

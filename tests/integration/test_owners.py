@@ -213,3 +213,18 @@ def test_undo_of_compression_goes_by_its_own_directory_when_others_are_gone(www:
     assert not (www / "root" / "logs" / "a.log.gz").exists()
     assert [one["path"] for one in outcome["kept"]] == [str(stranger)]
     assert {one["path"] for one in outcome["problems"]} == {str(www / "bin")}
+
+
+@pytest.mark.parametrize("victim", ["elsewhere", "nobody/roots"])
+def test_owner_cannot_have_root_set_the_times_of_a_directory_that_he_may_not_change(www: Path, victim: str) -> None:
+    """The trash of an owner's directory is his: he can write into it whatever he likes."""
+    (www / victim).mkdir(mode=0o755)
+    os.utime(www / victim, ns=(10**18, 10**18))
+    mine = rotation_config([f"{www}/nobody/logs/*.log"])
+    steps, _ = rotate(rotator(mine))
+    (times,) = (www / "nobody").glob("**/.jamaint-trash/*/*/times")
+    root = times.parents[3]
+    (times / "t99.40755.0.0.5.5").symlink_to(os.path.relpath(www / victim, root))
+    undo_rotation(mine, steps)
+    assert (www / victim).stat().st_mtime_ns == 10**18
+    assert (www / "nobody" / "logs" / "a.log").exists()

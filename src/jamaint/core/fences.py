@@ -217,6 +217,15 @@ def refused_step(kind: str, step: Mapping[str, Any], applied: Mapping[str, Any])
     return next((why for path in named if (why := _outside(path, kind, applied)) is not None), None)
 
 
+def refused_item(kind: str, root: str, path: str, applied: Mapping[str, Any]) -> str | None:
+    """Why a worker of that kind does nothing to an item of a stored plan, or None: `path` is below the item's root."""
+    if kind.partition("-")[0] not in PLACED:
+        return None
+    if ".." in path.split("/"):
+        return f"{root}/{path} leads out of its root"
+    return _outside(root, kind, applied)
+
+
 def _outside(path: str, kind: str, applied: Mapping[str, Any]) -> str | None:
     """Why a worker of that kind does not work in a directory, or None."""
     if kind.partition("-")[0] not in PLACED or is_in(path, applied.get("kinds", {}).get(kind, ())):

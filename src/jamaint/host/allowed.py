@@ -1,12 +1,14 @@
 """Allowed: what a worker that is a unit does of what the daemon asks: only what root's own configuration names."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from jamaint.core.fences import refused, refused_look, refused_step
+from jamaint.core.fences import refused, refused_item, refused_look, refused_step
 from jamaint.core.former import with_former
+from jamaint.core.plans import Item
 from jamaint.host.applied import applied
+from jamaint.host.plan_files import StoredItems, Unreadable
 
 BACK = frozenset({"undo", "purge"})
 """Operations that are done also for a task that the configuration names no more."""
@@ -43,3 +45,19 @@ def looked_at(unit: str, order: dict[str, Any]) -> dict[str, Any]:
         {**one, "refused": refused_look(unit, one["kind"], one["params"], there)} for one in order["conditions"]
     ]
     return {**order, "conditions": conditions}
+
+
+class AllowedItems:
+    """The items of a stored plan, as far as the worker may work on them: the daemon has opened the file."""
+
+    def __init__(self, unit: str, items: StoredItems) -> None:
+        self._unit, self._items = unit, items
+
+    def items(self) -> Iterator[tuple[str, Item]]:
+        """See StoredItems. Raises Unreadable, also for an item elsewhere."""
+        there = applied()
+        for step, item in self._items.items():
+            why = refused_item(self._unit, item.root, item.path, there)
+            if why is not None:
+                raise Unreadable(why)
+            yield step, item

@@ -290,7 +290,13 @@ def remove_empty(name: str, parent: int, root: Root, tell: Callable[[str, str], 
 
 
 def _set_times(fd: int, times: tuple[int, int]) -> None:
-    """Set an open directory's times; as root where root acts as a user who may write in it, and does not own it."""
+    """Set an open directory's times; as root where root acts as a user who may write in it, and does not own it.
+
+    Which directory that is, stands in the user's own trash: of one that he may not change, he sets no times.
+    """
+    if os.geteuid() != os.getuid() and not os.access(".", os.W_OK, dir_fd=fd, effective_ids=True):
+        os.utime(fd, ns=times)
+        return
     with raised():
         os.utime(fd, ns=times)
 

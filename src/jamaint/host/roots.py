@@ -24,6 +24,7 @@ from jamaint.host.skipped import words
 _PASS = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC  # asking for a directory would trigger an automount
 _READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_NO_NAMES = frozenset({"", ".", ".."})
 
 
 class RootRefused(Exception):  # noqa: N818 - it is a refusal
@@ -94,7 +95,12 @@ class Root:
         return f"{base}/{name}" if name else base
 
     def look_in(self, parent_fd: int, name: str) -> tuple[int, os.stat_result]:
-        """Opens a directory in an open one, for passing through. Raises NotEntered with the reason."""
+        """Opens a directory in an open one, for passing through. Raises NotEntered with the reason.
+
+        Names of plans and of the trash come from outside: none leads up.
+        """
+        if name in _NO_NAMES or "/" in name:
+            raise NotEntered("it has no name of its own", failed=True)
         try:
             fd = os.open(name, _LOOK, dir_fd=parent_fd)
         except OSError as error:

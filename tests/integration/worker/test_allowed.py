@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from jamaint.core.plans import Step, step_to_json
+from jamaint.core.plans import Item, Step, step_to_json
 from jamaint.host import worker_child
+from jamaint.host.plan_files import Writing, pack
 from jamaint.host.worker import open_worker
 from logsrun import DAY
 
@@ -26,7 +27,9 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "logs"
 
 
-async def asked(monkeypatch: pytest.MonkeyPatch, applied: dict[str, Any], path: Path, order: dict[str, Any]) -> Any:
+async def asked(
+    monkeypatch: pytest.MonkeyPatch, applied: dict[str, Any], path: Path, order: dict[str, Any], **more: Any
+) -> Any:
     """The answer of a unit for files by whose configuration `applied` was made."""
     take_up = "from jamaint import worker; from jamaint.host import allowed as it"
     boot = f"{take_up}; it.applied = lambda: {applied!r}; worker.main('files')"
@@ -37,7 +40,7 @@ async def asked(monkeypatch: pytest.MonkeyPatch, applied: dict[str, Any], path: 
     opening = {
         "do": "open", "execution": "e-1", "executor": "logs.cleanup", "user": None, "now": "2026-11-26T00:00:00+00:00",
         "task": {**task, "mass_deletion": {"share": 1.0, "items": 9}}, "limits": {"low_space": 0.0},
-        "trust": ["adm"],
+        "trust": ["adm"], **more,
     }  # fmt: skip
     async with open_worker(opening, on_line=lambda _: None, on_stderr=lambda _: None) as worker:
         return await worker.ask(order)
@@ -91,3 +94,22 @@ async def test_a_step_names_no_other_directory(monkeypatch: pytest.MonkeyPatch, 
     undo = Step("cleanup", "", {}, {"trash": "e-1", "step": "cleanup", "roots": [{"path": "/etc", "times": [0, 0]}]})
     answer = await asked(monkeypatch, of(root), root, {"do": "undo", "dry_run": False, "step": step_to_json(undo)})
     assert "/etc is not bound" in answer["error"]["message"]
+
+
+@pytest.mark.parametrize(("base", "below"), [("secrets", "key"), ("logs", "../secrets/key"), ("logs", "..")])
+async def test_a_stored_plan_names_no_other_directory(
+    monkeypatch: pytest.MonkeyPatch, root: Path, base: str, below: str
+) -> None:
+    key = root.parent / "secrets" / "key"
+    key.parent.mkdir(mode=0o755)
+    key.write_text("a key")
+    seen = key.lstat()
+    figures = (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
+    writing = Writing(str(root.parent / "plans"), "forged")
+    writing.add(pack("cleanup", [Item(str(root.parent / base), below, *figures)]))
+    path = str(root.parent / "plans" / writing.keep(b""))
+    writing.close()
+    answer = await asked(monkeypatch, of(root), root, {"do": "plan"}, plan=path)
+    assert (answer["is"], answer["error"]["kind"]) == ("failed", "refused")
+    assert "the plan's items cannot be read" in answer["error"]["message"]
+    assert key.read_text() == "a key"

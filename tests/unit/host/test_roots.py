@@ -150,3 +150,10 @@ def test_descending_leaks_nothing_open(tmp_path: Path) -> None:
             with suppress(NotEntered):
                 root.descend(rel)
         assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("rel", ["..", "a/..", "a/../..", "a/.", "a//b", ""])
+def test_descending_leads_neither_up_nor_nowhere(tmp_path: Path, rel: str) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    with open_root(str(tmp_path)) as root, pytest.raises(NotEntered, match="has no name of its own"):
+        root.descend(rel)
