@@ -228,3 +228,16 @@ def test_owner_cannot_have_root_set_the_times_of_a_directory_that_he_may_not_cha
     undo_rotation(mine, steps)
     assert (www / victim).stat().st_mtime_ns == 10**18
     assert (www / "nobody" / "logs" / "a.log").exists()
+
+
+@pytest.mark.parametrize("record", ["t99.x.0.0.5.5", f"t99.40755.0.0.5.{10**30}", "t99.40755.0.0.5.-5"])
+@pytest.mark.parametrize("kind", ["times", "turns"])
+def test_trash_that_one_owner_has_spoilt_keeps_no_other_from_coming_back(www: Path, kind: str, record: str) -> None:
+    mine = rotation_config([f"{www}/*/logs/*.log"])
+    steps, _ = rotate(rotator(mine))
+    (there,) = (www / "daemon").glob(f"**/.jamaint-trash/*/*/{kind}")
+    (there / (record if kind == "times" else record.replace("t99.", "000099.moved."))).symlink_to("logs//../x//y")
+    outcome = undo_rotation(mine, steps)
+    for owner in ("bin", "nobody", "root"):
+        assert not list((www / owner / "logs").glob("a.log-*")), outcome
+    assert all(one["path"].startswith(f"{www}/daemon") for one in outcome["problems"])

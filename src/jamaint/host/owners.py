@@ -63,13 +63,15 @@ def each_owner(way_back: WayBack, act: Callable[[WayBack], dict[str, Any]]) -> d
     if groups.keys() <= {None}:
         return act(way_back)
     total: dict[str, Any] = {}
-    failures: list[tuple[str, Busy | OSError]] = []
+    failures: list[tuple[str, Exception]] = []
     for account, entries in groups.values():
         try:
             with acting_as(account):
                 _add(total, act({**way_back, "roots": entries}))
         except (Busy, OSError) as error:
             failures += [(entry["path"], error) for entry in entries]
+        except (ValueError, ArithmeticError) as error:  # he can write into the trash of his directory what he likes
+            failures += [(entry["path"], OSError(f"its trash is not as it was written: {error}")) for entry in entries]
     if failures and "restored" not in total:
         raise failures[0][1]
     problems = [{"path": path, "why": words(e) if isinstance(e, OSError) else str(e)} for path, e in failures]
