@@ -56,8 +56,9 @@ def undo_rotation(config: dict[str, Any], steps: Sequence[Step], dry_run: bool =
     """Takes all steps back as an executor that knows nothing of the run; the figures together."""
     total: dict[str, Any] = {"restored": 0, "removed": 0, "kept": [], "problems": []}
     for step in undo_order(steps):
-        for key, value in rotator(config).undo(step, dry_run).items():
-            total[key] += value
+        found = rotator(config).undo(step, dry_run)
+        for key in total:
+            total[key] += found[key]
     return total
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from jamaint import wire
 from jamaint.core import mass_deletion, rotation_records
 from jamaint.core.pacing import Limits, WindowEnd
-from jamaint.core.plans import MassDeletion, Plan, step_from_json, step_to_json
+from jamaint.core.plans import MassDeletion, Plan, Step, step_from_json, step_to_json
 from jamaint.core.rotation_records import Records
 from jamaint.core.workers import BY_OWNER, OWNER
 from jamaint.errors import Problem
@@ -499,6 +499,14 @@ def _purge(executor: Executor, order: Order) -> Answer:
     return {"is": "done", "details": executor.purge(step_from_json(order["step"]))}
 
 
+def _release(executor: Executor, order: Order) -> Answer:
+    """Has an executor forget what it has written down as held; one that writes nothing down has nothing to do."""
+    release: Callable[[Step, str | None], None] | None = getattr(executor, "release", None)
+    if release is not None:
+        release(step_from_json(order["step"]), order.get("path"))
+    return {"is": "done", "details": {}}
+
+
 def _look(executor: Executor, order: Order) -> Answer:
     look: Callable[..., Answer] | None = getattr(executor, "look", None)
     if look is None:
@@ -517,6 +525,7 @@ _OPERATIONS: dict[str, Callable[[Executor, Order], Answer]] = {
     "run": _run,
     "undo": _undo,
     "purge": _purge,
+    "release": _release,
     "look": _look,
 }
 

@@ -50,7 +50,8 @@ def test_the_readme_as_it_stands(sample: Path) -> None:
     assert "app-logs" in answers["jamaintctl status"].stdout
     assert "compression  completed" in answers["jamaintctl execution show last"].stdout
     assert re.search(r"rolled back: \d{3} files put back", answers["jamaintctl rollback last"].stdout)
-    assert "app-logs completed" in answers["jamaintctl execute app-logs"].stdout
+    assert re.search(r"app-logs .*: \d{3} files in .* released", answers["jamaintctl held release last"].stdout)
+    assert re.search(r"app-logs completed(.|\n)*\d{2,} files", answers["jamaintctl execute app-logs"].stdout)
     assert "app-logs would run now" in answers["jamaintctl why app-logs"].stdout
     _roll_back_what_the_readme_left(sample)
     assert differences(before, snapshot(_logs(sample))) == []

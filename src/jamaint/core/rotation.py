@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from jamaint.core.held_places import USUAL_SECONDS
 from jamaint.core.logs import span
 from jamaint.core.stamps import Dates, Naming, Numbers, Stamp
 
@@ -19,6 +20,8 @@ ROTATION, COMPRESSION, EXPIRY = "rotation", "compression", "expiry"
 PERIODS = ("hourly", "daily", "weekly", "monthly", "yearly")
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 DATE, NUMBER = "date", "number"
+_DAY = 86_400.0
+_INTERVALS = {"hourly": 3600.0, "daily": _DAY, "weekly": 7 * _DAY, "monthly": 31 * _DAY, "yearly": 366 * _DAY}
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SLACK = timedelta(hours=25)
@@ -33,6 +36,7 @@ class LogSeen:
 
     `recorded` is when it was last rotated, as the daemon keeps it; None for a log that it has not rotated yet.
     `is_doubtful`: a rotation since may have been cut short before it could be recorded, so that the disk counts too.
+    `held`: why neither it nor its rotated ones are touched, for an undo has put some of them back; else empty.
     """
 
     name: str
@@ -42,6 +46,7 @@ class LogSeen:
     mtime_ns: int = 0
     recorded: datetime | None = None
     is_doubtful: bool = False
+    held: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +135,13 @@ class RotationRules:
         return self.naming.names(base, self.now)
 
     @property
+    def hold_seconds(self) -> float:
+        """For how long a log is left alone that an undo gave its name back: another interval, or a day."""
+        if self.every_seconds is not None:
+            return self.every_seconds
+        return _INTERVALS.get(self.every or "", USUAL_SECONDS)
+
+    @property
     def are_numbers(self) -> bool:
         """Whether the names are numbers, which move up at each rotation."""
         return isinstance(self.naming, Numbers)
@@ -142,6 +154,8 @@ class RotationRules:
 
 def decide(log: LogSeen, rotated: Iterable[Rotated], taken: Callable[[str], bool], rules: RotationRules) -> Turn:
     """What becomes of a log and of those rotated before; `taken` says whether a name stands in its directory."""
+    if log.held:
+        return Turn(log.name, False, log.held)
     others = sorted(rotated, key=lambda one: (_is_believed(one.stamp.moment, rules), one.stamp.order), reverse=True)
     due, why = _due(log, others, rules)
     moves = _moves(log, others, taken, rules) if due else ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from jamaint.ctl import held
 from jamaint.ctl.call import DONE, FAILED, INTERRUPTED
 from jamaint.ctl.client import Unreachable
 from jamaint.ctl.live import drawing_for, merge
@@ -64,6 +65,7 @@ def draw(result: Mapping[str, Any], look: Look) -> list[str]:
         style, words = ("yellow", "rolled back in part") if incomplete(result) else ("green", "rolled back")
         made = f", {removed} that it made removed" if makes else ""
         lines = [f"{name} {ident} {look.paint(style, words)}: {restored} put back{made}"]
+    lines += held.told(result.get("held") or (), ident, look, bool(result.get("dry_run")))
     lines += items_kept(result, look)
     if incomplete(result) and not result.get("dry_run"):
         if error_text(execution):

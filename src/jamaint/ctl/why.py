@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jamaint.ctl import held
 from jamaint.ctl.call import DONE
 from jamaint.ctl.guards import guard_rows
 from jamaint.ctl.render import columns, short, status_cell
@@ -50,7 +51,18 @@ def _present(found: Mapping[str, Any], look: Look) -> list[str]:
     lines += columns(guard_rows(guards), look, "  ")
     if any(guard.get("of") == "now" for guard in guards):
         lines.append("what stands after `now:` can change until then")
-    return lines
+    return lines + _held(found.get("held") or (), look)
+
+
+def _held(places: Sequence[Mapping[str, Any]], look: Look) -> list[str]:
+    """What a run would leave alone, because a rollback has put it back."""
+    if not places:
+        return []
+    remedies = dict.fromkeys(f"jamaintctl held release {short(one['execution_id'])}" for one in places)
+    return [
+        f"a run leaves alone until {held.ends(places, look)} what was rolled back: {held.amounts(places)}",
+        f"  to let it take that before: {'; '.join(remedies)}",
+    ]
 
 
 def _past(found: Mapping[str, Any], look: Look) -> list[str]:

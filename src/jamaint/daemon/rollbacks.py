@@ -1,6 +1,6 @@
 """Rollback points: undone when an operator asks, settled after a crash, purged when they expire."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,6 +10,7 @@ from structlog.typing import FilteringBoundLogger
 
 from jamaint.core.cleanups import of_execution
 from jamaint.core.executions import Execution, Progress, State, StepRecord, advance
+from jamaint.core.held_places import KEPT_ELSEWHERE, HoldRecord, places_of, released
 from jamaint.core.leaps import held_until
 from jamaint.daemon import inventories, undoing
 from jamaint.daemon.addresses import revealed
@@ -107,7 +108,8 @@ class Rollbacks:
             return await self._undo_claimed(execution, point, again)
         except Exception as error:
             problem = {"path": "", "why": f"internal error ({type(error).__name__}), see the journal; roll back again"}
-            result = undoing.Undone(problems=[problem]).to_store()
+            held = list((point.result or {}).get("held", ()))
+            result = undoing.Undone(problems=[problem], held=held).to_store()
             await self._recorder.move_point(point.id, ["undoing"], "incomplete", result)
             raise
 
@@ -276,6 +278,29 @@ class Rollbacks:
         finally:
             self._in_hand.discard(point.id)
 
+    async def release(self, point: RollbackPoint, path: str | None) -> Sequence[HoldRecord]:
+        """Let what an undo has put back be taken again: all of a point, or one place of it. Returns what is still held.
+
+        Raises Problem where somebody has the point in hand, or a worker that has a part of it written down cannot
+        forget that: then all of it stays held.
+        """
+        if point.id in self._in_hand:
+            raise refused("it is being rolled back or purged", [_reason("rollback point taken")])
+        self._in_hand.add(point.id)
+        try:
+            records: Sequence[HoldRecord] = (point.result or {}).get("held", ())
+            gone = [place for place in places_of(records) if path in (None, place["path"])]
+            if any(place["unit"] in KEPT_ELSEWHERE for place in gone):
+                why = await undoing.release(self._usable(point), path, self._say_stderr)
+                if why is not None:
+                    raise refused(f"nothing is released: {why}", [_reason(why)])
+            left = released(records, path)
+            await self._recorder.run(rollback_points.put_held, point.id, left)
+            return left
+        finally:
+            self._in_hand.discard(point.id)
+            self.look_again()
+
     def standing(self, point: RollbackPoint) -> tuple[bool, bool]:
         """Return whether a point is as this daemon wrote it, and whether it is being undone or purged now."""
         return self._is_ours(point), point.id in self._in_hand
@@ -314,6 +339,8 @@ class Rollbacks:
             status = before if whole else "purging"
             await self._recorder.run(rollback_points.put_off_purge, point.id, until, status, result)
         else:
+            held = (point.result or {}).get("held")  # what came back in part stays held
+            result |= {"held": held} if held else {}
             await self._recorder.move_point(point.id, ["purging"], "purged", result=result)
             inventories.remove(point.opening)
         if before == "incomplete":

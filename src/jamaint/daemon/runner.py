@@ -452,7 +452,7 @@ class Runner:
         """Return what a worker is told and its rollback point does not keep: the chosen plan, what undos put back."""
         found = await self._plans.opening_of(task, chosen)
         found |= await self._rotations.opening_of(task)
-        return found | {"held": await self._recorder.run(rollback_points.held)}
+        return found | {"held": await self._recorder.run(rollback_points.held, self._now())}
 
     def _opening(self, execution_id: str, task: Task) -> dict[str, Any]:
         return {

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jamaint.core.executions import StepRecord
+from jamaint.core.held_places import HoldRecord, places_of
 from jamaint.core.plans import step_to_json, undo_order
-from jamaint.daemon import inventories
+from jamaint.daemon import inventories, views
 from jamaint.host.worker import WorkerLost, open_worker
 from jamaint.store.rollback_points import RollbackPoint
 
@@ -34,7 +35,7 @@ class Undone:
     removed: int = 0
     kept: list[Mapping[str, Any]] = field(default_factory=list)
     problems: list[Mapping[str, Any]] = field(default_factory=list)
-    held: list[Mapping[str, Any]] = field(default_factory=list)
+    held: list[HoldRecord] = field(default_factory=list)
     missing: list[Mapping[str, Any]] = field(default_factory=list)
     """Those of the problems that no other undo can mend."""
     compared: bool = False
@@ -66,12 +67,14 @@ class Undone:
             "kept": self.kept,
             "problems": self.problems,
             "unit": self.unit,
+            "held": [views.held_place(place) for place in places_of(self.held)],
         }
 
     def to_store(self) -> dict[str, Any]:
         """As it is stored: with what was put back, for cleanings to leave it alone."""
-        more = {"held": self.held, "missing": self.missing, "compared": self.compared}
-        return {**self.to_json(), **{key: value for key, value in more.items() if value}}
+        more = {"missing": self.missing, "compared": self.compared, "held": self.held}
+        told = {key: value for key, value in self.to_json().items() if key != "held"}
+        return {**told, **{key: value for key, value in more.items() if value}}
 
     def says(self) -> str:
         """In a sentence."""
@@ -102,6 +105,7 @@ async def undo(
     record = {} if before.get("compared") else inventories.given(point.opening)
     result.missing += before.get("missing", ())
     result.problems += before.get("missing", ())
+    result.held += before.get("held", ())  # what an undo in part has put back stays held
     steps, answered = undo_order(point.steps[: point.begun]), 0
     try:
         async with open_worker({**point.opening, "do": "open", **record}, on_line=hear, on_stderr=on_stderr) as worker:
@@ -147,6 +151,26 @@ async def purge(
         problems.append({"path": "", "why": str(error)})
         whole = not asked
     return freed, problems, whole
+
+
+async def release(point: RollbackPoint, path: str | None, on_stderr: Callable[[str], None]) -> str | None:
+    """Let go of what is held where a worker has written it down; why not, or None.
+
+    `path`: only what is held of that table or server.
+    """
+    try:
+        async with open_worker({**point.opening, "do": "open"}, on_line=_unheard, on_stderr=on_stderr) as worker:
+            for step in undo_order(point.steps):
+                answer = await worker.ask({"do": "release", "step": step_to_json(step), "path": path})
+                if answer["is"] != "done":
+                    return why(answer)
+    except WorkerLost as error:
+        return str(error)
+    return None
+
+
+def _unheard(_line: Line) -> None:
+    """Nobody listens."""
 
 
 def _unit_of(executor: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from jamaint.core.approvals import Approval
 from jamaint.core.emergencies import KEY as EMERGENCY
 from jamaint.core.executions import Execution, Paused, Progress, StepRecord
+from jamaint.core.held_places import SECOND_NS, HeldPlace
 from jamaint.core.plans import Item, Plan
 from jamaint.core.policies import Policy
 from jamaint.core.promises import at_once
@@ -115,6 +116,12 @@ def rollback_point(value: Execution, point: RollbackPoint | None) -> dict[str, A
         "bytes": point.bytes,
         "problems": [*(point.result or {}).get("kept", ()), *(point.result or {}).get("problems", ())],
     }
+
+
+def held_place(value: HeldPlace) -> dict[str, Any]:
+    """What a rollback has put back at one place, and until when it is left alone."""
+    ends = datetime.fromtimestamp(value["until_ns"] // SECOND_NS, UTC)
+    return {"path": value["path"], "items": value["items"], "unit": value["unit"], "until": time(ends)}
 
 
 def opening(value: Opening | None, running: int = 0) -> dict[str, Any] | None:

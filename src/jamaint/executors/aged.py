@@ -13,8 +13,8 @@ from jamaint.core.room import TrashRoom
 from jamaint.executors.executor import Host, Planned, StepFailed, Stopped, Work
 from jamaint.executors.unknown_use import refused_if_use_unknown
 from jamaint.executors.ways_out import room_for
-from jamaint.host import held
 from jamaint.host.clearing import Area, Bounds, Clearing, look
+from jamaint.host.held import Restored, noted
 from jamaint.host.inuse import in_use
 from jamaint.host.itemised import Remaining, list_items
 from jamaint.host.judging import Rule
@@ -40,7 +40,8 @@ class Place:
     """One path of a task with its rule; `seconds` is the age, `reasons` what else makes a file go, for people.
 
     `still` tells why a file stays though a stored plan has it, as Rule.also does. `note` is a sentence for the plan;
-    `full`: its disk is to get room, so that what goes to a trash is of no use.
+    `full`: its disk is to get room, so that what goes to a trash is of no use. `hold`: for how many seconds what an
+    undo puts back is left alone where there is no age.
     """
 
     path: str
@@ -50,6 +51,12 @@ class Place:
     still: Callable[[Any, str, int], str] | None = None
     note: str = ""
     full: bool = False
+    hold: float | None = None
+
+    @property
+    def hold_seconds(self) -> float | None:
+        """For how long is left alone what an undo puts back there: `hold`, else the age."""
+        return self.hold if self.seconds is None else self.seconds
 
 
 class Aged:
@@ -70,8 +77,16 @@ class Aged:
         opened, skipped = open_files(), Skipped()
         if self._work.planned is not None:
             remaining = self._remaining(self._work.planned)
-            rules = [(one.path, replace(remaining.rule(one.rule), also=one.still)) for one in places]
-            places = [Place(path, rule, None, [OF_THE_PLAN]) for path, rule in rules]
+            places = [
+                Place(
+                    one.path,
+                    replace(remaining.rule(one.rule), also=one.still),
+                    None,
+                    [OF_THE_PLAN],
+                    hold=one.hold_seconds,
+                )
+                for one in places
+            ]
             self._changed = remaining.skipped
             skipped.merge(self._changed)
         areas: list[Area] = []
@@ -164,14 +179,10 @@ class Aged:
         """See Executor. `kept` is what others have put in a place or changed; `problems` what went wrong."""
         if step.undo is None:
             return {"restored": 0, "removed": 0, "kept": [], "problems": []}
-        began, inodes = held.begin(), list[int]()
+        tally = Restored()
         checkpoint, taken = self._host.checkpoint, self._work.taken
-        outcome = self._in_trash(
-            lambda way, told: undo(way, dry_run, checkpoint, told, inodes=inodes, taken=taken), step
-        )
-        if not dry_run and outcome["restored"]:
-            outcome["held"] = [held.record(began, inodes)]
-        return outcome
+        outcome = self._in_trash(lambda way, told: undo(way, dry_run, checkpoint, told, taken=taken, tally=tally), step)
+        return noted(outcome, tally, step.undo)
 
     def purge(self, step: Step) -> dict[str, Any]:
         """See Executor. freed_space is what the disk got back, in bytes."""
@@ -181,8 +192,9 @@ class Aged:
 
     def _step(self, areas: Sequence[Area], places: Sequence[Place], skipped: Skipped) -> Step:
         direct = self._room.direct
+        holds = {place.path: place.hold_seconds for place in places}
         roots = {
-            area.path: {"path": area.path, "times": area.times, "shared": True}
+            area.path: {"path": area.path, "times": area.times, "shared": True, "hold": holds.get(area.path)}
             for area in areas
             if area.path not in direct
         }

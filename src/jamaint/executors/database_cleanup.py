@@ -48,6 +48,10 @@ class DatabaseCleanup:
         """Puts the rows back that are kept; what is in their place now is not overwritten."""
         return on_target(self._work, self._host, lambda target, reins: cleanup.undo(target, step, reins, dry_run))
 
+    def release(self, step: Step, path: str | None) -> None:
+        """See Releases."""
+        on_target(self._work, self._host, lambda target, _: cleanup.release(target, step, path))
+
     def purge(self, step: Step) -> dict[str, Any]:
         """Drops what is kept, which frees its space."""
         asked = step.undo or {}

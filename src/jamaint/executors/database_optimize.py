@@ -58,6 +58,12 @@ class DatabaseOptimize:
         undo = unused.undo if step.name == unused.NAME else cleanup.undo
         return on_target(self._work, self._host, lambda target, reins: undo(target, step, reins, dry_run))
 
+    def release(self, step: Step, path: str | None) -> None:
+        """See Releases. Of an index that was built again nothing is held."""
+        if step.name == unused.NAME:
+            return
+        on_target(self._work, self._host, lambda target, _: cleanup.release(target, step, path))
+
     def purge(self, step: Step) -> dict[str, Any]:
         """Lets definitions and rows go."""
         asked = step.undo or {}

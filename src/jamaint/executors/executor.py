@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from jamaint.core.held_places import HoldRecord
 from jamaint.core.mass_deletion import Sighting
 from jamaint.core.pacing import WindowEnd
 from jamaint.core.plans import Item, MassDeletion, Plan, Step
@@ -56,7 +57,7 @@ class Work:
     """By path, what was seen of a root at the last run."""
     rotations: Records = field(default_factory=Records)
     """What is remembered of each log that was rotated."""
-    held: Sequence[Mapping[str, Any]] = ()
+    held: Sequence[HoldRecord] = ()
     """What undos have put back, as they told it (host.held): it is not to be cleaned again at once."""
 
 
@@ -124,6 +125,13 @@ class Executor(Protocol):
 
     def purge(self, step: Step) -> dict[str, Any]:
         """Lets the way back go: {freed_space, items}."""
+
+
+class Releases(Protocol):
+    """An executor that writes down by itself what an undo has put back: see core.held_places.KEPT_ELSEWHERE."""
+
+    def release(self, step: Step, path: str | None) -> None:
+        """Forgets what is held of a step's undo, or only of one table. Raises StepFailed. Harmless twice."""
 
 
 class Tell(Protocol):

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jamaint.core.ages import BIRTH, Ages, Old, asks_for_birth, limit, nanoseconds, old
+from jamaint.core.ages import BIRTH, Ages, Old, asks_for_birth, limit, old
 from jamaint.core.clearing import over
 from jamaint.core.name_dates import NameDate, name_date
 from jamaint.executors.aged import Place, nested
 from jamaint.executors.executor import Work
-from jamaint.host import held as held_by_undos
+from jamaint.executors.recent_undos import hold_at
 from jamaint.host import syscalls
 from jamaint.host.finding import Bounds, Limits, Mark, Newest, beyond
 from jamaint.host.globs import OURS, Globs, exclusion, is_glob
@@ -88,7 +88,7 @@ class FilePlaces:
             whole_only=unit,
             live=True,
             mount=one.get("mount", False),
-            held=held_by_undos.test(self._work.held, ending, nanoseconds(self._work.now)),
+            held=hold_at(self._work, one["path"], age or config["directory_age_seconds"]),
         )
 
 
@@ -112,13 +112,13 @@ class _Choice:
 
     def place(self, judge: Judge, told: Callable[[], None]) -> Place:
         """Look at all of it as far as limits ask for that."""
-        one, age = self.one, self.one["age_seconds"]
+        one, age, hold = self.one, self.one["age_seconds"], self.work.config["directory_age_seconds"]
         reasons, free, note = over(one["max_files"], one["max_size"]), *self._to_free(judge.root)
         starts = note is None
         if one.get("unit") == "directory":
             rule = replace(self.rule, kept=self._kept(judge) if starts else dict.fromkeys(_inodes(judge.root), OTHER))
             reasons = reasons or ([f"beyond the {one['keep_newest']:,} newest"] if age is None else [])
-            return Place(one["path"], rule, age, reasons, note=note or "")
+            return Place(one["path"], rule, age, reasons, note=note or "", hold=hold)
         dates = self._dates()
         newest = Newest(one["keep_newest"], self._group(), patterns_of(one))
         limits = Limits(one["max_files"], one["max_size"], free)
@@ -129,9 +129,8 @@ class _Choice:
         if free is not None:
             reasons = [*reasons, "as far as the disk needs it"]
         goes = _Goes(aged if starts else _never, bounds, dates)
-        return Place(
-            one["path"], self._chosen(goes, newest, dates), age, reasons, note=note or "", full=free is not None
-        )
+        chosen = self._chosen(goes, newest, dates)
+        return Place(one["path"], chosen, age, reasons, note=note or "", full=free is not None, hold=hold)
 
     def _chosen(self, goes: "_Goes", newest: Newest, dates: NameDate | None) -> Rule:
         """The rule with what makes a file go, and what keeps one that would."""

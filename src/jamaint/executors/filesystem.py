@@ -86,7 +86,7 @@ class FilesystemCleanup:
                 warnings.append(f"{place.path}: {one.left_out:,} files of equal size were not compared: too many")
             still = _still_same(one.of)
             rule = replace(place.rule, directories=False, old=_among(one.of), also=still, before=0)
-            twins.append(Place(place.path, rule, None, ["the same as an older one"], still))
+            twins.append(Place(place.path, rule, None, ["the same as an older one"], still, hold=place.hold_seconds))
         self._twins = twins
         if self._work.config["duplicates"] == "remove":
             step, more, _ = self._duplicates.plan(twins)

@@ -4,19 +4,20 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
-from jamaint.core.ages import limit, nanoseconds
+from jamaint.core.held_places import with_hold
 from jamaint.core.logs import CLEANUP, COMPRESSION, LogRules, Sorting
 from jamaint.core.mass_deletion import Sighting, refusals, to_json
 from jamaint.core.plans import Plan, Step
 from jamaint.executors.executor import Host, StepFailed, Stopped, Tell, Work
+from jamaint.executors.recent_undos import hold_at
 from jamaint.executors.unknown_use import refused_if_use_unknown
 from jamaint.executors.ways_out import room_for
-from jamaint.host import held as held_by_undos
 from jamaint.host.compression import Codec, codec
 from jamaint.host.filesystems import filesystem_of
+from jamaint.host.held import Restored, noted
 from jamaint.host.leaving import Leaving, Telling, is_in, open_archive
 from jamaint.host.log_writers import LiveLogs
 from jamaint.host.openfiles import OpenFiles, open_files
@@ -117,16 +118,15 @@ class LogsCleanup:
         """See Executor. `kept` is what others have put in a place or changed; `problems` what went wrong."""
         if step.undo is None:
             return {"restored": 0, "removed": 0, "kept": [], "problems": []}
-        checkpoint, taken, began = self._host.checkpoint, self._work.taken, held_by_undos.begin()
-        outcome = self._in_trash(lambda way, told: undo(way, dry_run, checkpoint, told, taken=taken), step)
-        if not dry_run and outcome["restored"]:
-            outcome["held"] = [held_by_undos.record(began, ())]
-        return outcome
+        checkpoint, taken, tally = self._host.checkpoint, self._work.taken, Restored()
+        outcome = self._in_trash(lambda way, told: undo(way, dry_run, checkpoint, told, taken=taken, tally=tally), step)
+        return noted(outcome, tally, step.undo)
 
-    def _other_ages(self) -> list[float]:
-        """The ages at which logs are compressed and archived."""
+    def _hold_seconds(self) -> float:
+        """For how long is left alone what an undo puts back: the longest of the ages."""
         parts = [self._work.config.get(key) or {} for key in ("compress", "archive")]
-        return [float(part["older_than_seconds"]) for part in parts if part.get("older_than_seconds") is not None]
+        ages = [float(part["older_than_seconds"]) for part in parts if part.get("older_than_seconds") is not None]
+        return max([self._rules.retention_seconds, *ages])
 
     def purge(self, step: Step) -> dict[str, Any]:
         """See Executor. freed_space is what the disk got back, in bytes."""
@@ -172,15 +172,15 @@ class LogsCleanup:
             return self._survey
         sorting, archive = Sorting(self._rules), self._rules.archive_directory
         live, kept = LiveLogs(), self._live
-        ages = [self._rules.retention_seconds, *self._other_ages()]
-        hold = held_by_undos.test(self._work.held, limit(self._work.now, max(ages)), nanoseconds(self._work.now))
+        hold_of = cache(partial(hold_at, self._work, age_seconds=self._hold_seconds()))
 
         def sort(root: Root, rel: str, name: str, seen: os.stat_result) -> str:
             archived = bool(archive) and is_in(root.name(rel), archive)
             what = sorting(name, seen.st_size, seen.st_mtime_ns, seen.st_nlink, archived)
             if seen.st_nlink > 1 and sorting.hard_linked(name, seen.st_size, seen.st_mtime_ns, seen.st_nlink):
                 skipped.add(root.name(rel, name), f"it has {seen.st_nlink} names (hard links): not compressed")
-            if what and hold is not None and hold(seen, None):
+            hold = hold_of(root.path) if what else None
+            if hold is not None and hold(seen, None):
                 skipped.add(root.name(rel, name), hold.why)
                 return ""
             objection = live.objection(root, rel, name, seen) if what else None
@@ -214,7 +214,10 @@ class LogsCleanup:
 
     def _plan_step(self, name: str, found: Sequence[Found]) -> Step:
         direct = {root.path: self._direct[root.path] for root in found if root.path in self._direct}
-        roots = numbered({"path": root.path, "times": root.times} for root in found if root.path not in direct)
+        roots = with_hold(
+            numbered({"path": root.path, "times": root.times} for root in found if root.path not in direct),
+            self._hold_seconds(),
+        )
         count, size = sum(root.count(name) for root in found), sum(root.size(name) for root in found)
         says = [self._rules.says(name, count, self._codec.suffix if self._codec else ""), *owners_words(found)]
         if roots:
@@ -243,7 +246,8 @@ class LogsCleanup:
             with root:
                 args |= {"root": root.path, "prefix": prefix}
                 if undo is not None and root.path not in [entry["path"] for entry in undo["roots"]]:
-                    entry = {"path": root.path, "times": [root.stat.st_atime_ns, root.stat.st_mtime_ns]}
+                    times = [root.stat.st_atime_ns, root.stat.st_mtime_ns]
+                    entry = {"path": root.path, "times": times, "hold": self._hold_seconds()}
                     undo = {**undo, "roots": numbered([*undo["roots"], entry])}
         return Step(step.name, step.says, args, undo, step.items, step.bytes, step.sample)
 

@@ -16,6 +16,7 @@ from jamaint.executors.rotation_run import RotationRun, WriterNotifier
 from jamaint.executors.rotation_survey import LogSurveyor, LogTurn, RotationSurvey
 from jamaint.executors.unknown_use import refused_if_use_unknown
 from jamaint.host.compression import Codec, codec
+from jamaint.host.held import Restored, noted
 from jamaint.host.leaving import Leaving, Telling
 from jamaint.host.openfiles import OpenFiles, open_files
 from jamaint.host.owners import each_owner
@@ -80,9 +81,13 @@ class LogsRotate:
         """See Executor. Once the names are back, the writers are told to open their logs again."""
         if step.undo is None:
             return {"restored": 0, "removed": 0, "kept": [], "problems": []}
+        tally = Restored()
         if step.name != ROTATION:
             checkpoint, taken = self._host.checkpoint, self._work.taken
-            return self._in_trash(lambda way, told: undo(way, dry_run, checkpoint, told, taken=taken), step)
+            found = self._in_trash(
+                lambda way, told: undo(way, dry_run, checkpoint, told, taken=taken, tally=tally), step
+            )
+            return noted(found, tally, step.undo)
         failures: list[str] = []
         notifier = WriterNotifier(self._work, self._host)
 
@@ -93,9 +98,9 @@ class LogsRotate:
                 failures.append(failed.message)
 
         writers = Writers(notifier.can_tell, tell)
-        outcome = self._in_trash(lambda way, _: turn_back(way, dry_run, self._host.checkpoint, writers), step)
+        outcome = self._in_trash(lambda way, _: turn_back(way, dry_run, self._host.checkpoint, writers, tally), step)
         outcome["problems"] += [{"path": self._work.task_name, "why": why} for why in failures]
-        return outcome
+        return noted(outcome, tally, step.undo)
 
     def purge(self, step: Step) -> dict[str, Any]:
         """See Executor. freed_space is what the disk got back, in bytes."""

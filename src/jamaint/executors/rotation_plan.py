@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from jamaint.core.held_places import with_hold
 from jamaint.core.logs import span
 from jamaint.core.plans import Step
 from jamaint.core.rotation import COMPRESSION, EXPIRY, ROTATION, RotationRules
@@ -27,7 +28,10 @@ class RotationPlanner:
         found = self._found.survey.found
         work = list(self._work_of(name))
         direct = self._direct(found, name)
-        roots = numbered({"path": root.path, "times": root.times} for root in found if root.path not in direct)
+        roots = with_hold(
+            numbered({"path": root.path, "times": root.times} for root in found if root.path not in direct),
+            self._rules.hold_seconds,
+        )
         says = [self._says(name, len(work)), *owners_words(found)]
         if roots and name == ROTATION:
             says.append("The names can be put back until the rollback point is purged.")

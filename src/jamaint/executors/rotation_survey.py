@@ -5,14 +5,17 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from jamaint.core.rotation import LogSeen, Rotated, Turn, decide, last_rotation
 from jamaint.core.rotation import RotationRules as Rules
 from jamaint.core.rotation_records import OpenRotation, RotationRecord
 from jamaint.core.stamps import Stamp, read_any
 from jamaint.executors.executor import Host, Work
+from jamaint.executors.recent_undos import hold_at
 from jamaint.host import syscalls
 from jamaint.host.globs import Globs, is_glob, split_root
+from jamaint.host.held import Hold
 from jamaint.host.logrotate import rotated_by_it
 from jamaint.host.openfiles import OpenFiles
 from jamaint.host.roots import NotEntered, Place, Root, RootRefused
@@ -167,12 +170,14 @@ class LogSurveyor:
         rotated = self._rotated(found, rel, listing)
         if not listing.logs:
             return
+        hold = hold_at(self._work, found.path, self._rules.hold_seconds)
         try:
             with found.reopen() as root, root.descend(rel) as place:
                 for name, seen in sorted(listing.logs.items()):
                     stats = {one.name: listing.others[one.name] for one in rotated.get(name, ())}
                     others = rotated.get(name, ())
-                    turn = self._turn(root.name(rel, name), name, seen, others, place)
+                    held = _why_held(hold, {name: seen, **stats}, place)
+                    turn = self._turn(root.name(rel, name), seen, others, place, held=held)
                     if turn is not None:
                         for left, why in turn.left:
                             self._skipped.add(root.name(rel, left), why)
@@ -182,12 +187,13 @@ class LogSurveyor:
             self._skipped.add(found.path, refusal.why, problem=True)
 
     def _turn(
-        self, path: str, name: str, seen: os.stat_result, rotated: Sequence[Rotated], place: Place
+        self, path: str, seen: os.stat_result, rotated: Sequence[Rotated], place: Place, *, held: str
     ) -> Turn | None:
+        name = path.rpartition("/")[2]
         record, half_done = self._work.rotations.of_logs.get(path), self._work.rotations.open_rotation
         recorded = record.rotated_at if record is not None else None
         born = _born(name, place)
-        log = LogSeen(name, seen.st_size, seen.st_nlink, born, seen.st_mtime_ns, recorded, half_done is not None)
+        log = LogSeen(name, seen.st_size, seen.st_nlink, born, seen.st_mtime_ns, recorded, half_done is not None, held)
         if half_done is not None:
             self._learn(path, last_rotation(log, rotated, self._rules), recorded, half_done)
         try:
@@ -329,6 +335,13 @@ def _behind(logs: Sequence[LogTurn], held: OpenFiles) -> dict[str, int]:
             if pid is not None:
                 found[log.path] = pid
     return found
+
+
+def _why_held(hold: Hold | None, files: Mapping[str, os.stat_result], place: Place) -> str:
+    """Why a log with its rotated ones is left alone because an undo has put one of them back; else empty."""
+    if hold is None or not any(hold(seen, partial(_born, name, place)) for name, seen in files.items()):
+        return ""
+    return hold.why
 
 
 def _born(name: str, place: Place) -> int | None:

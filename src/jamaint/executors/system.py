@@ -85,6 +85,16 @@ class SystemCleanup:
             outcome = {key: value + found.get(key, type(value)()) for key, value in outcome.items()}
         return outcome
 
+    def release(self, step: Step, path: str | None) -> None:
+        """See Releases."""
+        undo = step.undo or {"steps": ()}
+        release: Callable[[Step, str | None], None] | None = (
+            getattr(self._executor(undo["kind"]), "release", None) if undo["steps"] else None
+        )
+        for part in _parts(undo["steps"]) if release is not None else ():
+            assert release is not None
+            release(part, path)
+
     def _executor(self, kind: str) -> Executor:
         """The one of that kind; in the trash each has a place of its own, because two kinds may share a directory."""
         if kind not in self._executors:

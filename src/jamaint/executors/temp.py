@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jamaint.core.ages import Ages, limit, nanoseconds
+from jamaint.core.ages import Ages, limit
 from jamaint.core.plans import Plan, Step
 from jamaint.executors.aged import Aged, Place, nested, plan_of
 from jamaint.executors.executor import Host, Tell, Work
 from jamaint.executors.file_places import expanded
-from jamaint.host import held
+from jamaint.executors.recent_undos import hold_at
 from jamaint.host.globs import Globs, exclusion
 from jamaint.host.judging import Rule, alone_and_below
 from jamaint.host.tmpfiles import Spared, spared
@@ -62,5 +62,5 @@ class TempCleanup:
             unit=one["unit"] == "directory",
             mount=one.get("mount", False),
             live=one["unit"] == "directory",
-            held=held.test(self._work.held, before, nanoseconds(self._work.now)),
+            held=hold_at(self._work, one["path"], one["age_seconds"]),
         )

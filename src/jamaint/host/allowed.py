@@ -10,7 +10,7 @@ from jamaint.core.plans import Item
 from jamaint.host.applied import applied
 from jamaint.host.plan_files import StoredItems, Unreadable
 
-BACK = frozenset({"undo", "purge"})
+BACK = frozenset({"undo", "purge", "release"})
 """Operations that are done also for a task that the configuration names no more."""
 
 

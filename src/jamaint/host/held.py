@@ -1,15 +1,18 @@
-"""Held: what an undo has put back is old still, and would be the first to go again; so it is left alone for a while.
+"""Protects what an undo has put back from the next cleanup: see core.held_places.
 
 To rename a file back is a change of it, and its time of change tells so: no list of files is needed, only the time in
-which the undo worked. A directory's moves on when somebody uses it; those that came back whole are known by inode,
-as long as what has it now was not made later than that.
+which the undo worked. A directory's moves on when somebody uses it, and so does a log's; those are known by inode, as
+long as what has it now was not made later than that.
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+
+from jamaint.core import held_places
+from jamaint.core.held_places import HeldPlace, HoldRecord
 
 INODES = 1000
 """Directories of one undo that are known by inode; more are known by their time of change alone."""
@@ -17,20 +20,50 @@ _COARSE_NS = 20_000_000
 """How far the clock that files are stamped with may be behind."""
 
 
-def begin() -> int:
-    """The moment in nanoseconds from which on an undo puts things back."""
-    return time.time_ns() - _COARSE_NS
+@dataclass(slots=True)
+class Restored:
+    """Tally of an undo: from which moment on it puts things back, how many items by root, and inodes to know by."""
+
+    began_ns: int = field(default_factory=lambda: time.time_ns() - _COARSE_NS)
+    items: dict[str, int] = field(default_factory=dict)
+    inodes: list[int] = field(default_factory=list)
+
+    def add(self, root: str, items: int, inodes: Sequence[int] = ()) -> None:
+        """Adds what is back in one root."""
+        self.items[root] = self.items.get(root, 0) + items
+        self.inodes += inodes
 
 
-def record(began: int, inodes: Sequence[int]) -> dict[str, Any]:
-    """What an undo that began then and has just ended tells: {from_ns, until_ns, inodes}."""
-    return {"from_ns": began, "until_ns": time.time_ns(), "inodes": list(inodes[:INODES])}
+def record(restored: Restored, way_back: Mapping[str, Any]) -> list[HoldRecord]:
+    """What an undo of `way_back` (Step.undo) that has just ended tells.
+
+    Nothing came back: no record. A way back of an older version does not say how long that is held: no places.
+    """
+    ended = time.time_ns()
+    back = {path: items for path, items in restored.items.items() if items > 0}
+    if not back:
+        return []
+    found: HoldRecord = {"from_ns": restored.began_ns, "until_ns": ended, "inodes": restored.inodes[:INODES]}
+    roots = [root for root in way_back["roots"] if root["path"] in back]
+    if all("hold" in root for root in roots):
+        found["places"] = [
+            HeldPlace(path=path, items=back[path], unit="file", until_ns=held_places.until(ended, root["hold"]))
+            for root in roots
+            for path in (root["path"],)
+        ]
+    return [found]
+
+
+def noted(outcome: Mapping[str, Any], restored: Restored, way_back: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer of an undo, or of its dry run, with what is held from now on."""
+    found = record(restored, way_back)
+    return {**outcome, "held": found} if found else dict(outcome)
 
 
 Born = Callable[[], int | None]
 """Asks when a directory was made, in nanoseconds; None where its file system does not tell."""
 PutBack = Callable[[Any, Born | None], bool]
-"""Whether something was put back: by its status and, for a directory, by when it was made."""
+"""Whether something was put back: by its status and, for what is known by inode, by when it was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +78,16 @@ class Hold:
         return self.test(seen, born)
 
 
-def test(records: Sequence[Mapping[str, Any]], before: int | None, now_ns: int | None) -> Hold | None:
-    """A test for what was put back later than `before`, which is the age ago from `now_ns`; None where nothing was."""
-    young = [one for one in records if before is None or one["until_ns"] >= before]
+def test(records: Sequence[HoldRecord], path: str, before: int | None, now_ns: int) -> Hold | None:
+    """A test for what was put back at a path and is held still; None where nothing is.
+
+    `before` is the rule's age ago from `now_ns`: it counts for records that do not say how long they hold.
+    """
+    young = [
+        one
+        for one in held_places.at(records, path, now_ns)
+        if "places" in one or before is None or one["until_ns"] >= before
+    ]
     if not young:
         return None
     spans = [(one["from_ns"], one["until_ns"]) for one in young]
@@ -62,14 +102,22 @@ def test(records: Sequence[Mapping[str, Any]], before: int | None, now_ns: int |
                 return True
         return any(begun <= seen.st_ctime_ns <= ended for begun, ended in spans)
 
-    return Hold(held, _why(max(ended for _, ended in spans), before, now_ns))
+    return Hold(held, _why(young, before, now_ns))
 
 
-def _why(ended: int, before: int | None, now_ns: int | None) -> str:
-    why = f"it was put back by an undo, and is held (the last undo ended at {_moment(ended)}"
-    if before is None or now_ns is None:
-        return f"{why})"
-    return f"{why}, what it put back is held until {_moment(ended + now_ns - before)})"
+def _why(young: Sequence[HoldRecord], before: int | None, now_ns: int) -> str:
+    last = max(young, key=lambda one: _until(one, before, now_ns) or 0)
+    until, execution = _until(last, before, now_ns), last.get("execution", "")[:8]
+    ends = "" if until is None else f" until {_moment(until)}"
+    by = f"the rollback of {execution}" if execution else "an undo"
+    remedy = f" (jamaintctl held release {execution} lets go of it)" if execution else ""
+    return f"it was put back by {by}, and is held{ends}{remedy}"
+
+
+def _until(record: HoldRecord, before: int | None, now_ns: int) -> int | None:
+    if "places" in record:
+        return max(place["until_ns"] for place in record["places"])
+    return None if before is None else record["until_ns"] + now_ns - before
 
 
 def _moment(ns: int) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from jamaint.host import syscalls
 from jamaint.host.descent import Descent
 from jamaint.host.drawers import LOOSE, numbers
+from jamaint.host.held import Restored
 from jamaint.host.inventory import Comparison
 from jamaint.host.leftover import Leftover, remove_empty
 from jamaint.host.plan_files import Unreadable
@@ -57,16 +58,15 @@ def undo(
     checkpoint: Callable[[], None],
     progress: Callable[[int], None],
     *,
-    inodes: list[int] | None = None,
     taken: "Taken | None" = None,
+    tally: Restored | None = None,
 ) -> dict[str, Any]:
     """Takes back one step: {restored, removed, kept, problems}. `way_back` is Step.undo: {trash, step, roots}.
 
     Right also when the step never began or was cut short, and when it is called again. A dry run changes nothing and
-    gives the same figures. `inodes` gets those of directories that were taken whole and are back. Raises trash.Busy
-    when the step's trash is in use.
+    gives the same figures. `tally` gets what is back in which root. Raises trash.Busy when the step's trash is in use.
     """
-    outcome = Outcome()
+    outcome, tally = Outcome(), tally or Restored()
     tick = _Tick(outcome, checkpoint, progress)
     with ExitStack() as stack:
         roots: dict[int, _Undoing | None] = {}
@@ -82,19 +82,18 @@ def undo(
         parts = [part for part in roots.values() if part is not None]
         if taken is not None:
             for part in parts:
-                _compare(part, taken, (way_back["trash"], way_back["step"]), outcome)
-        for part in parts:
-            part.restore_gone()
-        for part in parts:  # the directories are back by now
-            part.restore_loose()
+                _compare(part, taken, (way_back["trash"], way_back["step"]), outcome, tally)
+        for act in (_Undoing.restore_gone, _Undoing.restore_loose):  # what is loose has its directories back by then
+            for part in parts:
+                before, known = outcome.restored, len(outcome.wholes)
+                act(part)
+                tally.add(part.root.path, outcome.restored - before, outcome.wholes[known:])
         made = MadeRemoval(roots, dry_run, outcome, tick)
         for part in parts:
             with outcome.guarding(part.root.path):
                 made.remove(part.left)
         for part in reversed(parts):  # of roots within roots, the inner one was changed last
             part.end()
-    if inodes is not None:
-        inodes += outcome.wholes
     return {
         "restored": outcome.restored,
         "removed": outcome.removed,
@@ -104,7 +103,7 @@ def undo(
     }
 
 
-def _compare(part: "_Undoing", taken: "Taken", key: tuple[str, str], outcome: Outcome) -> None:
+def _compare(part: "_Undoing", taken: "Taken", key: tuple[str, str], outcome: Outcome, tally: Restored) -> None:
     """Tells what was taken and is neither in the trash nor in its place any more."""
     path = part.root.path
     try:
@@ -117,6 +116,7 @@ def _compare(part: "_Undoing", taken: "Taken", key: tuple[str, str], outcome: Ou
         outcome.missing.append({"path": path, "why": found.words()})
         outcome.problems.add(path, found.words())
         outcome.restored -= found.below_wholes
+        tally.add(path, -found.below_wholes)
 
 
 class Taken(Protocol):

@@ -14,6 +14,7 @@ from typing import Any
 
 from jamaint.host import syscalls
 from jamaint.host.copies import open_source, pieces, write_all
+from jamaint.host.held import Restored
 from jamaint.host.leftover import Leftover
 from jamaint.host.openfiles import open_files
 from jamaint.host.roots import NotEntered, Place, RootRefused, open_root
@@ -35,6 +36,12 @@ class TurnedBack:
     removed: int = 0
     kept: Few = field(default_factory=Few)
     problems: Few = field(default_factory=Few)
+    tally: Restored = field(default_factory=Restored)
+
+    def put_back(self, root: str, inode: int) -> None:
+        """Counts a log that has its name or its content back: it is written to, which moves its times."""
+        self.restored += 1
+        self.tally.add(root, 1, [inode])
 
     @contextmanager
     def guarding(self, path: str) -> Iterator[None]:
@@ -66,13 +73,18 @@ class Writers:
 
 
 def turn_back(
-    way_back: Mapping[str, Any], dry_run: bool, checkpoint: Callable[[], None], writers: Writers
+    way_back: Mapping[str, Any],
+    dry_run: bool,
+    checkpoint: Callable[[], None],
+    writers: Writers,
+    tally: Restored | None = None,
 ) -> dict[str, Any]:
     """Takes back a rotation: {restored, removed, kept, problems}. `way_back` is Step.undo: {trash, step, roots}.
 
-    A dry run changes nothing and gives the same figures. Raises trash.Busy when the step's trash is in use.
+    `tally` gets what is back in which root. A dry run changes nothing and gives the same figures. Raises trash.Busy
+    when the step's trash is in use.
     """
-    outcome = TurnedBack()
+    outcome = TurnedBack(tally=tally or Restored())
     with ExitStack() as stack:
         backs: list[_Back] = []
         for entry in way_back["roots"]:
@@ -252,7 +264,7 @@ class _Back:
             if not self._dry_run:
                 syscalls.rename_noreplace(new, name, src_dir_fd=place.fd, dst_dir_fd=place.fd)
         self._free.add((place.rel, new))
-        self._outcome.restored += 1
+        self._outcome.put_back(self.path, rotated.st_ino)
         return True
 
     def _set_aside(self, place: Place, name: str, at: tuple[int, str], seen: os.stat_result, why: str) -> None:
@@ -294,7 +306,7 @@ class _Back:
                 return False
             if os.lstat(copy, dir_fd=place.fd).st_ino == copied.st_ino:
                 os.unlink(copy, dir_fd=place.fd)
-        self._outcome.restored += 1
+        self._outcome.put_back(self.path, seen.st_ino)
         return True
 
     def _note_refill(self, act: Act) -> None:

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from jamaint.core.ages import nanoseconds
+from jamaint.core.held_places import HoldRecord, standing
 from jamaint.core.plans import Step, step_from_json, step_to_json
 from jamaint.host.postgres import Connection, Row
 from jamaint.store import log_rotations
@@ -34,6 +36,15 @@ class RollbackPoint:
     undoing: tuple[str, ...] = ()
     bytes: int = 0
     result: Mapping[str, Any] | None = None
+
+
+class Kept(NamedTuple):
+    """A point beside its execution's task, status and metrics."""
+
+    point: RollbackPoint
+    task_name: str
+    run_status: str
+    metrics: Mapping[str, Any]
 
 
 def sealed(opening: Mapping[str, Any], steps: Sequence[Step]) -> Mapping[str, Any]:
@@ -108,9 +119,24 @@ async def half_way(connection: Connection) -> list[RollbackPoint]:
     return [from_row(row) for row in await connection.fetch(SQL["half_way"])]
 
 
-async def held(connection: Connection) -> list[Mapping[str, Any]]:
-    """What undos have put back, as the workers have told it: see host.held."""
-    return [one for row in await connection.fetch(SQL["held"]) for one in from_jsonb(row["held"])]
+async def held(connection: Connection, now: datetime) -> list[HoldRecord]:
+    """What undos have put back and is held at a moment, as the workers have told it, each with its execution."""
+    found: list[HoldRecord] = []
+    for row in await connection.fetch(SQL["held"]):
+        records: list[HoldRecord] = from_jsonb(row["held"])
+        found += [{**one, "execution": str(row["execution_id"])} for one in standing(records, nanoseconds(now))]
+    return found
+
+
+async def holding(connection: Connection, execution_id: str | None = None) -> list[Kept]:
+    """The points whose undo has put something back, held or not, the newest first; of one execution, or all."""
+    ident = None if execution_id is None else UUID(execution_id)
+    return [_kept(row) for row in await connection.fetch(SQL["holding"], ident)]
+
+
+async def put_held(connection: Connection, point_id: str, records: Sequence[HoldRecord]) -> None:
+    """Writes what is still held of a point's undo."""
+    await connection.execute(SQL["put_held"], point_id, jsonb(records))
 
 
 async def incomplete(connection: Connection) -> list[RollbackPoint]:
@@ -123,22 +149,14 @@ async def expired(connection: Connection, now: datetime) -> list[RollbackPoint]:
     return [from_row(row) for row in await connection.fetch(SQL["expired"], now)]
 
 
-class Kept(NamedTuple):
-    """A point beside its execution's task, status and metrics."""
-
-    point: RollbackPoint
-    task_name: str
-    run_status: str
-    metrics: Mapping[str, Any]
-
-
 async def kept(connection: Connection, execution_ids: Sequence[str] | None = None) -> list[Kept]:
     """All points that keep something, or those of some executions whatever they keep; the oldest first."""
     ids = None if execution_ids is None else [UUID(ident) for ident in execution_ids]
-    rows = await connection.fetch(SQL["kept"], ids)
-    return [
-        Kept(from_row(row), row["run_task"], row["run_status"], from_jsonb(row["run_metrics"]) or {}) for row in rows
-    ]
+    return [_kept(row) for row in await connection.fetch(SQL["kept"], ids)]
+
+
+def _kept(row: Row) -> Kept:
+    return Kept(from_row(row), row["run_task"], row["run_status"], from_jsonb(row["run_metrics"]) or {})
 
 
 async def put_off_purge(

@@ -91,6 +91,36 @@ class TestWhatGoesAndComesBack:
         assert later.run(later_step)["rows"] == step.items
         assert value(events, "SELECT count(*) FROM jamaint.held_rows") == 0
 
+    def test_released_rows_go_again_and_those_of_another_rollback_stay(self, events: str) -> None:
+        first = cleanup(events, rule("events"), execution="e1")
+        step = planned(first)
+        first.run(step)
+        (told,) = first.undo(step, dry_run=False)["held"]
+        assert [(one["path"], one["items"], one["unit"]) for one in told["places"]] == [
+            ("public.events", step.items, "row")
+        ]
+        one = "(SELECT min(key) FROM jamaint.held_rows)"
+        run_script(events, f"UPDATE jamaint.held_rows SET source = 'jamaint.kept_other_1' WHERE key = {one}")
+        for _ in range(2):  # harmless twice
+            first.release(step, "public.events")
+        first.release(step, "public.other")
+        assert value(events, "SELECT count(*) FROM jamaint.held_rows") == 1
+        assert planned(cleanup(events, rule("events"), execution="e2")).items == step.items - 1
+
+    def test_held_rows_of_an_older_version_get_the_column(self, events: str) -> None:
+        executor = cleanup(events, rule("events"))
+        step = planned(executor)
+        executor.run(step)
+        executor.undo(step, dry_run=False)
+        run_script(events, "ALTER TABLE jamaint.held_rows DROP COLUMN source; DELETE FROM jamaint.held_rows")
+        executor.release(step, None)
+        again = cleanup(events, rule("events"), execution="e2")
+        again_step = planned(again)
+        again.run(again_step)
+        assert again.undo(again_step, dry_run=False)["restored"] == step.items
+        again.release(again_step, None)
+        assert value(events, "SELECT count(*) FROM jamaint.held_rows") == 0
+
     def test_held_rows_are_looked_up_and_not_read_as_a_whole(self, events: str) -> None:
         executor = cleanup(events, rule("events"))
         step = planned(executor)
@@ -588,6 +618,7 @@ class TestConflicts:
         step = planned(executor)
         assert executor.run(step)["rows"] == 60  # in rounds: first the one that nobody refers to
         undone = executor.undo(step, dry_run=False)
+        assert [place["items"] for place in undone.pop("held")[0]["places"]] == [60]
         assert undone == {"restored": 60, "removed": 0, "kept": [], "problems": [], "unit": "row"}
         assert look(empty_database, "tree") == before
 

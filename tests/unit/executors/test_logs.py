@@ -80,7 +80,7 @@ class TestPlan:
         assert plan.steps[1].undo == {
             "trash": "e-1",
             "step": "cleanup",
-            "roots": [{"path": str(root), "times": times, "number": 0}],
+            "roots": [{"path": str(root), "times": times, "number": 0, "hold": 30 * DAY}],
         }
         assert plan.steps[3].undo is not None
         assert [entry["path"] for entry in plan.steps[3].undo["roots"]] == [str(root), str(root.parent)]

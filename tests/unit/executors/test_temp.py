@@ -49,7 +49,7 @@ def undone(step: Step) -> dict[str, Any]:
     """What an executor that knows nothing of the run undoes; and that its dry run says the same."""
     said = temp().undo(step, True)
     outcome = temp().undo(step, False)
-    assert said == {key: value for key, value in outcome.items() if key != "held"}
+    assert said | {"held": 0} == outcome | {"held": 0}
     return outcome
 
 

@@ -6,9 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jamaint.core.executions import Execution, State
+from jamaint.core.held_places import overlap
 from jamaint.core.tasks import Task
+from jamaint.core.touching import touched
 from jamaint.daemon import views
 from jamaint.daemon.commands.command import Call, Daemon, ask, moment_of, take
+from jamaint.daemon.commands.held import held_now
 from jamaint.daemon.due import of_request
 from jamaint.store import executions
 
@@ -44,7 +47,18 @@ async def explain(daemon: Daemon, call: Call) -> dict[str, Any]:
         "next_due": views.time(daemon.scheduler.next_due(task.name)),
         "guards": guards,
         "last": await _last(daemon, task),
+        "held": await _held(daemon, task),
     }
+
+
+async def _held(daemon: Daemon, task: Task) -> list[dict[str, Any]]:
+    """What rollbacks have put back and a run of the task would leave alone."""
+    paths = [touch.value for touch in touched(task.executor, task.config) if touch.kind == "path"]
+    return [
+        one
+        for one in await held_now(daemon)
+        if one["task_name"] == task.name or any(overlap(one["path"], path) for path in paths)
+    ]
 
 
 async def _past(daemon: Daemon, task: Task, moment: datetime) -> dict[str, Any]:

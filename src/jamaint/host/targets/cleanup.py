@@ -1,14 +1,25 @@
 """The cleanup of old rows as a step: planned with its way back, done rule by rule, put back, and let go."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from jamaint.core import held_places
+from jamaint.core.held_places import HeldPlace, HoldRecord
 from jamaint.core.plans import MassDeletion, Step
 from jamaint.host.targets.connection import Target, TargetFailed, failures_named
 from jamaint.host.targets.deleting import Deleted, Deletion, is_kept_table, kept_table, summed
-from jamaint.host.targets.notebook import SCHEMA, check_notebook, let_held_go, open_notebook, publication
+from jamaint.host.targets.notebook import (
+    SCHEMA,
+    check_notebook,
+    has_held,
+    let_held_go,
+    open_notebook,
+    publication,
+    release_held,
+)
 from jamaint.host.targets.portions import Kept
 from jamaint.host.targets.promises import Promise
 from jamaint.host.targets.proof import Proof, prove
@@ -132,6 +143,7 @@ async def run(target: Target, job: Job, step: Step, reins: Reins, tally: dict[st
 async def undo(target: Target, step: Step, reins: Reins, dry_run: bool) -> dict[str, Any]:
     """Puts back what is kept, the last rule first: what refers to something comes after it in a task's list."""
     answer: dict[str, Any] = {"restored": 0, "removed": 0, "kept": [], "problems": [], "unit": "row"}
+    held, began = list[HeldPlace](), time.time_ns()
     for entry in reversed(_entries(step)):
         try:
             found = await put_back(target, entry, reins, dry_run)
@@ -140,15 +152,33 @@ async def undo(target: Target, step: Step, reins: Reins, dry_run: bool) -> dict[
                 raise
             found = PutBack(problems=[{"path": entry.name, "why": f"{failure.message}: the rows stay in {entry.kept}"}])
         answer["restored"] += found.restored
+        if found.restored:
+            held.append(HeldPlace(path=entry.name, items=found.restored, unit="row", until_ns=_ends(entry)))
         answer["kept"] += found.kept
         answer["problems"] += found.problems
+    if held:
+        answer["held"] = [HoldRecord(from_ns=began, until_ns=time.time_ns(), inodes=[], places=held)]
     return answer
+
+
+async def release(target: Target, step: Step, path: str | None) -> None:
+    """Forgets which rows an undo has put back, of all tables or of one: the next run may take them."""
+    with failures_named(target.identity.database):
+        if await has_held(target.work):
+            for entry in _entries(step):
+                if path in (None, entry.name):
+                    await release_held(target.work, entry.kept)
 
 
 async def purge(target: Target, step: Step, reins: Reins) -> dict[str, Any]:
     """Drops what is kept."""
     freed = [await let_go(target, entry, reins) for entry in _entries(step)]
     return {"freed_space": sum(freed), "items": sum(size > 0 for size in freed)}
+
+
+def _ends(entry: Kept) -> int:
+    """Until when is held what has just come back, in nanoseconds."""
+    return held_places.until(time.time_ns(), entry.hold_seconds)
 
 
 def _entries(step: Step) -> list[Kept]:
@@ -274,7 +304,7 @@ def _warnings(selection: Selection, proof: Proof) -> list[str]:
     if held is not None:
         found.append(
             f"{table.quoted}: {held.rows:,} rows that a rollback has put back are left until "
-            f"{held.until:%Y-%m-%d %H:%M} UTC (they stand in jamaint.held_rows)"
+            f"{held.until:%Y-%m-%d %H:%M} UTC (jamaintctl held list; they stand in jamaint.held_rows)"
         )
     if table.delete_triggers:
         found.append(f"{table.quoted}: triggers fire for each row that goes: {', '.join(table.delete_triggers)}")

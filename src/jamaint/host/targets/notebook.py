@@ -100,6 +100,8 @@ class Held:
 async def open_held(connection: Connection) -> None:
     """Makes the list of rows that were put back where it is missing."""
     await make_notes(connection, NOTES["create_held"])
+    if not await connection.fetchval(NOTES["held_have_source"]):  # one of an older version
+        await connection.execute(NOTES["widen_held"])
 
 
 async def has_held(connection: Connection) -> bool:
@@ -113,6 +115,12 @@ async def held_of(connection: Connection, oid: int) -> Held | None:
         return None
     row = await connection.fetchrow(NOTES["held"], oid)
     return None if row is None or not row["rows"] else Held(row["rows"], row["until"])
+
+
+async def release_held(connection: Connection, source: str) -> None:
+    """Forgets the rows that came back from one table of kept rows."""
+    if await connection.fetchval(NOTES["held_have_source"]):
+        await connection.execute(NOTES["release_held"], source)
 
 
 async def let_held_go(connection: Connection) -> None:

@@ -32,9 +32,19 @@ SELECT * FROM rollback_points WHERE execution_id = ANY ($1::uuid[])
 SELECT * FROM rollback_points WHERE status IN ('undoing', 'purging')
 
 -- name: held
--- What the newest undos have put back, for cleanings to leave alone.
-SELECT result -> 'held' AS held FROM rollback_points
-WHERE status IN ('undone', 'incomplete') AND result ? 'held' ORDER BY created_at DESC
+-- What undos have put back, for cleanings to leave alone; what is purged since of the rest changes nothing of that.
+SELECT execution_id, result -> 'held' AS held FROM rollback_points WHERE result ? 'held' ORDER BY created_at DESC
+
+-- name: holding
+-- Those points whole, each with its execution, the newest first; $1: only that of one execution.
+SELECT point.*, run.task_name AS run_task, run.status AS run_status, run.metrics AS run_metrics
+FROM rollback_points AS point JOIN maintenance_executions AS run ON run.id = point.execution_id
+WHERE point.result ? 'held' AND ($1::uuid IS NULL OR point.execution_id = $1)
+ORDER BY point.created_at DESC, point.id
+
+-- name: put_held
+-- What still is held of an undo; its other figures stay.
+UPDATE rollback_points SET result = jsonb_set(result, '{held}', $2::jsonb) WHERE id = $1 AND result ? 'held'
 
 -- name: incomplete
 -- Rollbacks that wait for somebody to move something out of the way.

@@ -86,7 +86,18 @@ DELETE FROM jamaint.cursors WHERE task = $1 AND relation = $2 AND rule = $3
 -- name: create_held
 -- Rows that were put back, by their keys: they are old still, and would go again at once.
 CREATE {unlogged}TABLE IF NOT EXISTS jamaint.held_rows (
-    relation oid NOT NULL, key text[] NOT NULL, until timestamptz NOT NULL, PRIMARY KEY (relation, key))
+    relation oid NOT NULL, key text[] NOT NULL, until timestamptz NOT NULL, source text, PRIMARY KEY (relation, key))
+
+-- name: widen_held
+ALTER TABLE jamaint.held_rows ADD COLUMN IF NOT EXISTS source text
+
+-- name: held_have_source
+SELECT EXISTS (SELECT FROM pg_attribute
+    WHERE attrelid = 'jamaint.held_rows'::regclass AND attname = 'source' AND NOT attisdropped)
+
+-- name: release_held
+-- By the table that they were kept in, which is one rule's of one execution.
+DELETE FROM jamaint.held_rows WHERE source = $1
 
 -- name: has_held
 SELECT to_regclass('jamaint.held_rows') IS NOT NULL

@@ -98,9 +98,9 @@ SELECT (SELECT count(*) FROM put) AS inserted,
 WITH back AS MATERIALIZED (SELECT place, ARRAY[{key}] AS key, {changed} AS changed FROM
         (SELECT ctid AS place, {values} FROM {kept} WHERE ctid = ANY ($1::text[]::tid[])) AS batch),
     {gone}
-    held AS (INSERT INTO jamaint.held_rows (relation, key, until)
-        SELECT {oid}, key, now() + {hold_seconds} * interval '1 second' FROM back
-        ON CONFLICT (relation, key) DO UPDATE SET until = excluded.until)
+    held AS (INSERT INTO jamaint.held_rows (relation, key, until, source)
+        SELECT {oid}, key, now() + {hold_seconds} * interval '1 second', '{kept}' FROM back
+        ON CONFLICT (relation, key) DO UPDATE SET until = excluded.until, source = excluded.source)
 SELECT count(*) FILTER (WHERE changed) AS changed FROM back
 
 -- name: keep_no_more
