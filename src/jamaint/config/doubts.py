@@ -3,6 +3,7 @@
 import grp
 import pwd
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from jamaint.config.documents import Document
@@ -26,12 +27,13 @@ def doubts(
     windows: Mapping[str, Read[Window]],
     *,
     judge: Judge,
+    now: datetime,
 ) -> Iterator[Mistake]:
     """All doubts of a configuration without mistakes, as what they are like: a place, a key, and what to do."""
     for document in documents:
         if document.cut_short:
             yield Mistake(document.file, 0, 0, "", "its last line does not end, as if the file were half written")
-    yield from _of_objects(merged, tasks, windows)
+    yield from _of_objects(merged, tasks, windows, now)
     yield from _unheard(merged)
     if settings.database.dsn and settings.database.binaries:
         problem = "is for the embedded PostgreSQL, which is not used because there is a dsn"
@@ -41,7 +43,7 @@ def doubts(
 
 
 def _of_objects(
-    merged: Merged, tasks: Mapping[str, Read[Task]], windows: Mapping[str, Read[Window]]
+    merged: Merged, tasks: Mapping[str, Read[Task]], windows: Mapping[str, Read[Window]], now: datetime
 ) -> Iterator[Mistake]:
     found: dict[str, Mapping[str, Read[Any]]] = {"windows": windows, "tasks": tasks}
     for kind, reads in found.items():
@@ -49,7 +51,7 @@ def _of_objects(
             yield from (merged.objects[kind][name].mistake(flaw) for flaw in read.doubts)
     ready = {name: read.value for name, read in tasks.items() if read.value}
     openings = {name: read.value for name, read in windows.items() if read.value}
-    for name, flaw in (*idle_tasks(ready, openings), *shared_logs(ready)):
+    for name, flaw in (*idle_tasks(ready, openings, now), *shared_logs(ready)):
         yield merged.objects["tasks"][name].mistake(flaw)
     for kind in SCOPED:
         for given in merged.objects[kind].values():

@@ -60,11 +60,12 @@ def load(
     _check_names(merged)
     if merged.mistakes:
         raise ConfigInvalid(_in_order(merged.mistakes, documents))
-    warnings = [*files.unread(found), *doubts(merged, documents, settings, tasks, windows, judge=secret)]
+    now = loaded_at or datetime.now(UTC)
+    warnings = [*files.unread(found), *doubts(merged, documents, settings, tasks, windows, judge=secret, now=now)]
     return Config(
         path=found.main if found and any(document.file == found.main for document in documents) else None,
         files=tuple(document.file for document in documents),
-        loaded_at=loaded_at or datetime.now(UTC),
+        loaded_at=now,
         windows={name: read.value for name, read in windows.items() if read.value},
         tasks={name: read.value for name, read in tasks.items() if read.value},
         policies={name: read.value for name, read in policies.items() if read.value},

@@ -1,11 +1,14 @@
 """Names: whether the windows and tasks that a task names are there, and that no task waits for itself."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from jamaint.config.mistakes import Flaw, did_you_mean
 from jamaint.config.objects import task_followed, tasks_waited_for, window_asked_for
 from jamaint.config.units import shown
+from jamaint.core.estimates import expected
+from jamaint.core.idle import longest_if_needed, never_fits, never_opens, not_allowed
 from jamaint.core.tasks import Task
 from jamaint.core.windows import Window
 
@@ -89,18 +92,21 @@ def _rings(start: str, tasks: Mapping[str, Given], done: set[str]) -> Iterator[l
             way[task] = tasks_waited_for(tasks[task])
 
 
-def idle_tasks(tasks: Mapping[str, Task], windows: Mapping[str, Window]) -> Iterator[tuple[str, Flaw]]:
-    """Tasks that their window will never let start, with the reason."""
+def idle_tasks(tasks: Mapping[str, Task], windows: Mapping[str, Window], now: datetime) -> Iterator[tuple[str, Flaw]]:
+    """Yield the tasks that their window will never let start, with the reason."""
     for name, task in tasks.items():
         window = windows.get(task.schedule.window) if task.schedule and task.schedule.window else None
         if window is None:
             continue
         if not window.enabled:
             yield name, Flaw(("schedule", "window"), f"window {window.name} is disabled, so {name} will not come due")
-        elif window.allowed_tasks and task.type not in window.allowed_tasks:
-            allowed = ", ".join(window.allowed_tasks)
-            problem = f"window {window.name} allows {allowed}, so {name}, which is {task.type}, will never start in it"
+        elif (problem := not_allowed(task, window) or never_opens(task, window, now)) is not None:
             yield name, Flaw(("schedule", "window"), problem)
+        else:
+            declared = expected(task, ())
+            longest = longest_if_needed(window, windows.values(), declared, now)
+            if (problem := never_fits(task, window, declared, longest)) is not None:
+                yield name, Flaw(("expected_duration",), problem)
 
 
 def strangers_in_scope(given: Given, tasks: Iterable[str], windows: Iterable[str]) -> Iterator[Flaw]:

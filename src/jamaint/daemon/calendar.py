@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from jamaint.core.estimates import expected
 from jamaint.core.freezes import FreezeState, state_at
-from jamaint.core.guards.guard import span
+from jamaint.core.idle import never_fits, not_allowed
 from jamaint.core.windows import (
     JOINED_LIMIT,
     Opening,
@@ -113,7 +113,7 @@ class Calendar:
         return {freeze.name: state_at(freeze, moment) for rule in rules for freeze in rule.freezes}
 
     def misfits(self, now: datetime) -> list[tuple[str, str]]:
-        """Tasks that fit into no opening of their window, each with what to tell of it; looked at once a minute."""
+        """Tasks that their window will never let start, each with what to tell of it; looked at once a minute."""
         looked_at, found = self._misfits
         if looked_at is None or not timedelta(0) <= now - looked_at < FRESH:
             found = self._find_misfits(now)
@@ -125,16 +125,17 @@ class Calendar:
         for task in self._definitions.tasks.values():
             name = None if task.schedule is None else task.schedule.window
             window = None if name is None else self._definitions.windows.get(name)
-            if window is None or not task.enabled or task.on_window_end == "pause":
+            if window is None or not task.enabled:
+                continue
+            if (why := not_allowed(task, window)) is not None:
+                found.append((task.name, why))
                 continue
             estimate = expected(task, self._experience.durations.get(task.name, ()))
             if estimate is None or (estimate.seconds <= window.duration_minutes * 60 and not window.exclusions):
                 continue
-            longest = self._longest_of(window.name, now)
-            if longest is not None and estimate.seconds > longest * 60:
-                takes = f"{span(estimate.seconds)} ({estimate.source})"
-                opens = f"no opening of window {name} is longer than {span(longest * 60)}"
-                found.append((task.name, f"{task.name} fits into no window: it takes {takes}, and {opens}"))
+            why = never_fits(task, window, estimate, self._longest_of(window.name, now))
+            if why is not None:
+                found.append((task.name, why))
         return found
 
     def _longest_of(self, name: str, now: datetime) -> float | None:
