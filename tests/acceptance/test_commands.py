@@ -31,6 +31,7 @@ WORDS = {
 """Words of the verbs that need some; the others need none."""
 CHANGING = (
     "task ", "window ", "policy ", "rollback", "drain", "reload", "cleanup run", "completion", "plan", "schedule set",
+    "schedule apply",
     "execution cancel", "execution pause", "execution resume", "execution throttle", "execution approve",
     "execution reject", "config apply", "purge", "database forget", "held release", "import ",
 )  # fmt: skip

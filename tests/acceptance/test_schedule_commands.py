@@ -22,6 +22,29 @@ def night(**more: object) -> dict[str, object]:
     return {"schedule": {"cron": "30 2 * * *"}, "duration": 120, "timezone": BERLIN, **more}
 
 
+def test_schedules_are_changed_all_together_or_not_at_all(place: Scene) -> None:
+    place.configure(tasks={"filed": QUICK})
+    with place.serving() as caller:
+        for name in ("a", "b"):
+            caller.call("task.create", task={"name": name, **QUICK})
+        every = {"every": "1h"}
+        wrong = [
+            ([{"task": "a", "schedule": every}, {"task": "b", "schedule": {"cron": "nonsense"}}], "b: "),
+            ([{"task": "a", "schedule": every}, {"task": "filed", "schedule": every}], "filed comes from a file"),
+            ([{"task": "a", "schedule": every}, {"task": "a", "schedule": None}], "stands in the list twice"),
+            ([{"task": "a", "schedule": every}, {"schedule": every}], "must be an object with `task`"),
+            ([], "must have from 1 to"),
+        ]
+        for changes, says in wrong:
+            assert says in refusal(caller, "schedule.update", changes=changes).message
+            assert caller.call("task.get", task="a")["schedule"] is None
+        done = place.ctl("schedule", "apply", "-f", "-", stdin="changes: [{task: a, schedule: {every: 1h}}, {task: b}]")
+        assert (done.returncode, "b has no schedule any more" in done.stdout) == (0, True)
+        assert caller.call("task.get", task="a")["schedule"] is not None
+        caller.run("a")
+        assert caller.call("task.get", task="a")["metrics"]["executions"] == 1
+
+
 class TestShow:
     def test_what_is_due_between_two_moments(self, place: Scene) -> None:
         place.configure(

@@ -52,6 +52,36 @@ def test_what_is_due_at_a_skipped_opening_is_cancelled_and_says_by_whom(place: S
         assert refusal(caller, "window.skip", window="w").message == "cannot skip w: it does not open again"
 
 
+def test_one_opening_is_skipped_by_its_start_and_no_other(place: Scene) -> None:
+    place.configure(windows={"w": {"schedule": {"cron": "0 3 * * *"}, "duration": 60, "timezone": "UTC"}})
+    with place.serving():
+        coming = [one["starts_at"] for one in place.json("next", "w", "-n", "3")["items"][0]["next"]]
+        assert place.json("window", "skip", "w", "--at", coming[1])["skipped"] == [coming[1]]
+        assert place.ctl("window", "skip", "w", "--at", coming[1]).returncode == 5
+        left = [one["starts_at"] for one in place.json("next", "w", "-n", "2")["items"][0]["next"]]
+        assert left == [coming[0], coming[2]]
+        wrong = place.ctl("window", "skip", "w", "--at", coming[0].replace("T03", "T04"))
+        assert wrong.returncode == 7 or wrong.returncode == 2, wrong
+        assert "has no opening that begins then: the next one after it is at" in wrong.stderr
+
+
+def test_an_opening_is_had_now_and_does_not_come_once_more(place: Scene) -> None:
+    """Each task in it goes through its guards; what is refused is told, and the others run."""
+    nightly = {"schedule": {"cron": "0 3 * * *"}, "duration": 60, "timezone": "UTC"}
+    tasks = {name: {**QUICK, "schedule": {"window": "w"}} for name in ("a", "b")}
+    freeze = {**ALWAYS, "scope": {"tasks": ["b"]}}
+    place.configure(windows={"w": nightly, "empty": nightly}, tasks=tasks, freezes={"f": freeze})
+    with place.serving() as caller:
+        (coming, following) = [one["starts_at"] for one in place.json("next", "w", "-n", "2")["items"][0]["next"]]
+        found = place.json("window", "execute", "w")
+        assert (found["opening"], [one["task"] for one in found["items"]]) == (coming, ["a", "b"])
+        assert "freeze f" in found["items"][1]["refused"]
+        ident = found["items"][0]["execution_id"]
+        assert caller.call("execution.wait", execution=ident)["status"] == "completed"
+        assert place.json("next", "w")["items"][0]["next"][0]["starts_at"] == following
+        assert "no task is scheduled in it" in place.ctl("window", "execute", "empty").stderr
+
+
 def test_a_freeze_refuses_by_name_and_leaves_alone_what_it_is_not_about(place: Scene) -> None:
     freeze = {**ALWAYS, "description": "nobody is here", "scope": {"tasks": ["held"]}}
     place.configure(freezes={"year-end": freeze}, tasks={"held": QUICK, "free": QUICK})

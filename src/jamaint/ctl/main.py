@@ -141,11 +141,20 @@ VERBS = (
         ("WINDOW",),
         (
             Flag("--next", "so many of its coming openings (1)", "N", kind="count"),
+            Flag("--at", "the one that begins at that time", "TIME", kind="time"),
             Flag("--undo", "let happen again what was skipped and is still to come"),
         ),
         "windows:skip",
         "let the next openings of a window not happen",
         says="An opening that has begun goes on. `jamaintctl next` shows what is skipped, and by whom.",
+    ),
+    Verb(
+        "window execute",
+        ("WINDOW",),
+        (Flag("--at", "the opening that begins at that time (the next one)", "TIME", kind="time"),),
+        "windows:execute",
+        "run the tasks of a coming opening now, and skip that opening",
+        says=f"Each task goes through its guards; those that are refused are told. {TIMES}",
     ),
     Verb(
         "task approve",
@@ -290,6 +299,15 @@ VERBS = (
         "schedule:put",
         "give a task another schedule; without a flag, none: it runs on request",
         says="The whole schedule is replaced. A task from a file is changed there.",
+        configures=True,
+    ),
+    Verb(
+        "schedule apply",
+        (),
+        (FILE,),
+        "schedule:apply",
+        "change the schedules of several tasks: all of them, or none",
+        says="The file has `changes`, a list of {task, schedule}. A task from a file of the daemon is changed there.",
         configures=True,
     ),
     Verb(

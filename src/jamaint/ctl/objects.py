@@ -48,6 +48,20 @@ def send(call: Call, method: str, kind: str, name: str | None = None) -> Any:
         raise
 
 
+def send_list(call: Call, method: str, key: str) -> Any:
+    """Send the list under `key` in the file of -f, which has nothing else. A refusal names file and line."""
+    shown, text = _text(call.values["file"])
+    value = parse(text, shown)
+    if set(value) != {key} or not isinstance(value[key], list):
+        raise InvalidObject(shown, f"must have the key {key} with a list, and nothing else")
+    try:
+        return call.ask(method, value)
+    except Problem as problem:
+        if problem.code == INVALID_PARAMS:
+            raise _placed(problem, shown, text, key) from None
+        raise
+
+
 def parse(text: str, file: str) -> dict[str, Any]:
     """The object in `text`. Raises InvalidObject, with the place."""
     try:

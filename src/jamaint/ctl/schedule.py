@@ -6,6 +6,7 @@ import time
 
 from jamaint.ctl.call import DONE
 from jamaint.ctl.freezes import frozen_text
+from jamaint.ctl.objects import send_list
 from jamaint.ctl.openings import CHANGES, zone_time
 from jamaint.ctl.render import columns, count, table
 from jamaint.ctl.times import epoch, moment, span
@@ -77,6 +78,13 @@ def put(call: Call) -> int:
         schedule["jitter"] = {"up_to": call.values["jitter"], "stable": True} if stable else call.values["jitter"]
     changed = call.ask("schedule.update", {"task": call.values["task"], "schedule": schedule or None})
     call.show(changed, _draw_changed)
+    return DONE
+
+
+def apply(call: Call) -> int:
+    """The verb `schedule apply`."""
+    changed = send_list(call, "schedule.update", "changes")
+    call.show(changed, lambda found, look: [line for task in found["items"] for line in _draw_changed(task, look)])
     return DONE
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from jamaint.ctl.call import DONE
+from jamaint.ctl.call import DONE, REFUSED
 from jamaint.ctl.objects import send
 from jamaint.ctl.openings import opening_rows, zone_time
-from jamaint.ctl.render import columns, fields, outline, table
+from jamaint.ctl.render import columns, fields, outline, short, table
 from jamaint.ctl.tasks import schedule_text
 from jamaint.ctl.times import epoch, moment, span, until
 
@@ -54,9 +54,32 @@ def delete(call: Call) -> int:
 
 def skip(call: Call) -> int:
     """`window skip`."""
-    params = call.params(window="window", next="next", undo="undo")
+    params = call.params(window="window", next="next", at="at", undo="undo")
     call.show(call.ask("window.skip", params), draw_skip)
     return DONE
+
+
+def execute(call: Call) -> int:
+    """`window execute`."""
+    found = call.ask("window.execute", call.params(window="window", at="at"))
+    call.show(found, draw_execute)
+    return DONE if any(item["execution_id"] for item in found["items"]) else REFUSED
+
+
+def draw_execute(found: Mapping[str, Any], look: Look) -> list[str]:
+    """The result of `window.execute` as lines."""
+    rows: list[Sequence[Cell]] = [
+        (
+            str(item["task"]),
+            ("green", "started") if item["execution_id"] else ("red", "refused"),
+            short(item["execution_id"]) if item["execution_id"] else str(item["refused"]),
+        )
+        for item in found["items"]
+    ]
+    lines = columns(rows, look)
+    if any(item["execution_id"] for item in found["items"]):
+        lines.append(f"{found['window']} will not open {moment(found['opening'], look.now)}")
+    return lines
 
 
 def draw_skip(found: Mapping[str, Any], look: Look) -> list[str]:

@@ -156,6 +156,14 @@ class Definitions:
             self.stored[task.name] = await self._recorder.run(objects.put_task, task, now, created_by, seal)
             self.tasks[task.name] = task
 
+    async def put_tasks(self, tasks: Sequence[Task], now: datetime, created_by: str, by_root: bool) -> None:
+        """As `put_task`, of several in one transaction."""
+        given = [(task, self._seals.of(task.definition) if by_root else None) for task in tasks]
+        async with self._changing:
+            rows = await self._recorder.run(objects.put_tasks, given, now, created_by)
+            self.stored.update(rows)
+            self.tasks.update({task.name: task for task in tasks})
+
     async def delete_task(self, name: str) -> None:
         """Forgets a task made through the socket."""
         async with self._changing:

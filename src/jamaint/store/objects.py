@@ -1,6 +1,6 @@
 """Tasks and windows as rows: the definition is the authority, the other columns are read from it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -72,6 +72,14 @@ async def put_task(
     )
     assert row is not None  # an upsert always returns its row
     return _task(row)
+
+
+async def put_tasks(
+    connection: Connection, given: Sequence[tuple[Task, str | None]], due_from: datetime, created_by: str
+) -> dict[str, StoredTask]:
+    """As `put_task`, of several tasks with their seals, all or none; by name."""
+    async with connection.transaction():
+        return {task.name: await put_task(connection, task, due_from, created_by, seal) for task, seal in given}
 
 
 async def delete_task(connection: Connection, name: str) -> None:

@@ -45,6 +45,7 @@ COMMANDS: Mapping[str, Command] = {
     "window.update": Command("admin", True, windows.update, of_files=False),
     "window.delete": Command("admin", True, windows.delete, of_files=False),
     "window.skip": Command("admin", True, windows.skip),
+    "window.execute": Command("admin", True, windows.execute),
     "schedule.get": Command("viewer", False, schedule.get),
     "schedule.update": Command("admin", True, schedule.update, of_files=False),
     "schedule.simulate": Command("operator", False, schedule.run),

@@ -112,6 +112,7 @@ _NAMES: Mapping[Any, str] = {
     (int, float): "a number",
     bool: "true or false",
     dict: "an object",
+    list: "a list",
 }
 
 

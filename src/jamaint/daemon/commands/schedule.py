@@ -36,6 +36,8 @@ OPENINGS = 500
 """As many as one answer tells, the first of each window's."""
 LOOKED_AT, OFTEN_A_DAY = 24, 4
 """By its first occurrences it is told what comes more often than so many times a day."""
+CHANGES = 500
+"""Schedules that one call may change."""
 TOLD = 500
 """Tasks and runs that a simulation tells one by one."""
 PATIENCE_SECONDS = 20.0
@@ -101,15 +103,48 @@ async def get(daemon: Daemon, call: Call) -> dict[str, Any]:
 
 
 async def update(daemon: Daemon, call: Call) -> dict[str, Any]:
-    """Changes the schedule of a task that was made through the socket; null: only on request."""
-    name, schedule = take(call, task_=str, schedule=dict)
+    """Changes the schedule of a task that was made through the socket; null: only on request.
+
+    With `changes`, a list of `{task, schedule}`, those of several tasks: all of them, or none.
+    """
+    name, schedule, changes = take(call, task=str, schedule=dict, changes=list)
+    if changes is not None:
+        if name is not None or schedule is not None:
+            raise invalid("changes", "is instead of `task` and `schedule`: give one or the other")
+        return {"items": await _update_all(daemon, call, changes), "next_cursor": None}
+    if name is None:
+        raise invalid("task", "is needed, or `changes`")
+    await _refuse_file(daemon, name)
+    changed = call._replace(params={"task": name, "changes": {"schedule": schedule}})
+    return await tasks.update(daemon, changed)
+
+
+async def _update_all(daemon: Daemon, call: Call, changes: Sequence[Any]) -> list[dict[str, Any]]:
+    if not 1 <= len(changes) <= CHANGES:
+        raise invalid("changes", f"must have from 1 to {CHANGES} entries, and has {len(changes)}")
+    named: dict[str, Any] = {}
+    for index, change in enumerate(changes):
+        path = f"changes.{index}"
+        if (
+            not isinstance(change, dict)
+            or set(change) - {"task", "schedule"}
+            or not isinstance(change.get("task"), str)
+        ):
+            raise invalid(path, "must be an object with `task`, a name or id, and `schedule`, an object or null")
+        task = daemon.definitions.task(change["task"])
+        if task.name in named:
+            raise invalid(path, f"{task.name} stands in the list twice: one schedule counts")
+        await _refuse_file(daemon, task.name)
+        named[task.name] = change.get("schedule")
+    return await tasks.put_schedules(daemon, call, named)
+
+
+async def _refuse_file(daemon: Daemon, name: str) -> None:
     task = daemon.definitions.task(name)
     if task.origin == "file":
         config = daemon.definitions.config
         place = await trio.to_thread.run_sync(place_of, config, "tasks", task.name) or config.path
         refuse_file("task", task.name, task.origin, place)
-    changed = call._replace(params={"task": name, "changes": {"schedule": schedule}})
-    return await tasks.update(daemon, changed)
 
 
 async def run(daemon: Daemon, call: Call) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Tasks: look at, explain, make, change, switch."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jamaint.config import parse_task
+from jamaint.core.estimates import quantile
 from jamaint.core.restrictions import Hold
 from jamaint.core.roles import allows
 from jamaint.core.tasks import Task
@@ -49,6 +50,22 @@ async def update(daemon: Daemon, call: Call) -> dict[str, Any]:
     if changed.name != task.name:
         raise invalid("name", "cannot be changed: create a new task and delete this one")
     return await _put(daemon, call, changed)
+
+
+async def put_schedules(daemon: Daemon, call: Call, schedules: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Give tasks made through the socket other schedules, by their names: all of them, or none. Raises Problem."""
+    changed = []
+    for name, schedule in schedules.items():
+        try:
+            changed.append(_parse(daemon, call, {**daemon.definitions.task(name).definition, "schedule": schedule}))
+        except Problem as problem:
+            raise Problem(
+                problem.code, f"{name}: {problem.message}; no schedule was changed", problem.data
+            ) from problem
+    writable(daemon)
+    await daemon.definitions.put_tasks(changed, daemon.now(), call.user, by_root=call.peer.uid == 0)
+    daemon.scheduler.take_definitions()
+    return [_view(daemon, call, daemon.definitions.task(task.name)) for task in changed]
 
 
 async def delete(daemon: Daemon, call: Call) -> dict[str, Any]:
@@ -142,4 +159,19 @@ def _view(daemon: Daemon, call: Call, task: Task, holds: Iterable[Hold] | None =
     if environment and not allows(call.role, "admin"):
         shown["config"]["environment"] = dict.fromkeys(environment, "***")
     frozen = freezes.frozen(task, freezes.holds_now(daemon) if holds is None else holds)
-    return shown | {"frozen": frozen, "last_execution": None if last is None else views.brief(last)}
+    return shown | {
+        "frozen": frozen,
+        "metrics": _metrics(daemon, task.name),
+        "last_execution": None if last is None else views.brief(last),
+    }
+
+
+def _metrics(daemon: Daemon, name: str) -> dict[str, Any]:
+    """How long the task's newest completed executions took, in milliseconds, and when the newest of them ended."""
+    durations, completed = daemon.scheduler.experience.durations.get(name, ()), daemon.scheduler.experience.completed
+    return {
+        "executions": len(durations),
+        "duration_median": quantile(durations, 0.5) if durations else None,
+        "duration_p90": quantile(durations, 0.9) if durations else None,
+        "last_completed_at": views.time(completed.get(name)),
+    }

@@ -1,13 +1,13 @@
 """Windows: look at, reckon ahead, make, change."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from jamaint.config import parse_window
 from jamaint.core.windows import Opening, Window, next_opening, next_scheduled
 from jamaint.daemon import views
-from jamaint.daemon.commands import freezes
-from jamaint.daemon.commands.command import Call, Daemon, refuse_file, take, writable
+from jamaint.daemon.commands import executions, freezes
+from jamaint.daemon.commands.command import Call, Daemon, moment_of, refuse_file, take, writable
 from jamaint.daemon.commands.pages import by_name, limit_of
 from jamaint.errors import CONFLICT, Problem, invalid
 
@@ -44,11 +44,17 @@ async def following(daemon: Daemon, call: Call) -> dict[str, Any]:
 
 
 async def skip(daemon: Daemon, call: Call) -> dict[str, Any]:
-    """Lets the next openings of a window not happen, or takes that back; what is open now stays open."""
-    name, count, undo = take(call, window_=str, next=int, undo=bool)
+    """Skips the next openings of a window, or the one at `at`, or takes skips back; what is open stays open."""
+    name, count, at, undo = take(call, window_=str, next=int, at=str, undo=bool)
     window = daemon.definitions.window(name)
+    start = moment_of("at", at)
+    if start is not None and (undo or count is not None):
+        raise invalid("at", "names one opening: give neither `next` nor `undo` beside it")
     writable(daemon)
-    if undo:
+    if start is not None:
+        starts = [_start_of(window, start, daemon.now())]
+        await daemon.definitions.skip_openings(window.name, starts, call.user)
+    elif undo:
         starts = await daemon.definitions.take_back_skips(window.name, daemon.now())
     else:
         starts = _starts_to_skip(window, limit_of(count, 1), daemon.now())
@@ -61,6 +67,29 @@ async def skip(daemon: Daemon, call: Call) -> dict[str, Any]:
         ("taken_back" if undo else "skipped"): [views.time(start) for start in starts],
         "next": views.opening(next_opening(changed, daemon.now())),
     }
+
+
+async def execute(daemon: Daemon, call: Call) -> dict[str, Any]:
+    """Has a coming opening (the one at `at`, or the next) now: runs the tasks scheduled in it, and skips it."""
+    name, at = take(call, window_=str, at=str)
+    window, now = daemon.definitions.window(name), daemon.now()
+    start = _starts_to_skip(window, 1, now)[0] if at is None else _start_of(window, moment_of("at", at), now)
+    tasks = [one for one in daemon.definitions.effective() if one.schedule and one.schedule.window == window.name]
+    if not tasks:
+        raise Problem(CONFLICT, f"cannot execute {window.name}: no task is scheduled in it")
+    writable(daemon)
+    items = []
+    for task in sorted(tasks, key=lambda one: (one.rank, one.name)):
+        try:
+            started = await executions.start(daemon, call._replace(params={"task": task.name}))
+            items.append({"task": task.name, **started, "refused": None})
+        except Problem as problem:
+            items.append({"task": task.name, "execution_id": None, "refused": problem.message})
+    if any(item["execution_id"] for item in items):
+        by = f"{call.user}, who had its tasks run at {now:%Y-%m-%d %H:%M:%S} UTC instead"
+        await daemon.definitions.skip_openings(window.name, [start], by)
+        daemon.scheduler.take_definitions()
+    return {"window": window.name, "opening": views.time(start), "items": items}
 
 
 async def create(daemon: Daemon, call: Call) -> dict[str, Any]:
@@ -115,6 +144,21 @@ def _view(daemon: Daemon, window: Window) -> dict[str, Any]:
     current = daemon.scheduler.openings.get(window.name)
     running = daemon.scheduler.running_in(window.name)
     return views.window(window, current, next_opening(window, daemon.now()), running)
+
+
+def _start_of(window: Window, start: datetime | None, now: datetime) -> datetime:
+    """Return the start of the opening to come that begins at `start`. Raises Problem."""
+    opening = None if start is None else next_scheduled(window, start - timedelta(microseconds=1))
+    if start is None or opening is None or opening.start != start:
+        comes = (
+            "it does not open again" if opening is None else f"the next one after it is at {views.time(opening.start)}"
+        )
+        raise invalid("at", f"window {window.name} has no opening that begins then: {comes}")
+    if start <= now:
+        raise Problem(CONFLICT, f"the opening of {window.name} at {views.time(start)} has begun already")
+    if start in window.skipped:
+        raise Problem(CONFLICT, f"the opening of {window.name} at {views.time(start)} is skipped already")
+    return start
 
 
 def _starts_to_skip(window: Window, count: int, now: datetime) -> list[datetime]:
