@@ -62,6 +62,8 @@ class Gain(NamedTuple):
 
     bytes: int
     later: bool = False
+    files: int = 0
+    """How many go, each with its inode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Advice:
     task: str | None = None
     frees: int | None = None
     later: bool = False
+    files: int = 0
 
 
 def targets(tasks: Iterable[Task], state_dir: str) -> tuple[Target, ...]:
@@ -154,11 +157,15 @@ def gain(step: Step, target: Target | None = None) -> Gain:
     parts, frees = parts_of(step), step.args.get("frees")
     if parts:
         found = [gain(part, target) for part in parts]
-        return Gain(sum(one.bytes for one in found), any(one.later for one in found))
+        return Gain(sum(one.bytes for one in found), any(one.later for one in found), sum(one.files for one in found))
     if frees is None:  # rows and keys
         return Gain(step.bytes if target is None or target.kind in ("database", "cache") else 0)
     here = {root: size for root, size in frees.items() if target is None or _is_in(root, target.name)}
-    return Gain(sum(here.values()), any(here[root] and root not in step.args["direct"] for root in here))
+    files = {
+        root: count for root, count in step.args.get("files", {}).items() if target is None or _is_in(root, target.name)
+    }
+    going = [root for root in {**here, **files} if here.get(root) or files.get(root)]
+    return Gain(sum(here.values()), any(root not in step.args["direct"] for root in going), sum(files.values()))
 
 
 def disk_of(path: str, disks: Iterable[str]) -> str | None:
@@ -216,7 +223,10 @@ def of_storage(
     soon = full is not None and full - now <= FULL_SOON
     in_sight = full is not None and full - now <= FULL_IN_SIGHT
     when = f", and full on {full:%Y-%m-%d} at its growth" if full is not None and in_sight else ""
-    best = max((one for one in helps if one.frees), key=lambda one: one.frees or 0, default=None)
+    if is_scarce(inodes):
+        best = max((one for one in helps if one.files), key=lambda one: one.files, default=None)
+    else:
+        best = max((one for one in helps if one.frees), key=lambda one: one.frees or 0, default=None)
     when += LATER if best is not None and best.later else ""
     task, frees = (best.task, best.frees) if best is not None else (None, None)
     says = f"{share:.0%} is used{_inodes_used(inodes)}"
@@ -227,17 +237,32 @@ def of_storage(
     return Advice("storage", name, "green", f"{says}: no action is needed")
 
 
+def is_scarce(inodes: float | None) -> bool:
+    """Return True if so large a share of a disk's inodes is used that files are to go, whatever their size."""
+    return inodes is not None and inodes >= FULLISH
+
+
 def _inodes_used(share: float | None) -> str:
     """How much of a disk's inodes is used, where that is worth a word: without one, no file can be made."""
-    if share is None or share < FULLISH:
+    if share is None or not is_scarce(share):
         return ""
     return ", and no inodes are left: no file can be made" if share >= 1 else f", and {share:.0%} of the inodes"
 
 
 def of_kind(
-    kind: str, name: str, size: int, found: Gain | None, task: str | None, *, refusal: str | None = None
+    kind: str,
+    name: str,
+    size: int,
+    found: Gain | None,
+    task: str | None,
+    *,
+    refusal: str | None = None,
+    inodes: float | None = None,
 ) -> Advice:
-    """What to say of logs, temporary files, a database or a cache; `refusal` is why `task` would do nothing."""
+    """What to say of logs, temporary files, a database or a cache; `refusal` is why `task` would do nothing.
+
+    `inodes` is the used share of those of its disk, if known: where they are scarce, each file counts.
+    """
     reclaimable = None if found is None else found.bytes
     if refusal is not None:
         return Advice(kind, name, "yellow", f"its cleanup would be refused: {refusal}", task)
@@ -245,8 +270,13 @@ def of_kind(
         return Advice(
             kind, name, "green", "`cleanup` does not work on it, its own task does" if task is None else "not planned"
         )
+    if is_scarce(inodes) and found.files:
+        count = "1 file is" if found.files == 1 else f"{found.files:,} files are"
+        later = LATER if found.later else ""
+        reason = f"{count} old enough to go, and each has one of the inodes that its disk lacks{later}"
+        return Advice(kind, name, "yellow", reason, task, reclaimable, found.later, found.files)
     if reclaimable and (reclaimable >= WORTH_BYTES or (size and reclaimable / size >= WORTH_SHARE)):
         share = f" ({reclaimable / size:.0%})" if size and reclaimable <= size else ""
         reason = f"a part{share} is old enough to go{LATER if found.later else ''}"
-        return Advice(kind, name, "yellow", reason, task, reclaimable, found.later)
+        return Advice(kind, name, "yellow", reason, task, reclaimable, found.later, found.files)
     return Advice(kind, name, "green", "no action is needed")

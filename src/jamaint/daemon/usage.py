@@ -38,7 +38,7 @@ from jamaint.daemon.measurers import assigned, given, not_measured, opening
 from jamaint.daemon.recorder import Recorder
 from jamaint.daemon.runner import Runner
 from jamaint.errors import Problem, unavailable
-from jamaint.host.disks import disk, each_disk_once
+from jamaint.host.disks import disk, each_disk_once, without_number
 from jamaint.host.facts import LookError, Outside
 from jamaint.host.postgres import DatabaseAwayError, Postgres
 from jamaint.host.worker import Message, WorkerLost, open_worker
@@ -117,8 +117,9 @@ class Usage:
         found = [one for _, one in measured]
         task = self._definitions.tasks.get(TASK)
         helps = cleaned_by(task) if task is not None and task.executor == SYSTEM else {}
+        inodes = {str(one["name"]): one.get("inodes_share") for one in found if one["kind"] == "storage"}
         advice = [
-            _advice(one, target, plans, helps.get(target))
+            _advice(one, target, plans, helps.get(target), inodes)
             for target, one in measured
             if target.kind != "storage" and one["bytes"] is not None
         ]
@@ -148,7 +149,10 @@ class Usage:
         if failures and len(failures) == len(groups):
             raise unavailable(f"the usage could not be measured: {failures[0]}", 60) from failures[0]
         found = {**disks, **answers}
-        return [{"kind": one.kind, "name": one.name, **found[one]} for one in (*disks, *hidden, *others)]
+        told = [
+            {"kind": one.kind, "name": one.name, **found[one]} for one in (*disks, *hidden, *others) if one in found
+        ]
+        return without_number(each_disk_once(told))  # a worker may look where we may not, at a disk that we have seen
 
     async def _ask_worker(self, wanted: Sequence[Target], who: Measurer) -> dict[Target, dict[str, Any]]:
         """Raises WorkerLost, also when it cannot do it or is not heard of for SILENCE_SECONDS."""
@@ -237,13 +241,21 @@ class Usage:
 _KINDS = ("storage", "database", "cache", "logs", "temp", "files")
 
 
-def _advice(one: Mapping[str, Any], target: Target, plans: Mapping[str, Step], kind: str | None) -> Advice:
-    """`kind` of the cleanup works on it, or none does."""
+def _advice(
+    one: Mapping[str, Any],
+    target: Target,
+    plans: Mapping[str, Step],
+    kind: str | None,
+    inodes: Mapping[str, float | None],
+) -> Advice:
+    """`kind` of the cleanup works on it, or none does. `inodes` are the used shares of the disks, by name."""
     step = None if kind is None else plans.get(kind)
     refusal = None if step is None else step.args.get("refused")
     found = None if step is None or refusal is not None else gain(step, target)
     helps = None if kind is None else f"cleanup run {kind}"
-    return of_kind(one["kind"], one["name"], one["bytes"], found, helps, refusal=refusal)
+    disk_name = disk_of(one["name"], inodes) if target.kind in ("logs", "temp", "files") else None
+    share = None if disk_name is None else inodes[disk_name]
+    return of_kind(one["kind"], one["name"], one["bytes"], found, helps, refusal=refusal, inodes=share)
 
 
 def _all_named(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

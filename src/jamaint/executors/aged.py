@@ -213,7 +213,11 @@ class Aged:
         return Step(
             self._name,
             " ".join(says),
-            {"direct": direct, "frees": {area.path: area.tally.bytes for area in areas if area.tally.bytes}},
+            {
+                "direct": direct,
+                "frees": {area.path: area.tally.bytes for area in areas if area.tally.bytes},
+                "files": {area.path: area.tally.files for area in areas if area.tally.files},
+            },
             undoing,
             sum(area.tally.files for area in areas),
             sum(area.tally.bytes for area in areas),

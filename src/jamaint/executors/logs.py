@@ -231,7 +231,8 @@ class LogsCleanup:
         ]
         undo = {"trash": self._work.execution, "step": name, "roots": roots} if roots else None
         frees = {root.path: root.size(name) for root in found if root.count(name)} if name == CLEANUP else {}
-        args = {"direct": direct, "frees": frees}
+        files = {root.path: root.count(name) for root in found if root.count(name)} if name == CLEANUP else {}
+        args = {"direct": direct, "frees": frees, "files": files}
         return Step(name, " ".join(says), args, undo, count, size, tuple(sample[:SAMPLE]))
 
     def _plan_archive(self, step: Step, warnings: list[str]) -> Step:

@@ -33,12 +33,17 @@ def _mount_of(path: str, device: int) -> str:
 
 
 def each_disk_once(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Those that are figures of a disk once for each disk, without its number; all others as they are."""
+    """Those that are figures of a disk once for each disk, by its number; all others as they are."""
     seen: set[Any] = set()
     once = []
     for one in found:
         device = one.get("device")
         if device is None or device not in seen:
             seen.add(device)
-            once.append({key: value for key, value in one.items() if key != "device"})
+            once.append(dict(one))
     return once
+
+
+def without_number(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The figures as people get them."""
+    return [{key: value for key, value in one.items() if key != "device"} for one in found]

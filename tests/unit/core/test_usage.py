@@ -197,3 +197,17 @@ def test_a_cleanup_that_would_be_refused_says_why() -> None:
 def test_storage_without_inodes_is_no_good_storage(inodes: float | None, light: str, says: str) -> None:
     found = of_storage("/", 10, 100, full=None, helps=[], now=NOON, inodes=inodes)
     assert (found.light, found.reason) == (light, says)
+
+
+def test_where_inodes_are_scarce_files_count_that_free_no_bytes() -> None:
+    deletes = Step("cleanup", "", {"direct": {}, "frees": {}, "files": {"/var/a": 500, "/var/b": 1}}, {}, 501, 0)
+    found = gain(deletes, Target("files", "/var/a"))
+    assert found == Gain(0, True, 500)
+    enough = of_kind("files", "/var/a", 0, found, "cleanup run filesystem", inodes=0.5)
+    assert (enough.light, enough.task) == ("green", None)
+    short = of_kind("files", "/var/a", 0, found, "cleanup run filesystem", inodes=1.0)
+    assert (short.light, short.task, short.frees) == ("yellow", "cleanup run filesystem", 0)
+    assert "500 files are old enough to go, and each has one of the inodes that its disk lacks" in short.reason
+    disk = of_storage("/var", 1, 100, full=None, helps=[short], now=NOON, inodes=1.0)
+    assert (disk.light, disk.task) == ("red", "cleanup run filesystem")
+    assert "when the trash is purged" in disk.reason

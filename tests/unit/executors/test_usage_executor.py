@@ -14,6 +14,7 @@ from deadmounts import dead_mount
 from jamaint.core.plans import Step
 from jamaint.executors import usage
 from jamaint.executors.usage import Usage
+from jamaint.host.disks import each_disk_once, without_number
 from logsrun import Talk, work
 from treesnapshot import differences, snapshot
 
@@ -160,3 +161,10 @@ def test_disk_without_inodes_says_so(tmp_path: Path) -> None:
     finally:
         subprocess.run(["umount", "-l", tmp_path], check=True)
     assert (found["inodes_share"], found["share"] < 0.1) == (1.0, True)
+
+
+def test_disk_keeps_its_number_for_the_daemon_which_may_have_seen_it_elsewhere(tree: Path) -> None:
+    (found,) = measured(("storage", str(tree)), ("storage", str(tree / "inner")))
+    assert found["device"] == tree.stat().st_dev
+    assert [one["name"] for one in without_number(each_disk_once([found, {**found, "name": "other"}]))] == [str(tree)]
+    assert "device" not in without_number([found])[0]
