@@ -277,9 +277,20 @@ class TestReload:
                     "tasks": {"added": ["three"], "changed": ["two"], "removed": ["one"]},
                     "windows": {"added": ["w"], "changed": [], "removed": []},
                     "policies": {"added": [], "changed": [], "removed": []},
+                    "freezes": {"added": [], "changed": [], "removed": []},
+                    "settings": {"changed": []},
                 },
                 "warnings": [],
             }
+            freezes = {"f": {"from": "2199-12-01", "to": "2199-12-31"}}
+            rest = {"tasks": {"two": {**QUICK, "priority": "high"}, "three": QUICK}, "windows": {"w": window(60)}}
+            place.configure(**rest, freezes=freezes, rollback={"low_space": "5%"}, enabled=False)
+            said = place.ctl("reload").stdout
+            assert "setting rollback.low_space changed" in said
+            assert "setting scheduler.enabled changed" in said
+            assert "freeze f added" in said
+            place.configure(tasks={"two": {**QUICK, "priority": "high"}, "three": QUICK}, windows={"w": window(60)})
+            place.json("reload")
             place.config.write_text(place.config.read_text().replace('"noop"', '"nop"') + "\nfoo: 1\n")
             for verb in ("reload", "config check"):
                 done = place.ctl(*verb.split())

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jamaint.ctl.call import Call
     from jamaint.ctl.render import Look
 
-ONE = {"tasks": "task", "windows": "window", "policies": "policy", "freezes": "freeze"}
+ONE = {"tasks": "task", "windows": "window", "policies": "policy", "freezes": "freeze", "settings": "setting"}
 
 
 def config(call: Call) -> int:

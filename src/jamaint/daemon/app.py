@@ -4,7 +4,7 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from jamaint import VERSION
-from jamaint.config import Address, Config, ConfigInvalid, Principal
+from jamaint.config import Address, Config, ConfigInvalid, Principal, shown_config
 from jamaint.core.estimates import HISTORY
 from jamaint.core.executions import Execution, State, advance
 from jamaint.core.roles import ROLES, Members, role_of
@@ -146,6 +146,7 @@ class App:
         try:
             config = await self._read()
             warnings = [*config.warnings, *_left_for_a_restart(self._started_with, config), *left(config)]
+            before = self._definitions.config
             changes = await self._definitions.apply(config, self._scheduler_clock.now())
             self._take(config, await trio.to_thread.run_sync(_members_of, config))
             await self._scheduler.take_policies()
@@ -155,7 +156,13 @@ class App:
         self._say_status()
         return {
             "applied": True,
-            "changes": {"tasks": changes.tasks, "windows": changes.windows, "policies": changes.policies},
+            "changes": {
+                "tasks": changes.tasks,
+                "windows": changes.windows,
+                "policies": changes.policies,
+                "freezes": _changed(before.freezes, config.freezes),
+                "settings": {"changed": _changed_settings(before, config)},
+            },
             "warnings": warnings,
         }
 
@@ -492,6 +499,31 @@ def _members(entries: tuple[Principal, ...]) -> Members:
     uids = {uid for kind, name in entries if kind == "user" and (uid := uid_of(name)) is not None}
     gids = {gid for kind, name in entries if kind == "group" and (gid := gid_of(name)) is not None}
     return Members(frozenset(uids), frozenset(gids))
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[str]]:
+    both = sorted(before.keys() & after.keys())
+    return {
+        "added": sorted(after.keys() - before.keys()),
+        "changed": [name for name in both if before[name] != after[name]],
+        "removed": sorted(before.keys() - after.keys()),
+    }
+
+
+def _changed_settings(before: Config, after: Config) -> list[str]:
+    """The keys of the daemon's own part that differ, as they are written: `rollback.low_space`."""
+    old, new = _settings(before), _settings(after)
+    return sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for section, value in shown_config(config).items():
+        if section in ("files", "tasks", "windows", "policies", "freezes"):
+            continue
+        keys = value if isinstance(value, dict) else {"": value}
+        found |= {f"{section}.{key}".rstrip(".").removesuffix("_seconds"): one for key, one in keys.items()}
+    return found
 
 
 def _left_for_a_restart(old: Config, new: Config) -> list[str]:
