@@ -79,7 +79,7 @@ class RollbackRules:
     """How long ways back are kept; with less than `low_space` (0..1) of a file system free, none are made on it."""
 
     retention_seconds: float = 604800.0
-    low_space: float = 0.0
+    low_space: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,8 @@ class Config:
     history: HistoryRules = HistoryRules()
     trusted_groups: tuple[str, ...] = ()
     """Groups that may write where root works."""
+    samples_usage: bool = True
+    """Whether sizes are measured every few hours, for growth and forecasts."""
 
 
 def shown_config(config: Config) -> dict[str, Any]:
@@ -149,6 +151,7 @@ def shown_config(config: Config) -> dict[str, Any]:
             "catch_ups_per_minute": scheduler.catch_ups_per_minute,
         },
         "rollback": {"retention_seconds": rollback.retention_seconds, "low_space": rollback.low_space},
+        "monitoring": {"usage": config.samples_usage},
         "history": {
             "executions_seconds": config.history.executions_seconds,
             "audit_seconds": config.history.audit_seconds,

@@ -12,7 +12,7 @@ from jamaint.config.fields import object_name
 from jamaint.config.freezes import read_freeze
 from jamaint.config.merging import Given, Merged, merge
 from jamaint.config.mistakes import ConfigInvalid, Flaw, Mistake
-from jamaint.config.names import wrong_circles, wrong_names, wrong_rings
+from jamaint.config.names import unknown_channels, wrong_circles, wrong_names, wrong_rings
 from jamaint.config.policies import read_policy
 from jamaint.config.reading import Read, read_task, read_window
 from jamaint.config.secret_doubts import Judge
@@ -119,6 +119,13 @@ def _check_names(merged: Merged) -> None:
     for name, task in tasks.items():
         flaws = wrong_names(name, task, sure_tasks, sure_windows)
         merged.mistakes += [merged.objects["tasks"][name].mistake(flaw) for flaw in flaws]
+    if "notifications" not in merged.unsure:
+        section = merged.sections.get("notifications")
+        told = section.value.get("channels") if section and isinstance(section.value, Mapping) else None
+        channels = list(told) if isinstance(told, Mapping) else []
+        for kind in ("windows", "tasks", "policies"):
+            for name, each in given[kind].items():
+                merged.mistakes += [merged.objects[kind][name].mistake(one) for one in unknown_channels(each, channels)]
     merged.mistakes += [merged.objects["tasks"][name].mistake(flaw) for name, flaw in wrong_rings(tasks, tasks)]
     merged.mistakes += [merged.objects["tasks"][name].mistake(flaw) for name, flaw in wrong_circles(tasks, tasks)]
 

@@ -11,7 +11,7 @@ from jamaint.config.sections import OBJECTS, SECTIONS, Top
 from jamaint.config.units import kind_of
 from jamaint.core.cleanups import SYSTEM
 
-SETTINGS = (*SECTIONS, "state_dir")
+SETTINGS = (*SECTIONS, "state_dir", "enabled")
 
 
 CLEANUP = "cleanup"

@@ -92,6 +92,16 @@ def _rings(start: str, tasks: Mapping[str, Given], done: set[str]) -> Iterator[l
             way[task] = tasks_waited_for(tasks[task])
 
 
+def unknown_channels(given: Given, channels: Iterable[str]) -> Iterator[Flaw]:
+    """Yield the channels that an object's `notifications` name and that `notifications.channels` does not have."""
+    told = given.get("notifications")
+    named = told.get("channels") if isinstance(told, Mapping) else None
+    for index, name in enumerate(named if isinstance(named, list) else ()):
+        if isinstance(name, str) and name not in channels:
+            known = did_you_mean(name, channels)
+            yield Flaw(("notifications", "channels", index), f"there is no channel {shown(name)}: {known}")
+
+
 def idle_tasks(tasks: Mapping[str, Task], windows: Mapping[str, Window], now: datetime) -> Iterator[tuple[str, Flaw]]:
     """Yield the tasks that their window will never let start, with the reason."""
     for name, task in tasks.items():

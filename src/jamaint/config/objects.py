@@ -42,11 +42,23 @@ Name = Annotated[str, PlainValidator(object_name)]
 Type = Annotated[str, PlainValidator(one_of(TYPES))]
 
 
-class NotificationsGiven(Section):
-    """Which events people are told of, and on which channels."""
+TASK_EVENTS = ("started", "paused", "resumed", "completed", "failed", "cancelled", "skipped", "rolled_back")
+WINDOW_EVENTS = ("opened", "closed", "skipped", "overrun")
+TaskEvent = Annotated[str, PlainValidator(one_of(TASK_EVENTS))]
+WindowEvent = Annotated[str, PlainValidator(one_of(WINDOW_EVENTS))]
 
-    on: Annotated[tuple[Text, ...], AfterValidator(some)] = Field(description="the events, such as [failed]")
+
+class NotificationsGiven(Section):
+    """Which events of a task people are told of, and on which channels."""
+
+    on: Annotated[tuple[TaskEvent, ...], AfterValidator(some)] = Field(description="the events, such as [failed]")
     channels: Annotated[tuple[Name, ...], AfterValidator(some)] = Field(description="the channels, such as [ops]")
+
+
+class WindowNotificationsGiven(NotificationsGiven):
+    """Which events of a window people are told of, and on which channels."""
+
+    on: Annotated[tuple[WindowEvent, ...], AfterValidator(some)] = Field(description="the events, such as [opened]")
 
 
 class DependencyGiven(Section):
@@ -140,7 +152,7 @@ class WindowGiven(Section):
     enabled: Flag = True
     exclusions: tuple[PeriodGiven, ...] = ()
     conditions: tuple[ConditionGiven, ...] = ()
-    notifications: NotificationsGiven | None = None
+    notifications: WindowNotificationsGiven | None = None
 
     @field_validator("schedule")
     @classmethod

@@ -153,7 +153,7 @@ class RollbackSection(Section):
     """rollback: how long ways back are kept."""
 
     retention: LongSeconds = 604800.0
-    low_space: Share = 0.0
+    low_space: Share = 0.1
 
 
 class HistorySection(Section):
@@ -186,6 +186,12 @@ class NotificationsSection(Section):
     channels: dict[Annotated[str, PlainValidator(object_name)], Channel] = Field(default_factory=dict)
 
 
+class MonitoringSection(Section):
+    """monitoring: what the daemon measures by itself."""
+
+    usage: Flag = True
+
+
 SECTIONS: Mapping[str, type[Section]] = {
     "database": DatabaseSection,
     "socket": SocketSection,
@@ -197,6 +203,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "history": HistorySection,
     "log": LogSection,
     "notifications": NotificationsSection,
+    "monitoring": MonitoringSection,
 }
 """The sections that may be set once, by name. Beside them stand `state_dir` and those of OBJECTS."""
 
@@ -209,6 +216,8 @@ class Top(Section):
 
     WORD: ClassVar[str] = "section"
 
+    enabled: Any = None
+    monitoring: Any = None
     database: Any = None
     socket: Any = None
     roles: Any = None

@@ -12,6 +12,7 @@ from jamaint.config.files import first_of, user_directory
 from jamaint.config.merging import Merged
 from jamaint.config.mistakes import Flaw, Mistake
 from jamaint.config.secrets import joined
+from jamaint.config.units import flag
 
 S = TypeVar("S", bound=Section)
 
@@ -31,6 +32,7 @@ class Settings(NamedTuple):
     history: values.HistoryRules
     log: values.LogRules
     trusted_groups: tuple[str, ...]
+    samples_usage: bool
 
 
 def read_settings(merged: Merged, environ: Mapping[str, str], euid: int, main: str) -> Settings:
@@ -50,7 +52,7 @@ def read_settings(merged: Merged, environ: Mapping[str, str], euid: int, main: s
         state_dir=state_dir,
         grants=_grants(merged, main),
         scheduler=values.SchedulerRules(
-            scheduler.enabled,
+            scheduler.enabled and _enabled(merged),
             scheduler.max_concurrent_tasks,
             scheduler.misfire_grace,
             scheduler.catch_ups_per_minute,
@@ -59,6 +61,7 @@ def read_settings(merged: Merged, environ: Mapping[str, str], euid: int, main: s
         history=values.HistoryRules(history.executions, history.audit),
         log=values.LogRules(log.format, log.level),
         trusted_groups=_section(merged, "trust", sections.TrustSection).groups,
+        samples_usage=_section(merged, "monitoring", sections.MonitoringSection).usage,
     )
 
 
@@ -69,6 +72,18 @@ def _section(merged: Merged, name: str, model: type[S]) -> S:
         merged.mistakes += [given.mistake(flaw) for flaw in flaws]
         merged.unsure.add(name)
     return found or model()
+
+
+def _enabled(merged: Merged) -> bool:
+    """The root key `enabled`: with false, nothing starts by a schedule, as with `scheduler.enabled`."""
+    given = merged.sections.get("enabled")
+    if given is None:
+        return True
+    try:
+        return flag(given.value)
+    except ValueError as error:
+        merged.mistakes.append(given.mistake(Flaw((), str(error))))
+        return True
 
 
 def _grants(merged: Merged, main: str) -> values.Grants:

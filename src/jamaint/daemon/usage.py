@@ -85,6 +85,8 @@ class Usage:
         """Takes a sample every few hours, for ever; a daemon that idles wakes for nothing else."""
         while True:
             await trio.sleep(EVERY.total_seconds())
+            if not self._definitions.config.samples_usage:
+                continue
             try:
                 await self.measure()
             except (Problem, DatabaseAwayError) as error:

@@ -8,5 +8,5 @@ def judge(waiting: Waiting, view: View) -> Verdict:
         verdict = "refuse" if waiting.by_request else "wait"
         return Verdict("scheduler", verdict, "the daemon is draining: nothing starts")
     if not view.snapshot.enabled and not waiting.by_request:
-        return Verdict("scheduler", "wait", "the scheduler is switched off (scheduler.enabled: false)")
+        return Verdict("scheduler", "wait", "the scheduler is switched off (enabled or scheduler.enabled: false)")
     return Verdict("scheduler", "pass", "the scheduler is active")
