@@ -252,11 +252,12 @@ class App:
             clock=clock,
             log=self._log,
             machine=machine.identity(),
+            undoing=lambda: rollbacks.at_work,
         )
         recorder.on_change = self._take_database_change
         recorder.more_to_come = scheduler.has_waiting
         runner.on_point = rollbacks.look_again
-        rollbacks.on_undone = scheduler.note_undone
+        rollbacks.listen(on_undone=scheduler.note_undone, on_free=clock.wake, blocker=scheduler.at_work_on)
         usage = Usage(
             definitions=definitions, recorder=recorder, postgres=postgres, runner=runner, now=clock.now, log=self._log
         )

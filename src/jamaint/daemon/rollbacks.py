@@ -12,6 +12,8 @@ from jamaint.core.cleanups import of_execution
 from jamaint.core.executions import Execution, Progress, State, StepRecord, advance
 from jamaint.core.held_places import KEPT_ELSEWHERE, HoldRecord, places_of, released
 from jamaint.core.leaps import held_until
+from jamaint.core.touching import Touch, touched
+from jamaint.core.workers import parts
 from jamaint.daemon import inventories, undoing
 from jamaint.daemon.addresses import revealed
 from jamaint.daemon.current import Current
@@ -56,7 +58,33 @@ class Rollbacks:
         self._clock = clock
         self._log = log
         self._in_hand: set[str] = set()
-        self.on_undone: Callable[[Execution], None] = lambda _execution: None
+        self._at_work: dict[str, tuple[str, tuple[Touch, ...]]] = {}
+        self._on_undone: Callable[[Execution], None] = lambda _execution: None
+        self._on_free: Callable[[], None] = lambda: None
+        self._blocker: Callable[[Sequence[Touch]], str | None] = lambda _touches: None
+
+    def listen(
+        self,
+        *,
+        on_undone: Callable[[Execution], None],
+        on_free: Callable[[], None],
+        blocker: Callable[[Sequence[Touch]], str | None],
+    ) -> None:
+        """Set who is told of an undone execution, and when a rollback works on nothing any more; and who says in words
+        what runs and works on one of these."""
+        self._on_undone, self._on_free, self._blocker = on_undone, on_free, blocker
+
+    @property
+    def at_work(self) -> Sequence[tuple[str, tuple[Touch, ...]]]:
+        """The rollbacks that an operator has asked for and are under way: the task's name, and what it works on."""
+        return tuple(self._at_work.values())
+
+    def check_free(self, execution: Execution, point: RollbackPoint) -> None:
+        """Raise Problem while something runs that works on the same: it would take again what is put back."""
+        why = self._blocker(_works_on(point))
+        if why is not None:
+            advice = "wait until it has ended, or cancel it"
+            raise refused(f"cannot roll back {execution.id[:8]}: {why}: {advice}", [_reason(why)])
 
     async def point_of(self, execution: Execution) -> RollbackPoint:
         """The point of an ended execution. Raises Problem when there is none, none any more, or it has not ended."""
@@ -90,7 +118,9 @@ class Rollbacks:
     async def undo(self, execution: Execution) -> tuple[Execution, undoing.Undone]:
         """Undoes an ended execution. What cannot be put back is told, and the point stays for another try."""
         point = await self.point_of(execution)
+        self.check_free(execution, point)
         self._in_hand.add(point.id)
+        self._at_work[point.id] = execution.task_name, _works_on(point)  # nothing that meets it starts from now on
         try:
             claimed = await self._recorder.move_point(point.id, UNDOABLE, "undoing")
             if claimed is None:
@@ -98,6 +128,8 @@ class Rollbacks:
             return await self._undo_or_leave(execution, claimed, again=point.status == "undoing")
         finally:
             self._in_hand.discard(point.id)
+            del self._at_work[point.id]
+            self._on_free()
             self.look_again()
 
     async def _undo_or_leave(
@@ -249,7 +281,7 @@ class Rollbacks:
         if result.is_whole:
             await self._recorder.run(rollback_points.note_bytes, point.id, 0)
             inventories.remove(point.opening)
-        self.on_undone(execution)
+        self._on_undone(execution)
         self._current.put(execution, "rollback")
         (self._log.info if result.is_whole else self._log.error)(
             f"{execution.task_name}: {result.says()}",
@@ -375,6 +407,11 @@ class Rollbacks:
         (self._log.error if problems else self._log.info)(
             f"{execution.task_name}: {what}", execution=execution.id, task=execution.task_name, freed_space=freed
         )
+
+
+def _works_on(point: RollbackPoint) -> tuple[Touch, ...]:
+    executor, config = str(point.opening.get("executor")), (point.opening.get("task") or {}).get("config") or {}
+    return tuple(touch for part, sub in parts(executor, config) for touch in touched(part, sub))
 
 
 def _rolled_back(execution: Execution, point: RollbackPoint) -> Execution:

@@ -25,6 +25,7 @@ from jamaint.core.retries import failure_of, retry_of
 from jamaint.core.scheduling import Agenda, decide, explain
 from jamaint.core.tasks import Condition, Task
 from jamaint.core.timetable import Occurrence, Timetable
+from jamaint.core.touching import Touch, meeting
 from jamaint.core.watching import watched
 from jamaint.core.windows import Opening, Window
 from jamaint.daemon import views
@@ -81,7 +82,9 @@ class Scheduler:
         clock: Clock,
         log: FilteringBoundLogger,
         machine: str = "",
+        undoing: Callable[[], Sequence[tuple[str, tuple[Touch, ...]]]] = tuple,
     ) -> None:
+        self._undoing = undoing
         self._definitions = definitions
         self._recorder = recorder
         self._current = current
@@ -122,6 +125,14 @@ class Scheduler:
     def has_waiting(self) -> bool:
         """Whether anything waits to start."""
         return bool(self._queue)
+
+    def at_work_on(self, touches: Sequence[Touch]) -> str | None:
+        """Return what runs and works on one of these, in words; None for nothing."""
+        for occupied in self._running.values():
+            met = meeting(touches, occupied.task.touches)
+            if met is not None:
+                return f"{occupied.task.name} runs and works on {met[1]}"
+        return None
 
     def running_in(self, window: str) -> int:
         """How many executions run in a window."""
@@ -579,6 +590,7 @@ class Scheduler:
             max_concurrent=settings.max_concurrent_tasks,
             enabled=settings.enabled,
             draining=self._draining,
+            undoing=self._undoing(),
         )
 
     def _busy(self) -> set[str]:

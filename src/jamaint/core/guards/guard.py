@@ -85,6 +85,8 @@ class Snapshot:
     max_concurrent: int = 4
     enabled: bool = True
     draining: bool = False
+    undoing: Sequence[tuple[str, tuple[Touch, ...]]] = ()
+    """Rollbacks that are under way: the task's name, and what it works on."""
 
 
 class Occupied(NamedTuple):

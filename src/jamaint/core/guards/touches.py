@@ -1,4 +1,4 @@
-"""touches: whether something runs that works on the same directory or database."""
+"""touches: whether something runs, or is being rolled back, that works on the same directory or database."""
 
 from jamaint.core.guards.guard import Verdict, View, Waiting
 from jamaint.core.touching import Touch, meeting
@@ -8,6 +8,12 @@ def judge(waiting: Waiting, view: View) -> Verdict:
     mine = waiting.task.touches
     if not mine:
         return Verdict("touches", "pass", "it works on no directory or database that is known")
+    for name, theirs in view.snapshot.undoing:
+        met = meeting(mine, theirs)
+        if met is not None:
+            return Verdict(
+                "touches", "wait", f"{name} is being rolled back, which works on {met[1]}: never both at once"
+            )
     for name, theirs in view.touched:
         met = None if name == waiting.task.name else meeting(mine, theirs)
         if met is not None:

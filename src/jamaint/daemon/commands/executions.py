@@ -131,7 +131,7 @@ async def roll_back(daemon: Daemon, call: Call) -> dict[str, Any]:
         result = await daemon.rollbacks.would_undo(execution)
         return await _undone(daemon, execution, result, dry_run=True)
     writable(daemon)
-    await daemon.rollbacks.point_of(execution)
+    daemon.rollbacks.check_free(execution, await daemon.rollbacks.point_of(execution))
     pending = daemon.background(daemon.rollbacks.undo, execution)
     if wait_for_it is False:
         return {"execution": await _whole(daemon, execution), "detached": True, "dry_run": False}
