@@ -16,13 +16,17 @@ BLOCK = 4096
 
 class RootSpace(NamedTuple):
     """A root of which so many files are to go, and what its disk has free for us. `in_blocks`: whether a directory
-    takes a block there, as everywhere but in memory. `full`: it is to get room, whatever share is free."""
+    takes a block there, as everywhere but in memory. `full`: it is to get room, whatever share is free. `read_only`:
+    nothing can be removed there; `unfit` says why no trash can be made there, `doubt` why that may be so."""
 
     path: str
     files: int
     space: FreeSpace
     in_blocks: bool = True
     full: bool = False
+    read_only: bool = False
+    unfit: str = ""
+    doubt: str = ""
 
 
 @dataclass(slots=True)
@@ -46,12 +50,16 @@ def trash_room(roots: Iterable[RootSpace], *, keeps: bool, low_space: float, whe
 def _decide(one: RootSpace, found: TrashRoom, keeps: bool, low_space: float, when_full: str) -> None:
     share = one.space.share
     free = f"{share:.1%} of the {_scarcer(one.space)} of the disk of {one.path} is free"
-    if not keeps:
+    if one.files and one.read_only:
+        found.refused[one.path] = read_only_words(one.path)
+    elif not keeps:
         found.direct[one.path] = "The task keeps no way back"
     elif share < low_space:
         found.direct[one.path] = f"Only {free} (the limit is {low_space:.1%})"
     elif (one.full or share < FULL_SHARE) and when_full == "unlink":
         found.direct[one.path] = f"Only {free}, and the task says `rollback.when_full: unlink`"
+    elif one.files and one.unfit:
+        found.refused[one.path] = one.unfit
     elif one.files and not _has_room(one):
         found.refused[one.path] = (
             f"a trash for {one.files:,} files cannot be made below {one.path}: only {free}. {_helps(one.path)}"
@@ -60,6 +68,14 @@ def _decide(one: RootSpace, found: TrashRoom, keeps: bool, low_space: float, whe
         found.warnings.append(
             f"only {free}, and what goes to the trash frees nothing before it is purged. {_helps(one.path)}"
         )
+
+    if one.files and one.doubt and one.path not in found.direct and one.path not in found.refused:
+        found.warnings.append(one.doubt)
+
+
+def read_only_words(path: str) -> str:
+    """Return what is said of a root in which nothing can be removed."""
+    return f"{path} is on a file system that is mounted read-only: nothing is done there until it is mounted writable"
 
 
 def _scarcer(space: FreeSpace) -> str:

@@ -197,7 +197,9 @@ class LogsCleanup:
     def _with_room(self, found: Survey, warnings: list[str]) -> Survey:
         """The survey without the roots in which no trash could be made. Raises StepFailed where that is so of all."""
         names = self._rules.steps()
-        room = room_for(self._work, [(root.path, sum(root.count(name) for name in names)) for root in found.found])
+        room = room_for(
+            self._work, [(root.path, sum(root.count(name) for name in names)) for root in found.found], by_owner=True
+        )
         self._direct = room.direct
         warnings += [*room.refused.values(), *room.warnings]
         left = [root for root in found.found if root.path not in room.refused]

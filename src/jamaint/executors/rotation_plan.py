@@ -98,4 +98,4 @@ class RotationPlanner:
         """Roots in which a step leaves no way back, and why. A rotation's takes no room worth speaking of."""
         if name == ROTATION and self._work.keeps_way_back:
             return {}
-        return room_for(self._work, [(root.path, 0) for root in found]).direct
+        return room_for(self._work, [(root.path, 0) for root in found], by_owner=True).direct

@@ -13,6 +13,7 @@ from jamaint.core.rotation_records import OpenRotation, RotationRecord
 from jamaint.core.stamps import Stamp, read_any
 from jamaint.executors.executor import Host, Work
 from jamaint.executors.recent_undos import hold_at
+from jamaint.executors.ways_out import writable
 from jamaint.host import syscalls
 from jamaint.host.globs import Globs, is_glob, split_root
 from jamaint.host.held import Hold
@@ -122,13 +123,15 @@ class LogSurveyor:
             self._sort(match, root.path, rel, name, seen)
             return ""
 
-        found = survey(
-            [one for pattern in config["log_paths"] for one in self._patterns(pattern)],
-            config["exclude"],
-            sort=sort,
-            held=held,
-            skipped=self._skipped,
-            checkpoint=self._host.checkpoint,
+        found = writable(
+            survey(
+                [one for pattern in config["log_paths"] for one in self._patterns(pattern)],
+                config["exclude"],
+                sort=sort,
+                held=held,
+                skipped=self._skipped,
+                checkpoint=self._host.checkpoint,
+            )
         )
         logs = [log for root in found.found for log in self._decide_below(root)]
         self._warn_of_strange()

@@ -24,7 +24,7 @@ from jamaint.host.skipped import Skipped, words
 from jamaint.host.survey import SAMPLE
 from jamaint.host.sweep import Met, Sweep, Tally
 from jamaint.host.taker import Manner, Taker
-from jamaint.host.taking import Direct, Held, Ledger, Taken
+from jamaint.host.taking import Direct, DiskStopped, Held, Ledger, Taken
 from jamaint.host.trash import Trash
 from jamaint.host.units import take_units
 
@@ -213,8 +213,8 @@ class Bounds:
 class Clearing:
     """One step while it is carried out. `way_back` is Step.undo: roots that are not in it leave no way back.
 
-    A context: its end makes durable what was done. `clear` raises DiskStopped when nothing more can be done, Busy, and
-    what `telling.checkpoint` raises.
+    A context: its end makes durable what was done. `clear` raises DiskStopped, when it is through with all others,
+    where nothing more can be done on a disk; Busy; and what `telling.checkpoint` raises.
     """
 
     def __init__(
@@ -245,6 +245,7 @@ class Clearing:
     def clear(self) -> None:
         """Takes what is old: what the plan found whole at first, then what a second look finds."""
         manner = Manner(self._tell, self._bounds.stopping, self._telling.portions)
+        stopped: list[DiskStopped] = []
         for area in self._areas:
             if not (area.tally.files or area.tally.directories):
                 self.kept += area.met.kept
@@ -260,6 +261,11 @@ class Clearing:
                 self.kept += met.kept
             except RootRefused as refusal:
                 self.skipped.add(area.path, refusal.why, problem=True)
+            except DiskStopped as reason:  # another root may be on another disk
+                self.skipped.add(area.path, str(reason), problem=True)
+                stopped.append(reason)
+        if stopped:
+            raise stopped[0]
 
     def _tell(self, waits: bool) -> None:
         """Says how far it is, and lets itself be stopped; where it may wait, also held."""

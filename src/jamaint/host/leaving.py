@@ -17,7 +17,7 @@ from jamaint.host.roots import NotEntered, Place, Root, RootRefused, open_root
 from jamaint.host.skipped import Skipped
 from jamaint.host.spread import side_by_side
 from jamaint.host.survey import Found, free_bytes
-from jamaint.host.taking import Direct, Held, Ledger, Taken, WayOut
+from jamaint.host.taking import Direct, DiskStopped, Held, Ledger, Taken, WayOut
 from jamaint.host.trash import Trash
 
 
@@ -49,8 +49,8 @@ class Telling:
 class Leaving:
     """One step while it is carried out. `way_back` is Step.undo: roots that are not in it leave no way back.
 
-    A context: its end makes durable what was done. Everything in it raises DiskStopped when nothing more can be done,
-    Busy, and what `telling.checkpoint` raises.
+    A context: its end makes durable what was done. Everything in it raises DiskStopped, when it is through with all
+    others, where nothing more can be done on a disk; Busy; and what `telling.checkpoint` raises.
     """
 
     def __init__(self, what: str, found: Sequence[Found], way_back: Mapping[str, Any] | None, telling: Telling) -> None:
@@ -68,6 +68,7 @@ class Leaving:
         self._total = sum(root.count(what) for root in found)
         self._total_bytes = sum(root.size(what) for root in found)
         self.skipped = Skipped()
+        self._stopped: DiskStopped | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -88,6 +89,7 @@ class Leaving:
                         self._done += len(some)
                         self._telling.progress(self._done, self._total, "items")
                         self._telling.checkpoint()
+        self._end()
 
     def replace(self, maker: Maker) -> None:
         """Replaces each file by what `maker` makes of it, in the same directory."""
@@ -97,6 +99,7 @@ class Leaving:
                 replacing = self._replacing(maker, found, way, way)
                 for place, names, prints in self._places(way.root, found):
                     self._replace_some(replacing, place, place, names, prints)
+        self._end()
 
     def move(self, archive: str, prefix: str) -> None:
         """Moves each file to the archive, a root, under the same path; `prefix` has to be made below that."""
@@ -119,6 +122,7 @@ class Leaving:
                         continue
                     with target:
                         self._replace_some(replacing, place, target, names, prints)
+        self._end()
 
     def details(self) -> dict[str, Any]:
         """The figures so far: files, bytes, freed_space, freed_on_purge, made_bytes, what was skipped, free space.
@@ -174,6 +178,14 @@ class Leaving:
             yield
         except RootRefused as refusal:
             self.skipped.add(found.path, refusal.why, problem=True)
+        except DiskStopped as reason:  # another root may be on another disk
+            self.skipped.add(found.path, str(reason), problem=True)
+            self._stopped = self._stopped or reason
+
+    def _end(self) -> None:
+        """Raises DiskStopped where nothing more could be done in one of the roots."""
+        if self._stopped is not None:
+            raise self._stopped
 
     def _places(self, root: Root, found: Found) -> Iterator[tuple[Place, Sequence[str], Sequence[int]]]:
         for rel, names, prints in found.work[self._what]:
