@@ -241,3 +241,32 @@ def test_trash_that_one_owner_has_spoilt_keeps_no_other_from_coming_back(www: Pa
     for owner in ("bin", "nobody", "root"):
         assert not list((www / owner / "logs").glob("a.log-*")), outcome
     assert all(one["path"].startswith(f"{www}/daemon") for one in outcome["problems"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("moved", "logs//../taken//a.log-20261124"),
+        ("moved", "logs//a.log"),
+        ("made", "logs//a.log//x"),
+        ("cut", "logs"),
+    ],
+)
+def test_journal_that_an_owner_has_written_names_no_log_elsewhere_to_a_script(
+    www: Path, tmp_path: Path, kind: str, names: str
+) -> None:
+    told = tmp_path / "told"
+    script = ["/bin/sh", "-c", f'echo "$1" >> {told}', "sh"]
+    mine = rotation_config([f"{www}/*/logs/*.log"], postrotate=script, scripts={"user": None, "per_log": True})
+    steps, _ = rotate(rotator(mine))
+    (turns,) = (www / "daemon").glob("**/.jamaint-trash/*/*/turns")
+    inode = (www / "daemon" / "logs" / "a.log-20261124").stat().st_ino
+    (turns / f"000099.{kind}.{inode}").symlink_to(names)
+    told.unlink()
+    outcome = undo_rotation(mine, steps)
+    assert sorted(told.read_text().splitlines()) == sorted(
+        f"{www}/{owner}/logs/a.log" for owner in ("bin", "nobody", "root")
+    )
+    assert {one["path"] for one in outcome["problems"]} == {f"{www}/daemon"}
+    assert "is not as it was written" in outcome["problems"][0]["why"]
+    assert not (www / "daemon" / "taken").exists()

@@ -22,9 +22,11 @@ from jamaint.host.copies import copy_bytes, open_source, read_back, write_all
 from jamaint.host.globs import OURS
 from jamaint.host.roots import Place, Root
 from jamaint.host.taking import HALF_FILE, Half
-from jamaint.host.trash import Trash
+from jamaint.host.trash import TURNS, Trash
 
 MOVED, MADE, CUT, COPIED = "moved", "made", "cut", "copied"
+_SHAPES = {MOVED: (1, 3), MADE: (2, 2), CUT: (2, 3), COPIED: (2, 2)}
+"""By kind: how many figures an act has, and how many names, the directory included."""
 _CHUNK = 1 << 20
 _HALF_LINES, _AT_ONCE, _WAIT_SECONDS = 1000, 100, 0.001
 """How often it is looked for the end of a line before a log is truncated that does not end with one."""
@@ -243,14 +245,23 @@ class Turning:
 
 
 def read_acts(turns: int) -> list[Act]:
-    """The journal of a step, open as a directory, in the order of the acts."""
+    """The journal of a step, open as a directory, in the order of the acts.
+
+    Raises ValueError for what is no line of a journal: in an owner's directory he can write there what he likes.
+    """
     found = []
     for link in os.listdir(turns):
         number, kind, *figures = link.split(".")
-        if kind in (MOVED, MADE, CUT, COPIED):  # the others are marks of those
+        if kind in _SHAPES:  # the others are marks of those
             names = os.readlink(link, dir_fd=turns).split("//")
+            if (len(figures), len(names)) != _SHAPES[kind] or not all(map(_is_name, names[1:])):
+                raise ValueError(f"{link} in {TURNS} tells of no act")
             found.append(Act(int(number), kind, tuple(map(int, figures)), tuple(names)))
     return sorted(found, key=lambda act: act.number)
+
+
+def _is_name(text: str) -> bool:
+    return text not in ("", ".", "..") and "/" not in text
 
 
 def _check(now: os.stat_result, seen: os.stat_result, links: int) -> None:
