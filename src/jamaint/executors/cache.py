@@ -1,7 +1,7 @@
 """cache.cleanup: removes keys of a Redis or Valkey server, and cached files, that nobody has used for long."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +10,10 @@ from jamaint.core.plans import Plan, Step, step_from_json, step_to_json
 from jamaint.executors import executor_of
 from jamaint.executors.executor import Host, StepFailed, Stopped, Tell, Work
 from jamaint.executors.parts import Items, PartOfPlan, items_of, named
+from jamaint.host.inventory import pack
 from jamaint.host.kept_keys import KeptKeys
 from jamaint.host.memcached import MemcachedFailed, statistics
+from jamaint.host.plan_files import Unreadable
 from jamaint.host.redis_cache import CacheRefused, RedisCache, Seen
 
 ANALYSIS, CLEANUP, DIRECTORIES, MEMCACHED = "analysis", "cleanup", "directories", "memcached"
@@ -94,8 +96,16 @@ class CacheCleanup:
                 else:
                     outcome["kept"].append({"path": _name(kept.key), "why": "a key of that name is there again"})
                 self._host.progress(number + 1, step.items or None, "items")
+            lost = self._lost()
         except (CacheRefused, OSError) as error:
             raise StepFailed(str(error), details=outcome) from None
+        except Unreadable as error:
+            why = f"what comes back cannot be compared with what was taken: {error}"
+            outcome["problems"].append({"path": self._kept_keys().path, "why": why})
+            lost = None
+        if lost is not None:
+            outcome["problems"].append(lost)
+            outcome["missing"] = [lost]
         if expired:
             self._host.log("info", f"{expired} keys have expired since, and stay away")
         return outcome
@@ -122,6 +132,25 @@ class CacheCleanup:
                     "leave `idle_for` out, or set maxmemory-policy to one of lru"
                 )
         return self._cache
+
+    def _lost(self) -> dict[str, str] | None:
+        """What was kept, by the daemon's own record, and is kept no more: the file is gone, or does not hold all."""
+        if self._work.taken is None:
+            return None
+        total = sum(int(count) for count, _, _ in self._work.taken.parts(self._record_key()))
+        lost = total - self._kept_keys().count() if total else 0
+        if lost <= 0:
+            return None
+        are = "key is" if lost == 1 else "keys are"
+        why = f"{lost:,} of {total:,} {are} not in what was kept any more: they cannot be put back"
+        return {"path": self._kept_keys().path, "why": why}
+
+    def _record_key(self) -> tuple[str, str, str]:
+        return self._work.execution, CLEANUP, "keys"
+
+    def _note_kept(self, count: int) -> None:
+        """Has so many keys written down that are kept, before they go."""
+        self._host.taken(pack(self._record_key(), [(str(count), (), ())]))
 
     def _kept_keys(self) -> KeptKeys:
         return KeptKeys(self._work.kept_directory, self._work.execution, f"{CLEANUP}.keys")
@@ -196,7 +225,8 @@ class CacheCleanup:
 
     def _remove(self, step: Step) -> dict[str, Any]:
         cache = self._connected()
-        removing = _Removing(cache, self._rules, self._kept_keys() if step.undo is not None else None, step)
+        kept = self._kept_keys() if step.undo is not None else None
+        removing = _Removing(cache, self._rules, kept, step, self._note_kept)
         try:
             if step.args["need"] != 0:
                 self._go_through(cache, removing, step)
@@ -220,8 +250,10 @@ class CacheCleanup:
 class _Removing:
     """The removal under way: its batches size themselves, and it knows when enough has gone."""
 
-    def __init__(self, cache: RedisCache, rules: CacheRules, kept: KeptKeys | None, step: Step) -> None:
-        self._cache, self._rules, self._kept = cache, rules, kept
+    def __init__(
+        self, cache: RedisCache, rules: CacheRules, kept: KeptKeys | None, step: Step, note_kept: Callable[[int], None]
+    ) -> None:
+        self._cache, self._rules, self._kept, self._note_kept = cache, rules, kept, note_kept
         self._before = cache.memory()
         self._size = LEAST_BATCH * 5
         self._batches = 0
@@ -246,6 +278,8 @@ class _Removing:
         else:
             kept = self._cache.keep(batch, time.time_ns() // 10**6)
             first = self._kept.add(kept)
+            if kept:
+                self._note_kept(len(kept))
             began = time.monotonic()
             size, stays = self._cache.remove_kept(kept)
             self._kept.take_back([first + place for place in stays])

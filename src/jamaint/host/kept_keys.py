@@ -63,6 +63,10 @@ class KeptKeys:
         void = {one.expires_at_ms for one in self._records() if not one.value}
         return (one for place, one in enumerate(self._records()) if one.value and place not in void)
 
+    def count(self) -> int:
+        """How many keys have been added, those that were taken back included; 0 where there is no file."""
+        return sum(bool(one.value) for one in self._records())
+
     def _records(self) -> Iterator[Kept]:
         try:
             file = open(self.path, "rb")  # noqa: SIM115 - closed by the next line

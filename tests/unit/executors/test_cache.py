@@ -17,6 +17,7 @@ from jamaint.errors import Problem
 from jamaint.executors.cache import CacheCleanup
 from jamaint.executors.executor import StepFailed, Stopped, Work
 from jamaint.host import redis_cache
+from jamaint.host.inventory import Inventory
 from jamaint.host.kept_keys import KeptKeys
 from jamaint.host.redis_cache import Kept
 from rediscache import needs_redis, serving
@@ -34,6 +35,7 @@ class Listener:
         self.checkpoints = 0
         self.stop_at: int | None = None
         self.at_checkpoint: Callable[[], None] = lambda: None
+        self.taken_blocks: list[bytes] = []
 
     def progress(self, done: int, total: int | None, unit: str) -> None:
         assert unit == "items"
@@ -52,7 +54,7 @@ class Listener:
         return True
 
     def taken(self, block: bytes) -> None:
-        """See Host."""
+        self.taken_blocks.append(block)
 
     def portion(self, most: int) -> int:
         return most
@@ -87,7 +89,7 @@ def host() -> Listener:
 
 @pytest.fixture
 def cleanup(address: str, tmp_path: Path, host: Listener) -> Callable[..., CacheCleanup]:
-    def make(url: str = address, execution: str | None = None, **rules: Any) -> CacheCleanup:
+    def make(url: str = address, execution: str | None = None, taken: Any = None, **rules: Any) -> CacheCleanup:
         usual = {"pattern": "*", "idle_for_seconds": None, "missing_expiry": False, "max_memory_share": None}
         work = Work(
             execution=execution or str(uuid.uuid4()),
@@ -99,6 +101,7 @@ def cleanup(address: str, tmp_path: Path, host: Listener) -> Callable[..., Cache
             now=NOW,
             low_space=0.0,
             kept_directory=str(tmp_path / "kept"),
+            taken=taken,
         )
         return CacheCleanup(work, host)
 
@@ -249,6 +252,30 @@ class TestTheWayBack:
             assert outcome["restored"] == 2
             assert outcome["kept"] == [{"path": "page:1", "why": "a key of that name is there again"}]
         assert client.get("page:1") == b"newer"
+
+    @pytest.mark.parametrize("left", [0, 0.5, 1])
+    def test_undo_tells_what_is_kept_no_more(self, client, cleanup, host, left, tmp_path) -> None:
+        fill(client, 40)
+        executor = cleanup(execution="x-1", keep_for_rollback=True)
+        step, details = cleaned(executor)
+        file = tmp_path / "kept" / "x-1" / "cleanup.keys"
+        if left:
+            os.truncate(file, int(file.stat().st_size * left))
+        else:
+            file.unlink()
+        blocks = tmp_path / "taken"
+        blocks.write_bytes(b"".join(len(block).to_bytes(4, "big") + block for block in host.taken_blocks))
+        with blocks.open("rb") as record:
+            again = cleanup(execution="x-1", keep_for_rollback=True, taken=Inventory(record.fileno()))
+            foreseen, undone = again.undo(step, dry_run=True), again.undo(step, dry_run=False)
+        gone = 40 - undone["restored"]
+        assert (details["files"], gone == 0, gone == 40) == (40, left == 1, left == 0)
+        told = [
+            {"path": str(file), "why": f"{gone} of 40 keys are not in what was kept any more: they cannot be put back"}
+        ]
+        for outcome in (foreseen, undone):
+            assert outcome["problems"] == outcome.get("missing", []) == (told if gone else [])
+        assert undone["kept"] == []
 
     def test_a_dry_run_puts_nothing_back(self, client, cleanup) -> None:
         fill(client, 3)
