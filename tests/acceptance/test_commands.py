@@ -150,6 +150,19 @@ def as_yaml(**fields: Any) -> str:
 
 
 class TestObjects:
+    def test_a_time_that_is_past_is_told_and_a_failure_has_its_time_and_its_log(self, place: Scene) -> None:
+        fails = {**FAILS, "config": {"command": ["sh", "-c", "echo why; exit 1"]}}
+        place.configure(tasks={"fails": fails})
+        with place.serving() as caller:
+            past = as_yaml(name="late", schedule={"at": "2020-01-01T00:00", "timezone": "UTC"}, **QUICK)
+            said = place.ctl("task", "create", "-f", "-", stdin=past).stdout
+            assert "late will not come due any more: its schedule lies in the past" in said
+            ended = caller.run("fails")
+            assert ended["started_at"] <= ended["error"]["at"] <= ended["completed_at"]
+            logs = caller.call("execution.get", execution=ended["id"])["logs"]
+            assert logs == caller.call("execution.logs", execution=ended["id"])["items"]
+            assert logs
+
     def test_tasks_and_windows_are_made_changed_and_deleted_and_survive_a_restart(self, place: Scene) -> None:
         place.configure(tasks={"in-a-file": QUICK})
         with place.serving():

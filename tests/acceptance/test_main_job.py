@@ -139,6 +139,7 @@ def test_a_failure_is_undone_by_itself(place: Scene) -> None:
         assert done.returncode == 1
         shown = place.json("execution", "show", "last")
         assert (shown["status"], shown["rollback_point"]["status"]) == ("rolled_back", "undone")
+        assert shown["error"].pop("at") <= shown["completed_at"]
         assert shown["error"] == {"message": "command: makes exited with 3; last line: made", "kind": "exit"}
         assert not state.exists()
         assert [line["message"] for line in place.json("execution", "log", "last")["items"]] == ["made"]

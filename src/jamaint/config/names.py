@@ -8,7 +8,7 @@ from jamaint.config.mistakes import Flaw, did_you_mean
 from jamaint.config.objects import task_followed, tasks_waited_for, window_asked_for
 from jamaint.config.units import shown
 from jamaint.core.estimates import expected
-from jamaint.core.idle import longest_if_needed, never_fits, never_opens, not_allowed
+from jamaint.core.idle import longest_if_needed, never_comes, never_fits, never_opens, not_allowed
 from jamaint.core.tasks import Task
 from jamaint.core.windows import Window
 
@@ -106,6 +106,8 @@ def idle_tasks(tasks: Mapping[str, Task], windows: Mapping[str, Window], now: da
     """Yield the tasks that their window will never let start, with the reason."""
     for name, task in tasks.items():
         window = windows.get(task.schedule.window) if task.schedule and task.schedule.window else None
+        if task.enabled and (problem := never_comes(task, now)) is not None:
+            yield name, Flaw(("schedule",), problem)
         if window is None:
             continue
         if not window.enabled:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from jamaint.core.estimates import Estimate
 from jamaint.core.guards.guard import span
+from jamaint.core.recurrence import next_after
 from jamaint.core.tasks import Task
 from jamaint.core.windows import Window, longest_minutes, next_opening, opening_at
 
@@ -22,6 +23,16 @@ def never_opens(task: Task, window: Window, now: datetime) -> str | None:
     if opening_at(window, now) is not None or next_opening(window, now) is not None:
         return None
     return f"window {window.name} never opens again, so {task.name} will not start in it: give it another schedule"
+
+
+def never_comes(task: Task, now: datetime) -> str | None:
+    """Return that nothing comes due any more by the task's own schedule, or None; what counts from an end may come."""
+    schedule = task.schedule
+    if schedule is None or schedule.window is not None or schedule.waits_for_an_end:
+        return None
+    if next_after(schedule, now, now) is not None:
+        return None
+    return f"{task.name} will not come due any more: its schedule lies in the past"
 
 
 def never_fits(task: Task, window: Window, estimate: Estimate | None, longest: float | None) -> str | None:

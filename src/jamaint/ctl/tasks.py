@@ -5,7 +5,7 @@ from __future__ import annotations
 from jamaint.ctl.call import DONE
 from jamaint.ctl.freezes import frozen_text
 from jamaint.ctl.objects import send
-from jamaint.ctl.render import fields, outline, status_cell, table
+from jamaint.ctl.render import columns, fields, outline, status_cell, table
 from jamaint.ctl.summary import duration
 from jamaint.ctl.times import ago, moment, until
 
@@ -36,14 +36,20 @@ def show(call: Call) -> int:
 
 def create(call: Call) -> int:
     """`task create -f`."""
-    call.show(send(call, "task.create", "task"), lambda task, _look: [f"task {task['name']} created"])
+    call.show(
+        send(call, "task.create", "task"), lambda task, look: [f"task {task['name']} created", *_warnings(task, look)]
+    )
     return DONE
+
+
+def _warnings(task: Mapping[str, Any], look: Look) -> list[str]:
+    return columns([(("yellow", "warning"), str(one)) for one in task.get("warnings") or ()], look, "  ")
 
 
 def update(call: Call) -> int:
     """`task update`."""
     found = send(call, "task.update", "task", call.values["task"])
-    call.show(found, lambda task, _look: [f"task {task['name']} updated"])
+    call.show(found, lambda task, look: [f"task {task['name']} updated", *_warnings(task, look)])
     return DONE
 
 

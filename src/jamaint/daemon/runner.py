@@ -427,7 +427,7 @@ class Runner:
         changes: dict[str, Any] = {
             "completed_at": run.worked_until or self._now(),
             "metrics": metrics_of(run.execution.steps),
-            "error": _error(run),
+            "error": _error(run, self._now()),
             "progress": None,
             "eta": None,
             "paused": None,
@@ -663,10 +663,12 @@ def _end_state(run: _Run) -> State:
     return State.COMPLETED if run.error is None else State.FAILED
 
 
-def _error(run: _Run) -> Mapping[str, Any] | None:
-    if run.error is None and _was_stopped(run):
-        return {"message": run.stop.detail, "kind": run.stop.kind}
-    return run.error
+def _error(run: _Run, now: datetime) -> Mapping[str, Any] | None:
+    """What went wrong, and when it showed: the end of the step that failed, or now."""
+    error = run.error
+    if error is None and _was_stopped(run):
+        error = {"message": run.stop.detail, "kind": run.stop.kind}
+    return None if error is None else {**error, "at": views.time(run.worked_until or now)}
 
 
 def _reasons(run: _Run) -> tuple[Mapping[str, Any], ...]:

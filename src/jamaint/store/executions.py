@@ -121,6 +121,11 @@ async def log_lines(connection: Connection, execution_id: str, after: int, limit
     return [dict(row) for row in await connection.fetch(SQL["logs"], UUID(execution_id), after, limit)]
 
 
+async def last_lines(connection: Connection, execution_id: str, limit: int) -> list[dict[str, Any]]:
+    """Return the newest lines of the execution's log, the oldest first, as `log_lines` does."""
+    return [dict(row) for row in await connection.fetch(SQL["last_logs"], UUID(execution_id), limit)]
+
+
 def from_row(row: Row) -> Execution:
     """The value of a row of maintenance_executions."""
     return Execution(

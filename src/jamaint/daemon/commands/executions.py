@@ -9,6 +9,7 @@ from trio import move_on_after
 
 from jamaint.core.cleanups import narrowed, wrong_options
 from jamaint.core.executions import ENDED, Execution, State
+from jamaint.core.roles import allows
 from jamaint.core.tasks import Task
 from jamaint.daemon import undoing, views
 from jamaint.daemon.commands import emergency as emergencies
@@ -28,6 +29,8 @@ from jamaint.host.worker import WorkerLost
 from jamaint.store import executions, rollback_points
 
 LOG_LIMIT = 1000
+SHOWN_LINES = 100
+"""Lines of the log, the newest, that come with an execution."""
 APPROVED_WITHIN = timedelta(days=1)
 """How long one that was asked for by hand waits to be approved."""
 
@@ -86,9 +89,13 @@ async def listed(daemon: Daemon, call: Call) -> dict[str, Any]:
 
 
 async def get(daemon: Daemon, call: Call) -> dict[str, Any]:
-    """One execution, with its rollback point."""
+    """One execution, with its rollback point and, for those who may read it, the newest lines of its log."""
     (reference,) = take(call, execution_=str)
-    return await _whole(daemon, await execution_of(daemon, reference))
+    execution = await execution_of(daemon, reference)
+    lines = None
+    if allows(call.role, "operator") and daemon.recorder.away is None:
+        lines = [views.log_line(row) for row in await ask(daemon, executions.last_lines, execution.id, SHOWN_LINES)]
+    return await _whole(daemon, execution) | {"logs": lines}
 
 
 async def logs(daemon: Daemon, call: Call) -> dict[str, Any]:

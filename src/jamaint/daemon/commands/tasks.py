@@ -5,6 +5,7 @@ from typing import Any
 
 from jamaint.config import parse_task
 from jamaint.core.estimates import quantile
+from jamaint.core.idle import never_comes
 from jamaint.core.restrictions import Hold
 from jamaint.core.roles import allows
 from jamaint.core.tasks import Task
@@ -143,7 +144,9 @@ async def _put(daemon: Daemon, call: Call, task: Task) -> dict[str, Any]:
     writable(daemon)
     await daemon.definitions.put_task(task, daemon.now(), call.user, by_root=call.peer.uid == 0)
     daemon.scheduler.take_task(task.name)
-    return _view(daemon, call, daemon.definitions.task(task.name))
+    late = never_comes(task, daemon.now())
+    shown = _view(daemon, call, daemon.definitions.task(task.name))
+    return shown | {"warnings": [] if late is None else [late]}
 
 
 def _view(daemon: Daemon, call: Call, task: Task, holds: Iterable[Hold] | None = None) -> dict[str, Any]:

@@ -92,6 +92,12 @@ VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING
 SELECT seq, at, level, step, message FROM maintenance_execution_logs
 WHERE execution_id = $1 AND seq > $2 ORDER BY seq LIMIT $3
 
+-- name: last_logs
+SELECT seq, at, level, step, message FROM (
+    SELECT seq, at, level, step, message FROM maintenance_execution_logs
+    WHERE execution_id = $1 ORDER BY seq DESC LIMIT $2) AS newest
+ORDER BY seq
+
 -- name: durations
 -- How long each task's newest completed executions took, and when the newest ended: by the index on task and time.
 SELECT task.name AS task_name, run.duration, run.completed_at
