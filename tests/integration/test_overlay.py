@@ -1,15 +1,19 @@
 """On overlayfs a directory of a lower layer cannot be moved: what is old in it goes by itself."""
 
+import itertools
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from test_temp_killed import temp
 
 from jamaint.executors.executor import StepFailed
-from logsrun import age_directories, put
+from jamaint.executors.temp import TempCleanup
+from jamaint.host import syscalls
+from logsrun import Talk, age_directories, put
 
 
 @pytest.fixture
@@ -54,6 +58,89 @@ def test_a_directory_of_the_lower_layer(merged: Path) -> None:
     outcome = temp(merged).undo(step, False)
     assert (outcome["restored"], outcome["problems"]) == (1, [])
     assert (merged / "old" / "f").exists()
+
+
+def later(root: Path, execution: str) -> TempCleanup:
+    """The executor in another execution."""
+    executor = temp(root)
+    return TempCleanup(replace(executor._work, execution=execution), Talk())
+
+
+def dressed(merged: Path) -> None:
+    """Gives the directory of the lower layer what an undo has to bring back; the lower layer is written before."""
+    lower = merged.parents[1] / "lower" / "cache" / "old"
+    os.chown(lower, 1234, 2345)
+    lower.chmod(0o3751)
+    os.setxattr(lower, "user.note", b"kept")
+    os.utime(lower, ns=(10**18 + 7, 10**18 + 11))
+
+
+def how(path: Path) -> tuple[object, ...]:
+    seen = path.stat()
+    extended = {name: os.getxattr(path, name) for name in os.listxattr(path) if name.startswith("user.")}
+    return seen.st_uid, seen.st_gid, seen.st_mode, seen.st_atime_ns, seen.st_mtime_ns, extended
+
+
+def test_an_empty_directory_of_the_lower_layer_goes_and_comes_back_as_it_was(merged: Path) -> None:
+    (merged.parents[1] / "lower" / "cache" / "old" / "f").unlink()
+    dressed(merged)
+    before, parent = how(merged / "old"), how(merged)
+    executor = later(merged, "e-1")
+    step = executor.plan().steps[0]
+    details = executor.run(step)
+    assert (details["directories"], details["problems"]) == (1, [])
+    assert not (merged / "old").exists()
+    assert how(merged)[:3] == parent[:3]
+    for dry_run in (True, False):
+        outcome = later(merged, "e-1").undo(step, dry_run)
+        assert (outcome["kept"], outcome["problems"]) == ([], [])
+    assert (how(merged / "old"), how(merged)) == (before, parent)
+    assert not (merged / ".jamaint-trash").exists()
+
+
+def test_what_is_emptied_in_one_run_goes_in_the_next(merged: Path) -> None:
+    for execution in ("e-1", "e-2"):
+        executor = later(merged, execution)
+        step = executor.plan().steps[0]
+        assert executor.run(step)["problems"] == []
+    assert not (merged / "old").exists()
+    assert (merged / "young").exists()
+
+
+@pytest.mark.parametrize("call", ["mkdir", "rmdir", "fchown", "setxattr", "rename_noreplace", "symlink"])
+def test_killed_at_any_call_it_is_in_its_place_or_comes_back(merged: Path, call: str) -> None:
+    (merged.parents[1] / "lower" / "cache" / "old" / "f").unlink()
+    dressed(merged)
+    before, parent = how(merged / "old"), how(merged)
+    step = later(merged, "e-1").plan().steps[0]
+    for number in range(1, 12):
+        child = os.fork()
+        if child == 0:
+            _die_at(call, number)
+            later(merged, "e-1").run(step)
+            os._exit(0)
+        died = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        outcome = later(merged, "e-1").undo(step, False)
+        assert (outcome["kept"], outcome["problems"]) == ([], []), (call, number)
+        assert how(merged / "old") == before, (call, number)
+        assert how(merged) == parent, (call, number)
+        assert not (merged / ".jamaint-trash").exists()
+        if died == 0:
+            return
+    raise AssertionError(f"more than ten calls of {call}")
+
+
+def _die_at(call: str, number: int) -> None:
+    """The process ends right before its call of that number."""
+    module = syscalls if call == "rename_noreplace" else os
+    real, counted = getattr(module, call), itertools.count(1)
+
+    def counting(*args: object, **kw: object) -> object:
+        if next(counted) == number:
+            os._exit(9)
+        return real(*args, **kw)
+
+    setattr(module, call, counting)
 
 
 def test_a_file_system_without_modes_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

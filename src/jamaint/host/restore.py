@@ -22,6 +22,7 @@ from jamaint.host.records import PASSED, SETTLED, TOUCHED
 from jamaint.host.restore_made import MadeRemoval
 from jamaint.host.roots import NotEntered, Place, RootRefused, open_root
 from jamaint.host.skipped import Few, why_not, words
+from jamaint.host.stand_in import let_go_of_double
 from jamaint.host.taking import HALF_DIRECTORY, Likeness, make_whole
 from jamaint.host.trash import GONE, OPEN
 from jamaint.host.traversal import traverse
@@ -293,6 +294,8 @@ class _Undoing:
         have come between."""
         path = self.root.name(place.rel, name)
         try:
+            if not self._dry_run and let_go_of_double(gone, name, place.fd):
+                return True
             if not os.path.samestat(os.lstat(name, dir_fd=gone), os.lstat(name, dir_fd=place.fd)):
                 self._outcome.kept.add(path, "another file is in its place; it stays in the trash")
                 return False

@@ -27,6 +27,7 @@ from jamaint.host.globs import TRASH
 from jamaint.host.records import MADE, PASSED, TOUCHED, Records
 from jamaint.host.roots import Place, Root, RootRefused
 from jamaint.host.skipped import STOPS_EVERYTHING, Skipped, words
+from jamaint.host.stand_in import exchange
 from jamaint.host.statuses import Statuses
 from jamaint.host.taking import (
     HALF_DIRECTORY,
@@ -187,7 +188,8 @@ class Trash:
     def move_directory(self, place: Place, name: str, expected: os.stat_result) -> "Moved":
         """Takes a directory with all in it, in one rename, until settle() or put_back() says what becomes of it.
 
-        Raises FileExistsError when something in it is in the trash already.
+        An empty one that cannot be renamed goes as a stand-in. Raises FileExistsError when something in it is in the
+        trash already.
         """
         self._touch_to_take(place)
         rel = name if place.rel == "." else f"{place.rel}/{name}"
@@ -195,7 +197,12 @@ class Trash:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), rel)
         gone, _ = self._mirror(GONE, place.rel)
         try:
-            syscalls.rename_noreplace(name, name, src_dir_fd=place.fd, dst_dir_fd=gone)
+            try:
+                syscalls.rename_noreplace(name, name, src_dir_fd=place.fd, dst_dir_fd=gone)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                expected = exchange((place.fd, name), expected, gone, (self._step, HALF_DIRECTORY))
         except BaseException:
             os.close(gone)
             raise
