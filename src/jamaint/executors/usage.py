@@ -12,7 +12,7 @@ from jamaint.host.accounts import Account, account_of
 from jamaint.host.disks import disk, each_disk_once
 from jamaint.host.measuring import measure
 from jamaint.host.memcached import MemcachedFailed, statistics
-from jamaint.host.patience import Call, NoAnswerError
+from jamaint.host.patience import Call, NoAnswerError, in_child
 from jamaint.host.redis_cache import CacheRefused, RedisCache, shown
 from jamaint.host.rights import acting_as, can_lend
 from jamaint.host.roots import RootRefused, open_root
@@ -86,8 +86,8 @@ class Usage:
             account = _owner(path) if refused.kind == "unsafe" and can_lend() else None
             if account is None:
                 raise
-        with acting_as(account):
-            return self._answered(lambda mark: _sizes(path, mark, self._host.alone))
+        sizes: dict[str, Any] = in_child(lambda: _sizes_as(account, path), SILENCE_SECONDS, self._alive, ALIVE_SECONDS)
+        return sizes
 
     def _answered(self, work: Callable[[Callable[[], None]], dict[str, Any]]) -> dict[str, Any]:
         """Return what `work` returns. Raises NoAnswerError, and what `work` or the host's safe point raises."""
@@ -101,6 +101,11 @@ class Usage:
     async def _database(self, dsn: str) -> dict[str, Any]:
         async with open_target(Address(dsn, self._work.task_name, LOCK_SECONDS)) as target:
             return {"bytes": await size_of(target), "label": target.identity.database}
+
+
+def _sizes_as(account: Account, path: str) -> dict[str, Any]:
+    with acting_as(account):
+        return _sizes(path, lambda: None, lambda: True)
 
 
 def _sizes(path: str, mark: Callable[[], None], alone: Callable[[], bool]) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """usage: sizes as they are on the disk, each file once; what cannot be measured says why and stops nothing."""
 
+import faulthandler
 import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -112,6 +114,16 @@ def test_a_password_is_in_no_problem() -> None:
     assert "s3cret" not in str([one["problem"] for one in found])
 
 
+@contextmanager
+def dead_line(seconds: float) -> Iterator[None]:
+    """Ends this process with the stacks of all threads where the block hangs: no exception would reach it."""
+    faulthandler.dump_traceback_later(seconds, exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
 @pytest.fixture
 def dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(usage, "SILENCE_SECONDS", 0.6)
@@ -127,6 +139,21 @@ def test_usage_of_dead_mount_does_not_answer_and_others_do(dead: Path, tree: Pat
     assert [one["bytes"] for one in silent] == [None, None, None]
     assert all("does not answer" in one["problem"] for one in silent)
     assert right["files"] == 3
+
+
+def test_usage_of_an_owners_directory_waits_for_no_dead_mount_before_it(dead: Path) -> None:
+    """To take a user's rights waits for all threads, also for the one that the dead mount keeps waiting."""
+    with tempfile.TemporaryDirectory() as made:
+        Path(made).chmod(0o755)
+        his = Path(made) / "his"
+        his.mkdir(mode=0o700)
+        (his / "a").write_bytes(b"x" * 10_000)
+        for path in (his, his / "a"):
+            os.chown(path, 65534, 65534)
+        with dead_line(20):
+            silent, right = measured(("files", str(dead / "inner")), ("files", str(his)))
+    assert "does not answer" in silent["problem"]
+    assert (right.get("files"), right.get("problem")) == (1, None)
 
 
 def test_usage_of_directory_with_dead_mount_in_it_leaves_that_out(dead: Path) -> None:
