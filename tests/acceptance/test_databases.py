@@ -70,6 +70,54 @@ def test_rows_count_in_a_system_cleanup(place: tuple[Scene, str]) -> None:
     assert look(dsn, "sessions") == before
 
 
+@pytest.mark.parametrize("composite", [False, True])
+def test_rows_that_came_back_are_held_until_they_are_released(place: tuple[Scene, str], composite: bool) -> None:
+    there, dsn = place
+    before = look(dsn, "sessions")
+    sections = {"cleanup": {"database": {"dsn": dsn, "cleanup_old_data": [OLD]}}}
+    there.configure(**sections if composite else {"tasks": {"tidy": task({"dsn": dsn})}})
+    typed = ("cleanup", "run", "database") if composite else ("execute", "tidy")
+    with there.serving():
+        assert there.ctl(*typed).returncode == 0
+        rows = len(before) - len(look(dsn, "sessions"))
+        told = there.ctl("rollback", "last").stdout
+        assert f": {rows} rows in public.sessions\n" in told
+        ident = there.json("execution", "show", "last")["id"]
+        assert there.ctl(*typed).returncode == 0
+        assert look(dsn, "sessions") == before
+        (one,) = there.json("held", "list")["items"]
+        assert (one["execution_id"], one["path"], one["items"], one["unit"]) == (
+            ident,
+            "public.sessions",
+            rows,
+            "row",
+        )
+        done = there.ctl("held", "release", ident, "public.sessions")
+        assert (done.returncode, f"{rows} rows in public.sessions released" in done.stdout) == (0, True), done
+        assert value(dsn, "SELECT count(*) FROM jamaint.held_rows") == 0
+        assert there.ctl(*typed).returncode == 0
+        assert len(look(dsn, "sessions")) == len(before) - rows
+
+
+def test_rows_stay_held_where_their_database_cannot_be_reached(place: tuple[Scene, str]) -> None:
+    there, dsn = place
+    there.configure(tasks={"tidy": task({"dsn": dsn})})
+    with there.serving():
+        assert there.ctl("execute", "tidy").returncode == 0
+        assert there.ctl("rollback", "last").returncode == 0
+        rows = value(dsn, "SELECT count(*) FROM jamaint.held_rows")
+        name = value(dsn, "SELECT current_database()")
+        run_script(there.dsn or "", f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        try:
+            done = there.ctl("held", "release", "last")
+            assert (done.returncode, "nothing is released" in done.stderr) == (5, True), done
+            assert len(there.json("held", "list")["items"]) == 1
+        finally:
+            run_script(there.dsn or "", f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+        assert value(dsn, "SELECT count(*) FROM jamaint.held_rows") == rows
+        assert there.ctl("held", "release", "last").returncode == 0
+
+
 def test_a_database_is_named_as_the_grants_have_it(place: tuple[Scene, str]) -> None:
     there, dsn = place
     there.configure(grants={"databases": {"cms": dsn}}, tasks={"tidy": task({"database": "cms"})})

@@ -149,8 +149,6 @@ class Taker:
         """It is no failure: what may go of a directory that cannot be moved goes file by file."""
         if path not in self._immovable:
             self._immovable.add(path)
-            why = (
-                "its file system cannot move it (on overlayfs: it is of a lower layer); what is old in it goes alone, "
-            )
-            why += "and it goes in a later run, when it is empty"
+            why = "its file system cannot move it (on overlayfs: it is of a lower layer); what is old in it goes alone"
+            why += ", and it goes in a later run, once it is empty"
             self._ledger.skipped.add(path, why)
