@@ -146,3 +146,18 @@ def _workers(execution: str) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def test_a_command_that_has_run_before_has_a_time_left(place: Scene) -> None:
+    """It tells nothing of itself; that it took some seconds is known once it has completed, also over a restart."""
+    with place.serving() as caller:
+        ident = begun(caller, "held")
+        assert caller.call("execution.get", execution=ident)["eta"] is None
+        place.let_go("held")
+        assert caller.call("execution.wait", execution=ident)["status"] == "completed"
+    with place.serving() as caller:
+        ident = begun(caller, "held")
+        shown = caller.call("execution.get", execution=ident)
+        assert shown["eta"] >= shown["steps"][0]["started_at"]
+        place.let_go("held")
+        assert caller.call("execution.wait", execution=ident)["eta"] is None

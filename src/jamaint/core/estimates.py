@@ -43,7 +43,51 @@ def expected(task: Task, durations_ms: Sequence[int]) -> Estimate | None:
     return longest
 
 
-def fraction_of(weights: Sequence[int], step_index: int, done: int, total: int | None) -> float | None:
+class Part(NamedTuple):
+    """A planned step: its size, and how many seconds it took of late, None where that is not known."""
+
+    bytes: int
+    items: int
+    took: float | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is anything for it to do."""
+        return bool(self.bytes or self.items or self.took)
+
+
+def weights_of(parts: Sequence[Part]) -> list[float]:
+    """Return each step's share of the whole: by the time that it took of late, else by what all of them have, bytes or
+    items; bytes of one and items of another say nothing about each other, so that the steps count alike then."""
+    busy = [one for one in parts if one.is_busy]
+    if busy and all(one.took is not None for one in busy):
+        return [one.took or 0.0 for one in parts]
+    if all(one.bytes for one in busy):
+        return [float(one.bytes) for one in parts]
+    if all(one.items for one in busy):
+        return [float(one.items) for one in parts]
+    return [float(one.is_busy) for one in parts]
+
+
+def seconds_left(parts: Sequence[Part], index: int, elapsed: float, done: int, total: int | None) -> float | None:
+    """Return how long the step at `index`, `elapsed` seconds under way, and those after it still take; None if unknown.
+
+    The step goes on as fast as it has gone; before that can be said, and for those after it, history counts.
+    """
+    later = [one.took for one in parts[index + 1 :] if one.is_busy]
+    share = min(done / total, 1.0) if total else 0.0
+    here: float | None
+    if share >= SHOWN_FROM:
+        here = max(elapsed, 0.0) * (1 - share) / share
+    else:
+        took = parts[index].took
+        here = None if took is None else max(took - elapsed, 0.0)
+    if here is None or any(took is None for took in later):
+        return None
+    return here + sum(took for took in later if took is not None)
+
+
+def fraction_of(weights: Sequence[float], step_index: int, done: int, total: int | None) -> float | None:
     """How far an execution is, 0..1: `weights` are its steps' planned bytes or items, `done` of `total` of one step."""
     whole = sum(weights)
     if whole <= 0 or not total:

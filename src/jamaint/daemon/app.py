@@ -256,7 +256,7 @@ class App:
         )
         recorder.on_change = self._take_database_change
         recorder.more_to_come = scheduler.has_waiting
-        runner.on_point = rollbacks.look_again
+        runner.on_point, runner.steps_of = rollbacks.look_again, scheduler.experience.steps_of
         rollbacks.listen(on_undone=scheduler.note_undone, on_free=clock.wake, blocker=scheduler.at_work_on)
         usage = Usage(
             definitions=definitions, recorder=recorder, postgres=postgres, runner=runner, now=clock.now, log=self._log

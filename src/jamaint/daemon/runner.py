@@ -4,7 +4,7 @@ The order is what makes it safe: its start is written before anything acts; its 
 step; each step's begin before the step. So whatever dies when, the next start knows what may have been touched.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ from structlog.typing import FilteringBoundLogger
 
 from jamaint.config import Config
 from jamaint.core.cleanups import narrowed, of_execution
-from jamaint.core.estimates import ends_at, fraction_of, keeping_to
+from jamaint.core.estimates import Part, ends_at, fraction_of, keeping_to, seconds_left, weights_of
 from jamaint.core.executions import Execution, Progress, State, StepRecord, advance
 from jamaint.core.plans import Plan, Step, step_from_json, step_to_json
 from jamaint.core.tasks import Task
@@ -83,6 +83,11 @@ class _Run:
     point: RollbackPoint | None = None
     begun: int = 0
     index: int = 0
+    parts: Sequence[Part] = ()
+    """The planned steps, with what is known of how long they take."""
+    step_began: datetime | None = None
+    step_paused: float = 0.0
+    """How long the execution had stood still when the step began, in seconds."""
     lines: int = 0
     unrecorded: bool = False
     """Whether what it takes is recorded no more: see _record."""
@@ -121,6 +126,8 @@ class Runner:
         self._stops: dict[str, Stop] = {}
         self._runs: dict[str, _Run] = {}
         self.on_point: Callable[[], None] = lambda: None
+        self.steps_of: Callable[[str], Mapping[str, float]] = lambda _task: {}
+        """How many seconds each step of a task took of late."""
 
     def stop(self, execution_id: str, kind: str, detail: str) -> bool:
         """Asks a running execution to stop at its next safe point; False if it does not run."""
@@ -292,6 +299,8 @@ class Runner:
         await self._learn(run, lambda: self._plans.check(run.task, plan, run.chosen, from_items))
         await self._plans.note_roots(run.task, plan)
         run.plan, run.planned = plan, True
+        took = self.steps_of(run.task.name)
+        run.parts = [_part(step, took.get(step.name)) for step in plan.steps]
         await self._write_plan(run, opening)
         for index, step in enumerate(run.plan.steps):
             if run.stop.asked.is_set() or (run.error is not None and not step.independent):
@@ -362,10 +371,12 @@ class Runner:
     async def _run_step(self, run: _Run, worker: Side, step: Step) -> None:
         began, run.worked_until, paused_before = self._now(), None, run.steering.paused_seconds
         run.begun = run.index + 1
+        run.step_began, run.step_paused = began, paused_before
         if run.point is not None:
             await self._recorder.run(rollback_points.begin_step, run.point.id, run.begun)
         await self._rotations.begin(run.execution.id, run.task, step, began)
         self._set_step(run, StepRecord(step.name, "running", began))
+        run.execution = replace(run.execution, eta=self._foretold(run))
         if run.execution.progress is not None and run.execution.progress.waiting is not None:
             run.execution = replace(run.execution, progress=replace(run.execution.progress, waiting=None))
         await self._recorder.put(run.execution)
@@ -520,7 +531,7 @@ class Runner:
 
     def _note_steering(self, run: _Run, event: str | None, says: str | None) -> None:
         paused = run.steering.paused
-        eta = run.execution.eta if paused is None else None
+        eta = None if paused is not None else run.execution.eta or self._foretold(run)
         run.execution = replace(
             run.execution, paused=paused, throttle=run.steering.ratio, eta=eta, paused_ms=_paused_ms(run)
         )
@@ -541,18 +552,26 @@ class Runner:
         self._current.say(run.execution, level, step, message)
 
     def _set_progress(self, run: _Run, step: str, line: Mapping[str, Any]) -> None:
-        # An analysis has its figures when it begins: with a weight it would be half of the bar, and none of the time.
-        weights = [0 if one.name == "analysis" else max(one.bytes, one.items) for one in run.plan.steps]
-        fraction = fraction_of(weights, run.index, line["done"], line["total"])
+        fraction = fraction_of(weights_of(run.parts), run.index, line["done"], line["total"])
         progress = Progress(step, line["done"], line["total"], line["unit"], fraction)
         began = (run.execution.started_at or self._now()) + timedelta(seconds=run.steering.paused_seconds)
         before = run.execution.progress
         begun = before.done if before is not None and (before.step, before.unit) == (step, progress.unit) else 0
         limited = keeping_to(run.task.limits, progress.unit, begun, progress.total, self._now())
-        ends = ends_at(began, fraction, self._now()), limited
+        left = self._foretold(run, line["done"], line["total"])
+        ends = left or ends_at(began, fraction, self._now()), limited
         eta = None if run.steering.paused else max((end for end in ends if end is not None), default=None)
         run.execution = replace(run.execution, progress=progress, eta=eta)
         self._current.put(run.execution, "progress")
+
+    def _foretold(self, run: _Run, done: int = 0, total: int | None = None) -> datetime | None:
+        """When the execution ends, as far as the step under way and what its steps took of late tell."""
+        if run.step_began is None or run.steering.paused is not None:
+            return None
+        now = self._now()
+        elapsed = (now - run.step_began).total_seconds() - (run.steering.paused_seconds - run.step_paused)
+        left = seconds_left(run.parts, run.index, elapsed, done, total)
+        return None if left is None else now + timedelta(seconds=left)
 
     def _set_waiting(self, run: _Run, step: str, why: str) -> None:
         progress = run.execution.progress
@@ -645,6 +664,11 @@ def _plan_of(answer: Mapping[str, Any]) -> Plan:
         raise undoing.Refused(error["message"], error["kind"])
     steps = tuple(step_from_json(step) for step in answer["steps"])
     return Plan(steps, tuple(answer["warnings"]), tuple(answer["refusals"]), tuple(answer["roots"]))
+
+
+def _part(step: Step, took: float | None) -> Part:
+    """An analysis has its figures when it begins: with a weight it would be half of the bar, and none of the time."""
+    return Part(0, 0) if step.name == "analysis" else Part(step.bytes, step.items, took)
 
 
 def _paused_ms(run: _Run) -> int:

@@ -159,6 +159,8 @@ class Scheduler:
     ) -> None:
         """Takes over what the store knows: each task's last occurrence, how each ended, and what still waits."""
         self._due.ended, self._due.skipped = dict(ended), dict(skipped)
+        for execution in ended.values():
+            self.experience.note_steps(execution)
         for execution in waiting:
             try:
                 task = self._definitions.task(execution.task_name)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.examples import HOUR, MINUTE, NOON
-from jamaint.core.estimates import ends_at, fraction_of, keeping_to
+from jamaint.core.estimates import Part, ends_at, fraction_of, keeping_to, seconds_left, weights_of
 from jamaint.core.pacing import Limits
 
 
@@ -78,3 +78,37 @@ def test_what_is_held_to_a_rate_ends_no_sooner_than_the_rate_allows(
     assert (found and (found - NOON).total_seconds()) == seconds
     assert keeping_to(limits, unit, 0, None, NOON) is None
     assert keeping_to(Limits(operations_per_second=20), "items", 30, 20, NOON) == NOON  # it grew meanwhile
+
+
+@pytest.mark.parametrize(
+    ("parts", "weights"),
+    [
+        ([Part(300, 3), Part(100, 9)], [300, 100]),
+        ([Part(0, 3), Part(0, 9)], [3, 9]),
+        ([Part(10**9, 5), Part(0, 400)], [5, 400]),
+        ([Part(10**9, 0), Part(0, 400), Part(0, 0)], [1, 1, 0]),
+        ([Part(10**9, 0, 2.0), Part(0, 400, 6.0)], [2, 6]),
+        ([Part(10**9, 0, 2.0), Part(0, 400)], [1, 1]),
+        ([Part(0, 0), Part(0, 0, 5.0)], [0, 5]),
+    ],
+)
+def test_steps_weigh_what_they_took_of_late_or_what_all_of_them_have(parts: list[Part], weights: list[float]) -> None:
+    assert weights_of(parts) == weights
+
+
+@pytest.mark.parametrize(
+    ("parts", "index", "elapsed", "done", "total", "left"),
+    [
+        ([Part(1, 1, 60.0)], 0, 20.0, 0, None, 40.0),  # a command: it tells nothing, and took a minute of late
+        ([Part(1, 1, 60.0)], 0, 90.0, 0, None, 0.0),
+        ([Part(0, 1)], 0, 20.0, 0, None, None),
+        ([Part(100, 1)], 0, 20.0, 25, 100, 60.0),
+        ([Part(100, 1), Part(9, 9)], 0, 20.0, 25, 100, None),
+        ([Part(100, 1), Part(9, 9, 30.0)], 0, 20.0, 25, 100, 90.0),
+        ([Part(100, 1), Part(0, 0), Part(9, 9, 30.0)], 2, 10.0, 9, 9, 0.0),
+    ],
+)
+def test_the_time_left_is_that_of_this_step_and_of_those_after_it(
+    parts: list[Part], index: int, elapsed: float, done: int, total: int | None, left: float | None
+) -> None:
+    assert seconds_left(parts, index, elapsed, done, total) == left
