@@ -27,7 +27,8 @@ class HeldPlace(TypedDict):
 class HoldRecord(TypedDict):
     """One step's undo: the moments between which it put things back, and inodes that are known by their number.
 
-    `execution` is the one that was undone; workers are told, the store knows it by the row.
+    `execution` is the one that was undone; workers are told, the store knows it by the row. `kept` names what a worker
+    has kept of it, where that tells which items came back.
     """
 
     from_ns: int
@@ -35,6 +36,7 @@ class HoldRecord(TypedDict):
     inodes: list[int]
     places: NotRequired[list[HeldPlace]]
     execution: NotRequired[str]
+    kept: NotRequired[str]
 
 
 def until(ended_ns: int, seconds: float | None) -> int:

@@ -1,11 +1,15 @@
 """cache.cleanup: removes keys of a Redis or Valkey server, and cached files, that nobody has used for long."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from jamaint.core import held_places
+from jamaint.core.ages import nanoseconds
 from jamaint.core.caches import LEAST_BATCH, CacheRules, IdleTimes, Memory, next_batch, to_free
+from jamaint.core.held_places import HeldPlace, HoldRecord
 from jamaint.core.plans import Plan, Step, step_from_json, step_to_json
 from jamaint.executors import executor_of
 from jamaint.executors.executor import Host, StepFailed, Stopped, Tell, Work
@@ -15,6 +19,7 @@ from jamaint.host.kept_keys import KeptKeys
 from jamaint.host.memcached import MemcachedFailed, statistics
 from jamaint.host.plan_files import Unreadable
 from jamaint.host.redis_cache import CacheRefused, RedisCache, Seen
+from jamaint.host.skipped import words
 
 ANALYSIS, CLEANUP, DIRECTORIES, MEMCACHED = "analysis", "cleanup", "directories", "memcached"
 FILES = "filesystem.cleanup"
@@ -38,6 +43,9 @@ class CacheCleanup:
         inner = replace(work, config=directories or {}, planned=planned if self._alone else None)
         self._files = executor_of(FILES)(inner, host) if directories else None
         self._cache: RedisCache | None = None
+        self._held: set[int] = set()
+        """Hashes of the keys that a rollback has put back and that are held."""
+        self._met_held = 0
         self._facts: dict[str, Any] = {}
 
     def plan(self) -> Plan:
@@ -83,6 +91,7 @@ class CacheCleanup:
         if DIRECTORIES in step.undo:
             assert self._files is not None
             return self._files.undo(step_from_json(step.undo[DIRECTORIES]), dry_run)
+        began = time.time_ns()
         try:
             cache = self._connected()
             expired = 0
@@ -108,7 +117,28 @@ class CacheCleanup:
             outcome["missing"] = [lost]
         if expired:
             self._host.log("info", f"{expired} keys have expired since, and stay away")
-        return outcome
+        held = self._hold_of(cache, began, outcome["restored"])
+        return {**outcome, "held": [held]} if held is not None else outcome
+
+    def _hold_of(self, cache: RedisCache, began: int, keys: int) -> HoldRecord | None:
+        """What an undo that began then and has put so many keys back tells: they are held for another idle time."""
+        if not keys:
+            return None
+        ended = time.time_ns()
+        until = held_places.until(ended, self._rules.idle_seconds)
+        place = HeldPlace(path=cache.name, items=keys, unit="key", until_ns=until)
+        return HoldRecord(from_ns=began, until_ns=ended, inodes=[], places=[place], kept=self._work.execution)
+
+    def _find_held(self, cache: RedisCache) -> None:
+        """Learns which keys rollbacks have put back, from the files in which they were kept. Raises CacheRefused."""
+        records = held_places.at(self._work.held, cache.name, nanoseconds(self._work.now))
+        try:
+            for name in {one.get("kept", "") for one in records} - {""}:
+                kept = KeptKeys(self._work.kept_directory, os.path.basename(name), f"{CLEANUP}.keys")
+                self._held.update(hash(one.key) for one in kept.read())
+        except OSError as error:
+            why = f"which keys of {cache.name} a rollback has put back cannot be read: {words(error)}"
+            raise CacheRefused(f"{why}; `jamaintctl held release` lets go of them") from None
 
     def purge(self, step: Step) -> dict[str, Any]:
         """See Executor."""
@@ -131,6 +161,7 @@ class CacheCleanup:
                     f"{self._cache.name} counts how often a key is used and not when (its policy is one of lfu): "
                     "leave `idle_for` out, or set maxmemory-policy to one of lru"
                 )
+            self._find_held(self._cache)
         return self._cache
 
     def _lost(self) -> dict[str, str] | None:
@@ -170,6 +201,10 @@ class CacheCleanup:
             ANALYSIS, f"Look at {seen} keys of {cache.name}; change nothing.", items=seen, bytes=memory.used
         )
         says = [self._says(memory, need, keys)]
+        if self._met_held:
+            says.append(
+                f"{self._met_held:,} keys are left alone, which a rollback has put back (jamaintctl held list)."
+            )
         undo = None
         if self._keeps:
             says.append("Their values are kept in a file and can be put back until they are purged.")
@@ -206,6 +241,7 @@ class CacheCleanup:
             self._host.checkpoint()
             seen += len(batch)
             for one in batch:
+                self._met_held += bool(self._held) and hash(one.key) in self._held
                 if self._goes(one, 0):
                     idle.add(one.idle_seconds or 0, one.size)
                     if len(sample) < SAMPLE:
@@ -214,6 +250,8 @@ class CacheCleanup:
 
     def _goes(self, one: Seen, cutoff: int) -> bool:
         rules = self._rules
+        if self._held and hash(one.key) in self._held:
+            return False
         if rules.missing_expiry and one.expires_ms >= 0:
             return False
         return one.idle_seconds is None or one.idle_seconds >= max(rules.idle_seconds or 0, cutoff)

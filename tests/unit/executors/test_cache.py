@@ -89,7 +89,9 @@ def host() -> Listener:
 
 @pytest.fixture
 def cleanup(address: str, tmp_path: Path, host: Listener) -> Callable[..., CacheCleanup]:
-    def make(url: str = address, execution: str | None = None, taken: Any = None, **rules: Any) -> CacheCleanup:
+    def make(
+        url: str = address, execution: str | None = None, taken: Any = None, held: Any = (), **rules: Any
+    ) -> CacheCleanup:
         usual = {"pattern": "*", "idle_for_seconds": None, "missing_expiry": False, "max_memory_share": None}
         work = Work(
             execution=execution or str(uuid.uuid4()),
@@ -102,6 +104,7 @@ def cleanup(address: str, tmp_path: Path, host: Listener) -> Callable[..., Cache
             low_space=0.0,
             kept_directory=str(tmp_path / "kept"),
             taken=taken,
+            held=held,
         )
         return CacheCleanup(work, host)
 
@@ -240,6 +243,25 @@ class TestTheWayBack:
         assert client.object("idletime", "hash") < 3000 <= client.object("idletime", "list") + 3600
         assert before[b"text"] == self.values(client)[b"text"]
         assert executor.undo(step, dry_run=False)["kept"] == []
+
+    def test_keys_that_came_back_are_held(self, client, cleanup) -> None:
+        fill(client, 5)
+        executor = cleanup(execution="e-1", keep_for_rollback=True)
+        step, _ = cleaned(executor)
+        dry, (record,) = executor.undo(step, dry_run=True)["held"], executor.undo(step, dry_run=False)["held"]
+        (place,) = record["places"]
+        assert (place["items"], place["unit"]) == (dry[0]["places"][0]["items"], "key") == (5, "key")
+        fill(client, 1, "other:")
+        again = cleanup(execution="e-2", held=[{**record, "execution": "e-1"}], keep_for_rollback=True)
+        plan = again.plan()
+        assert plan.steps[-1].items == 1
+        assert "5 keys are left alone, which a rollback has put back" in plan.steps[-1].says
+        other = cleanup(execution="e-2", held=[{**record, "execution": "e-1"}])  # a worker that has not planned
+        assert not other._goes(next(one for batch in other._connected().look("page:0") for one in batch), 0)
+        _, details = cleaned(again)
+        assert (details["files"], client.dbsize()) == (1, 5)
+        over = {**record, "places": [{**place, "until_ns": 0}]}
+        assert cleaned(cleanup(execution="e-3", held=[over]))[1]["files"] == 5
 
     def test_a_key_that_has_come_again_is_not_overwritten(self, client, cleanup) -> None:
         fill(client, 3)
