@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from jamaint.host.drawers import LOOSE, numbers
 from jamaint.host.leftover import Leftover
-from jamaint.host.plan_files import BLOCK_BYTES, BLOCK_ITEMS, Unreadable, blocks
+from jamaint.host.plan_files import BLOCK_BYTES, BLOCK_ITEMS, CutShortError, Unreadable, blocks
 from jamaint.host.roots import NotEntered, RootRefused, readable
 from jamaint.host.trash import GONE, OPEN, Part
 
@@ -54,13 +54,19 @@ class Inventory:
 
     def parts(self, key: Sequence[str]) -> Iterator[Part]:
         """What one step took from one root. Raises Unreadable, OSError."""
-        for _, block in blocks(self._fd):
+        for block in self._blocks():
             try:
                 found, parts = json.loads(zlib.decompressobj().decompress(block, BLOCK_BYTES))
             except (zlib.error, ValueError, TypeError) as error:
                 raise Unreadable(f"a block of it cannot be read: {error}") from None
             if list(key) == found:
                 yield from ((str(rel), names, inodes) for rel, names, inodes in parts)
+
+    def _blocks(self) -> Iterator[bytes]:
+        """All whole blocks: what the daemon was killed in the midst of writing down tells of nothing else."""
+        with suppress(CutShortError):
+            for _, block in blocks(self._fd):
+                yield block
 
 
 @dataclass(slots=True)

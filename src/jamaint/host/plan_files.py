@@ -26,6 +26,10 @@ class Unreadable(Exception):  # noqa: N818 - it says what the file is
     """The file is no plan of ours, or not whole."""
 
 
+class CutShortError(Unreadable):
+    """The last block is not all there: who wrote it was killed in the midst of it."""
+
+
 def pack(step: str, items: Iterable[Item]) -> bytes:
     """A block."""
     text = json.dumps([step, list(items)], separators=(",", ":"))
@@ -111,11 +115,13 @@ def blocks(fd: int, offset: int = 0) -> Iterator[tuple[int, bytes]]:
     """(offset, block) from an offset that this gave before, to the end. Raises Unreadable."""
     while head := os.pread(fd, _BYTES_OF_LENGTH, offset):
         length = int.from_bytes(head, "big")
-        if len(head) < _BYTES_OF_LENGTH or not 0 < length <= BLOCK_BYTES:
-            raise Unreadable("it is cut short")
+        if len(head) < _BYTES_OF_LENGTH:
+            raise CutShortError("it is cut short")
+        if not 0 < length <= BLOCK_BYTES:
+            raise Unreadable("it has a block that is none")
         block = os.pread(fd, length, offset + _BYTES_OF_LENGTH)
         if len(block) < length:
-            raise Unreadable("it is cut short")
+            raise CutShortError("it is cut short")
         yield offset, block
         offset += _BYTES_OF_LENGTH + length
 

@@ -110,3 +110,16 @@ def test_a_record_that_cannot_be_read_is_told(cleaned: Any, tmp_path: Path) -> N
     outcome = temp(root, taken=stored([b"nonsense"], tmp_path / "bad")).undo(step, False)
     assert outcome["restored"] == 41
     assert "cannot be compared with what was taken" in outcome["problems"][0]["why"]
+
+
+@pytest.mark.parametrize("more", [b"\0", b"\0\0\0\x09", b"\0\0\0\x09half"])
+def test_record_whose_last_block_a_kill_cut_short_is_read_up_to_there(
+    cleaned: Any, tmp_path: Path, more: bytes
+) -> None:
+    root, step, _, before = cleaned
+    with (tmp_path / "record").open("ab") as file:
+        file.write(more)
+    record = Inventory(os.open(tmp_path / "record", os.O_RDONLY))
+    outcome = temp(root, taken=record).undo(step, False)
+    assert (outcome["restored"], outcome["problems"]) == (41, [])
+    assert differences(before, snapshot(root)) == []
