@@ -89,6 +89,7 @@ class Change(NamedTuple):
     named: Mapping[str, Any] = MappingProxyType({})
 
 
+RESULT = {"restored": 1, "held": [{"from_ns": 1, "until_ns": 2, "inodes": []}]}
 CHANGES = (
     Change(audit.append, ([(str(uuid4()), Entry(NOON, 0, 1, "root", "admin", "m", None, "done", {}))],)),
     Change(cleanups.put, (Cleanup(RAN.id, "system", NOON, NOON + HOUR, 1, (), True, None),)),
@@ -122,7 +123,8 @@ CHANGES = (
     Change(rollback_points.begin_step, (POINT.id, 1)),
     Change(rollback_points.begin_undo, (POINT.id, "s")),
     Change(rollback_points.move, (POINT.id, ["open"], "undoing"), {"claim": str(uuid4())}),
-    Change(rollback_points.move, (POINT.id, ["undoing"], "undone"), {"claim": str(uuid4()), "result": {"restored": 1}}),
+    Change(rollback_points.move, (POINT.id, ["undoing"], "undone"), {"claim": str(uuid4()), "result": RESULT}),
+    Change(rollback_points.put_held, (POINT.id, [])),
     Change(rollback_points.note_bytes, (POINT.id, 7)),
     Change(rollback_points.put_off_purge, (POINT.id, NOON, "purging", {"problems": []})),
     Change(samples.add, (NOON, [(Target("storage", "/"), 5)], NOON - HOUR)),
