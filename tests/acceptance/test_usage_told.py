@@ -1,5 +1,6 @@
 """`jamaintctl usage` and `cleanup analysis` against a real daemon, and the samples that they keep."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -82,3 +83,37 @@ def test_a_directory_of_another_task_is_not_promised_what_the_cleanup_frees(plac
         advice = {one["name"]: one for one in found if one["kind"] == "logs"}
         assert advice[str(logs)]["task"] == "cleanup run logs"
         assert (advice[str(other)]["task"], advice[str(other)]["frees"]) == (None, None)
+
+
+def test_recommendations_know_what_the_tasks_would_do_and_what_cannot_be_reached(place: Scene) -> None:
+    """Also without any section `cleanup`."""
+    old = place.directory / "old"
+    old.mkdir()
+    for number in range(20):
+        file = old / f"{number}.log"
+        file.write_text("x" * 10_000)
+        os.utime(file, (0, 0))
+    everything = {"mass_deletion": {"share": "100%", "items": 1000}}
+    tasks = {
+        "sweep": {
+            "executor": "logs.cleanup",
+            "config": {"log_paths": [f"{old}/*.log"], "retention_days": 30},
+            **everything,
+        },
+        "rows": {
+            "executor": "database.cleanup",
+            "config": {
+                "dsn": f"postgresql://nobody@/none?host={place.directory}",
+                "cleanup_old_data": [{"table": "t", "age_column": "at", "older_than": "1d"}],
+            },
+        },
+    }
+    place.configure(tasks=tasks)
+    with place.serving():
+        found = {one["kind"]: one for one in place.json("cleanup", "analysis")["recommendations"]}
+        assert (found["logs"]["light"], found["logs"]["task"]) == ("yellow", "execute sweep")
+        assert found["logs"]["frees"] == 20 * 10_000
+        assert found["database"]["light"] == "red"
+        place.json("execute", "sweep")
+        found = {one["kind"]: one for one in place.json("cleanup", "analysis")["recommendations"]}
+        assert found["logs"]["light"] == "green"

@@ -27,6 +27,10 @@ WORTH_SHARE, WORTH_BYTES = 0.10, 64 << 20
 LATER = "; what goes is free when the trash is purged"
 
 DIRECTORIES = {"logs.cleanup": "logs", "logs.rotate": "logs", "temp.cleanup": "temp", "filesystem.cleanup": "files"}
+TENDING = frozenset(
+    {"logs.cleanup", "temp.cleanup", "filesystem.cleanup", "cache.cleanup", "database.cleanup", "database.optimize"}
+)
+"""Executors whose plan tells what could be freed, or put in order."""
 MEMCACHED = "memcached:"
 _WILDCARD = re.compile(r"[*?\[]")
 
@@ -145,6 +149,42 @@ def cleaned_by(task: Task) -> Mapping[Target, str]:
     for one in task.config["kinds"]:
         found |= dict.fromkeys(_of(KINDS[one["kind"]].executor, one["config"]), one["kind"])
     return found
+
+
+def tended_by(tasks: Iterable[Task]) -> dict[Target, list[Task]]:
+    """Return, by target, the enabled tasks that take something away from it, but for the system cleanup."""
+    found: dict[Target, list[Task]] = {}
+    for task in tasks:
+        if task.enabled and task.executor in TENDING:
+            for target in dict.fromkeys(_of(task.executor, task.config)):
+                found.setdefault(target, []).append(task)
+    return found
+
+
+def of_task(
+    target: Target, name: str, size: int, task: Task, steps: Sequence[Step] | str, *, inodes: float | None = None
+) -> Advice:
+    """Return what to say of a target by the plan of a task that works on it: its steps, or why it has none."""
+    command = f"execute {task.name}"
+    if isinstance(steps, str):
+        return of_kind(target.kind, name, size, None, command, refusal=steps)
+    due = [step for step in steps if step.name != "analysis" and step.items]
+    if task.executor == "database.optimize":
+        if not due:
+            return of_kind(target.kind, name, size, Gain(0), command)
+        says = ", ".join(f"{step.items:,} for {step.name.replace('_', ' ')}" for step in due)
+        return Advice(target.kind, name, "yellow", f"its task has something to do: {says}", command)
+    gains = [gain(step, target) for step in due]
+    whole = Gain(sum(one.bytes for one in gains), any(one.later for one in gains), sum(one.files for one in gains))
+    return of_kind(target.kind, name, size, whole, command, inodes=inodes)
+
+
+LIGHTS = ("red", "yellow", "green")
+
+
+def most_urgent(found: Iterable[Advice]) -> Advice | None:
+    """Return the one with the worst light, of equals the one that would free most."""
+    return min(found, key=lambda one: (LIGHTS.index(one.light), -(one.frees or 0)), default=None)
 
 
 def gain(step: Step, target: Target | None = None) -> Gain:

@@ -27,9 +27,12 @@ from jamaint.core.usage import (
     disk_of,
     full_on,
     gain,
+    most_urgent,
     of_kind,
     of_storage,
+    of_task,
     targets,
+    tended_by,
     trend,
 )
 from jamaint.daemon import undoing, views
@@ -49,6 +52,8 @@ KEPT = timedelta(days=400)
 LOOKED_BACK = timedelta(days=60)
 DAY = timedelta(days=1)
 TASK = "cleanup"
+PLANS_SECONDS = 15.0
+"""For the plans of all tasks together: whoever asks waits no longer than 30."""
 DISK_SECONDS = 10.0
 """How long a disk may keep us waiting for its figures."""
 SILENCE_SECONDS = 60.0
@@ -120,10 +125,11 @@ class Usage:
         task = self._definitions.tasks.get(TASK)
         helps = cleaned_by(task) if task is not None and task.executor == SYSTEM else {}
         inodes = {str(one["name"]): one.get("inodes_share") for one in found if one["kind"] == "storage"}
+        others = await self._planned_tasks({target for target, one in measured if one.get("silent")} | helps.keys())
         advice = [
-            _advice(one, target, plans, helps.get(target), inodes)
+            _advice(one, target, plans, helps.get(target), inodes=inodes, others=others.get(target, ()))
             for target, one in measured
-            if target.kind != "storage" and one["bytes"] is not None
+            if target.kind != "storage"
         ]
         disks = [one for one in found if one["kind"] == "storage" and one["bytes"] is not None]
         names = [str(one["name"]) for one in disks]
@@ -210,6 +216,26 @@ class Usage:
         by_operation = {kind.operation: name for name, kind in KINDS.items()}
         return {by_operation[step.name]: step for step in plan.steps}
 
+    async def _planned_tasks(self, but: Set[Target]) -> dict[Target, list[tuple[Task, Sequence[Step] | str]]]:
+        """Return, by target, what the ordinary tasks that work on it would do now: the steps, or why there are none.
+
+        Those that work on nothing but `but` are left out. What cannot be planned in time says so.
+        """
+        tended = tended_by(self._definitions.effective())
+        wanted = {task.name: task for target, tasks in tended.items() if target not in but for task in tasks}
+        planned: dict[str, Sequence[Step] | str] = dict.fromkeys(wanted, "its plan was not made in time")
+        with trio.move_on_after(PLANS_SECONDS):
+            for name, task in wanted.items():
+                try:
+                    plan, _ = await self._runner.plan(str(uuid4()), task)
+                    planned[name] = plan.steps
+                except (undoing.Refused, WorkerLost, Problem) as error:
+                    planned[name] = str(error)
+        return {
+            target: [(task, planned[task.name]) for task in tasks if task.name in planned]
+            for target, tasks in tended.items()
+        }
+
     async def _plan(self, task: Task) -> Plan:
         try:
             plan, _ = await self._runner.plan(str(uuid4()), task)
@@ -248,15 +274,25 @@ def _advice(
     target: Target,
     plans: Mapping[str, Step],
     kind: str | None,
+    *,
     inodes: Mapping[str, float | None],
+    others: Sequence[tuple[Task, Sequence[Step] | str]],
 ) -> Advice:
-    """`kind` of the cleanup works on it, or none does. `inodes` are the used shares of the disks, by name."""
+    """`kind` of the cleanup works on it, or the tasks of `others`, each with its plan, or none does. `inodes` are the
+    used shares of the disks, by name."""
+    if one["bytes"] is None:
+        light = "red" if target.kind in ("database", "cache") else "yellow"
+        return Advice(one["kind"], one["name"], light, str(one.get("problem") or "it could not be measured"))
     step = None if kind is None else plans.get(kind)
     refusal = None if step is None else step.args.get("refused")
     found = None if step is None or refusal is not None else gain(step, target)
     helps = None if kind is None else f"cleanup run {kind}"
     disk_name = disk_of(one["name"], inodes) if target.kind in ("logs", "temp", "files") else None
     share = None if disk_name is None else inodes[disk_name]
+    if kind is None:
+        by_task = [of_task(target, one["name"], one["bytes"], task, steps, inodes=share) for task, steps in others]
+        if (told_first := most_urgent(by_task)) is not None:
+            return told_first
     return of_kind(one["kind"], one["name"], one["bytes"], found, helps, refusal=refusal, inodes=share)
 
 
