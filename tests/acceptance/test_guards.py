@@ -48,6 +48,25 @@ def until_held(caller: Client, name: str) -> dict[str, Any]:
             return waiting
 
 
+class TestWhatHeldIsRemembered:
+    def test_also_over_a_restart_and_once_it_has_run(self, place: Scene) -> None:
+        place.configure(scheduler={"max_concurrent_tasks": 1}, tasks={"first": place.held("first")})
+        with place.serving() as caller:
+            start(caller, "first")
+            caller.call("event.subscribe")
+            define(caller, "second", 1.0, **QUICK)
+            define(caller, "third", 3.0, **QUICK)
+            until_held(caller, "second")
+            until_held(caller, "third")  # by then the second has waited for more than a second
+        with place.serving() as caller:
+            (late,) = caller.call("execution.list", task="second")["items"]
+            ended = caller.call("execution.wait", execution=late["id"])
+            assert ended["status"] == "completed"
+            assert ended["reasons"][0]["guard"] == "concurrency"
+            assert ended["reasons"][0]["held_seconds"] >= 1
+            assert "had waited: 1 of 1 executions run (for " in place.ctl("execution", "show", late["id"]).stdout
+
+
 class TestWhatWaitsSaysWhy:
     def test_what_its_schedule_brought_while_there_is_no_room(self, place: Scene) -> None:
         place.configure(
