@@ -229,3 +229,71 @@ def test_output_goes_to_a_new_file_and_never_over_an_old_one(imported: Any, tmp_
     assert "is there already" in again.stderr
     document = json.loads(imported("logrotate", str(tmp_path / "app"), "--json").stdout)
     assert list(document["tasks"]) == ["app-rotate"]
+
+
+WRITTEN_OTHERWISE = """\
+compress # every log
+\t{logs}/a.log "{logs}/with space.log"\t{logs}/tab.log\t{{
+\tsize=64k
+\tmaxsize = 10M
+\trotate=3
+\tdateext
+\tdateformat\t-%Y%m%d
+\tcreate\t0640\troot\tadm
+\tpostrotate
+\t\techo "}}" # not the end
+\tendscript # the end
+}} # closed
+{logs}/one.log {{ daily
+}}
+{logs}/two.log {{ weekly }}
+{logs}/"three".log{{
+    monthly
+}}
+"""
+
+
+def test_logrotate_files_may_be_written_with_equals_signs_tabs_and_comments(imported: Any, tmp_path: Path) -> None:
+    file = tmp_path / "app"
+    file.write_text(WRITTEN_OTHERWISE.format(logs="/var/log/app"))
+    first, one, two, three = (task["config"] for task in tasks_of(imported("logrotate", str(file))).values())
+    logs = "/var/log/app"
+    assert first["log_paths"] == [f"{logs}/a.log", f"{logs}/with space.log", f"{logs}/tab.log"]
+    assert (first["max_size"], first["keep"], first["date_format"]) == ("64KiB", 3, "-%Y%m%d")
+    assert first["create"] == {"mode": "0640", "owner": "root", "group": "adm"}
+    assert first["postrotate"][-2] == 'echo "}" # not the end'
+    assert first["compress"]["algorithm"] == "gzip"
+    assert (one["log_paths"], one["every"]) == ([f"{logs}/one.log"], "daily")
+    assert (two["log_paths"], two["every"]) == ([f"{logs}/two.log"], "weekly")
+    assert (three["log_paths"], three["every"]) == ([f"{logs}/three.log"], "monthly")
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("  rotate many", "3:10: rotate is followed by a whole number, not many: it is left out"),
+        ("  minage soon", "3:10: minage is followed by a whole number, not soon: it is left out"),
+        ("  size 5T", "3:8: size is followed by bytes, such as 100k, 10M or 1G, not 5T: it is left out"),
+        ("  maxsize=big", "3:11: maxsize is followed by bytes, such as 100k, 10M or 1G, not big: it is left out"),
+    ],
+)
+def test_figure_of_logrotate_that_is_none_is_told_and_never_guessed(
+    imported: Any, tmp_path: Path, written: str, told: str
+) -> None:
+    file = tmp_path / "app"
+    file.write_text(f"/var/log/a.log {{\n  rotate 4\n{written}\n  daily\n}}\n/var/log/b.log {{\n  daily\n}}\n")
+    done = imported("logrotate", str(file))
+    assert done.returncode == 7
+    assert f"{file}:{told}" in done.stderr
+    first, second = (task["config"] for task in yaml.safe_load(done.stdout)["tasks"].values())
+    assert (first["keep"], first["every"], second["log_paths"]) == (4, "daily", ["/var/log/b.log"])
+
+
+def test_braces_in_a_path_are_told_for_logrotate_reads_none(imported: Any, tmp_path: Path) -> None:
+    file = tmp_path / "app"
+    file.write_text('"/var/log/{a,b}.log" /var/log/c.log {\n  daily\n}\n')
+    done = imported("logrotate", str(file))
+    assert done.returncode == 7
+    assert f"{file}:1:2: /var/log/{{a,b}}.log has braces, which are no wildcard: name each log" in done.stderr
+    (task,) = yaml.safe_load(done.stdout)["tasks"].values()
+    assert task["config"]["log_paths"] == ["/var/log/c.log"]

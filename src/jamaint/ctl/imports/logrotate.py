@@ -1,14 +1,10 @@
-"""logrotate's files as tasks of `logs.rotate`. The grammar and the defaults are those of logrotate.conf(5), 3.21.
-
-A file is read line by line: global directives, then stanzas (paths, `{`, directives, `}`), with scripts between a word
-such as `postrotate` and `endscript`. A stanza starts from the global directives that stand above it.
-"""
+"""logrotate's files as tasks of `logs.rotate`. The defaults are those of logrotate.conf(5), 3.21."""
 
 from __future__ import annotations
 
 import os
-import shlex
 
+from jamaint.ctl.imports.logrotate_files import FLAGS, Directives, Reader, Stanza, size_of
 from jamaint.ctl.imports.result import Imported, Line, Task, is_number, name_of
 
 TYPE_CHECKING = False
@@ -16,20 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
-SCRIPTS = ("prerotate", "postrotate", "firstaction", "lastaction", "preremove")
-PERIODS = ("hourly", "daily", "weekly", "monthly", "yearly")
 WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
-FLAGS = {
-    "compress": True, "nocompress": False, "delaycompress": True, "nodelaycompress": False, "dateext": True,
-    "nodateext": False, "ifempty": True, "notifempty": False, "sharedscripts": True, "nosharedscripts": False,
-    "copytruncate": True, "nocopytruncate": False, "copy": True, "nocopy": False, "nocreate": False,
-}  # fmt: skip
-VALUES = ("rotate", "size", "maxsize", "minsize", "minage", "maxage", "dateformat", "extension", "compresscmd",
-          "compressoptions", "olddir", "su", "create", "start", "mail", "compressext", "uncompresscmd", "addextension",
-          "tabooext", "taboopat", "shredcycles")  # fmt: skip
-NEEDLESS = ("missingok", "nomissingok", "nomail", "noshred", "ignoreduplicates", "noolddir", "createolddir",
-            "nocreateolddir", "mailfirst", "maillast", "tabooext", "taboopat", "compressext", "uncompresscmd",
-            "norenamecopy", "shredcycles", "allowhardlink", "noallowhardlink")  # fmt: skip
 LOST = {
     "olddir": "olddir: write a logs.cleanup task with archive_logs for the rotated logs",
     "renamecopy": "renamecopy: the log is renamed",
@@ -37,166 +20,35 @@ LOST = {
     "shred": "shred: what expires is not overwritten",
     "dateyesterday": "dateyesterday: a name tells when it was rotated",
     "datehourago": "datehourago: a name tells when it was rotated",
+    "allowhardlink": "allowhardlink: a log with several names is told, and left",
     "addextension": "addextension: name the logs yourself",
     "start": "start: numbers begin with 1",
     "preremove": "preremove: what expires can be put back, so nothing runs before",
 }
-SIZES = {"": "", "k": "KiB", "K": "KiB", "M": "MiB", "G": "GiB"}
 CODECS = {"gzip": "gzip", "pigz": "gzip", "zstd": "zstd", "xz": "xz", "pixz": "xz"}
 KEEP_FOR_EVER = 10_000
 DEFAULT_SIZE = "1MiB"
 """Without a period and a size, logrotate rotates what is larger than 1 MiB."""
 SHELL_SIGNS = set("|&;<>()$`\\\"'*?[#~=%\n!{}")
 
-Directives = dict[str, list[str]]
-
-
-class _Stanza:
-    __slots__ = ("directives", "line", "paths", "scripts")
-
-    def __init__(self, line: Line, paths: list[str], directives: Directives, scripts: dict[str, str]) -> None:
-        self.line = line
-        self.paths = paths
-        self.directives = directives
-        self.scripts = scripts
-
 
 def read(files: Sequence[str], open_text: Callable[[str], str], listed: Callable[[str], list[str]]) -> Imported:
     """Read `files` with all that they include. `open_text` and `listed` may raise OSError; that is a mistake too."""
     found = Imported()
-    reader = _Reader(found, open_text, listed)
+    reader = Reader(found, open_text, listed)
     for file in files:
         reader.file(file, Line(file, 1, ""))
+    for stanza in reader.stanzas:
+        found.add(_task_of(stanza))
     _warn_of_duplicates(found)
     return found
 
 
-class _Reader:
-    """Reads files one after the other: global directives hold for what stands below, also in included files."""
-
-    def __init__(self, found: Imported, open_text: Callable[[str], str], listed: Callable[[str], list[str]]) -> None:
-        self._found = found
-        self._open_text = open_text
-        self._listed = listed
-        self._globals: Directives = {}
-        self._seen: set[str] = set()
-
-    def file(self, name: str, asked: Line) -> None:
-        """Read one file, or all of a directory."""
-        try:
-            inside = self._listed(name)
-        except NotADirectoryError:
-            inside = []
-        except OSError as error:
-            self._found.mistake(asked, 1, f"{name} cannot be read: {error.strerror}")
-            return
-        for one in inside:
-            self.file(one, asked)
-        if inside or name in self._seen:
-            return
-        self._seen.add(name)
-        try:
-            text = self._open_text(name)
-        except IsADirectoryError:
-            return
-        except OSError as error:
-            self._found.mistake(asked, 1, f"{name} cannot be read: {error.strerror}")
-            return
-        self._lines([Line(name, number, one) for number, one in enumerate(text.splitlines(), 1)])
-
-    def _lines(self, lines: list[Line]) -> None:
-        paths: list[str] = []
-        first: Line | None = None
-        at = 0
-        while at < len(lines):
-            line = lines[at]
-            at += 1
-            words = self._words(line)
-            if not words:
-                continue
-            if not paths and not _is_path(words[0]) and words[0] != "{":
-                self._take(line, words, self._globals)
-                continue
-            first = first or line
-            opens = "{" in words or words[-1].endswith("{")
-            paths += [word for one in words if (word := one.rstrip("{"))]
-            if opens:
-                at = self._stanza(lines, at, first, paths)
-                paths, first = [], None
-        if first is not None:
-            self._found.mistake(first, 1, "these paths are followed by no {")
-
-    def _stanza(self, lines: list[Line], at: int, first: Line, paths: list[str]) -> int:
-        """Read the stanza that begins before `lines[at]` and return where the next line stands."""
-        stanza = _Stanza(first, paths, {key: list(value) for key, value in self._globals.items()}, {})
-        while at < len(lines):
-            line = lines[at]
-            at += 1
-            words = self._words(line)
-            if not words:
-                continue
-            if words[0] == "}":
-                self._found.add(_task_of(stanza))
-                return at
-            if words[0] in SCRIPTS:
-                at = self._script(lines, at, line, words[0], stanza)
-            else:
-                self._take(line, words, stanza.directives)
-        self._found.mistake(first, 1, "the { of these paths is not closed: the stanza is left out")
-        return at
-
-    def _script(self, lines: list[Line], at: int, began: Line, word: str, stanza: _Stanza) -> int:
-        body: list[str] = []
-        while at < len(lines):
-            text = lines[at].text
-            at += 1
-            if text.strip() == "endscript":
-                stanza.scripts[word] = "\n".join(body).strip("\n")
-                return at
-            body.append(text)
-        self._found.mistake(began, 1, f"{word} has no endscript: the script is left out")
-        return at
-
-    def _take(self, line: Line, words: list[str], into: Directives) -> None:
-        word, values = words[0], [one for one in words[1:] if one != "="]
-        column = len(line.text) - len(line.text.lstrip()) + 1
-        if word == "include" and into is self._globals:
-            for name in values:
-                self.file(os.path.join(os.path.dirname(line.file), name), line)
-        elif word in PERIODS:
-            into["period"] = [word, *values[:1]]
-        elif word in FLAGS:
-            into["ifempty" if word == "notifempty" else word.removeprefix("no")] = [word]
-        elif word in VALUES or word in LOST:
-            if word not in LOST and word not in ("create", "su") and not values:
-                self._found.mistake(line, column, f"{word} is followed by nothing: it is left out")
-                return
-            into[word] = values
-        elif word not in NEEDLESS:
-            self._found.mistake(line, column, f"{word} is no directive of logrotate: it is left out")
-
-    def _words(self, line: Line) -> list[str]:
-        text = line.text.strip()
-        if not text or text.startswith("#"):
-            return []
-        if text == "}":
-            return ["}"]
-        try:
-            return shlex.split(text, comments=True)
-        except ValueError as error:
-            self._found.mistake(line, len(line.text) - len(line.text.lstrip()) + 1, f"{error}".lower())
-            return []
-
-
-def _is_path(word: str) -> bool:
-    return word.startswith(("/", "~"))
-
-
-def _task_of(stanza: _Stanza) -> Task:
+def _task_of(stanza: Stanza) -> Task:
     given, config = stanza.directives, {}
     task = Task(f"{name_of(os.path.basename(stanza.line.file))}-rotate", stanza.line, {})
     config["log_paths"] = stanza.paths
-    config.update(_when(given, task))
+    config.update(_when(given))
     config.update(_kept(given, task))
     config.update(_made(given, task))
     config.update(_scripts(stanza, task))
@@ -214,11 +66,11 @@ def _task_of(stanza: _Stanza) -> Task:
     return task
 
 
-def _when(given: Directives, task: Task) -> dict[str, Any]:
+def _when(given: Directives) -> dict[str, Any]:
     """How often, and from which size and age on."""
     found: dict[str, Any] = {}
     if "size" in given:  # the last of size and a period counts for logrotate; a size stands below it in every real file
-        found["max_size"] = _size(given["size"], task) or DEFAULT_SIZE
+        found["max_size"] = size_of(given["size"]) or DEFAULT_SIZE
     elif "period" in given:
         period, *which = given["period"]
         found["every"] = period
@@ -229,7 +81,7 @@ def _when(given: Directives, task: Task) -> dict[str, Any]:
     else:
         found["max_size"] = DEFAULT_SIZE
     for word, key in (("maxsize", "max_size"), ("minsize", "min_size")):
-        size = _size(given.get(word), task)
+        size = size_of(given.get(word))
         if size and key not in found:
             found[key] = size
     for word, key in (("minage", "min_age"), ("maxage", "max_age")):
@@ -290,7 +142,7 @@ def _made(given: Directives, task: Task) -> dict[str, Any]:
     return found
 
 
-def _scripts(stanza: _Stanza, task: Task) -> dict[str, Any]:
+def _scripts(stanza: Stanza, task: Task) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, words in (("prerotate", ("firstaction", "prerotate")), ("postrotate", ("postrotate", "lastaction"))):
         there = [stanza.scripts[word] for word in words if stanza.scripts.get(word, "").strip()]
@@ -322,18 +174,6 @@ def _command(script: str) -> list[str]:
 
 def _is_on(given: Directives, word: str) -> bool:
     return bool(given.get(word)) and FLAGS[given[word][0]]
-
-
-def _size(values: list[str] | None, task: Task) -> str | None:
-    if not values:
-        return None
-    text = values[0]
-    digits = text.rstrip("kKMG")
-    if not is_number(digits) or text[len(digits) :] not in SIZES:
-        task.remarks.append(f"size {text}: not understood")
-        return None
-    unit = SIZES[text[len(digits) :]]
-    return f"{digits}{unit}" if unit else f"{digits}B"
 
 
 def _number(values: Iterable[str] | None) -> int | None:
