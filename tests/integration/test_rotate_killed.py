@@ -115,6 +115,34 @@ def copies(top: Path) -> Case:
     return Case(top / "t", copy_truncate=True)
 
 
+def aside(top: Path, **changes: Any) -> Case:
+    """Rotated into a directory of each log's directory."""
+    for place in ("old", "app/old"):
+        (top / "t" / "logs" / place).mkdir(parents=True, exist_ok=True)
+        for day in (21, 22, 23):
+            put(top / "t" / "logs" / place / f"a.log-202611{day}", 24 - day)
+            put(top / "t" / "logs" / place / f"a.log.{24 - day}", 24 - day)
+    return Case(top / "t", olddir="old", **changes)
+
+
+def dates_aside(top: Path) -> Case:
+    return aside(top, **PACKED)
+
+
+def numbers_aside(top: Path) -> Case:
+    return aside(top, names="number", **PACKED)
+
+
+def copies_aside(top: Path) -> Case:
+    return aside(top, copy_truncate=True)
+
+
+def old_disk_aside(top: Path) -> Case:
+    case = aside(top, **PACKED)
+    case._prepare = without_modern_calls
+    return case
+
+
 def side_by_side(top: Path) -> Case:
     """Packed in several threads, as large files are."""
     return Case(top / "t", threads_for_all, **PACKED)
@@ -128,7 +156,8 @@ def old_disk(top: Path) -> Case:
     return Case(top / "t", without_modern_calls, **PACKED)
 
 
-CASES = pytest.mark.parametrize("make", [dates, numbers, copies, side_by_side, old_disk])
+ASIDE = [dates_aside, numbers_aside, copies_aside, old_disk_aside]
+CASES = pytest.mark.parametrize("make", [dates, numbers, copies, side_by_side, old_disk, *ASIDE])
 
 
 @CASES

@@ -185,9 +185,9 @@ class LogsRotate:
                 if log.found is not found:
                     continue
                 for after in log.turn.compress if name == COMPRESSION else log.turn.expire:
-                    batches.add(log.rel, after, log.judged(after))
+                    batches.add(log.aside, after, log.judged(after))
                 if id(log) in fresh and log.fresh is not None:
-                    batches.add(log.rel, log.fresh, fresh[id(log)])
+                    batches.add(log.aside, log.fresh, fresh[id(log)])
 
     def _takes_fresh(self, log: LogTurn, name: str) -> bool:
         """True where the step is for what was rotated just now."""
@@ -208,7 +208,7 @@ class LogsRotate:
         found = {}
         for log in wanted:
             try:
-                with log.found.reopen() as root, root.descend(log.rel) as place:
+                with log.found.reopen() as root, root.descend(log.aside) as place:
                     found[id(log)] = os.lstat(log.fresh or "", dir_fd=place.fd)
             except (OSError, NotEntered, RootRefused):  # gone, and nothing to be compressed
                 continue

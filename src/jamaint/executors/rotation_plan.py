@@ -72,12 +72,13 @@ class RotationPlanner:
             age = self._rules.max_age_seconds
             older = f", or last written more than {span(age)} ago" if age is not None else ""
             return f"Delete {rotated}: beyond the {self._rules.keep} that are kept of each log{older}."
+        into = f" into {config['olddir']}" if config.get("olddir") else ""
         if config.get("copy"):
-            does = f"Copy {logs}, which stay as they are."
+            does = f"Copy {logs}{into}, which stay as they are."
         elif self._rules.copy_truncate:
-            does = f"Copy {logs} and truncate them; what is written in between is lost."
+            does = f"Copy {logs}{into} and truncate them; what is written in between is lost."
         else:
-            does = f"Rotate {logs}" + (" and make new ones." if config["create"] is not None else ".")
+            does = f"Rotate {logs}{into}" + (" and make new ones." if config["create"] is not None else ".")
         again = len(self._found.to_tell)
         if again:
             does += f" The writers of {again} rotated before have not all let go: they are told again."

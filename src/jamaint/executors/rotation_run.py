@@ -197,7 +197,10 @@ class RotationRun:
             return
         with place:
             try:
-                self._turn(turning, place, log)
+                with root.descend(log.aside) as aside:
+                    self._turn(turning, place, aside, log)
+            except NotEntered as refusal:
+                self._skipped.add(log.path, f"{root.name(log.aside)}: {refusal.why}", problem=True)
             except (NotTurned, NotTheSame) as reason:
                 self._skipped.add(log.path, str(reason), problem=not isinstance(reason, NotTurned) or reason.problem)
             except OSError as error:
@@ -207,30 +210,31 @@ class RotationRun:
                     details["files"] += 1
                     details["bytes"] += log.seen.st_size
                     if len(details["rotated"]) < SAMPLE:
-                        details["rotated"].append({"path": log.path, "to": log.fresh, "why": log.turn.why})
+                        to = log.fresh if log.aside == log.rel else f"{self._work.config['olddir']}/{log.fresh}"
+                        details["rotated"].append({"path": log.path, "to": to, "why": log.turn.why})
 
-    def _turn(self, turning: Turning, place: Place, log: LogTurn) -> None:
+    def _turn(self, turning: Turning, place: Place, aside: Place, log: LogTurn) -> None:
         *shifts, (name, planned) = log.turn.moves
         create = self._work.config["create"]
         like = None if create is None else _new_log(create)  # before anything is moved: it may fail
         for old, new in shifts:
-            turning.move(place, old, iter((new,)), log.rotated[old])
+            turning.move(aside, old, iter((new,)), log.rotated[old])
         names = islice(dropwhile(lambda new: new != planned, self._rules.names(name)), _NAMES_TRIED)
         if self._rules.copy_truncate:
-            log.fresh = self._copy(turning, place, log, names)
+            log.fresh = self._copy(turning, place, aside, log, names)
             return
-        log.fresh = turning.move(place, name, names, log.seen)
+        log.fresh = turning.move(place, name, names, log.seen, aside=aside)
         try:
             if like is not None:
-                turning.make(place, name, log.fresh, like)
+                turning.make(place, name, log.fresh, like, aside=aside)
         except (OSError, NotTheSame):  # without a log its writers may have nothing to write to
-            if turning.move_back(place, name, log.fresh):
+            if turning.move_back(place, name, log.fresh, aside):
                 log.fresh = None
             raise
 
-    def _copy(self, turning: Turning, place: Place, log: LogTurn, names: Iterator[str]) -> str:
+    def _copy(self, turning: Turning, place: Place, aside: Place, log: LogTurn, names: Iterator[str]) -> str:
         copy = turning.copy if self._work.config.get("copy") else turning.cut
-        fresh, _ = copy(place, log.turn.log, names, log.seen, lambda _: self._host.checkpoint())
+        fresh, _ = copy(place, log.turn.log, names, log.seen, lambda _: self._host.checkpoint(), aside=aside)
         return fresh
 
 

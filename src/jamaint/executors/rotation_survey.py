@@ -12,10 +12,11 @@ from jamaint.core.rotation import RotationRules as Rules
 from jamaint.core.rotation_records import OpenRotation, RotationRecord
 from jamaint.core.stamps import Stamp, read_any
 from jamaint.executors.executor import Host, Work
+from jamaint.executors.log_matcher import LogMatcher, as_glob, join
 from jamaint.executors.recent_undos import hold_at
 from jamaint.executors.ways_out import writable
 from jamaint.host import syscalls
-from jamaint.host.globs import Globs, is_glob, split_root
+from jamaint.host.globs import is_glob, split_root
 from jamaint.host.held import Hold
 from jamaint.host.logrotate import rotated_by_it
 from jamaint.host.openfiles import OpenFiles
@@ -34,6 +35,8 @@ class LogTurn:
 
     found: Found
     rel: str
+    aside: str
+    """The directory of the rotated ones: `rel`, or the one that `olddir` names in it."""
     seen: os.stat_result
     turn: Turn
     rotated: Mapping[str, os.stat_result]
@@ -55,7 +58,7 @@ class LogTurn:
 
     def path_of(self, name: str) -> str:
         """The path of a rotated log."""
-        return join(self.found.path, self.rel, name)
+        return join(self.found.path, self.aside, name)
 
     def judged(self, name: str) -> os.stat_result:
         """How a rotated log was, by the name that it has after the moves."""
@@ -114,7 +117,7 @@ class LogSurveyor:
 
     def look(self, held: OpenFiles) -> RotationSurvey:
         """Surveys the logs; `held` are the files that processes have open."""
-        config, match = self._work.config, _LogMatcher(self._work.config["log_paths"])
+        config, match = self._work.config, LogMatcher(self._work.config["log_paths"])
 
         def sort(root: Root, rel: str, name: str, seen: os.stat_result) -> str:
             if (seen.st_dev, seen.st_ino) in held.kernel:
@@ -144,14 +147,19 @@ class LogSurveyor:
 
     def _patterns(self, pattern: str) -> Iterator[str]:
         """A pattern of logs, and those that find the rotated ones too."""
-        yield from (pattern, f"{pattern}?*")
+        directory, _, name = pattern.rpartition("/")
+        asides = [f"{directory}/{as_glob(olddir)}"] if (olddir := self._work.config.get("olddir")) else []
         extension = self._work.config.get("extension")
-        if extension and pattern.endswith(extension):
-            yield f"{pattern.removesuffix(extension)}?*"
+        yield pattern
+        for place in (directory, *asides):
+            yield f"{place}/{name}?*"
+            if extension and name.endswith(extension):
+                yield f"{place}/{name.removesuffix(extension)}?*"
 
-    def _sort(self, match: "_LogMatcher", path: str, rel: str, name: str, seen: os.stat_result) -> None:
+    def _sort(self, match: "LogMatcher", path: str, rel: str, name: str, seen: os.stat_result) -> None:
         listing = self._listings.setdefault((path, rel), _Listing())
-        is_matched, stamp = match(path, rel, name), self._rules.read(name)
+        is_matched = match(path, rel, name) and not self._is_aside(rel)
+        stamp = self._rules.read(name)
         is_rotated = stamp is not None
         if stamp is not None:
             listing.stamps[name] = stamp
@@ -169,30 +177,62 @@ class LogSurveyor:
             if path == found.path:
                 yield from self._decide(found, rel, listing)
 
+    def _is_aside(self, rel: str) -> bool:
+        """True of a directory into which is rotated: nothing in it is a log."""
+        return bool(olddir := self._work.config.get("olddir")) and f"/{rel}".endswith(f"/{olddir}")
+
     def _decide(self, found: Found, rel: str, listing: _Listing) -> Iterator[LogTurn]:
-        rotated = self._rotated(found, rel, listing)
+        if self._is_aside(rel):
+            return
+        olddir = self._work.config.get("olddir")
+        aside = rel if not olddir else olddir if rel == "." else f"{rel}/{olddir}"
+        away = self._listings.get((found.path, aside), _Listing()) if olddir else listing
+        rotated = self._rotated(found, aside, away, listing.logs)
         if not listing.logs:
             return
         hold = hold_at(self._work, found.path, self._rules.hold_seconds)
+        if olddir:
+            self._warn_of_beside(found, rel, listing)
         try:
-            with found.reopen() as root, root.descend(rel) as place:
+            with found.reopen() as root, self._enter_aside(root, aside) as there, root.descend(rel) as place:
                 for name, seen in sorted(listing.logs.items()):
-                    stats = {one.name: listing.others[one.name] for one in rotated.get(name, ())}
+                    stats = {one.name: away.others[one.name] for one in rotated.get(name, ())}
                     others = rotated.get(name, ())
-                    held = _why_held(hold, {name: seen, **stats}, place)
-                    turn = self._turn(root.name(rel, name), seen, others, place, held=held)
+                    held = _why_held(hold, {name: seen}, place) or _why_held(hold, stats, there)
+                    turn = self._turn(root.name(rel, name), seen, others, (place, there), held=held)
                     if turn is not None:
                         for left, why in turn.left:
-                            self._skipped.add(root.name(rel, left), why)
+                            self._skipped.add(root.name(aside, left), why)
                         newest = max(others, key=lambda one: one.stamp.order, default=None)
-                        yield LogTurn(found, rel, seen, turn, stats, newest.name if newest else None)
+                        yield LogTurn(found, rel, aside, seen, turn, stats, newest.name if newest else None)
         except (NotEntered, RootRefused) as refusal:
-            self._skipped.add(found.path, refusal.why, problem=True)
+            path = refusal.path if isinstance(refusal, RootRefused) else found.path
+            self._skipped.add(path, refusal.why, problem=True)
+
+    def _warn_of_beside(self, found: Found, rel: str, listing: _Listing) -> None:
+        """Warns of rotated ones that lie beside their logs, and not where they go now."""
+        names = sorted(name for name, stamp in listing.stamps.items() if stamp.base in listing.logs)
+        if names:
+            count = "1 rotated log is" if len(names) == 1 else f"{len(names)} rotated logs are"
+            self._warnings.append(
+                f"{count} beside the log and not in {self._work.config['olddir']}, such as "
+                f"{join(found.path, rel, names[0])}: not counted by keep and never removed until you move them there"
+            )
+
+    def _enter_aside(self, root: Root, aside: str) -> Place:
+        """Open the directory of the rotated ones. Raises RootRefused that names it."""
+        try:
+            return root.descend(aside)
+        except NotEntered as refusal:
+            missing = "does not exist: make it, with the owner of the logs' directory"
+            why = missing if refusal.missing else f"cannot be used: {refusal.why}"
+            raise RootRefused(root.name(aside), f"rotated logs go there (olddir), and it {why}", "failed") from None
 
     def _turn(
-        self, path: str, seen: os.stat_result, rotated: Sequence[Rotated], place: Place, *, held: str
+        self, path: str, seen: os.stat_result, rotated: Sequence[Rotated], places: tuple[Place, Place], *, held: str
     ) -> Turn | None:
         name = path.rpartition("/")[2]
+        place, there = places
         record, half_done = self._work.rotations.of_logs.get(path), self._work.rotations.open_rotation
         recorded = record.rotated_at if record is not None else None
         born = _born(name, place)
@@ -200,7 +240,7 @@ class LogSurveyor:
         if half_done is not None:
             self._learn(path, last_rotation(log, rotated, self._rules), recorded, half_done)
         try:
-            turn = decide(log, rotated, lambda other: _stands(other, place), self._rules)
+            turn = decide(log, rotated, lambda other: _stands(other, there), self._rules)
         except OSError as error:
             self._skipped.add(path, words(error), problem=True)
             return None
@@ -215,12 +255,14 @@ class LogSurveyor:
         is_told = self._rules.copy_truncate or last < half_done.begun_at - _A_DAY
         self._learned.append(RotationRecord(path, last, is_told, half_done.execution))
 
-    def _rotated(self, found: Found, rel: str, listing: _Listing) -> Mapping[str, Sequence[Rotated]]:
-        """The rotated ones of each log; what is named so and is none is told."""
+    def _rotated(
+        self, found: Found, rel: str, listing: _Listing, logs: Mapping[str, os.stat_result]
+    ) -> Mapping[str, Sequence[Rotated]]:
+        """The rotated ones of each log, of those in one directory; what is named so and is none is told."""
         rotated: dict[str, list[Rotated]] = {}
         for name, seen in listing.others.items():
             stamp = listing.stamps.get(name)
-            if stamp is not None and stamp.base in listing.logs:
+            if stamp is not None and stamp.base in logs:
                 one = Rotated(name, stamp, seen.st_size, seen.st_mtime_ns, seen.st_nlink)
                 rotated.setdefault(stamp.base, []).append(one)
             elif stamp is not None and name in listing.alike:
@@ -260,55 +302,13 @@ class LogSurveyor:
             path, rest = split_root(pattern)
             if path not in looked:
                 continue  # its refusal says so
-            matches = _LogMatcher([pattern])
+            matches = LogMatcher([pattern])
             if not any(matches(where, rel, name) for (where, rel), names in logs.items() for name in names):
                 self._warnings.append(
                     f"no log matches {pattern}: nothing of it is rotated"
                     if is_glob(rest)
                     else f"{pattern} does not exist: nothing is rotated there until it does"
                 )
-
-
-class _LogMatcher:
-    """Tells whether a file is one that `log_paths` match as a log."""
-
-    def __init__(self, patterns: Sequence[str]) -> None:
-        rests: dict[str, list[str]] = {}
-        for pattern in patterns:
-            path, rest = split_root(pattern)
-            rests.setdefault(path, []).append(rest)
-        self._globs = {path: Globs(found) for path, found in rests.items()}
-        self._last = frozenset(name for name in (one.rpartition("/")[2] for one in patterns) if not is_glob(name))
-
-    def __call__(self, root: str, rel: str, name: str) -> bool:
-        directory = root if rel == "." else f"{root}/{rel}"
-        return any(_matches(globs, base, directory, name) for base, globs in self._globs.items())
-
-    def matches(self, path: str) -> bool:
-        """Tells whether a path is one that a pattern matches as a log."""
-        directory, _, name = path.rpartition("/")
-        return any(
-            self(root, directory[len(root) + 1 :] or ".", name)
-            for root in self._globs
-            if directory == root or directory.startswith(f"{root}/")
-        )
-
-    def is_named(self, name: str) -> bool:
-        """True if a pattern ends with the very name, and not with a wildcard."""
-        return name in self._last
-
-
-def _matches(globs: Globs, base: str, directory: str, name: str) -> bool:
-    """True if globs below `base` match a name in a directory: a root of another owner's may lie below the base."""
-    if directory == base:
-        return bool(globs.files(globs.start)(name))
-    below = base.rstrip("/") + "/"
-    return directory.startswith(below) and bool(globs.files(globs.below(directory[len(below) :])[0])(name))
-
-
-def join(root: str, rel: str, name: str) -> str:
-    """The path of a file in a directory of a root."""
-    return f"{root}/{name}" if rel == "." else f"{root}/{rel}/{name}"
 
 
 def _rotated_by_logrotate(work: Work, logs: Sequence[LogTurn]) -> list[str]:
@@ -321,7 +321,7 @@ def _rotated_by_logrotate(work: Work, logs: Sequence[LogTurn]) -> list[str]:
 def _rotated_by_others(work: Work, logs: Sequence[LogTurn]) -> Iterator[str]:
     """Warnings of logs that another task rotates too."""
     for other in work.rotations.neighbours:
-        match, spared = _LogMatcher(other.patterns), frozenset(other.exclude)
+        match, spared = LogMatcher(other.patterns), frozenset(other.exclude)
         found = [log.path for log in logs if log.turn.log not in spared and match.matches(log.path)]
         if found:
             more = f" and {len(found) - 1} more" if len(found) > 1 else ""

@@ -3,9 +3,10 @@
 The journal is `turns/` in the trash of the step: one symbolic link an act, whose name has the figures and whose target
 the names, so that it is there whole or not at all. turning_back.py reads it.
 
-    <number>.moved.<inode>                  rel//from//to       a file gets another name
+    <number>.moved.<inode>                  rel//from//to       a file gets another name; `//to rel` behind it where
+                                                                that is in another directory of the root
     <number>.made.<inode>.<mtime>           rel//name           an empty file is linked into its place
-    <number>.cut.<inode>.<inode of copy>    rel//name//copy     a log is copied and then truncated
+    <number>.cut.<inode>.<inode of copy>    rel//name//copy     a log is copied and then truncated; `//to rel` as above
     <number>.copied.<inode of copy>.<size>  rel//copy           a log is copied, and stays
 """
 
@@ -87,49 +88,49 @@ class Turning:
         self._next = -1
         self._moved: Act | None = None
 
-    def move(self, place: Place, name: str, to: Iterator[str], seen: os.stat_result) -> str:
+    def move(self, place: Place, name: str, to: Iterator[str], seen: os.stat_result, aside: Place | None = None) -> str:
         """Renames a file that still is the one that was looked at, to the first name that is free, and returns that.
 
-        It may have grown since. Raises NotTurned, OSError.
+        It goes to the directory `aside` where that is given. It may have grown since. Raises NotTurned, OSError.
         """
-        tried = ""
+        tried, there = "", aside or place
         for new in to:
             tried = new
-            act = self._note(place, MOVED, (seen.st_ino,), name, new)
+            act = self._note(place, MOVED, (seen.st_ino,), name, new, *self._elsewhere(place, there))
             try:
                 _check(os.lstat(name, dir_fd=place.fd), seen, seen.st_nlink)
-                syscalls.rename_noreplace(name, new, src_dir_fd=place.fd, dst_dir_fd=place.fd)
+                syscalls.rename_noreplace(name, new, src_dir_fd=place.fd, dst_dir_fd=there.fd)
             except FileExistsError:
                 self._forget(place, act)
                 continue
             except BaseException:
                 self._forget(place, act)
                 raise
-            if os.lstat(new, dir_fd=place.fd).st_ino != seen.st_ino:  # swapped between the look and the rename
-                syscalls.rename_noreplace(new, name, src_dir_fd=place.fd, dst_dir_fd=place.fd)
+            if os.lstat(new, dir_fd=there.fd).st_ino != seen.st_ino:  # swapped between the look and the rename
+                syscalls.rename_noreplace(new, name, src_dir_fd=there.fd, dst_dir_fd=place.fd)
                 self._forget(place, act)
                 raise NotTurned("it was replaced while it was rotated, and was put back")
             self._moved = act
             return new
         raise NotTurned(f"{name} would become {tried}, which is there already: move that away", problem=True)
 
-    def move_back(self, place: Place, name: str, new: str) -> bool:
+    def move_back(self, place: Place, name: str, new: str, aside: Place | None = None) -> bool:
         """Gives the log that was moved last its name back; false where that is taken by now. Raises OSError."""
         try:
-            syscalls.rename_noreplace(new, name, src_dir_fd=place.fd, dst_dir_fd=place.fd)
+            syscalls.rename_noreplace(new, name, src_dir_fd=(aside or place).fd, dst_dir_fd=place.fd)
         except FileExistsError:
             return False
         self._forget(place, self._moved)
         return True
 
-    def make(self, place: Place, name: str, like: str, new: New) -> bool:
+    def make(self, place: Place, name: str, like: str, new: New, *, aside: Place | None = None) -> bool:
         """Makes a new, empty log, whole at once: owner and mode are right when it appears. False if one is there.
 
-        `like` is the rotated one beside it. Raises OSError, NotTheSame.
+        `like` is the rotated one beside it, or in `aside`. Raises OSError, NotTheSame.
         """
         half = self._half(place)
         try:
-            old = open_source(like, place.fd)
+            old = open_source(like, (aside or place).fd)
             try:
                 wanted = FileAttributes.of(old, os.fstat(old)).changed(new.uid, new.gid, new.mode)
             finally:
@@ -149,24 +150,32 @@ class Turning:
             half.close()
 
     def cut(
-        self, place: Place, name: str, to: Iterator[str], seen: os.stat_result, tick: Callable[[int], None]
+        self,
+        place: Place,
+        name: str,
+        to: Iterator[str],
+        seen: os.stat_result,
+        tick: Callable[[int], None],
+        *,
+        aside: Place | None = None,
     ) -> tuple[str, int]:
-        """Copies a log to the first name that is free and truncates it; returns the name and the bytes copied.
+        """Copies a log to the first name that is free, in `aside` if given, and truncates it; the name and the bytes.
 
         What is written between the last look and the truncation is lost. Raises NotTurned, NotTheSame, OSError, and
         what `tick` raises, which is called while it copies: then there is no copy, and the log is whole.
         """
         log = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=place.fd)
-        half = self._half(place)
+        there, half = aside or place, self._half(place)
         try:
             before = self._fill(log, half, seen, tick)
-            inode = os.fstat(half.fd).st_ino
-            new, act = self._link(place, half, to, lambda to: self._note(place, CUT, (seen.st_ino, inode), name, to))
+            figures = (seen.st_ino, os.fstat(half.fd).st_ino)
+            where = self._elsewhere(place, there)
+            new, act = self._link(there, half, to, lambda to: self._note(place, CUT, figures, name, to, *where))
             try:
                 size = _catch_up(log, half.fd, before.st_size, tick)
                 os.ftruncate(log, 0)
             except BaseException:  # a full disk, or it is to stop
-                self._withdraw(place, new, inode, act)
+                self._withdraw(there, new, figures[1], act)
                 raise
             if act is not None and self._trash is not None:
                 with suppress(OSError):  # a mark that is missing makes an undo look closer, and no more
@@ -178,15 +187,22 @@ class Turning:
             os.close(log)
 
     def copy(
-        self, place: Place, name: str, to: Iterator[str], seen: os.stat_result, tick: Callable[[int], None]
+        self,
+        place: Place,
+        name: str,
+        to: Iterator[str],
+        seen: os.stat_result,
+        tick: Callable[[int], None],
+        *,
+        aside: Place | None = None,
     ) -> tuple[str, int]:
-        """Copies a log to the first name that is free, and leaves it; returns the name and the bytes. Raises as cut."""
+        """Copies a log as cut does, and leaves it; returns the name and the bytes. Raises as cut."""
         log = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=place.fd)
-        half = self._half(place)
+        there, half = aside or place, self._half(aside or place)
         try:
             before = self._fill(log, half, seen, tick)
             figures = (os.fstat(half.fd).st_ino, before.st_size)
-            new, _ = self._link(place, half, to, lambda new: self._note(place, COPIED, figures, new))
+            new, _ = self._link(there, half, to, lambda new: self._note(there, COPIED, figures, new))
             return new, before.st_size
         finally:
             half.close()
@@ -227,6 +243,14 @@ class Turning:
 
     def _half(self, place: Place) -> Half:
         return self._trash.half(place) if self._trash is not None else Half(place.fd, OURS + HALF_FILE)
+
+    def _elsewhere(self, place: Place, there: Place) -> tuple[str, ...]:
+        """The directory as it stands in the journal, if that is not the log's own; how it is now is written down."""
+        if there.rel == place.rel:
+            return ()
+        if self._trash is not None:
+            self._trash.turns(there)
+        return (there.rel,)
 
     def _note(self, place: Place, kind: str, figures: tuple[int, ...], *names: str) -> Act | None:
         if self._trash is None:

@@ -201,7 +201,11 @@ class _Back:
         }
         try:
             with self._left.root.descend(rel) as place:
-                return ways[act.kind](act, place, *names)
+                if act.kind not in (MOVED, CUT):
+                    return ways[act.kind](act, place, *names)
+                name, new, *elsewhere = names
+                with self._left.root.descend(elsewhere[0] if elsewhere else rel) as there:
+                    return ways[act.kind](act, place, name, new, there)
         except NotEntered as refusal:
             self._outcome.kept.add(path, f"its directory cannot be used: {refusal.why}")
         except OSError as error:
@@ -243,9 +247,9 @@ class _Back:
         self._outcome.removed += 1
         return True
 
-    def _move_back(self, act: Act, place: Place, name: str, new: str) -> bool:
+    def _move_back(self, act: Act, place: Place, name: str, new: str, there: Place) -> bool:
         path = self._left.root.name(place.rel, name)
-        rotated, here = self._rotated(place, new), self._look(place, name)
+        rotated, here = self._rotated(there, new), self._look(place, name)
         if rotated is None or rotated.st_ino != act.figures[0]:
             if here is not None and here.st_ino == act.figures[0]:  # killed before the rename, or after the one back
                 return True
@@ -257,13 +261,13 @@ class _Back:
         if here is not None and os.path.samestat(here, rotated):
             # On some file systems a link and an unlink stand for a rename, and a kill may have come between.
             if not self._dry_run:
-                os.unlink(new, dir_fd=place.fd)
+                os.unlink(new, dir_fd=there.fd)
         else:
             if here is not None:
                 self._set_aside(place, name, (place.fd, name), here, f"it has what was written to {name} since")
             if not self._dry_run:
-                syscalls.rename_noreplace(new, name, src_dir_fd=place.fd, dst_dir_fd=place.fd)
-        self._free.add((place.rel, new))
+                syscalls.rename_noreplace(new, name, src_dir_fd=there.fd, dst_dir_fd=place.fd)
+        self._free.add((there.rel, new))
         self._outcome.put_back(self.path, rotated.st_ino)
         return True
 
@@ -279,10 +283,10 @@ class _Back:
             syscalls.rename_noreplace(at[1], beside, src_dir_fd=at[0], dst_dir_fd=place.fd)
         self._outcome.kept.add(self._left.root.name(place.rel, beside), why)
 
-    def _refill(self, act: Act, place: Place, name: str, copy: str) -> bool:
+    def _refill(self, act: Act, place: Place, name: str, copy: str, there: Place) -> bool:
         """Writes the copy back into a log that was truncated, if nothing has been written to it since."""
         path = self._left.root.name(place.rel, name)
-        seen, copied = _look(place, name), self._rotated(place, copy)
+        seen, copied = _look(place, name), self._rotated(there, copy)
         if copied is None or copied.st_ino != act.figures[1]:
             if seen is not None and seen.st_ino == act.figures[0] and seen.st_size:
                 return True
@@ -296,16 +300,16 @@ class _Back:
         # Lines that are always the same could begin both: so what has been written down goes before what they hold.
         untouched = not self._is_marked(act.truncated) and seen.st_size >= copied.st_size
         ours = untouched or self._is_marked(act.refilled)
-        if seen.st_size and not (ours and self._is_beginning(place, name, copy)):
+        if seen.st_size and not (ours and self._is_beginning((place, name), (there, copy))):
             self._outcome.kept.add(path, f"it has been written to since the rotation; what was in it stays as {copy}")
             return False
         if not self._dry_run:
-            if not untouched and not self._append(place, (name, seen), (copy, copied)):
+            if not untouched and not self._append((place, name, seen), (there, copy, copied)):
                 why = f"it was replaced while it was put back; nothing was written, what was in it stays as {copy}"
                 self._outcome.kept.add(path, why)
                 return False
-            if os.lstat(copy, dir_fd=place.fd).st_ino == copied.st_ino:
-                os.unlink(copy, dir_fd=place.fd)
+            if os.lstat(copy, dir_fd=there.fd).st_ino == copied.st_ino:
+                os.unlink(copy, dir_fd=there.fd)
         self._outcome.put_back(self.path, seen.st_ino)
         return True
 
@@ -321,11 +325,11 @@ class _Back:
             return False
         return True
 
-    def _is_beginning(self, place: Place, name: str, copy: str) -> bool:
+    def _is_beginning(self, log: tuple[Place, str], copy: tuple[Place, str]) -> bool:
         """Whether the shorter of the two is how the longer one begins: so it was not truncated, or is refilled."""
-        first = open_source(name, place.fd)
+        first = open_source(log[1], log[0].fd)
         try:
-            second = open_source(copy, place.fd)
+            second = open_source(copy[1], copy[0].fd)
             try:
                 left = min(os.fstat(first).st_size, os.fstat(second).st_size)
                 while left > 0:
@@ -340,23 +344,23 @@ class _Back:
             os.close(first)
 
     def _append(
-        self, place: Place, log_seen: tuple[str, os.stat_result], copy_seen: tuple[str, os.stat_result]
+        self, log_seen: tuple[Place, str, os.stat_result], copy_seen: tuple[Place, str, os.stat_result]
     ) -> bool:
         """Writes the rest of the copy to the log, as both were looked at; false where one is another file by now.
 
         What was opened is checked, and nothing is done by name: whoever may write in the directory could link another
         file of theirs, or of somebody who trusts them, into the place of the log.
         """
-        at = log_seen[1].st_size
-        source = open_source(copy_seen[0], place.fd)
+        at = log_seen[2].st_size
+        source = open_source(copy_seen[1], copy_seen[0].fd)
         try:
             flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            log = os.open(log_seen[0], flags, dir_fd=place.fd)
+            log = os.open(log_seen[1], flags, dir_fd=log_seen[0].fd)
         except BaseException:
             os.close(source)
             raise
         try:
-            if not _is_same(os.fstat(source), copy_seen[1]) or not _is_same(os.fstat(log), log_seen[1]):
+            if not _is_same(os.fstat(source), copy_seen[2]) or not _is_same(os.fstat(log), log_seen[2]):
                 return False
             for start, end in _with_small_holes(source, at):
                 if start > at:  # a hole is longer than any line that somebody writes at this moment: it cuts off none

@@ -26,6 +26,7 @@ _BY_DAY, _BY_HOUR, _BY_SECOND = "-%Y%m%d", "-%Y%m%d%H", "-%Y%m%d-%H%M%S"
 _LEVELS = {"gzip": (1, 9), "zstd": (1, 19), "xz": (0, 9)}
 _PARTS = ("%Y", "%m", "%d", "%H", "%M", "%S")
 _NEEDED = {"hourly": "%H", "daily": "%d", "weekly": "%V", "monthly": "%m", "yearly": "%Y"}
+_OLDDIR = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _EXTENSION = re.compile(r"\.[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 
 
@@ -56,6 +57,23 @@ def _extension(value: Any) -> str:
     if not _EXTENSION.fullmatch(ending) or ending in PACKED or ending.removeprefix(".").isdigit():
         raise ValueError(f"must be how logs end, such as .log, not {shown(ending)}")
     return ending
+
+
+def _olddir(value: Any, info: ValidationInfo) -> str:
+    """A directory in the one of the logs, by its path from there."""
+    path = text(value).rstrip("/")
+    if path.startswith("/"):
+        directories = {pattern.rpartition("/")[0] for pattern in info.data.get("log_paths", ())}
+        inside = [path.removeprefix(f"{one}/") for one in directories if path.startswith(f"{one}/")]
+        if len(directories) != 1 or not inside:
+            raise ValueError(
+                f"{shown(path)} is not in the directory of all these logs: name one in it, such as old, or let "
+                "archive_logs of logs.cleanup take rotated logs elsewhere"
+            )
+        path = inside[0]
+    if not _OLDDIR.fullmatch(path):
+        raise ValueError(f"must be a directory in the one of the logs, such as old, not {shown(value)}")
+    return path
 
 
 class CompressRotated(Section):
@@ -141,6 +159,7 @@ class LogsRotate(Work):
     copy_truncate: Flag = False
     copy_only: Flag = Field(default=False, alias="copy")
     names: Annotated[str, PlainValidator(one_of((DATE, NUMBER)))] = DATE
+    olddir: Annotated[str, PlainValidator(_olddir)] | None = None
     extension: Annotated[str, PlainValidator(_extension)] | None = None
     date_format: Annotated[str, PlainValidator(text)] | None = None
     compress: Annotated[CompressRotated | None, BeforeValidator(switch)] = None
@@ -211,6 +230,7 @@ class LogsRotate(Work):
             "month_day": self.month_day,
             "if_empty": self.if_empty,
             "extension": self.extension,
+            "olddir": self.olddir,
             "compress": compress
             and {"algorithm": compress.algorithm, "level": compress.level, "delay": compress.delay},
             "copy_truncate": self.copy_truncate,
