@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+from jamaint.config import paths
+from jamaint.ctl.imports import logrotate
+
 Done = subprocess.CompletedProcess[str]
 
 ROTATED = r"""
@@ -112,7 +115,7 @@ def test_logrotate_files_become_tasks_that_are_in_order(imported: Any, tmp_path:
     assert (second["copy_truncate"], second["user"], second["if_empty"]) == (True, "backup", True)
     assert second["scripts"] == {"per_log": True, "user": "root"}
     assert second["postrotate"] == ["/bin/sh", "-c", 'echo "$1"', "logrotate"]
-    assert "cannot be carried over: olddir" in done.stdout
+    assert second["olddir"] == "old"
     assert (third["every"], third["weekday"], third["max_size"], third["min_age"]) == ("weekly", "monday", "5MiB", "2d")
     assert (third["keep"], third["create"], third["date_format"]) == (10_000, False, "-%Y-%m-%d")
     assert {task["schedule"]["timezone"] for task in found.values()} == {"Asia/Kolkata"}
@@ -297,3 +300,40 @@ def test_braces_in_a_path_are_told_for_logrotate_reads_none(imported: Any, tmp_p
     assert f"{file}:1:2: /var/log/{{a,b}}.log has braces, which are no wildcard: name each log" in done.stderr
     (task,) = yaml.safe_load(done.stdout)["tasks"].values()
     assert task["config"]["log_paths"] == ["/var/log/c.log"]
+
+
+def test_logs_where_a_database_keeps_its_files_are_told_and_left_out(imported: Any, tmp_path: Path) -> None:
+    assert logrotate.DATABASES == paths.DATABASES
+    file = tmp_path / "db"
+    file.write_text("/var/lib/mysql/db.log /var/log/mysql/db.log {\n  daily\n}\n/var/lib/mysql/*.err {\n  daily\n}\n")
+    done = imported("logrotate", str(file))
+    (task,) = tasks_of(done).values()
+    assert task["config"]["log_paths"] == ["/var/log/mysql/db.log"]
+    for path in ("/var/lib/mysql/db.log", "/var/lib/mysql/*.err"):
+        assert f"{path} is where a database keeps its files: leave it to logrotate" in done.stdout
+    verdict = checked(done.stdout, tmp_path)
+    assert verdict.returncode == 0, verdict.stderr
+
+
+@pytest.mark.parametrize(
+    ("directives", "olddir", "told"),
+    [
+        ("olddir /var/log/app/old", "old", None),
+        ("olddir=old/rotated", "old/rotated", None),
+        ("olddir old\n  createolddir 750 root adm", "old", "createolddir: make old yourself"),
+        ("olddir old\n  noolddir", None, None),
+        ("olddir /srv/archive", None, "olddir /srv/archive: it is not in the directory of all these logs"),
+        ("olddir ../old", None, "olddir ../old: it is not in the directory of all these logs"),
+    ],
+)
+def test_olddir_of_logrotate_becomes_a_directory_in_that_of_the_logs(
+    imported: Any, tmp_path: Path, directives: str, olddir: str | None, told: str | None
+) -> None:
+    file = tmp_path / "app"
+    file.write_text(f"/var/log/app/*.log {{\n  daily\n  {directives}\n}}\n")
+    done = imported("logrotate", str(file))
+    (task,) = tasks_of(done).values()
+    assert task["config"].get("olddir") == olddir
+    assert (told is None) or f"cannot be carried over: {told}" in done.stdout
+    verdict = checked(done.stdout, tmp_path)
+    assert verdict.returncode == 0, verdict.stderr

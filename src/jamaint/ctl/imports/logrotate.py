@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 LOST = {
-    "olddir": "olddir: write a logs.cleanup task with archive_logs for the rotated logs",
     "renamecopy": "renamecopy: the log is renamed",
     "mail": "mail: nobody is sent a log that expires",
     "shred": "shred: what expires is not overwritten",
@@ -26,6 +25,8 @@ LOST = {
     "preremove": "preremove: what expires can be put back, so nothing runs before",
 }
 CODECS = {"gzip": "gzip", "pigz": "gzip", "zstd": "zstd", "xz": "xz", "pixz": "xz"}
+DATABASES = ("/var/lib/postgresql", "/var/lib/pgsql", "/var/lib/mysql")
+"""Where the daemon touches nothing; a test holds this to the daemon's own list, which the client does not load."""
 KEEP_FOR_EVER = 10_000
 DEFAULT_SIZE = "1MiB"
 """Without a period and a size, logrotate rotates what is larger than 1 MiB."""
@@ -39,9 +40,25 @@ def read(files: Sequence[str], open_text: Callable[[str], str], listed: Callable
     for file in files:
         reader.file(file, Line(file, 1, ""))
     for stanza in reader.stanzas:
-        found.add(_task_of(stanza))
+        refused = [f"{path} is where a database keeps its files: leave it to logrotate" for path in stanza.paths
+                   if _is_of_a_database(path)]  # fmt: skip
+        stanza.paths = [path for path in stanza.paths if not _is_of_a_database(path)]
+        if stanza.paths:
+            task = _task_of(stanza)
+            task.remarks += refused
+            found.add(task)
+        else:
+            found.remarks += [f"{stanza.line.place}: {why}" for why in refused]
     _warn_of_duplicates(found)
     return found
+
+
+def _is_of_a_database(path: str) -> bool:
+    """True where `config check` would refuse a log, for a database keeps its files in that directory."""
+    directory = os.path.dirname(path)
+    return f"{directory}/".startswith(tuple(f"{place}/" for place in DATABASES)) and (
+        os.path.basename(directory) not in ("log", "pg_log")
+    )
 
 
 def _task_of(stanza: Stanza) -> Task:
@@ -50,6 +67,7 @@ def _task_of(stanza: Stanza) -> Task:
     config["log_paths"] = stanza.paths
     config.update(_when(given))
     config.update(_kept(given, task))
+    config.update(_aside(stanza, task))
     config.update(_made(given, task))
     config.update(_scripts(stanza, task))
     task.remarks += [LOST[word] for word in LOST if word in given]
@@ -117,6 +135,28 @@ def _kept(given: Directives, task: Task) -> dict[str, Any]:
             compress["level"] = int(levels[-1])
         found["compress"] = compress
     return found
+
+
+def _aside(stanza: Stanza, task: Task) -> dict[str, Any]:
+    """Where the rotated logs go, by its path from the directory of the logs."""
+    olddir = (stanza.directives.get("olddir") or [""])[0].rstrip("/")
+    if not olddir:
+        return {}
+    directories = {os.path.dirname(path) for path in stanza.paths}
+    path = olddir
+    if olddir.startswith("/"):
+        inside = [olddir[len(one) + 1 :] for one in directories if olddir.startswith(f"{one}/")]
+        path = inside[0] if len(directories) == 1 and inside else ""
+    letters = path.translate({ord(sign): None for sign in "-_."}).split("/")
+    if not all(one.isalnum() for one in letters) or any(part.startswith((".", "-")) for part in path.split("/")):
+        task.remarks.append(
+            f"olddir {olddir}: it is not in the directory of all these logs; "
+            "write a logs.cleanup task with archive_logs"
+        )
+        return {}
+    if "createolddir" in stanza.directives:
+        task.remarks.append(f"createolddir: make {olddir} yourself, with the owner of the logs' directory")
+    return {"olddir": path}
 
 
 def _made(given: Directives, task: Task) -> dict[str, Any]:

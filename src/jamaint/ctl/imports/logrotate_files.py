@@ -24,9 +24,9 @@ FLAGS = {
 }  # fmt: skip
 VALUES = ("rotate", "size", "maxsize", "minsize", "minage", "maxage", "dateformat", "extension", "compresscmd",
           "compressoptions", "olddir", "su", "create", "start", "mail", "compressext", "uncompresscmd", "addextension",
-          "tabooext", "taboopat", "shredcycles")  # fmt: skip
+          "tabooext", "taboopat", "shredcycles", "createolddir")  # fmt: skip
 WITHOUT_VALUES = ("renamecopy", "shred", "dateyesterday", "datehourago", "allowhardlink")
-NEEDLESS = ("missingok", "nomissingok", "nomail", "noshred", "ignoreduplicates", "noolddir", "createolddir",
+NEEDLESS = ("missingok", "nomissingok", "nomail", "noshred", "ignoreduplicates", "noolddir",
             "nocreateolddir", "mailfirst", "maillast", "tabooext", "taboopat", "compressext", "uncompresscmd",
             "norenamecopy", "shredcycles", "noallowhardlink")  # fmt: skip
 SIZES = {"": "", "k": "KiB", "K": "KiB", "M": "MiB", "G": "GiB"}
