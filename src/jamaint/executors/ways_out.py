@@ -30,10 +30,18 @@ def room_for(
     return trash_room(spaces, keeps=work.keeps_way_back, low_space=work.low_space, when_full=work.when_full)
 
 
+def _is_read_only(path: str) -> bool:
+    """False of a root that is gone by now, too: whoever enters it next tells so."""
+    try:
+        return is_read_only(path)
+    except OSError:
+        return False
+
+
 def writable(found: Survey) -> Survey:
     """The survey without the roots in which nothing can be renamed or removed; these are refused."""
     refused = [
-        RootRefused(root.path, read_only_words(root.path), "failed") for root in found.found if is_read_only(root.path)
+        RootRefused(root.path, read_only_words(root.path), "failed") for root in found.found if _is_read_only(root.path)
     ]
     left = [root for root in found.found if root.path not in {one.path for one in refused}]
     return replace(found, found=left, refused=[*found.refused, *refused])

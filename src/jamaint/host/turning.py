@@ -278,7 +278,10 @@ def read_acts(turns: int) -> list[Act]:
         number, kind, *figures = link.split(".")
         if kind in _SHAPES:  # the others are marks of those
             names = os.readlink(link, dir_fd=turns).split("//")
-            if (len(figures), len(names)) != _SHAPES[kind] or not all(map(_is_name, names[1:])):
+            count = len(names) - (kind in (MOVED, CUT) and len(names) > _SHAPES[kind][1])  # the last may be a directory
+            places = (names[0], *names[count:])
+            is_act = (len(figures), count) == _SHAPES[kind] and all(map(_is_name, names[1:count]))
+            if not is_act or not all(map(_is_below, places)):
                 raise ValueError(f"{link} in {TURNS} tells of no act")
             found.append(Act(int(number), kind, tuple(map(int, figures)), tuple(names)))
     return sorted(found, key=lambda act: act.number)
@@ -286,6 +289,11 @@ def read_acts(turns: int) -> list[Act]:
 
 def _is_name(text: str) -> bool:
     return text not in ("", ".", "..") and "/" not in text
+
+
+def _is_below(rel: str) -> bool:
+    """True of the path of a directory from the root, and of nothing that leads out of it."""
+    return rel == "." or all(map(_is_name, rel.split("/")))
 
 
 def _check(now: os.stat_result, seen: os.stat_result, links: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from jamaint.host.turning import read_acts
 from logsrun import age_directories, put
 from rotaterun import names, rotate, rotation_config, rotator, undo_rotation
 from treesnapshot import differences, snapshot
@@ -109,3 +110,19 @@ def test_olddir_warns_of_rotated_ones_that_still_lie_beside_the_log(root: Path) 
     told = f"1 rotated log is beside the log and not in old, such as {root}/a.log-20261101: not counted by keep"
     assert any(warning.startswith(told) for warning in plan.warnings)
     assert plan.steps[-1].items == 0
+
+
+@pytest.mark.parametrize(
+    "forged", [".//a.log//a.log-1//..", ".//a.log//a.log-1//old/../..", "..//a.log//a.log-1", ".//a.log//b//old//c"]
+)
+def test_journal_line_that_leads_out_of_the_root_is_no_act(tmp_path: Path, forged: str) -> None:
+    (tmp_path / "000001.moved.7").symlink_to(".//a.log//a.log-1//app/old")
+    turns = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        (act,) = read_acts(turns)
+        assert act.names == (".", "a.log", "a.log-1", "app/old")
+        os.symlink(forged, "000002.moved.7", dir_fd=turns)
+        with pytest.raises(ValueError, match="tells of no act"):
+            read_acts(turns)
+    finally:
+        os.close(turns)
