@@ -337,3 +337,29 @@ def test_olddir_of_logrotate_becomes_a_directory_in_that_of_the_logs(
     assert (told is None) or f"cannot be carried over: {told}" in done.stdout
     verdict = checked(done.stdout, tmp_path)
     assert verdict.returncode == 0, verdict.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("  99 * * * * root /bin/one", "1:3: 99 is no minute: the line is left out"),
+        ("0 25 * * mon root /bin/one", "1:3: 25 is no hour: the line is left out"),
+        ("0 1 1-32 * * root /bin/one", "1:5: 1-32 is no day of a month: the line is left out"),
+        ("0 1 * jam * root /bin/one", "1:7: jam is no month: the line is left out"),
+        ("0 1 * * */x root /bin/one", "1:9: */x is no day of a week: the line is left out"),
+        ("  0 1 * * root", "1:3: a line has five times"),
+        (" @nightly root /bin/x", "1:2: @nightly is no time"),
+    ],
+)
+def test_broken_crontab_line_is_told_with_line_and_column_and_the_rest_imported(
+    imported: Any, tmp_path: Path, line: str, told: str
+) -> None:
+    file = tmp_path / "crontab"
+    file.write_text(f"{line}\n*/5,1-3/2 0-23 1,15 jan-MAR sun,7 root /bin/good\n")
+    done = imported("cron", str(file))
+    assert done.returncode == 7
+    assert f"{file}:{told}" in done.stderr
+    (task,) = yaml.safe_load(done.stdout)["tasks"].values()
+    assert task["schedule"]["cron"] == "*/5,1-3/2 0-23 1,15 jan-MAR sun,7"
+    verdict = checked(done.stdout, tmp_path)
+    assert verdict.returncode == 0, verdict.stderr

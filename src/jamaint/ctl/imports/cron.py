@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from jamaint.ctl.imports.result import Imported, Line, Task, name_of
+from jamaint.ctl.imports.result import Imported, Line, Task, is_number, name_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +15,13 @@ PERIODS = {"cron.hourly": "hourly", "cron.daily": "daily", "cron.weekly": "weekl
            "cron.yearly": "yearly"}  # fmt: skip
 NICKNAMES = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
 TIMES = 5
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+FIELDS = (
+    ("minute", 0, 59, ()), ("hour", 0, 23, ()), ("day of a month", 1, 31, ()), ("month", 1, 12, MONTHS),
+    ("day of a week", 0, 7, WEEKDAYS),
+)  # fmt: skip
+"""What the five times are called, the least and the most of each, and the names that stand for numbers."""
 OWN_NAMES = ("MAILTO", "MAILFROM", "SHELL", "LOGNAME", "CRON_TZ", "RANDOM_DELAY")
 """Variables that tell cron something, and are not handed to the command."""
 
@@ -59,19 +66,26 @@ def _crontab(lines: Sequence[Line], found: Imported) -> None:
 
 
 def _entry(line: Line, text: str, owner: str | None, environment: dict[str, str], found: Imported) -> None:
-    nick = text.startswith("@")
+    nick, start = text.startswith("@"), line.text.find(text) + 1
     fields = 1 if nick else TIMES
     parts = text.split(None, fields + (owner is None))
     if len(parts) < fields + 1 + (owner is None):
-        found.mistake(line, 1, "a line has five times (or @daily and the like), a user and a command")
+        found.mistake(line, start, "a line has five times (or @daily and the like), a user and a command")
         return
     times, command, user = " ".join(parts[:fields]), parts[-1], owner or parts[fields]
     if times == "@reboot":
         found.remarks.append(f"{line.place}: @reboot is the job of a systemd unit: left out")
         return
     if nick and times not in NICKNAMES:
-        found.mistake(line, 1, f"{times} is no time: the line is left out")
+        found.mistake(line, start, f"{times} is no time: the line is left out")
         return
+    at = start - 1
+    for part, (called, least, most, names) in zip(() if nick else parts, FIELDS, strict=False):
+        at = line.text.find(part, at)
+        if not all(_is_time(one, least, most, names) for one in part.split(",")):
+            found.mistake(line, at + 1, f"{part} is no {called}: the line is left out")
+            return
+        at += len(part)
     body, percent, _stdin = _split_percent(command)
     word = os.path.basename(body.split()[0]) if body.split() else "command"
     task = Task(name_of(f"{os.path.basename(line.file)}-{word}"), line, {})
@@ -91,6 +105,16 @@ def _entry(line: Line, text: str, owner: str | None, environment: dict[str, str]
         schedule["timezone"] = environment["CRON_TZ"]
     task.keys = _keys(f"run {body}" if len(body) < 60 else f"run {word}", schedule, config)
     found.add(task)
+
+
+def _is_time(text: str, least: int, most: int, names: Sequence[str]) -> bool:
+    """True of `*`, a value and a stretch of values, each also with a step."""
+    stretch, slash, step = text.partition("/")
+    if slash and not (is_number(step) and int(step)):
+        return False
+    if stretch == "*":
+        return True
+    return all(one.lower() in names or (is_number(one) and least <= int(one) <= most) for one in stretch.split("-", 1))
 
 
 def _keys(description: str, schedule: dict[str, str], config: dict[str, Any]) -> dict[str, Any]:
