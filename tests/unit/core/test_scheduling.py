@@ -812,6 +812,15 @@ def test_what_its_window_finds_running_is_paused_until_that_opens_again(
     assert agenda.wake_at == (NOON + ends if ends > timedelta(0) else None)
 
 
+def test_what_comes_due_where_the_older_goes_on_is_told_so() -> None:
+    older = running(PATIENT, window="night", ends=-SECOND)
+    again = waiting("patient", **IN_NIGHT)
+    agenda = decide(Snapshot([again], running=older, openings={"night": opening()}), NOON)
+    (verdict,) = agenda.skip[0][1]
+    assert verdict.detail == "patient is running already: it goes on where its window had paused it"
+    assert agenda.resume == ("r0",)
+
+
 def test_what_is_to_finish_is_neither_paused_nor_stopped_at_its_window_s_end() -> None:
     agenda = decide(Snapshot((), running=running(task(), window="night", ends=-SECOND)), NOON)
     assert (agenda.pause, agenda.resume, agenda.stop) == ((), (), ())

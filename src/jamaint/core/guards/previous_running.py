@@ -18,9 +18,27 @@ def judge(waiting: Waiting, view: View) -> Verdict:
         return Verdict("previous_running", "wait", f"{name} is running already, and this one queues up behind it")
     if overlap == "cancel_older":
         return Verdict("previous_running", "wait", f"{name} is running still, and is being stopped for this one")
-    if waiting.catches_up and waiting.task.schedule is not None and waiting.task.schedule.catch_up == "all":
+    return _skipped(waiting, view)
+
+
+def _skipped(waiting: Waiting, view: View) -> Verdict:
+    """The verdict under `overlap: skip`, where only what is caught up on waits."""
+    name, schedule = waiting.task.name, waiting.task.schedule
+    if waiting.catches_up and schedule is not None and schedule.catch_up == "all":
         return Verdict("previous_running", "wait", f"{name} is running already, and this one is caught up on after it")
-    return Verdict("previous_running", "refuse", f"{name} is running already")
+    goes_on = ": it goes on where its window had paused it" if _goes_on(name, view) else ""
+    return Verdict("previous_running", "refuse", f"{name} is running already{goes_on}")
+
+
+def _goes_on(task: str, view: View) -> bool:
+    """Whether what runs of the task stood still at its window's end and has not been resumed yet."""
+    return any(
+        one.task.name == task
+        and one.task.on_window_end == "pause"
+        and one.opening_end is not None
+        and one.opening_end <= view.now
+        for one in view.snapshot.running.values()
+    )
 
 
 def _newest_due(task: str, view: View) -> datetime | None:
