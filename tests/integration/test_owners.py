@@ -157,6 +157,16 @@ def test_stored_plan_is_carried_out_with_the_rights_of_all_owners(www: Path) -> 
     assert undo_all(steps, **config)["restored"] == 4
 
 
+def test_plan_says_whose_logs_the_archive_does_not_take_and_counts_none_of_them(www: Path) -> None:
+    archive = {"directory": str(www.parent / "archive"), "older_than_seconds": DAY}
+    plan = executor(log_paths=[f"{www}/*/logs/*.log"], archive=archive).plan()
+    assert (plan.steps[-1].name, plan.steps[-1].items) == ("archive", 1)
+    for owner in OWNERS:
+        (told,) = [warning for warning in plan.warnings if warning.startswith(f"{www}/{owner}: ")]
+        assert "1 log is not archived: it is " in told
+        assert f"give it a task with `user: {owner}`" in told
+
+
 def test_links_of_an_owner_lead_nowhere(www: Path) -> None:
     """Whatever he puts in the way, nothing of root's is touched with root's rights."""
     secret = put(www.parent / "secret" / "b.log", 5, mode=0o600)

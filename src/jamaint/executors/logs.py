@@ -1,14 +1,14 @@
 """logs.cleanup: deletes old logs, compresses those no longer written to, and moves aged ones to an archive."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from typing import Any
 
 from jamaint.core.held_places import with_hold
-from jamaint.core.logs import CLEANUP, COMPRESSION, LogRules, Sorting
+from jamaint.core.logs import ARCHIVE, CLEANUP, COMPRESSION, LogRules, Sorting
 from jamaint.core.mass_deletion import Sighting, refusals, to_json
 from jamaint.core.plans import Plan, Step
 from jamaint.executors.executor import Host, StepFailed, Stopped, Tell, Work
@@ -18,7 +18,7 @@ from jamaint.executors.ways_out import room_for
 from jamaint.host.compression import Codec, codec
 from jamaint.host.filesystems import filesystem_of
 from jamaint.host.held import Restored, noted
-from jamaint.host.leaving import Leaving, Telling, is_in, open_archive
+from jamaint.host.leaving import NO_ARCHIVE, Leaving, Telling, is_in, open_archive
 from jamaint.host.log_writers import LiveLogs
 from jamaint.host.openfiles import OpenFiles, open_files
 from jamaint.host.owners import each_owner, numbered
@@ -73,7 +73,11 @@ class LogsCleanup:
         if self._rules.compress_seconds is not None:
             self._codec, warning = codec(self._rules.algorithm)
             warnings += [warning] if warning else []
-        steps = [self._plan_analysis(found), *(self._plan_step(name, found.found) for name in self._rules.steps())]
+        warnings += _without_archive(found.found)
+        steps = [
+            self._plan_analysis(found),
+            *(self._plan_step(name, _archived(name, found.found)) for name in self._rules.steps()),
+        ]
         if self._rules.archive_seconds is not None:
             steps[-1] = self._plan_archive(steps[-1], warnings)
         warnings += [f"{item['path']} is left alone: {item['why']}" for item in self._skipped.problems]
@@ -82,7 +86,7 @@ class LogsCleanup:
     def items(self, step: Step, tell: Tell) -> None:
         """See Itemised."""
         assert self._survey is not None
-        for item in items_of(self._survey.found, step.name, self._host.checkpoint):
+        for item in items_of(_archived(step.name, self._survey.found), step.name, self._host.checkpoint):
             tell(item)
 
     @refused_if_use_unknown()
@@ -292,6 +296,20 @@ class LogsCleanup:
             "free_bytes_after": free_bytes(found.found),
             **self._skipped.details(),
         }
+
+
+def _without_archive(roots: Sequence[Found]) -> Iterator[str]:
+    """Why logs in directories of other owners are not archived."""
+    for root in roots:
+        count = root.count(ARCHIVE) if root.account is not None else 0
+        if count and root.account is not None:
+            logs = "1 log is" if count == 1 else f"{count} logs are"
+            yield f"{root.path}: {logs} not archived: {NO_ARCHIVE.format(root.account.name)}"
+
+
+def _archived(name: str, found: Sequence[Found]) -> Sequence[Found]:
+    """The roots that a step is about: an archive takes none of another owner's."""
+    return [root for root in found if root.account is None] if name == ARCHIVE else found
 
 
 def _deleted(root: Found) -> tuple[int, int]:

@@ -105,10 +105,10 @@ class Leaving:
         """Moves each file to the archive, a root, under the same path; `prefix` has to be made below that."""
         for found in self._found:
             with self._noting_refusal(found), found.acting():
-                way = self._way(found)
                 if found.account is not None:
-                    self.skipped.add(found.path, _NO_ARCHIVE.format(found.account.name), problem=True)
+                    self.skipped.add(found.path, NO_ARCHIVE.format(found.account.name), problem=True)
                     continue
+                way = self._way(found)
                 arriving = self._opened(archive, self._keeps(found), lambda: open_root(archive))
                 replacing = self._replacing(Copying(), found, way, arriving)
                 for place, names, prints in self._places(way.root, found):
@@ -234,7 +234,7 @@ def _finish(way: WayOut, account: Account | None) -> None:
         way.finish()
 
 
-_NO_ARCHIVE = "it is {0}'s, who may not write in the archive: give it a task with `user: {0}` and an archive of {0}'s"
+NO_ARCHIVE = "it is {0}'s, who may not write in the archive: give it a task with `user: {0}` and an archive of {0}'s"
 
 
 def open_archive(directory: str) -> tuple[Root, str]:
