@@ -189,7 +189,7 @@ def test_on_a_terminal_one_line_is_drawn_again_and_again(scripted: Any, ctl_proc
     assert "█" in seen
     assert "/a\\x1b[2Jb is held open" in seen
     assert "\x1b[2J" not in seen
-    assert "\x1b[32mcompleted\x1b[0m" in seen
+    assert "\x1b[38;5;28mcompleted\x1b[0m" in seen
 
 
 @pytest.mark.parametrize(("flags", "more"), [(["--no-color"], {}), ([], {"NO_COLOR": "1"}), ([], {"TERM": "dumb"})])

@@ -138,7 +138,7 @@ def test_a_paragraph_ends_between_words_and_breaks_only_a_longer_one() -> None:
 
 def test_colours_do_not_disturb_the_columns() -> None:
     look = Look(0.0, colours=True)
-    assert columns([(("red", "a"), "b"), (("", "long"), "c")], look) == ["\x1b[31ma\x1b[0m     b", "long  c"]
+    assert columns([(("red", "a"), "b"), (("", "long"), "c")], look) == ["\x1b[38;5;160ma\x1b[0m     b", "long  c"]
 
 
 def test_cut_says_that_something_is_missing() -> None:
