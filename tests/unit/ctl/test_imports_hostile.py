@@ -68,5 +68,8 @@ def test_import_of_broken_files_raises_nothing_and_prints_what_was_read(module: 
 
 def test_import_tells_the_value_that_is_no_number() -> None:
     found = read(logrotate, "/x {\nrotate\nsize ²k\n}\n")
-    assert found.mistakes == ["one:2:1: rotate is followed by nothing: it is left out"]
-    assert found.tasks[0].remarks == ["size ²k: not understood"]
+    assert found.mistakes == [
+        "one:2:1: rotate is followed by nothing: it is left out",
+        "one:3:6: size is followed by bytes, such as 100k, 10M or 1G, not ²k: it is left out",
+    ]
+    assert found.tasks[0].remarks == []
