@@ -24,7 +24,7 @@ from jamaint.config.fields import (
 from jamaint.config.mistakes import did_you_mean
 from jamaint.config.secrets import WAYS, PostgresAddress, Secret, joined, reference
 from jamaint.config.units import share, shown, size_bytes, text
-from jamaint.config.work.command import Command, command_line
+from jamaint.config.work.command_line import Command, command_line
 from jamaint.config.work.work import Named, setting_of
 from jamaint.core.tasks import Condition
 from jamaint.core.touching import database_of

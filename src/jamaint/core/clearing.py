@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jamaint.core.logs import span
+from jamaint.core.formatting import span
 
 
 def amount(files: int, directories: int) -> str:

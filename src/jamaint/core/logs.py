@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from jamaint.core.compressed_names import PACKED
+from jamaint.core.formatting import span
+
 CLEANUP, COMPRESSION, ARCHIVE = "cleanup", "compression", "archive"
-PACKED = (".gz", ".zst", ".xz", ".bz2")
-"""Endings of files that are compressed already."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UNITS = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +106,3 @@ class Sorting:
             and self._cleanup <= mtime_ns < self._compression
             and not name.lower().endswith(PACKED)
         )
-
-
-def span(seconds: float) -> str:
-    """A length of time in words: 30 days, 1 hour, 90 seconds."""
-    for name, unit in _UNITS:
-        if seconds >= unit and seconds % unit == 0:
-            count = int(seconds // unit)
-            return f"{count} {name}{'' if count == 1 else 's'}"
-    return f"{seconds:g} seconds"

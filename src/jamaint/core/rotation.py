@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from jamaint.core.formatting import span
 from jamaint.core.held_places import USUAL_SECONDS
-from jamaint.core.logs import span
 from jamaint.core.stamps import Dates, Naming, Numbers, Stamp
 
 ROTATION, COMPRESSION, EXPIRY = "rotation", "compression", "expiry"

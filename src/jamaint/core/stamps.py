@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Protocol
 
-from jamaint.core.logs import PACKED
+from jamaint.core.compressed_names import PACKED
 
 _PARTS = ("Y", "m", "d", "H", "M", "S")
 _WEEK = ("G", "V")

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from jamaint.core.formatting import span
 from jamaint.core.held_places import with_hold
-from jamaint.core.logs import span
 from jamaint.core.plans import Step
 from jamaint.core.rotation import COMPRESSION, EXPIRY, ROTATION, RotationRules
 from jamaint.executors.executor import Work

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from threading import RLock
 from typing import Protocol
 
-from jamaint.core.logs import PACKED
+from jamaint.core.compressed_names import PACKED
 from jamaint.host.attributes import FileAttributes, NotTheSame, mode_without_list
 from jamaint.host.compression import Codec
 from jamaint.host.copies import Sum, copy_bytes, open_source, read_back

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jamaint.core.logs import ARCHIVE, CLEANUP, COMPRESSION, LogRules, Sorting, span
+from jamaint.core.formatting import span
+from jamaint.core.logs import ARCHIVE, CLEANUP, COMPRESSION, LogRules, Sorting
 
 NOW = datetime(2026, 11, 24, 2, 0, 0, 123457, tzinfo=UTC)
 DAY = 86400

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from jamaint.config.work.cache import CacheCleanup
 from jamaint.config.work.command import RunCommand
-from jamaint.config.work.database import DatabaseCleanup, DatabaseOptimize
+from jamaint.config.work.database_cleanup import DatabaseCleanup
+from jamaint.config.work.database_optimize import DatabaseOptimize
 from jamaint.config.work.filesystem import FilesystemCleanup
 from jamaint.config.work.logs import LogsCleanup
 from jamaint.config.work.noop import Nothing

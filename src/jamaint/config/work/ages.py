@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic import ValidationInfo
+
+from jamaint.config import paths
 from jamaint.config.units import shown
+from jamaint.config.work.work import setting_of
 from jamaint.core.ages import BIRTH, CHANGE, DIRECTORIES_BY, FILES_BY, MODIFICATION, TIMES
 
 KINDS = ("files", "directories")
@@ -38,3 +42,8 @@ def _times(value: Any) -> list[str]:
         if name not in TIMES:
             raise ValueError(f"must be one or several of {', '.join(TIMES)}, not {shown(name)}")
     return [name for name in TIMES if name in names]
+
+
+def cleaned_root(value: Any, info: ValidationInfo) -> str:
+    """Directories that may be cleaned: one, or several by a pattern. Raises ValueError."""
+    return paths.cleaned_pattern(value, setting_of(info).state_dir)

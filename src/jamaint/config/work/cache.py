@@ -10,7 +10,7 @@ from jamaint.config.mistakes import Flaw
 from jamaint.config.secrets import RedisAddress, Secret, joined
 from jamaint.config.units import DAY, shown, text
 from jamaint.config.work import ages
-from jamaint.config.work.filesystem import cleaned_root
+from jamaint.config.work.ages import cleaned_root
 from jamaint.config.work.work import Named, Work
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, model_validator
+from pydantic import Field, PlainValidator, ValidationInfo, model_validator
 
-from jamaint.config.fields import Account, Flag, Section, Text, between, some, zone
+from jamaint.config.fields import Account, Section, Text, between, zone
 from jamaint.config.mistakes import Flaw, did_you_mean
 from jamaint.config.secrets import PostgresAddress, Secret, joined
 from jamaint.config.units import MINUTE, duration_seconds, share, shown, text
@@ -126,47 +126,6 @@ class DatabaseWork(Work):
             yield Named("dsn", ("dsn",), "")
         if self.user:
             yield Named("user", ("user",), self.user)
-
-
-class DatabaseCleanup(DatabaseWork):
-    """database.cleanup: old rows are deleted in batches, and kept for a rollback."""
-
-    cleanup_old_data: Annotated[tuple[OldData, ...], AfterValidator(some)] = Field(
-        description="what is old in which table, such as [{ table: sessions, age_column: seen_at, older_than: 90d }]"
-    )
-
-    def normalised(self) -> dict[str, Any]:
-        return {**super().normalised(), "cleanup_old_data": [rule.normalised() for rule in self.cleanup_old_data]}
-
-    def doubts(self) -> Iterator[Flaw]:
-        yield from twice(self.cleanup_old_data)
-
-
-class DatabaseOptimize(DatabaseWork):
-    """database.optimize: looks in any case, and does what is switched on."""
-
-    optimize_indexes: Flag = False
-    index_fragmentation_threshold: Annotated[float, PlainValidator(_percent)] = 0.3
-    expression_indexes: Flag = False
-    remove_unused_indexes: Flag = False
-    update_statistics: Flag = False
-    cleanup_old_data: tuple[OldData, ...] = ()
-
-    def normalised(self) -> dict[str, Any]:
-        return {
-            **super().normalised(),
-            "optimize_indexes": self.optimize_indexes,
-            "fragmentation": self.index_fragmentation_threshold,
-            "expression_indexes": self.expression_indexes,
-            "remove_unused_indexes": self.remove_unused_indexes,
-            "update_statistics": self.update_statistics,
-            "cleanup_old_data": [rule.normalised() for rule in self.cleanup_old_data],
-        }
-
-    def doubts(self) -> Iterator[Flaw]:
-        yield from twice(self.cleanup_old_data)
-        if self.expression_indexes and not self.optimize_indexes:
-            yield Flaw(("expression_indexes",), "does nothing without `optimize_indexes: true`")
 
 
 def twice(rules: tuple[OldData, ...]) -> Iterator[Flaw]:

@@ -4,23 +4,19 @@ import posixpath
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
 
 from jamaint.config import paths
 from jamaint.config.fields import Account, Bytes, Flag, Seconds, Section, Share, between, one_of, some
 from jamaint.config.units import DAY, text
 from jamaint.config.work import ages
-from jamaint.config.work.work import Named, Work, setting_of
+from jamaint.config.work.ages import cleaned_root
+from jamaint.config.work.work import Named, Work
 from jamaint.core.name_dates import name_date
 
 FILES_LIMIT = 10**9
 NOWHERE = "/nonexistent"
 PER = ("path", "directory", "pattern")
-
-
-def cleaned_root(value: Any, info: ValidationInfo) -> str:
-    """Directories that may be cleaned: one, or several by a pattern. Raises ValueError."""
-    return paths.cleaned_pattern(value, setting_of(info).state_dir)
 
 
 def _patterns(value: Any) -> tuple[str, ...]:

@@ -9,25 +9,12 @@ from jamaint.config import paths
 from jamaint.config.fields import Account, Seconds, Section, between, one_of, some
 from jamaint.config.mistakes import Flaw
 from jamaint.config.units import DAY
+from jamaint.config.work.log_fields import ALGORITHMS, log_pattern, switch
 from jamaint.config.work.work import Named, Work, setting_of
-
-ALGORITHMS = ("gzip", "zstd", "xz")
-
-
-def log_pattern(value: Any, info: ValidationInfo) -> str:
-    """A file or pattern of files that a task on logs may change."""
-    return paths.log_pattern(value, setting_of(info).state_dir)
 
 
 def _directory(value: Any, info: ValidationInfo) -> str:
     return paths.allowed_root(paths.plain_directory(value), setting_of(info).state_dir, "this moves files to ")
-
-
-def switch(value: Any) -> Any:
-    """`compress_logs: true` is the mapping with nothing said, and `false` is none."""
-    if isinstance(value, bool):
-        return {} if value else None
-    return value
 
 
 class CompressLogs(Section):

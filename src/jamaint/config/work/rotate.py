@@ -11,10 +11,10 @@ from jamaint.config import paths
 from jamaint.config.fields import Account, Bytes, Flag, Seconds, Section, Zone, between, one_of, some
 from jamaint.config.mistakes import Flaw, closest
 from jamaint.config.units import DAY, HOUR, duration_seconds, shown, text
-from jamaint.config.work.command import Command, command_line
-from jamaint.config.work.logs import ALGORITHMS, log_pattern, switch
+from jamaint.config.work.command_line import Command, command_line
+from jamaint.config.work.log_fields import ALGORITHMS, log_pattern, switch
 from jamaint.config.work.work import Named, Work
-from jamaint.core.logs import PACKED
+from jamaint.core.compressed_names import PACKED
 from jamaint.core.rotation import DATE, NUMBER, PERIODS, WEEKDAYS
 from jamaint.core.stamps import Dates
 

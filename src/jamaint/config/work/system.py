@@ -7,7 +7,7 @@ from pydantic import model_validator
 
 from jamaint.config.mistakes import Flaw
 from jamaint.config.work.cache import CacheCleanup
-from jamaint.config.work.database import DatabaseCleanup
+from jamaint.config.work.database_cleanup import DatabaseCleanup
 from jamaint.config.work.filesystem import FilesystemCleanup
 from jamaint.config.work.logs import LogsCleanup
 from jamaint.config.work.temp import TempCleanup
