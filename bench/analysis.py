@@ -15,9 +15,9 @@ from measure import cpu_seconds_of_children
 from places import WORK, at_the_end, scratch
 from topic import AbsentError, Figures, Topic
 
-from jamaint.host.measuring import measure
-from jamaint.host.roots import open_root
-from jamaint.host.skipped import Skipped
+from jamaint.files.access.disk_usage import measure
+from jamaint.files.access.root import open_root
+from jamaint.files.access.skip_report import Skipped
 
 FILES = int(os.environ.get("FILES", "200000"))
 DIRECTORIES = 500

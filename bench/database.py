@@ -15,7 +15,7 @@ import structlog
 import trio
 from places import at_the_end, scratch
 
-from jamaint.host.cluster import Cluster
+from jamaint.store.embedded.server import Cluster
 
 _numbers = count(1)
 

@@ -14,8 +14,8 @@ from typing import Any
 from measure import until
 from places import CHECKOUT, INSTALLED, scratch
 
-from jamaint import wire
 from jamaint.errors import Problem
+from jamaint.protocol import control
 
 START_SECONDS = 60
 STOP_SECONDS = 90
@@ -50,12 +50,12 @@ class Caller:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(ANSWER_SECONDS)
         self.socket.connect(str(path))
-        self._lines = wire.Lines()
-        self._replies: list[wire.Reply] = []
+        self._lines = control.Lines()
+        self._replies: list[control.Reply] = []
 
     def call(self, method: str, **params: Any) -> Any:
         """The result of one call. Raises Problem."""
-        self.socket.sendall(wire.request(1, method, params))
+        self.socket.sendall(control.request(1, method, params))
         return self.receive()
 
     def receive(self) -> Any:
@@ -64,7 +64,7 @@ class Caller:
             chunk = self.socket.recv(1 << 18)
             if not chunk:
                 raise EOFError("the daemon hung up")
-            self._replies += [wire.parse_reply(line) for line in self._lines.feed(chunk)]
+            self._replies += [control.parse_reply(line) for line in self._lines.feed(chunk)]
         reply = self._replies.pop(0)
         if reply.error is not None:
             raise reply.error

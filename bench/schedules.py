@@ -19,10 +19,10 @@ from topic import AbsentError, Figures, Topic
 
 from jamaint.core.guards.guard import Snapshot
 from jamaint.core.recurrence import Schedule
-from jamaint.core.scheduling import decide
-from jamaint.core.simulation import Scenario, simulate
+from jamaint.core.scheduling.agenda import decide
+from jamaint.core.scheduling.simulation import Scenario, simulate
+from jamaint.core.scheduling.timetable import Timetable
 from jamaint.core.tasks import Task
-from jamaint.core.timetable import Timetable
 
 N = int(os.environ.get("SCHEDULES", "10000"))
 CROWD = int(os.environ.get("CROWD", "1000"))

@@ -18,7 +18,7 @@ from places import peer_program, scratch
 from product import Daemon, daemon, installed
 from topic import Figures, Topic
 
-from jamaint import wire
+from jamaint.protocol import control
 
 N = int(os.environ.get("N", "2000"))
 LONE = 40
@@ -83,7 +83,7 @@ def _lone(running: Daemon, eye: Eye) -> list[float]:
 
 
 def _all(running: Daemon, eye: Eye) -> float:
-    requests = b"".join(wire.request(number, "execution.start", {"task": f"noop-{number}"}) for number in range(N))
+    requests = b"".join(control.request(number, "execution.start", {"task": f"noop-{number}"}) for number in range(N))
     with running.caller() as caller:
         sender = threading.Thread(target=caller.socket.sendall, args=(requests,))
         began = time.perf_counter()

@@ -10,8 +10,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from jamaint import VERSION
-from jamaint.ctl.arguments import GLOBAL_FLAGS, Flag, Verb
-from jamaint.ctl.help import CODES, synopsis
+from jamaint.ctl.cli.arguments import GLOBAL_FLAGS, Flag, Verb
+from jamaint.ctl.cli.help import CODES, synopsis
 from jamaint.ctl.main import VERBS
 from jamaint.daemon.main import parser
 

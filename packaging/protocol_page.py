@@ -10,8 +10,8 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from jamaint.daemon.commands import COMMANDS
-from jamaint.daemon.commands.command import Command
+from jamaint.daemon.control.commands import COMMANDS
+from jamaint.daemon.control.commands.command import Command
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "protocol.md"
 KINDS = {

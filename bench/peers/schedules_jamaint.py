@@ -3,8 +3,8 @@
 from expressions import EXPRESSIONS, NOW, STEPS, N, tell
 
 from jamaint.core.recurrence import Schedule
+from jamaint.core.scheduling.timetable import Timetable
 from jamaint.core.tasks import Task
-from jamaint.core.timetable import Timetable
 
 
 def load() -> Timetable:

@@ -26,7 +26,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from jamaint import VERSION
-from jamaint.ctl.completion import SCRIPTS
+from jamaint.ctl.verbs.service.completion import SCRIPTS
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent

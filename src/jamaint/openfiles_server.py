@@ -1,6 +1,6 @@
 """Tells the file workers which files are in use: the one program of ours that may look into every process.
 
-It reads one byte of a request, and answers with records of a fixed size (host.use_records). No name of a file, and
+It reads one byte of a request, and answers with records of a fixed size (files.use.records). No name of a file, and
 nothing else that others have written, is taken from a caller or told to one. Who may connect, the socket's owner and
 mode say; systemd starts it for the first that does, and it ends when it has not been asked for a while. It waits for
 no caller: one that does not ask, or does not take its answer, is hung up on, and costs the others nothing.
@@ -15,9 +15,9 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from jamaint.host.procfs import uses
+from jamaint.files.use.procfs import uses
+from jamaint.files.use.records import REQUEST, pack
 from jamaint.host.read_only import forbid_writing
-from jamaint.host.use_records import REQUEST, pack
 
 IDLE_SECONDS = 60.0
 CALLER_SECONDS = 10.0

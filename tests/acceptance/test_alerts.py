@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from scenes import Scene, scene
+from command_line import Scene, scene
 
 NOOP = {"type": "custom", "category": "system", "executor": "noop"}
 EXECUTIONS_AFTER = 12  # more than `status` shows as recent

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-import postgres as server
+import postgres_server as server
+from command_line import NOBODY, Scene, needs_nobody, scene, window
+from daemon_harness import Daemon
 from jamaint.core.guards import GUARDS
 from jamaint.ctl.main import VERBS
-from running import Daemon
-from scenes import NOBODY, Scene, needs_nobody, scene, window
 
 WORDS = {
     "status": [],

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from running import client
-from scenes import Scene, scene
-from targets import held_row, look, run_script, value
+from command_line import Scene, scene
+from daemon_harness import client
+from database_runs import held_row, look, run_script, value
 
 TABLE = """
 CREATE TABLE sessions (id bigint PRIMARY KEY, seen_at timestamptz, body text);

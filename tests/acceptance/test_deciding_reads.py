@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from command_line import Scene, scene
+from daemon_harness import Client, Daemon, client, refusal
 from jamaint.errors import UNAVAILABLE
-from running import Client, Daemon, client, refusal
-from scenes import Scene, scene
 
 ROUNDS = 600
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from scenes import Scene, scene
+from command_line import Scene, scene
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "free-space-now.md"
 OLD = 1_600_000_000

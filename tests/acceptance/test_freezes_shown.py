@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scenes import Scene, scene
+from command_line import Scene, scene
 
 ENDS = (datetime.now(UTC) + timedelta(days=90)).strftime("%Y-%m-%d")
 BEGAN = (datetime.now(UTC) - timedelta(days=2)).strftime("%Y-%m-%d")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from running import Client
-from scenes import Scene, scene, soon, until, window
+from command_line import Scene, scene, soon, until, window
+from daemon_harness import Client
 
 QUICK = {"type": "custom", "category": "system", "executor": "noop"}
 

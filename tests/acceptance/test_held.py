@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scenes import Scene, scene
+from command_line import Scene, scene
 
 EVERYTHING = {"share": "100%", "items": 1000}
 OLD = 1_600_000_000

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from peers import ME
-from running import Client, Daemon, refusal
-from scenes import Scene, scene, until
-from treesnapshot import differences, snapshot
+from command_line import Scene, scene, until
+from daemon_harness import Client, Daemon, refusal
+from socket_peers import ME
+from tree_snapshot import differences, snapshot
 
 OLD = tuple(range(100, 140))
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from command_line import Scene, scene
+from daemon_harness import Client
 from postgres_proxy import Proxy, proxying
-from running import Client
-from scenes import Scene, scene
 
 OLD = tuple(range(100, 105))
 AGES = itertools.count(200, 10)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from running import client
-from scenes import Scene, scene, until, window
-from treesnapshot import differences, snapshot
+from command_line import Scene, scene, until, window
+from daemon_harness import client
+from tree_snapshot import differences, snapshot
 
 AGES = (0, 0.5, 2, 5, 29, 31, 40, 400)
 KEPT_BY_RETENTION = 5

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from peers import CAN_BE_OTHERS, ME
-from running import refusal
-from scenes import NOBODY, Scene, scene
-from treesnapshot import differences, snapshot
+from command_line import NOBODY, Scene, scene
+from daemon_harness import refusal
+from socket_peers import CAN_BE_OTHERS, ME
+from tree_snapshot import differences, snapshot
 
 OLD = tuple(range(100, 160))
 YOUNG = (1, 2, 3)

@@ -14,14 +14,14 @@ from urllib.parse import quote
 
 import pytest
 
-import nasty
+import echoing_servers
+from command_line import Scene, scene
+from daemon_harness import Client, Daemon, client, refusal
+from daemon_harness import daemon as serving_daemon
+from database_runs import run_script
 from jamaint.config import ConfigInvalid, load, mistakes_text
-from peers import CAN_BE_OTHERS
-from postgres import on_connection
-from running import Client, Daemon, client, refusal
-from running import daemon as serving_daemon
-from scenes import Scene, scene
-from targets import run_script
+from postgres_server import on_connection
+from socket_peers import CAN_BE_OTHERS
 
 PLANTED = re.compile(r"zqplanted-([a-z-]+)")
 OLD = {"table": "sessions", "age_column": "seen_at", "older_than": "190d"}
@@ -160,13 +160,13 @@ def place(database: str, empty_database: str) -> Iterator[tuple[Place, threading
         run_script(empty_database, statement)
     held, come = threading.Event(), threading.Event()
     kinds = {
-        "postgres": nasty.postgres(),
-        "held": nasty.postgres(held, come),
-        "redis": nasty.redis,
-        "http": nasty.http,
+        "postgres": echoing_servers.postgres(),
+        "held": echoing_servers.postgres(held, come),
+        "redis": echoing_servers.redis,
+        "http": echoing_servers.http,
     }
     with contextlib.ExitStack() as stack:
-        ports = {kind: stack.enter_context(nasty.listening(serve)) for kind, serve in kinds.items()}
+        ports = {kind: stack.enter_context(echoing_servers.listening(serve)) for kind, serve in kinds.items()}
         stack.callback(held.set)
         yield Place(stack.enter_context(scene(database)), empty_database, ports), held, come
 

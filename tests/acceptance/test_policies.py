@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-import postgres as server
-from peers import ME
-from running import Client, refusal
-from scenes import NOBODY, Scene, needs_nobody, scene, soon, until, window
+import postgres_server as server
+from command_line import NOBODY, Scene, needs_nobody, scene, soon, until, window
+from daemon_harness import Client, refusal
+from socket_peers import ME
 
 QUICK = {"type": "custom", "category": "system", "executor": "noop"}
 FREEZE = {"freeze": {"from": "2020-01-01", "to": "2199-12-31"}}

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-import postgres as server
-from scenes import NOBODY, Scene, needs_nobody, scene
+import postgres_server as server
+from command_line import NOBODY, Scene, needs_nobody, scene
 
 
 @pytest.fixture

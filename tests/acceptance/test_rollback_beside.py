@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from command_line import Scene, scene
 from jamaint.core.executions import Execution, State
 from jamaint.core.guards import touches
 from jamaint.core.guards.guard import Snapshot, View, Waiting
+from jamaint.core.resources import Touch
 from jamaint.core.tasks import Task
-from jamaint.core.touching import Touch
-from logsrun import NOW, put
-from scenes import Scene, scene
+from logs_cleanup_runs import NOW, put
 
 LOGS = Touch("path", "/var/log/app")
 

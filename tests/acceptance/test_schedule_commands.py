@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from running import client, refusal
-from scenes import Scene, scene, until
+from command_line import Scene, scene, until
+from daemon_harness import client, refusal
 
 QUICK = {"type": "custom", "category": "system", "executor": "noop"}
 BERLIN = "Europe/Berlin"

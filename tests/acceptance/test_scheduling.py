@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from peers import ME
-from running import Client
-from scenes import Scene, scene, soon, until, window
+from command_line import Scene, scene, soon, until, window
+from daemon_harness import Client
+from socket_peers import ME
 
 QUICK = {"type": "custom", "category": "system", "executor": "noop"}
 

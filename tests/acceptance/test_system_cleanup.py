@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from scenes import Scene, scene
-from treesnapshot import differences, snapshot
+from command_line import Scene, scene
+from tree_snapshot import differences, snapshot
 
 NO_CACHE = {"redis": {"url": "unix:///nonexistent/redis.sock", "pattern": "*", "idle_for": "1h"}}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scenes import Scene, scene
+from command_line import Scene, scene
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from running import Client, client
-from treesnapshot import Entry, differences, snapshot
+from daemon_harness import Client, client
+from tree_snapshot import Entry, differences, snapshot
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent

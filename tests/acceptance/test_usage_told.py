@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-import postgres as server
-from scenes import Scene, scene
+import postgres_server as server
+from command_line import Scene, scene
 
 SAMPLES = "SELECT metric_name, value, unit FROM maintenance_metrics WHERE metric_type = 'usage'"
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from peers import ME
-from running import refusal
-from scenes import Scene, scene, soon, until, window
+from command_line import Scene, scene, soon, until, window
+from daemon_harness import refusal
+from socket_peers import ME
 
 QUICK = {"type": "custom", "category": "system", "executor": "noop"}
 ALWAYS = {"from": "2020-01-01", "to": "2199-12-31"}

@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from clocks import Hand
+from fake_clocks import Hand
 from jamaint.host.clock import Clock, WallClock, Woken
 
 START = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)

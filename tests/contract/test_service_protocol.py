@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from jamaint.host import systemd
+from jamaint.host import service_manager
 
 IMPLEMENTATIONS = ["own", "systemd-python"]
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)
-def by(request: pytest.FixtureRequest) -> systemd.Implementation:
-    if request.param not in systemd.IMPLEMENTATIONS:
+def by(request: pytest.FixtureRequest) -> service_manager.Implementation:
+    if request.param not in service_manager.IMPLEMENTATIONS:
         pytest.skip("systemd-python cannot be imported here")
-    return systemd.IMPLEMENTATIONS[request.param]
+    return service_manager.IMPLEMENTATIONS[request.param]
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -32,48 +32,56 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
         yield receiver
 
 
-def test_lines_arrive_in_one_datagram(manager: socket.socket, by: systemd.Implementation) -> None:
-    assert systemd.notify("READY=1", "STATUS=übt", by=by)
+def test_lines_arrive_in_one_datagram(manager: socket.socket, by: service_manager.Implementation) -> None:
+    assert service_manager.notify("READY=1", "STATUS=übt", by=by)
     assert manager.recv(4096).decode() == "READY=1\nSTATUS=übt"
 
 
-def test_a_status_cannot_smuggle_in_another_assignment(manager: socket.socket, by: systemd.Implementation) -> None:
-    assert systemd.notify("STATUS=task a\nMAINPID=1\0", by=by)
+def test_a_status_cannot_smuggle_in_another_assignment(
+    manager: socket.socket, by: service_manager.Implementation
+) -> None:
+    assert service_manager.notify("STATUS=task a\nMAINPID=1\0", by=by)
     assert manager.recv(4096) == b"STATUS=task a MAINPID=1 "
 
 
-def test_a_manager_that_does_not_read_is_not_waited_for(manager: socket.socket, by: systemd.Implementation) -> None:
+def test_a_manager_that_does_not_read_is_not_waited_for(
+    manager: socket.socket, by: service_manager.Implementation
+) -> None:
     taken = 0
-    while systemd.notify("WATCHDOG=1", by=by):
+    while service_manager.notify("WATCHDOG=1", by=by):
         taken += 1
         assert taken < 100_000, "the queue never filled"
     assert taken > 0
     manager.recv(4096)
-    assert systemd.notify("WATCHDOG=1", by=by)
+    assert service_manager.notify("WATCHDOG=1", by=by)
 
 
 @pytest.mark.parametrize(
     "value", ["", "relative", "/no/such/socket", "@nobody-listens-here", "/" + "x" * 200, "vsock:2:1"]
 )
-def test_no_manager_is_no_error(by: systemd.Implementation, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_no_manager_is_no_error(
+    by: service_manager.Implementation, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", value)
-    assert not systemd.notify("READY=1", by=by)
+    assert not service_manager.notify("READY=1", by=by)
 
 
-def test_without_the_variable_nothing_is_sent(by: systemd.Implementation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_variable_nothing_is_sent(
+    by: service_manager.Implementation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    assert not systemd.notify("READY=1", by=by)
+    assert not service_manager.notify("READY=1", by=by)
 
 
 def test_a_socket_that_nobody_reads_any_more(
-    tmp_path: Path, by: systemd.Implementation, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, by: service_manager.Implementation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         receiver.bind(str(path))
     monkeypatch.setenv("NOTIFY_SOCKET", str(path))
     assert path.exists()
-    assert not systemd.notify("READY=1", by=by)
+    assert not service_manager.notify("READY=1", by=by)
 
 
 _CHILD = """
@@ -83,7 +91,7 @@ for place, fd in enumerate(json.loads(sys.argv[2])):
 for place, _ in enumerate(json.loads(sys.argv[2])):
     os.dup2(100 + place, 3 + place)
 os.environ.update({name: value.replace("SELF", str(os.getpid())) for name, value in json.loads(sys.argv[3]).items()})
-from jamaint.host import systemd
+from jamaint.host import service_manager as systemd
 found = systemd.listen_fds(by=systemd.IMPLEMENTATIONS[sys.argv[1]])
 print(json.dumps({
     "found": [[entry.name, entry.socket.fileno(), entry.socket.type, entry.socket.getsockname()] for entry in found],
@@ -94,8 +102,8 @@ print(json.dumps({
 """
 
 
-def _activated(by: systemd.Implementation, fds: list[int], variables: dict[str, str]) -> dict[str, object]:
-    name = next(name for name, value in systemd.IMPLEMENTATIONS.items() if value is by)
+def _activated(by: service_manager.Implementation, fds: list[int], variables: dict[str, str]) -> dict[str, object]:
+    name = next(name for name, value in service_manager.IMPLEMENTATIONS.items() if value is by)
     done = subprocess.run(
         [sys.executable, "-c", _CHILD, name, json.dumps(fds), json.dumps(variables)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -108,7 +116,7 @@ def _activated(by: systemd.Implementation, fds: list[int], variables: dict[str, 
     return answer
 
 
-def test_sockets_come_with_their_names_and_once(tmp_path: Path, by: systemd.Implementation) -> None:
+def test_sockets_come_with_their_names_and_once(tmp_path: Path, by: service_manager.Implementation) -> None:
     with socket.socket(socket.AF_UNIX) as stream, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagram:
         stream.bind(str(tmp_path / "control"))
         stream.listen()
@@ -123,7 +131,7 @@ def test_sockets_come_with_their_names_and_once(tmp_path: Path, by: systemd.Impl
     assert (answer["again"], answer["left"]) == (0, [])
 
 
-def test_a_socket_without_a_name_and_a_file(tmp_path: Path, by: systemd.Implementation) -> None:
+def test_a_socket_without_a_name_and_a_file(tmp_path: Path, by: service_manager.Implementation) -> None:
     with socket.socket(socket.AF_UNIX) as stream, (tmp_path / "file").open("w") as file:
         stream.bind(str(tmp_path / "control"))
         answer = _activated(by, [file.fileno(), stream.fileno()], {"LISTEN_FDS": "2", "LISTEN_PID": "SELF"})
@@ -140,7 +148,9 @@ def test_a_socket_without_a_name_and_a_file(tmp_path: Path, by: systemd.Implemen
         {},
     ],
 )
-def test_what_is_not_for_this_process_is_left_alone(by: systemd.Implementation, variables: dict[str, str]) -> None:
+def test_what_is_not_for_this_process_is_left_alone(
+    by: service_manager.Implementation, variables: dict[str, str]
+) -> None:
     with socket.socket(socket.AF_UNIX) as stream:
         answer = _activated(by, [stream.fileno()], variables)
     assert (answer["found"], answer["left"]) == ([], [])

@@ -12,12 +12,12 @@ import structlog
 import trio
 import trio.testing
 
-from clocks import FakeClock, Hand
+from fake_clocks import FakeClock, Hand
 from jamaint.config import load
 from jamaint.core.executions import Execution
-from jamaint.core.timetable import MISSED_ROWS
+from jamaint.core.scheduling.timetable import MISSED_ROWS
 from jamaint.daemon.app import App
-from jamaint.daemon.due import of_request
+from jamaint.daemon.scheduling.due import of_request
 from jamaint.store import executions
 
 START = datetime(2026, 11, 24, 11, 30, tzinfo=UTC)

@@ -18,13 +18,13 @@ from typing import Any
 import pytest
 import trio
 
-from clusters import DAEMON, Place, Told, ask, daemon, ended, keep_a_note, say
+from cluster_harness import DAEMON, Place, Told, ask, daemon, ended, keep_a_note, say
 from jamaint.errors import Problem
-from jamaint.host import cluster as cluster_module
-from jamaint.host import leftovers, postgres_programs
 from jamaint.host.accounts import find_account, own_account
-from jamaint.host.cluster import Cluster
-from postgres import on_connection, short_directory
+from jamaint.store.embedded import binaries, orphans
+from jamaint.store.embedded import server as cluster_module
+from jamaint.store.embedded.server import Cluster
+from postgres_server import on_connection, short_directory
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
 
@@ -135,7 +135,7 @@ async def test_a_killed_server_comes_back_with_its_data(place: Place) -> None:
 async def test_a_session_that_outlives_its_server_is_ended_first(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """PostgreSQL would refuse to start while the old memory is in use."""
     monkeypatch.setattr(cluster_module, "_LAST_WORDS_SECONDS", 0.01)
-    monkeypatch.setattr(leftovers, "QUIT_SECONDS", 0.01)
+    monkeypatch.setattr(orphans, "QUIT_SECONDS", 0.01)
     async with place.running() as dsn:
         session = await trio.to_thread.run_sync(on_connection, dsn, _stop_own_session)
         os.kill(place.up, signal.SIGKILL)
@@ -219,8 +219,8 @@ async def test_a_number_that_another_process_has_got_since(place: Place) -> None
     assert bystander.wait() == 0
 
 
-def real_programs() -> postgres_programs.Programs:
-    return postgres_programs.find(None, None, own_account(), "/nonexistent")
+def real_programs() -> binaries.Programs:
+    return binaries.find(None, None, own_account(), "/nonexistent")
 
 
 def wrapped_programs(place: Place, initdb: str) -> str:
@@ -344,8 +344,8 @@ def interpreter_of_others() -> str | None:
     account = find_account("nobody")
     for candidate in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
         path = os.pathsep.join(sys.path)
-        probe = ["/usr/bin/env", f"PYTHONPATH={path}", candidate, "-c", "import jamaint.host.cluster"]
-        if postgres_programs.runs(account, *probe):
+        probe = ["/usr/bin/env", f"PYTHONPATH={path}", candidate, "-c", "import jamaint.store.embedded.server"]
+        if binaries.runs(account, *probe):
             return candidate
     return None
 
@@ -364,7 +364,7 @@ def test_an_ordinary_user_has_his_own(place: Place) -> None:
         stdout=subprocess.PIPE,
         text=True,
         cwd="/",
-        **postgres_programs.identity(nobody),
+        **binaries.identity(nobody),
     )
     try:
         dsn, pid = say(process)

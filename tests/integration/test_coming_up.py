@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from daemon_harness import Client, Daemon, client, refusal
 from jamaint.errors import CONFLICT, UNAVAILABLE, Problem
-from jamaint.host.sockets import listening
-from running import Client, Daemon, client, refusal
+from jamaint.host.listen_socket import listening
 
 CTL = Path(sys.executable).parent / "jamaintctl"
 DAEMONS = 4

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from daemon_harness import Daemon, client, daemon
 from jamaint.errors import Problem
-from running import Daemon, client, daemon
-from treesnapshot import Entry, differences, snapshot
+from tree_snapshot import Entry, differences, snapshot
 
 CONFIG = """
 database: {{ dsn: "{dsn}" }}

@@ -6,11 +6,11 @@ from typing import Any
 import asyncpg
 import trio
 
-import postgres
+import postgres_server
 from jamaint.core.conditions import Facts, Unknown, judge
 from jamaint.core.tasks import Condition
-from jamaint.host.facts import Outside, look
-from jamaint.host.lookers import Lookers
+from jamaint.probes.local import Outside, look
+from jamaint.probes.worker_pool import Lookers
 
 ASKS: dict[str, Any] = {
     "name": "cms", "primary": None, "max_replication_lag_seconds": None, "max_active_connections": None,
@@ -64,12 +64,12 @@ async def test_an_open_transaction_counts_and_the_one_that_asks_does_not(empty_d
 
 
 async def test_a_user_that_sees_only_itself_is_told_what_to_grant(empty_database: str):
-    postgres.execute(empty_database, "CREATE ROLE lowly LOGIN")
+    postgres_server.execute(empty_database, "CREATE ROLE lowly LOGIN")
     try:
         dsn = f"{empty_database}{'&' if '?' in empty_database else '?'}role=lowly"
         found = await fact(asking(dsn, primary=True), empty_database)
     finally:
-        postgres.execute(empty_database, "DROP ROLE lowly")
+        postgres_server.execute(empty_database, "DROP ROLE lowly")
     assert found == Unknown("its user may not see other sessions: grant it pg_monitor")
 
 

@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
-from faults import with_fault
+from file_call_faults import with_fault
 from jamaint.core.plans import Step, step_from_json, step_to_json, undo_order
-from jamaint.executors import aged
-from jamaint.executors.executor import Executor, StepFailed, Work
-from jamaint.executors.filesystem import FilesystemCleanup
-from jamaint.executors.logs import LogsCleanup
-from jamaint.executors.rotate import LogsRotate
-from jamaint.executors.temp import TempCleanup
-from jamaint.host import clearing
-from jamaint.host.openfiles import OpenFiles
-from logsrun import DAY, EVERYTHING, NOW, Talk, age_directories, fast_directory, in_fresh_process, put
-from rotaterun import rotation_config
-from treesnapshot import Entry, differences, snapshot
+from jamaint.executors.filesystem_cleanup.executor import FilesystemCleanup
+from jamaint.executors.logs_cleanup.executor import LogsCleanup
+from jamaint.executors.logs_rotate.executor import LogsRotate
+from jamaint.executors.shared import age_cleanup
+from jamaint.executors.shared.executor import Executor, StepFailed, Work
+from jamaint.executors.temp_cleanup.executor import TempCleanup
+from jamaint.files.cleanup import sweep_step
+from jamaint.files.use.open_files import OpenFiles
+from logs_cleanup_runs import DAY, EVERYTHING, NOW, Talk, age_directories, fast_directory, in_fresh_process, put
+from logs_rotate_runs import rotation_config
+from tree_snapshot import Entry, differences, snapshot
 
 CODES = pytest.mark.parametrize("code", [errno.EIO, errno.EMFILE, errno.ENOSPC], ids=["EIO", "EMFILE", "ENOSPC"])
 
@@ -42,7 +42,7 @@ def fast(tmp_path: Path) -> Any:
 @pytest.fixture(autouse=True)
 def no_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """What other processes hold open is no matter here."""
-    for module in (aged, clearing):
+    for module in (age_cleanup, sweep_step):
         monkeypatch.setattr(module, "open_files", OpenFiles)
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import jamaint
-from rotaterun import rotation_config
-from targets import cleanup, optimize, rule, run_script, value
+from database_runs import cleanup, optimize, rule, run_script, value
+from logs_rotate_runs import rotation_config
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -28,7 +28,7 @@ def forbid(event, args):
         raise ModuleNotFoundError(args[0], name=args[0])
 sys.addaudithook(forbid)
 """
-BOOT = "import os, sys\nsys.path[:0] = {paths}\n{forbids}\nfrom jamaint.worker import main\nmain()"
+BOOT = "import os, sys\nsys.path[:0] = {paths}\n{forbids}\nfrom jamaint.worker.main import main\nmain()"
 
 
 def _by_age(**one: Any) -> dict[str, Any]:

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 from jamaint.core.plans import Step
-from jamaint.executors import logs
-from jamaint.executors.executor import StepFailed
-from jamaint.host import leaving
-from jamaint.host.openfiles import OpenFiles
-from logsrun import DAY, executor, fast_directory, put, undo_all
-from treesnapshot import differences, snapshot
+from jamaint.executors.logs_cleanup import executor as logs
+from jamaint.executors.shared.executor import StepFailed
+from jamaint.files.cleanup import survey_step
+from jamaint.files.use.open_files import OpenFiles
+from logs_cleanup_runs import DAY, executor, fast_directory, put, undo_all
+from tree_snapshot import differences, snapshot
 
 FILES = 20
 RUNS = 60
@@ -31,7 +31,7 @@ SWAPS = 3000
 @pytest.fixture(autouse=True)
 def no_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The attacker holds nothing open, and looking takes most of a run's time here."""
-    for module in (logs, leaving):
+    for module in (logs, survey_step):
         monkeypatch.setattr(module, "open_files", OpenFiles)
 
 

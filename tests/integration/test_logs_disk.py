@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from jamaint.core.mass_deletion import from_json
-from jamaint.executors.executor import StepFailed
-from jamaint.host.attributes import FileAttributes
-from logsrun import DAY, Talk, executor, in_fresh_process, put, run_all, undo_all
-from rotaterun import rotation_config, rotator
-from treesnapshot import differences, snapshot
+from jamaint.core.safety.deletion_guard import from_json
+from jamaint.executors.shared.executor import StepFailed
+from jamaint.files.rights.attributes import FileAttributes
+from logs_cleanup_runs import DAY, Talk, executor, in_fresh_process, put, run_all, undo_all
+from logs_rotate_runs import rotation_config, rotator
+from tree_snapshot import differences, snapshot
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small disk")
 _NEW_MOUNT_NAMESPACE = 0x20000

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from jamaint.core.plans import Step, step_from_json, step_to_json, undo_order
-from jamaint.executors import logs
-from jamaint.host import leaving
-from jamaint.host.openfiles import OpenFiles
-from logsrun import (
+from jamaint.executors.logs_cleanup import executor as logs
+from jamaint.files.cleanup import survey_step
+from jamaint.files.use.open_files import OpenFiles
+from logs_cleanup_runs import (
     DAY,
     age_directories,
     executor,
@@ -26,7 +26,7 @@ from logsrun import (
     undo_all,
     without_modern_calls,
 )
-from treesnapshot import Entry, differences, snapshot
+from tree_snapshot import Entry, differences, snapshot
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def fast(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(autouse=True)
 def no_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """What other processes hold open has a test of its own, and looking takes most of a run's time here."""
-    for module in (logs, leaving):
+    for module in (logs, survey_step):
         monkeypatch.setattr(module, "open_files", OpenFiles)
 
 

@@ -11,9 +11,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jamaint.executors.executor import Stopped
-from logsrun import DAY, NOW, Talk, age_directories, executor, grow_old, in_fresh_process, put, run_all, undo_all
-from treesnapshot import differences, snapshot
+from jamaint.executors.shared.executor import Stopped
+from logs_cleanup_runs import (
+    DAY,
+    NOW,
+    Talk,
+    age_directories,
+    executor,
+    grow_old,
+    in_fresh_process,
+    put,
+    run_all,
+    undo_all,
+)
+from tree_snapshot import differences, snapshot
 
 GZIP = {"algorithm": "gzip", "older_than_seconds": 10 * DAY}
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from jamaint.core.plans import step_from_json, step_to_json
+from jamaint.files.rights.attributes import FileAttributes, NotTheSame
 from jamaint.host.accounts import become, find_account
-from jamaint.host.attributes import FileAttributes, NotTheSame
-from logsrun import DAY, executor, grow_old, in_fresh_process, put, run_all, undo_all, without_modern_calls
-from rotaterun import rotate, rotation_config, rotator, undo_rotation
-from treesnapshot import differences, snapshot
+from logs_cleanup_runs import DAY, executor, grow_old, in_fresh_process, put, run_all, undo_all, without_modern_calls
+from logs_rotate_runs import rotate, rotation_config, rotator, undo_rotation
+from tree_snapshot import differences, snapshot
 
 ADM, BOB = 4321, 4242
 SERVICE = find_account("nobody")
@@ -206,6 +206,6 @@ def test_a_label_counts_where_the_kernel_decides_by_it(tmp_path: Path, monkeypat
     monkeypatch.setattr(os, "setxattr", lambda fd, name, value: None)
     with path.open("r+b") as file:
         wanted.settle(file.fileno(), (5, 6))
-        monkeypatch.setattr("jamaint.host.attributes._LABELS", {"security.selinux": str(tmp_path)})
+        monkeypatch.setattr("jamaint.files.rights.attributes._LABELS", {"security.selinux": str(tmp_path)})
         with pytest.raises(NotTheSame, match="label"):
             wanted.settle(file.fileno(), (5, 6))

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from test_temp_killed import temp
 
-from jamaint.executors.executor import StepFailed
-from jamaint.executors.temp import TempCleanup
-from jamaint.host import syscalls
-from logsrun import Talk, age_directories, put
+from jamaint.executors.shared.executor import StepFailed
+from jamaint.executors.temp_cleanup.executor import TempCleanup
+from jamaint.files.access import syscalls
+from logs_cleanup_runs import Talk, age_directories, put
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from jamaint.core.plans import Item
-from jamaint.executors.executor import StepFailed
+from jamaint.executors.shared.executor import StepFailed
+from jamaint.files.rights.owners import each_owner
 from jamaint.host.accounts import find_account
-from jamaint.host.owners import each_owner
-from logsrun import DAY, age_directories, executor, grow_old, put, run_all, undo_all
-from rotaterun import rotate, rotation_config, rotator, undo_rotation
-from treesnapshot import differences, snapshot
+from logs_cleanup_runs import DAY, age_directories, executor, grow_old, put, run_all, undo_all
+from logs_rotate_runs import rotate, rotation_config, rotator, undo_rotation
+from tree_snapshot import differences, snapshot
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as others")
 OWNERS = ("bin", "daemon", "nobody")
@@ -180,7 +180,7 @@ def test_links_of_an_owner_lead_nowhere(www: Path) -> None:
 
 
 def test_no_rights_are_borrowed_for_a_worker_of_a_user(www: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jamaint.host.owners.can_lend", lambda: False)
+    monkeypatch.setattr("jamaint.files.rights.owners.can_lend", lambda: False)
     with pytest.raises(StepFailed, match="set `user: nobody` on the task"):
         rotator(rotation_config([f"{www}/nobody/logs/*.log"])).plan()
 

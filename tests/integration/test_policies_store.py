@@ -11,17 +11,17 @@ import pytest
 import structlog
 import trio
 
-from jamaint.config.configuration import HistoryRules
-from jamaint.core.approvals import Approval
+from jamaint.config.values import HistoryRules
 from jamaint.core.executions import Execution, State
-from jamaint.core.policies import Policy, Rules, in_order
+from jamaint.core.policies.approvals import Approval
+from jamaint.core.policies.policies import Policy, Rules, in_order
 from jamaint.core.tasks import Task
-from jamaint.daemon.definitions import Definitions
-from jamaint.daemon.forgetting import Forgetting
-from jamaint.daemon.recorder import Recorder
-from jamaint.host.postgres import open_postgres
-from jamaint.store import audit, executions, history, objects, policies, rollback_points, skips
+from jamaint.daemon.state.definitions import Definitions
+from jamaint.daemon.state.recorder import Recorder
+from jamaint.daemon.state.retention import Forgetting
+from jamaint.store import audit_log, definitions, executions, history, policies, rollback_points, window_skips
 from jamaint.store.policies import Override
+from jamaint.store.postgres import open_postgres
 from jamaint.store.rollback_points import RollbackPoint
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -35,7 +35,7 @@ async def recorder(database: str) -> AsyncIterator[Recorder]:
     async with open_postgres(database) as pool, trio.open_nursery() as nursery:
         found = Recorder(pool, "a test", lambda: NOON, structlog.get_logger())
         await found.connect()
-        await found.run(objects.put_task, TASK, NOON)
+        await found.run(definitions.put_task, TASK, NOON)
         nursery.start_soon(found.serve)
         yield found
         nursery.cancel_scope.cancel()
@@ -87,19 +87,19 @@ async def test_history_without_a_policy_is_kept_for_its_default_retention(record
 async def test_audit_log_expires_and_what_is_young_cannot_be_deleted(recorder: Recorder, database: str) -> None:
     now = datetime.now(UTC)
     entries = [
-        (str(uuid4()), audit.Entry(now - days * DAY, 0, 1, "root", "admin", "m", None, "done", {}))
+        (str(uuid4()), audit_log.Entry(now - days * DAY, 0, 1, "root", "admin", "m", None, "done", {}))
         for days in (500, 40, 10)
     ]
-    await recorder.run(audit.append, entries)
+    await recorder.run(audit_log.append, entries)
     rules = SimpleNamespace(history=HistoryRules())
     known = SimpleNamespace(tasks={}, policies_in_order=(), config=rules)
     await Forgetting(cast(Definitions, known), recorder, lambda: now, structlog.get_logger()).forget()
-    assert len(await recorder.run(audit.page, None, None, 10)) == 2
+    assert len(await recorder.run(audit_log.page, None, None, 10)) == 2
     assert await recorder.run(history.forget_audit, now) == 1
     for sql in ("DELETE FROM audit_log", "UPDATE audit_log SET uid = 1", "TRUNCATE audit_log"):
         with pytest.raises(Exception, match="the audit log only grows"):
             await recorder.run(lambda connection, sql=sql: connection.execute(sql))
-    assert len(await recorder.run(audit.page, None, None, 10)) == 1
+    assert len(await recorder.run(audit_log.page, None, None, 10)) == 1
 
 
 async def test_what_can_be_rolled_back_and_the_newest_stay(recorder: Recorder) -> None:
@@ -159,8 +159,8 @@ async def test_an_override_comes_back_page_by_page(recorder: Recorder) -> None:
 
 
 async def test_skips_come_back_and_only_those_to_come_are_taken_back(recorder: Recorder) -> None:
-    await recorder.run(skips.add, "w", [NOON, NOON + DAY], "ana")
-    await recorder.run(skips.add, "w", [NOON + DAY], "bob")
-    assert await recorder.run(skips.all_of_them) == {"w": {NOON: "ana", NOON + DAY: "ana"}}
-    await recorder.run(skips.take_back, "w", NOON)
-    assert await recorder.run(skips.all_of_them) == {"w": {NOON: "ana"}}
+    await recorder.run(window_skips.add, "w", [NOON, NOON + DAY], "ana")
+    await recorder.run(window_skips.add, "w", [NOON + DAY], "bob")
+    assert await recorder.run(window_skips.all_of_them) == {"w": {NOON: "ana", NOON + DAY: "ana"}}
+    await recorder.run(window_skips.take_back, "w", NOON)
+    assert await recorder.run(window_skips.all_of_them) == {"w": {NOON: "ana"}}

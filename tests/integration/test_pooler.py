@@ -12,11 +12,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from database_runs import cleanup, rule
 from jamaint.errors import INVALID_PARAMS, Problem
-from jamaint.executors.executor import StepFailed
-from jamaint.host.postgres import open_postgres
-from postgres import short_directory
-from targets import cleanup, rule
+from jamaint.executors.shared.executor import StepFailed
+from jamaint.store.postgres import open_postgres
+from postgres_server import short_directory
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed")

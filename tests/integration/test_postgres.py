@@ -13,11 +13,11 @@ import asyncpg
 import pytest
 import trio
 
-import postgres as server
+import postgres_server as server
 from jamaint.errors import CONFLICT, INVALID_PARAMS, Problem
-from jamaint.host import postgres as bridge
-from jamaint.host.postgres import DatabaseAwayError, OccurrenceTakenError, Postgres, open_postgres
 from jamaint.store import migrations
+from jamaint.store import postgres as bridge
+from jamaint.store.postgres import DatabaseAwayError, OccurrenceTakenError, Postgres, open_postgres
 
 KEY = 4711
 LEFT = """

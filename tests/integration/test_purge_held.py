@@ -13,19 +13,19 @@ import trio
 import trio.lowlevel
 import trio.testing
 
-from clocks import FakeClock, Hand
+from fake_clocks import FakeClock, Hand
 from jamaint.core.executions import Execution, State, advance
 from jamaint.core.plans import Step
-from jamaint.daemon.current import Current
-from jamaint.daemon.observer import Observer
-from jamaint.daemon.recorder import Recorder
-from jamaint.daemon.rollbacks import Rollbacks
+from jamaint.daemon.execution.rollbacks import Rollbacks
+from jamaint.daemon.state.events import Observer
+from jamaint.daemon.state.live import Current
+from jamaint.daemon.state.recorder import Recorder
 from jamaint.errors import Problem
-from jamaint.host.postgres import open_postgres
-from jamaint.host.seals import Seals
+from jamaint.host.signatures import Seals
 from jamaint.store import executions, rollback_points
+from jamaint.store.postgres import open_postgres
 from jamaint.store.rollback_points import RollbackPoint
-from logsrun import executor, put, run_all
+from logs_cleanup_runs import executor, put, run_all
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 RETENTION = timedelta(days=7)

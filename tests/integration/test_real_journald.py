@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from jamaint.host.journal import MESSAGE_IDS
+from jamaint.host.logging.setup import MESSAGE_IDS
 
 JOURNALD = "/lib/systemd/systemd-journald"
 CATALOG = Path(__file__).parents[2] / "systemd" / "jamaint.catalog"
@@ -84,7 +84,7 @@ def journald(tmp_path: Path) -> Iterator[Journald]:
 
 _TELL = """
 import structlog
-from jamaint.host import journal
+from jamaint.host.logging import setup as journal
 log = journal.configure("journal", "debug")
 structlog.contextvars.bind_contextvars(execution="e1")
 log.info("app-logs started", task="app-logs", message_id=journal.MESSAGE_IDS["execution_started"], files=3)
@@ -123,7 +123,7 @@ def test_records_come_back_with_all_their_fields(journald: Journald) -> None:
 
 _AS_A_SERVICE = """
 import os, socket
-from jamaint.host import journal
+from jamaint.host.logging import setup as journal
 stream = socket.socket(socket.AF_UNIX)
 stream.connect("/run/systemd/journal/stdout")
 stream.sendall(b"jamaintd\\n\\n6\\n1\\n0\\n0\\n0\\n")
@@ -145,7 +145,7 @@ def test_the_journal_is_chosen_where_stderr_is_its_stream(journald: Journald) ->
 
 _FLOOD = """
 import os, signal, sys
-from jamaint.host import journal
+from jamaint.host.logging import setup as journal
 journald, count = int(sys.argv[1]), int(sys.argv[2])
 log = journal.configure("journal")
 os.kill(journald, signal.SIGSTOP)

@@ -12,14 +12,14 @@ import pytest
 import structlog
 import trio
 
-import postgres as server
+import postgres_server as server
 from jamaint.core.executions import Execution, State, advance
 from jamaint.core.tasks import Task
-from jamaint.daemon.recorder import UNWRITTEN_LINES, Recorder
+from jamaint.daemon.state.recorder import UNWRITTEN_LINES, Recorder
 from jamaint.errors import CONFLICT, Problem
-from jamaint.host.postgres import DatabaseAwayError, OccurrenceTakenError, Postgres, open_postgres
-from jamaint.store import executions, lock, migrations, objects
+from jamaint.store import daemon_lock, definitions, executions, migrations
 from jamaint.store.executions import LogLine
+from jamaint.store.postgres import DatabaseAwayError, OccurrenceTakenError, Postgres, open_postgres
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 TASK = Task(
@@ -68,7 +68,7 @@ async def at_work(dsn: str) -> AsyncIterator[Recorder]:
     async with open_postgres(dsn) as pool, trio.open_nursery() as nursery:
         recorder = new(pool)
         await recorder.connect()
-        await recorder.run(objects.put_task, TASK, NOON)
+        await recorder.run(definitions.put_task, TASK, NOON)
         nursery.start_soon(recorder.serve)
         nursery.start_soon(recorder.guard)
         yield recorder
@@ -214,7 +214,7 @@ class TestAway:
                 await put(second)
                 for number in range(1, 6):
                     recorder.log_line(line(second, number))
-                    await recorder.run(lock.note_holder, "the first daemon", NOON)
+                    await recorder.run(daemon_lock.note_holder, "the first daemon", NOON)
                 await put(ended(second))
 
             async def strike() -> None:
@@ -252,7 +252,7 @@ class TestAway:
             await back.wait()
         assert told[0] == "the session with the daemon's lock has ended"
         async with open_postgres(database) as other:
-            assert await other.open_session(lock.KEY) is None
+            assert await other.open_session(daemon_lock.KEY) is None
 
     async def test_too_many_lines_are_counted_and_the_count_is_written(self, recorder: Recorder, database: str) -> None:
         execution = running(occurrence())
@@ -282,7 +282,7 @@ class TestTheLock:
 
     async def test_it_is_refused_too_while_the_first_has_no_tables_yet(self, empty_database: str) -> None:
         async with open_postgres(empty_database) as pool, open_postgres(empty_database) as other:
-            first = await pool.open_session(lock.KEY)
+            first = await pool.open_session(daemon_lock.KEY)
             assert first is not None
             with pytest.raises(Problem, match="another daemon uses it already"):
                 await new(other).connect()
@@ -356,7 +356,7 @@ class TestTheLock:
             with pytest.raises(DatabaseAwayError):
                 await recorder.connect()
             with trio.fail_after(PATIENCE_SECONDS):
-                await recorder.run(lock.note_holder, "the first daemon", NOON)
+                await recorder.run(daemon_lock.note_holder, "the first daemon", NOON)
         assert len(tries) == 2
 
 
@@ -375,9 +375,9 @@ async def take_over(recorder: Recorder, dsn: str, other: Postgres) -> Any:
 
         async def take() -> None:
             while not taken:
-                session = await other.open_session(lock.KEY)
+                session = await other.open_session(daemon_lock.KEY)
                 if session is not None:
-                    await session.run(partial(lock.note_holder, holder="the second daemon", now=NOON))
+                    await session.run(partial(daemon_lock.note_holder, holder="the second daemon", now=NOON))
                     taken.append(session)
 
         nursery.start_soon(take)

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from jamaint.daemon.commands import COMMANDS
+from command_line import Scene, scene
+from daemon_harness import Client, refusal
+from jamaint.daemon.control.commands import COMMANDS
 from jamaint.errors import CONFLICT, NOT_AUTHORISED, Problem
-from peers import CAN_BE_OTHERS, Who, connecting_as, users
-from running import Client, refusal
-from scenes import Scene, scene
+from socket_peers import CAN_BE_OTHERS, Who, connecting_as, users
 
 ROLES = ("nobody", "viewer", "operator", "admin", "root")
 OBJECTS = tuple(method for method, one in COMMANDS.items() if one.four_eyes or not one.of_files or not one.of_root)

@@ -12,13 +12,13 @@ import pytest
 from test_logs_attacker import Attack, attacker, swap
 
 from jamaint.core.plans import Step
-from jamaint.executors import rotate as rotate_module
-from jamaint.executors.executor import StepFailed
-from jamaint.host import leaving
-from jamaint.host.openfiles import OpenFiles
-from logsrun import NOW, fast_directory, put
-from rotaterun import rotation_config, rotator, undo_rotation
-from treesnapshot import differences, snapshot
+from jamaint.executors.logs_rotate import executor as rotate_module
+from jamaint.executors.shared.executor import StepFailed
+from jamaint.files.cleanup import survey_step
+from jamaint.files.use.open_files import OpenFiles
+from logs_cleanup_runs import NOW, fast_directory, put
+from logs_rotate_runs import rotation_config, rotator, undo_rotation
+from tree_snapshot import differences, snapshot
 
 LOGS = 6
 
@@ -26,7 +26,7 @@ LOGS = 6
 @pytest.fixture(autouse=True)
 def no_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The attacker holds nothing open, and looking takes most of a run's time here."""
-    for module in (rotate_module, leaving):
+    for module in (rotate_module, survey_step):
         monkeypatch.setattr(module, "open_files", OpenFiles)
 
 

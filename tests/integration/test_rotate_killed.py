@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from jamaint.core.plans import Step, step_from_json, step_to_json
-from jamaint.executors import rotate
-from jamaint.host import leaving, spread, turning_back
-from jamaint.host.openfiles import OpenFiles, open_files
-from logsrun import (
+from jamaint.executors.logs_rotate import executor, undo
+from jamaint.files.access import thread_fanout
+from jamaint.files.cleanup import survey_step
+from jamaint.files.use.open_files import OpenFiles, open_files
+from logs_cleanup_runs import (
     age_directories,
     fast_directory,
     in_fresh_process,
@@ -22,8 +23,8 @@ from logsrun import (
     through_json,
     without_modern_calls,
 )
-from rotaterun import rotation_config, rotator, undo_rotation
-from treesnapshot import differences, snapshot
+from logs_rotate_runs import rotation_config, rotator, undo_rotation
+from tree_snapshot import differences, snapshot
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def fast(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(autouse=True)
 def no_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """What other processes hold open has a test of its own, and looking takes most of a run's time here."""
-    for module in (rotate, leaving, turning_back):
+    for module in (executor, survey_step, undo):
         monkeypatch.setattr(module, "open_files", OpenFiles)
 
 
@@ -149,7 +150,7 @@ def side_by_side(top: Path) -> Case:
 
 
 def threads_for_all() -> None:
-    spread.WORTH_BYTES = 0
+    thread_fanout.WORTH_BYTES = 0
 
 
 def old_disk(top: Path) -> Case:
@@ -219,7 +220,7 @@ def test_what_was_written_since_survives_a_kill_at_every_change_of_the_undo(fast
 def test_a_line_of_a_writer_that_keeps_the_new_log_open_survives_a_kill_at_every_change_of_the_undo(
     make: Callable[[Path], Case], fast: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turning_back, "open_files", open_files)
+    monkeypatch.setattr(undo, "open_files", open_files)
     case = make(fast)
     new = fast / "t" / "logs" / "app" / "a.log"
     number, killed = 0, True

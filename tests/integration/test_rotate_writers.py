@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-import logwriter
-from jamaint.executors.executor import StepFailed
-from logsrun import NOW
-from rotaterun import rotate, rotation_config, rotator, undo_rotation
+import log_writer
+from jamaint.executors.shared.executor import StepFailed
+from logs_cleanup_runs import NOW
+from logs_rotate_runs import rotate, rotation_config, rotator, undo_rotation
 
 ROTATIONS = 12
 LINE = len(b"%012d a line of some length, as lines of logs are\n" % 0)
@@ -25,7 +25,7 @@ LINE = len(b"%012d a line of some length, as lines of logs are\n" % 0)
 @contextmanager
 def writing(log: Path, pid_file: Path, *options: str) -> Iterator[Callable[[], int]]:
     """A writer at work; called, what is given ends it and returns how many lines it has written."""
-    command = [sys.executable, logwriter.__file__, str(log), str(pid_file), *options]
+    command = [sys.executable, log_writer.__file__, str(log), str(pid_file), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
 
         def end() -> int:

@@ -9,10 +9,10 @@ from uuid import uuid4
 
 import pytest
 
-import postgres as server
+import postgres_server as server
+from daemon_harness import Client, client, daemon
 from jamaint.core.rotation_records import OpenRotation, RotationRecord
 from jamaint.store import log_rotations
-from running import Client, client, daemon
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
+from command_line import Scene, scene
+from daemon_harness import Client, Daemon, client, refusal
 from jamaint.errors import UNAVAILABLE
-from running import Client, Daemon, client, refusal
-from scenes import Scene, scene
-from treesnapshot import differences, snapshot
+from tree_snapshot import differences, snapshot
 
 _NEW_MOUNT_NAMESPACE = 0x20000
 NOTHING = {"type": "custom", "category": "system", "executor": "noop"}

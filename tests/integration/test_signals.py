@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from running import SECONDS, Client, client
-from scenes import Scene, scene, window
+from command_line import Scene, scene, window
+from daemon_harness import SECONDS, Client, client
 
 NOTHING = {"type": "custom", "category": "system", "executor": "noop"}
 

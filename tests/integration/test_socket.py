@@ -19,8 +19,9 @@ from typing import Any
 
 import pytest
 
-import postgres as server
-from jamaint.daemon.commands import COMMANDS
+import postgres_server as server
+from daemon_harness import Client, Daemon, client, daemon, refusal
+from jamaint.daemon.control.commands import COMMANDS
 from jamaint.errors import (
     CONFLICT,
     INVALID_PARAMS,
@@ -32,11 +33,10 @@ from jamaint.errors import (
     TOO_LARGE,
     Problem,
 )
-from jamaint.host import sockets
-from jamaint.host.postgres import POOL_SIZE
-from jamaint.wire import LINE_LIMIT
-from peers import CAN_BE_OTHERS, Who, connecting_as, groups, users
-from running import Client, Daemon, client, daemon, refusal
+from jamaint.host import listen_socket
+from jamaint.protocol.control import LINE_LIMIT
+from jamaint.store.postgres import POOL_SIZE
+from socket_peers import CAN_BE_OTHERS, Who, connecting_as, groups, users
 
 CONFIG = """
 database: {{ dsn: "{dsn}" }}
@@ -353,7 +353,7 @@ class TestDescriptors:
 
 
 class TestWhoMayDoWhat:
-    """Each method by each role, by each way to have it: exactly the table of daemon.commands."""
+    """Each method by each role, by each way to have it: exactly the table of daemon.control.commands."""
 
     @pytest.fixture
     def callers(self) -> dict[str, tuple[str, Who]]:
@@ -570,11 +570,11 @@ class TestTheFile:
                 early.connect(at)
             chmod(at, mode)
 
-        monkeypatch.setattr(sockets.socket, "socket", Watched)
-        monkeypatch.setattr(sockets.os, "chmod", watched_chmod)
+        monkeypatch.setattr(listen_socket.socket, "socket", Watched)
+        monkeypatch.setattr(listen_socket.os, "chmod", watched_chmod)
         before = os.umask(0)
         try:
-            with sockets.listening(str(path), 0o666, None):
+            with listen_socket.listening(str(path), 0o666, None):
                 assert stat.S_IMODE(path.lstat().st_mode) == 0o666
         finally:
             os.umask(before)
@@ -583,7 +583,7 @@ class TestTheFile:
     def test_a_path_that_is_too_long_is_said(self, tmp_path: Path) -> None:
         with (
             pytest.raises(Problem, match="107 bytes; name a shorter one"),
-            sockets.listening(f"/{'x' * 107}", 0o600, None),
+            listen_socket.listening(f"/{'x' * 107}", 0o600, None),
         ):
             pass
 

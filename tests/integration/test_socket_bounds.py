@@ -13,12 +13,14 @@ import pytest
 import structlog
 import trio
 
-import postgres as server
+import postgres_server as server
 from jamaint.config import load
-from jamaint.daemon import app, auditor, connection, crowd, observer
-from jamaint.daemon import server as server_module
+from jamaint.daemon import app
+from jamaint.daemon.control import client_limits, connection
+from jamaint.daemon.control import server as server_module
+from jamaint.daemon.state import audit_writer, events
 from jamaint.errors import NOT_AUTHORISED, NOT_FOUND, UNAVAILABLE
-from peers import CAN_BE_OTHERS, Who, connecting_as, users
+from socket_peers import CAN_BE_OTHERS, Who, connecting_as, users
 
 CONFIG = """
 database: {{ dsn: "{dsn}" }}
@@ -171,7 +173,7 @@ class TestDeaf:
     async def test_one_that_reads_no_events_falls_behind_and_harms_no_other(
         self, scene: Scene, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(observer, "BUFFER", 20)
+        monkeypatch.setattr(events, "BUFFER", 20)
         async with scene.caller() as deaf, scene.caller() as other:
             deaf.stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
             await deaf.call("event.subscribe")
@@ -190,7 +192,7 @@ class TestMany:
     async def test_those_of_one_user_are_counted_and_the_next_is_told(
         self, scene: Scene, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(crowd, "CONNECTIONS_OF_ONE_USER", 3)
+        monkeypatch.setattr(client_limits, "CONNECTIONS_OF_ONE_USER", 3)
         async with scene.caller() as first, scene.caller() as second, scene.caller() as third:
             for one in (first, second, third):
                 assert (await one.call("daemon.version"))["protocol"] == 1
@@ -204,8 +206,8 @@ class TestMany:
 
     @needs_root
     async def test_others_and_root_above_all_get_in(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(crowd, "CONNECTIONS_OF_ONE_USER", 2)
-        monkeypatch.setattr(crowd, "CONNECTIONS", 3)
+        monkeypatch.setattr(client_limits, "CONNECTIONS_OF_ONE_USER", 2)
+        monkeypatch.setattr(client_limits, "CONNECTIONS", 3)
         one, other = (Who(user.pw_uid, user.pw_gid) for user in users(2))
         async with scene.caller(one) as first, scene.caller(one) as second, scene.caller(other) as third:
             for caller in (first, second, third):
@@ -233,8 +235,8 @@ async def test_a_role_that_is_taken_away_is_gone_on_connections_that_are_open(sc
 async def test_refusals_without_end_are_counted_in_the_audit_log_and_nobody_elses_is_left_out(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(auditor, "REFUSALS", 5)
-    monkeypatch.setattr(auditor, "HOUR_SECONDS", 0.5)
+    monkeypatch.setattr(audit_writer, "REFUSALS", 5)
+    monkeypatch.setattr(audit_writer, "HOUR_SECONDS", 0.5)
     counted = "SELECT (detail->>'entries')::int AS n FROM audit_log WHERE outcome = 'entries left out'"
     written = "SELECT count(*) AS n FROM audit_log WHERE outcome = 'refused' AND method = 'task.disable'"
     async with scene.caller() as flooding:

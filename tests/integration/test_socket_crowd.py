@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from besieged import Siege, line, settle, siege, strict
-from jamaint.daemon.crowd import CONNECTIONS_OF_ONE_USER, HELD_BY_ONE_USER
+from daemon_harness import client
+from jamaint.daemon.control.client_limits import CONNECTIONS_OF_ONE_USER, HELD_BY_ONE_USER
 from jamaint.errors import UNAVAILABLE
-from jamaint.host.postgres import POOL_SIZE
-from jamaint.wire import LINE_LIMIT
-from peers import CAN_BE_OTHERS
-from running import client
+from jamaint.protocol.control import LINE_LIMIT
+from jamaint.store.postgres import POOL_SIZE
+from load_harness import Siege, line, settle, siege, strict
+from socket_peers import CAN_BE_OTHERS
 
 COMERS = 5_000
 RUSH = 400

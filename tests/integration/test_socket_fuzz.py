@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from besieged import Siege, line, siege, strict
+from daemon_harness import client
 from jamaint.errors import (
     CONFLICT,
     INVALID_PARAMS,
@@ -16,7 +16,7 @@ from jamaint.errors import (
     PARSE_ERROR,
     TOO_LARGE,
 )
-from running import client
+from load_harness import Siege, line, siege, strict
 
 SEED = 20261124
 LINES = 100_000

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from jamaint.core.plans import Step
-from jamaint.executors import aged
-from jamaint.executors.executor import StepFailed, Work
-from jamaint.executors.temp import TempCleanup
-from jamaint.host import clearing
-from jamaint.host.openfiles import OpenFiles
-from logsrun import DAY, EVERYTHING, NOW, Talk, age_directories, fast_directory, put
-from treesnapshot import differences, snapshot
+from jamaint.executors.shared import age_cleanup
+from jamaint.executors.shared.executor import StepFailed, Work
+from jamaint.executors.temp_cleanup.executor import TempCleanup
+from jamaint.files.cleanup import sweep_step
+from jamaint.files.use.open_files import OpenFiles
+from logs_cleanup_runs import DAY, EVERYTHING, NOW, Talk, age_directories, fast_directory, put
+from tree_snapshot import differences, snapshot
 
 sys.path.insert(0, str(Path(__file__).parent))
 from test_logs_attacker import Attack, attacker, swap
@@ -27,7 +27,7 @@ FILES = 12
 @pytest.fixture(autouse=True)
 def no_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The attacker holds nothing open, and looking takes most of a run's time here."""
-    for module in (aged, clearing):
+    for module in (age_cleanup, sweep_step):
         monkeypatch.setattr(module, "open_files", OpenFiles)
 
 

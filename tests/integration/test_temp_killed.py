@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from jamaint.core.plans import Step, step_from_json, step_to_json
-from jamaint.executors import aged
-from jamaint.executors.executor import Work
-from jamaint.executors.temp import TempCleanup
-from jamaint.host import clearing, drawers
-from jamaint.host.openfiles import OpenFiles
-from logsrun import (
+from jamaint.executors.shared import age_cleanup
+from jamaint.executors.shared.executor import Work
+from jamaint.executors.temp_cleanup.executor import TempCleanup
+from jamaint.files.cleanup import sweep_step
+from jamaint.files.trash import shards
+from jamaint.files.use.open_files import OpenFiles
+from logs_cleanup_runs import (
     DAY,
     EVERYTHING,
     NOW,
@@ -29,7 +30,7 @@ from logsrun import (
     through_json,
     without_modern_calls,
 )
-from treesnapshot import Entry, differences, snapshot
+from tree_snapshot import Entry, differences, snapshot
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def fast(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(autouse=True)
 def no_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """What other processes hold open has a test of its own, and looking takes most of a run's time here."""
-    for module in (aged, clearing):
+    for module in (age_cleanup, sweep_step):
         monkeypatch.setattr(module, "open_files", OpenFiles)
 
 
@@ -49,8 +50,8 @@ def no_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 def layout(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both places of the trash for files that are taken one by one."""
     if request.param == "drawers":
-        monkeypatch.setattr(drawers, "WORTH", 1)
-        monkeypatch.setattr(drawers, "CAPACITY", 2)
+        monkeypatch.setattr(shards, "WORTH", 1)
+        monkeypatch.setattr(shards, "CAPACITY", 2)
 
 
 def a_tree(top: Path) -> Path:

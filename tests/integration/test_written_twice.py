@@ -13,31 +13,31 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_recorder import TASK
 
-import postgres as server
-from jamaint.core.approvals import Approval
-from jamaint.core.cleanups import Cleanup
+import postgres_server as server
+from jamaint.core.calendar.windows import Window
+from jamaint.core.capacity import Target
 from jamaint.core.executions import Execution, State
-from jamaint.core.mass_deletion import Filesystem, Sighting
 from jamaint.core.plans import Step
-from jamaint.core.policies import Policy
+from jamaint.core.policies.approvals import Approval
+from jamaint.core.policies.policies import Policy
 from jamaint.core.rotation_records import RotationRecord
-from jamaint.core.usage import Target
-from jamaint.core.windows import Window
+from jamaint.core.safety.deletion_guard import Filesystem, Sighting
+from jamaint.core.system_cleanup import Cleanup
 from jamaint.store import (
-    audit,
-    cleanups,
+    audit_log,
+    cleanup_history,
+    daemon_lock,
+    definitions,
     executions,
     history,
-    lock,
     log_rotations,
-    objects,
     plans,
     policies,
     rollback_points,
-    samples,
-    skips,
+    usage_samples,
+    window_skips,
 )
-from jamaint.store.audit import Entry
+from jamaint.store.audit_log import Entry
 from jamaint.store.executions import LogLine
 from jamaint.store.plans import StoredPlan
 from jamaint.store.policies import Override
@@ -46,18 +46,18 @@ from jamaint.store.rollback_points import RollbackPoint
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 MODULES = (
-    audit,
-    cleanups,
+    audit_log,
+    cleanup_history,
     executions,
     history,
-    lock,
+    daemon_lock,
     log_rotations,
-    objects,
+    definitions,
     plans,
     policies,
     rollback_points,
-    samples,
-    skips,
+    usage_samples,
+    window_skips,
 )
 
 RAN = Execution(
@@ -91,21 +91,21 @@ class Change(NamedTuple):
 
 RESULT = {"restored": 1, "held": [{"from_ns": 1, "until_ns": 2, "inodes": []}]}
 CHANGES = (
-    Change(audit.append, ([(str(uuid4()), Entry(NOON, 0, 1, "root", "admin", "m", None, "done", {}))],)),
-    Change(cleanups.put, (Cleanup(RAN.id, "system", NOON, NOON + HOUR, 1, (), True, None),)),
+    Change(audit_log.append, ([(str(uuid4()), Entry(NOON, 0, 1, "root", "admin", "m", None, "done", {}))],)),
+    Change(cleanup_history.put, (Cleanup(RAN.id, "system", NOON, NOON + HOUR, 1, (), True, None),)),
     Change(executions.write, ([RAN], [LogLine(RAN.id, 1, NOON, "info", None, "text")])),
-    Change(lock.note_holder, ("me", NOON)),
+    Change(daemon_lock.note_holder, ("me", NOON)),
     Change(log_rotations.begin, (RAN.id, TASK.name, NOON)),
     Change(log_rotations.report, (TASK.name, [RotationRecord("/a.log", NOON, True, RAN.id)], NOON - HOUR)),
     Change(log_rotations.take_back, (RAN.id, True)),
     Change(log_rotations.take_back, (RAN.id, False)),
-    Change(objects.put_task, (TASK, NOON)),
-    Change(objects.switch_task, (TASK.name, True, NOON)),
-    Change(objects.pause_task, (TASK.name, NOON)),
-    Change(objects.quarantine_task, (TASK.name, NOON, NOON)),
-    Change(objects.delete_task, ("another",)),
-    Change(objects.put_window, (WINDOW, "ana")),
-    Change(objects.delete_window, ("night",)),
+    Change(definitions.put_task, (TASK, NOON)),
+    Change(definitions.switch_task, (TASK.name, True, NOON)),
+    Change(definitions.pause_task, (TASK.name, NOON)),
+    Change(definitions.quarantine_task, (TASK.name, NOON, NOON)),
+    Change(definitions.delete_task, ("another",)),
+    Change(definitions.put_window, (WINDOW, "ana")),
+    Change(definitions.delete_window, ("night",)),
     Change(plans.put, (PLAN,)),
     Change(plans.approve, (PLAN.hash, "ana", NOON, "seal")),
     Change(plans.expire, (NOON + 2 * HOUR,)),
@@ -127,9 +127,9 @@ CHANGES = (
     Change(rollback_points.put_held, (POINT.id, [])),
     Change(rollback_points.note_bytes, (POINT.id, 7)),
     Change(rollback_points.put_off_purge, (POINT.id, NOON, "purging", {"problems": []})),
-    Change(samples.add, (NOON, [(Target("storage", "/"), 5)], NOON - HOUR)),
-    Change(skips.add, ("night", [NOON], "ana")),
-    Change(skips.take_back, ("night", NOON - HOUR)),
+    Change(usage_samples.add, (NOON, [(Target("storage", "/"), 5)], NOON - HOUR)),
+    Change(window_skips.add, ("night", [NOON], "ana")),
+    Change(window_skips.take_back, ("night", NOON - HOUR)),
 )
 
 
@@ -165,7 +165,7 @@ def test_each_change_made_twice_is_as_made_once(database: str, order: list[int])
     async def try_all(connection: Any) -> None:
         transaction = connection.transaction()
         await transaction.start()
-        await objects.put_task(connection, TASK, NOON)
+        await definitions.put_task(connection, TASK, NOON)
         await executions.write(connection, [*OLD, RAN])
         await rollback_points.create(connection, POINT)
         for number in order:

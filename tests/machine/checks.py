@@ -19,9 +19,9 @@ from fences import TRIED
 from looking import looks_with_secrets
 from machine import FailedError, Machine
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from jobs import CHECKS as JOBS
-from treesnapshot import differences, snapshot
+from tree_snapshot import differences, snapshot
 from upgrading import DEB, OLD_DEB, refuses_to_go_back, upgrades_from_an_earlier_version
 
 CONFIG = "/etc/jamaint/conf.d/10-tried.yaml"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from machine import FailedError, Machine
-from treesnapshot import Entry, differences, snapshot
+from tree_snapshot import Entry, differences, snapshot
 
 FILE = "/etc/jamaint/conf.d/40-jobs.yaml"
 CALENDAR = "/etc/jamaint/freeze.ics"

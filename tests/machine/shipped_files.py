@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jamaint.config.load import load
-from jamaint.config.mistakes import ConfigInvalid
 from jamaint.ctl.imports import logrotate, tmpfiles
 from jamaint.ctl.imports.result import Imported, yaml_lines
+from jamaint.schema.errors import ConfigInvalid
 from shipped_rotation import Rotation, rotation_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "shipped-files.md"

@@ -14,16 +14,16 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from jamaint.config.load import load
-from jamaint.config.mistakes import ConfigInvalid
 from jamaint.core.plans import undo_order
-from jamaint.core.rotation import ROTATION
 from jamaint.core.rotation_records import Records, RotationRecord
 from jamaint.ctl.imports import logrotate
 from jamaint.ctl.imports.result import Imported, yaml_lines
-from jamaint.executors.executor import StepFailed, Work
-from jamaint.executors.rotate import LogsRotate
-from logsrun import EVERYTHING, Talk
-from treesnapshot import differences, snapshot
+from jamaint.executors.logs_rotate.executor import LogsRotate
+from jamaint.executors.logs_rotate.rules import ROTATION
+from jamaint.executors.shared.executor import StepFailed, Work
+from jamaint.schema.errors import ConfigInvalid
+from logs_cleanup_runs import EVERYTHING, Talk
+from tree_snapshot import differences, snapshot
 
 DAYS, DAY = 40, 86400
 LINE = b"a line of a log that somebody wrote\n"

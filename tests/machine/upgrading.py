@@ -6,7 +6,7 @@ import time
 
 from machine import FailedError, Machine
 from root import SkippedError
-from treesnapshot import differences, snapshot
+from tree_snapshot import differences, snapshot
 
 DEB = "/var/tmp/jamaint.deb"
 OLD_DEB = "/var/tmp/jamaint-old.deb"

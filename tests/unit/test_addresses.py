@@ -3,7 +3,7 @@
 from typing import Any
 
 from jamaint.core.secrets import texts_with_passwords, without_passwords
-from jamaint.daemon.addresses import hidden, revealed
+from jamaint.daemon.state.password_references import hidden, revealed
 
 ADDRESS = "postgresql://jamaint:secret@db/cms?connect_timeout=3"
 

@@ -3,7 +3,7 @@
 import runpy
 from pathlib import Path
 
-from jamaint.daemon.commands import COMMANDS
+from jamaint.daemon.control.commands import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 

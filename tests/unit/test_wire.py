@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jamaint import wire
 from jamaint.errors import CONFLICT, INTERNAL, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, TOO_LARGE, Problem
-from jamaint.wire import DEPTH_LIMIT, LINE_LIMIT, Lines, dumps, loads, parse_reply, parse_request
+from jamaint.protocol import control
+from jamaint.protocol.control import DEPTH_LIMIT, LINE_LIMIT, Lines, dumps, loads, parse_reply, parse_request
 
 GOOD = b'{"jsonrpc":"2.0","id":7,"method":"task.get","params":{"task":"nightly"}}'
 
@@ -28,7 +28,7 @@ def line(**fields: Any) -> bytes:
 
 
 def with_params(text: str) -> bytes:
-    """A request whose `params` hold one value, given as it stands on the wire."""
+    """A request whose `params` hold one value, given as it stands on the protocol.control."""
     return b'{"jsonrpc":"2.0","id":1,"method":"m","params":{"x":%s}}' % text.encode("utf-8", "surrogatepass")
 
 
@@ -47,12 +47,12 @@ def nested(depth: int, opened: str = "[", closed: str = "]") -> str:
 
 
 def steps_of(hostile: str) -> int:
-    """How many lines of wire.py are gone through until `hostile` is refused."""
+    """How many lines of protocol/control.py are gone through until `hostile` is refused."""
     steps = 0
 
     def count(frame: Any, event: str, arg: Any) -> Any:
         nonlocal steps
-        if frame.f_code.co_filename != wire.__file__:  # the garbage collector's callbacks, for one
+        if frame.f_code.co_filename != control.__file__:  # the garbage collector's callbacks, for one
             return None
         steps += 1
         return count
@@ -350,7 +350,7 @@ class TestRequests:
         ],
     )
     def test_a_refusal_does_not_say_a_long_name_back(self, data: bytes) -> None:
-        assert len(wire.refusal(None, refusal_of(data))) < 1000
+        assert len(control.refusal(None, refusal_of(data))) < 1000
 
 
 def chunks_of(data: bytes, cuts: list[int]) -> Iterator[bytes]:
@@ -490,30 +490,30 @@ class TestReplies:
     """What goes to a caller, read as a caller does."""
 
     def test_a_result(self) -> None:
-        reply = parse_reply(wire.reply("a", {"items": [1, None]}).rstrip(b"\n"))
+        reply = parse_reply(control.reply("a", {"items": [1, None]}).rstrip(b"\n"))
         assert (reply.id, reply.result, reply.error, reply.event) == ("a", {"items": [1, None]}, None, None)
 
     def test_no_result_is_a_result_too(self) -> None:
-        assert wire.reply(1, None) == b'{"jsonrpc":"2.0","id":1,"result":null}\n'
-        assert parse_reply(wire.reply(1, None)).result is None
+        assert control.reply(1, None) == b'{"jsonrpc":"2.0","id":1,"result":null}\n'
+        assert parse_reply(control.reply(1, None)).result is None
 
     def test_a_refusal(self) -> None:
-        reply = parse_reply(wire.refusal(None, Problem(CONFLICT, "there is one already", {"name": "\udcff"})))
+        reply = parse_reply(control.refusal(None, Problem(CONFLICT, "there is one already", {"name": "\udcff"})))
         assert reply.error is not None
         assert (reply.id, reply.error.code, reply.error.message) == (None, CONFLICT, "there is one already")
         assert reply.error.data == {"name": "\udcff"}
 
     def test_an_event(self) -> None:
-        reply = parse_reply(wire.event({"event": "window.opened"}))
+        reply = parse_reply(control.event({"event": "window.opened"}))
         assert (reply.id, reply.event, reply.result, reply.error) == (None, {"event": "window.opened"}, None, None)
 
     def test_a_request_is_read_as_it_was_written(self) -> None:
-        request = parse_request(wire.request(3, "task.get", {"task": "é"}).rstrip(b"\n"))
+        request = parse_request(control.request(3, "task.get", {"task": "é"}).rstrip(b"\n"))
         assert (request.id, request.method, request.params) == (3, "task.get", {"task": "é"})
 
     def test_hostile_names_stay_on_one_line_of_valid_json(self) -> None:
         names = ["\n", "\r\n", "\x1b[2J", "\u2028", "\udcff\udc80", '"},{"', "\\", "\0", "\u202e", "x" * 255]
-        data = wire.reply(1, names)
+        data = control.reply(1, names)
         assert data.count(b"\n") == 1
         assert data.endswith(b"\n")
         assert json.loads(data)["result"] == names
@@ -562,8 +562,8 @@ SEEDS = [
     GOOD,
     line(id="é\u202e", params={"at": 1.5e10, "wait": True, "options": {"a": [1, -2, None, {"b": "c"}]}}),
     b'{"jsonrpc":"2.0","method":"status"}',
-    wire.refusal(1, Problem(CONFLICT, "there is one already", {"name": "\udcff"})).rstrip(b"\n"),
-    wire.event({"event": "execution.progress", "at": "2026-11-24T02:00:00.000Z", "execution": {"id": "x"}}).rstrip(),
+    control.refusal(1, Problem(CONFLICT, "there is one already", {"name": "\udcff"})).rstrip(b"\n"),
+    control.event({"event": "execution.progress", "at": "2026-11-24T02:00:00.000Z", "execution": {"id": "x"}}).rstrip(),
 ]
 TOKENS = [
     *(b"{", b"}", b"[", b"]", b'"', b":", b",", b"\\", b"\\u0000", b"\\ud800", b"\\udc00", b"NaN", b"Infinity"),
@@ -589,7 +589,7 @@ def mutated(random: Random) -> bytes:
     return bytes(data)
 
 
-def verdict_on(data: bytes, as_request: bool) -> Problem | wire.Request | wire.Reply:
+def verdict_on(data: bytes, as_request: bool) -> Problem | control.Request | control.Reply:
     try:
         return parse_request(data) if as_request else parse_reply(data)
     except Problem as problem:
@@ -605,7 +605,7 @@ def test_a_hundred_thousand_mutated_lines_are_taken_or_refused_and_nothing_else(
             assert found.code in (PARSE_ERROR, INVALID_REQUEST, INVALID_PARAMS, INTERNAL)
             assert "\n" not in found.message
             assert len(found.message) < 300
-        elif isinstance(found, wire.Request):
+        elif isinstance(found, control.Request):
             assert isinstance(found.method, str)
             assert dumps(found.params).encode("utf-8")
     assert 50_000 < refused < 98_000
@@ -615,14 +615,14 @@ def in_a_new_python(code: str) -> str:
     return subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, capture_output=True, text=True).stdout
 
 
-SOURCE = wire.__file__.removesuffix("/jamaint/wire.py")
+SOURCE = control.__file__.removesuffix("/jamaint/protocol/control.py")
 
 
 def test_importing_the_wire_imports_nothing_slow() -> None:
     """The client starts in milliseconds; each of these would cost more than all it does."""
-    code = f"import sys; sys.path.insert(0, {SOURCE!r}); import jamaint.wire; print(*sys.modules)"
+    code = f"import sys; sys.path.insert(0, {SOURCE!r}); import jamaint.protocol.control; print(*sys.modules)"
     loaded = set(in_a_new_python(code).split())
-    assert "jamaint.wire" in loaded
+    assert "jamaint.protocol.control" in loaded
     assert loaded.isdisjoint({"json", "json.decoder", "re", "typing", "collections", "dataclasses", "enum", "datetime"})
 
 
@@ -631,7 +631,7 @@ def test_the_verdict_is_the_same_where_nobody_has_imported_json() -> None:
     lines = ["{", '"a', '"\\x"', "[1,]", "1 2", "NaN", '{"a":1,"a":2}', "", "[" * 5000, '"\\ud800"', "1e999", "[1]"]
     code = (
         f"import sys; sys.path.insert(0, {SOURCE!r})\n"
-        "from jamaint.wire import loads\n"
+        "from jamaint.protocol.control import loads\n"
         f"for text in {lines!r}:\n"
         "    try: print('taken', ascii(loads(text)))\n"
         "    except ValueError: print('refused')\n"

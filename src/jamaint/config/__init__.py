@@ -1,6 +1,8 @@
 """Configuration: YAML to one frozen Config, or every mistake that is in it, each with file, line, column and key."""
 
-from jamaint.config.configuration import (
+from jamaint.config.api_objects import Known, parse_policy, parse_task, parse_window
+from jamaint.config.load import load
+from jamaint.config.values import (
     Address,
     Config,
     Database,
@@ -13,9 +15,7 @@ from jamaint.config.configuration import (
     Socket,
     shown_config,
 )
-from jamaint.config.load import load
-from jamaint.config.mistakes import ConfigInvalid, Mistake, mistakes_text
-from jamaint.config.requests import Known, parse_policy, parse_task, parse_window
+from jamaint.schema.errors import ConfigInvalid, Mistake, mistakes_text
 
 __all__ = [
     "Address",

@@ -8,26 +8,15 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, model_validator
 
-from jamaint.config import paths
-from jamaint.config.fields import (
-    Account,
-    Flag,
-    Positive,
-    Seconds,
-    Section,
-    Share,
-    Text,
-    between,
-    one_of,
-    some,
-)
-from jamaint.config.mistakes import did_you_mean
-from jamaint.config.secrets import WAYS, PostgresAddress, Secret, joined, reference
-from jamaint.config.units import share, shown, size_bytes, text
-from jamaint.config.work.command_line import Command, command_line
-from jamaint.config.work.work import Named, setting_of
+from jamaint.core.resources import database_of
 from jamaint.core.tasks import Condition
-from jamaint.core.touching import database_of
+from jamaint.schema import paths
+from jamaint.schema.command_line import Command, command_line
+from jamaint.schema.errors import did_you_mean
+from jamaint.schema.executor_config import Named, setting_of
+from jamaint.schema.fields import Account, Flag, Positive, Seconds, Section, Share, Text, between, one_of, some
+from jamaint.schema.secrets import WAYS, PostgresAddress, Secret, joined, reference
+from jamaint.schema.units import share, shown, size_bytes, text
 
 LONGEST_LOOK_SECONDS = 60.0
 HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")

@@ -5,8 +5,8 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from jamaint.config.documents import Document, read_document
-from jamaint.config.mistakes import Mistake
+from jamaint.schema.errors import Mistake
+from jamaint.schema.yaml_document import Document, read_document
 
 SIZE_LIMIT = 16 << 20
 MAIN = "jamaintd.yaml"

@@ -5,14 +5,14 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, PlainValidator
 
-from jamaint.config.explain import read
-from jamaint.config.fields import Flag, Note, Section, one_of, some
-from jamaint.config.mistakes import Flaw
-from jamaint.config.objects import Name, Type
 from jamaint.config.periods import PeriodGiven, read_periods, schedule_flaws
-from jamaint.core.freezes import Freeze
+from jamaint.config.task_window_models import Name, Type
+from jamaint.core.calendar.freezes import Freeze
 from jamaint.core.scopes import Scope
 from jamaint.core.tasks import CATEGORIES
+from jamaint.schema.errors import Flaw
+from jamaint.schema.fields import Flag, Note, Section, one_of, some
+from jamaint.schema.validation import read
 
 DEFAULTS = ("open", "closed")
 Category = Annotated[str, PlainValidator(one_of(CATEGORIES))]

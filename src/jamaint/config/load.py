@@ -5,24 +5,24 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from jamaint.config import files
-from jamaint.config.configuration import Config
-from jamaint.config.documents import Document
-from jamaint.config.doubts import doubts
-from jamaint.config.fields import object_name
 from jamaint.config.freezes import read_freeze
+from jamaint.config.lint import doubts
 from jamaint.config.merging import Given, Merged, merge
-from jamaint.config.mistakes import ConfigInvalid, Flaw, Mistake
-from jamaint.config.names import unknown_channels, wrong_circles, wrong_names, wrong_rings
 from jamaint.config.policies import read_policy
-from jamaint.config.reading import Read, read_task, read_window
-from jamaint.config.secret_doubts import Judge
+from jamaint.config.references import unknown_channels, wrong_circles, wrong_names, wrong_rings
+from jamaint.config.secret_lint import Judge
 from jamaint.config.settings import read_settings
-from jamaint.config.units import shown
-from jamaint.config.work.work import Setting
-from jamaint.core.freezes import Freeze
-from jamaint.core.policies import Policy
+from jamaint.config.task_window_parser import Read, read_task, read_window
+from jamaint.config.values import Config
+from jamaint.core.calendar.freezes import Freeze
+from jamaint.core.calendar.windows import Window
+from jamaint.core.policies.policies import Policy
 from jamaint.core.tasks import Task
-from jamaint.core.windows import Window
+from jamaint.schema.errors import ConfigInvalid, Flaw, Mistake
+from jamaint.schema.executor_config import Setting
+from jamaint.schema.fields import object_name
+from jamaint.schema.units import shown
+from jamaint.schema.yaml_document import Document
 
 T = TypeVar("T", Task, Window, Freeze, Policy)
 

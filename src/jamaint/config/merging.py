@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from jamaint.config.documents import Document
-from jamaint.config.explain import unknown_key
-from jamaint.config.mistakes import Flaw, Mistake, Path, dotted
 from jamaint.config.sections import OBJECTS, SECTIONS, Top
-from jamaint.config.units import kind_of
-from jamaint.core.cleanups import SYSTEM
+from jamaint.core.system_cleanup import SYSTEM
+from jamaint.schema.errors import Flaw, Mistake, Path, dotted
+from jamaint.schema.units import kind_of
+from jamaint.schema.validation import unknown_key
+from jamaint.schema.yaml_document import Document
 
 SETTINGS = (*SECTIONS, "state_dir", "enabled")
 

@@ -9,14 +9,14 @@ from zoneinfo import ZoneInfo
 
 from pydantic import PlainValidator, create_model
 
-from jamaint.config import paths
-from jamaint.config.explain import exactly_one
-from jamaint.config.fields import Section, Zone
-from jamaint.config.ics import read_ics
-from jamaint.config.mistakes import Flaw, Path
 from jamaint.config.schedules import WINDOW_CHOICES, WindowSchedule, instant, moment
-from jamaint.config.units import shown, text, whole_minutes
-from jamaint.core.periods import Periods, apart
+from jamaint.core.calendar.periods import Periods, apart
+from jamaint.schema import paths
+from jamaint.schema.errors import Flaw, Path
+from jamaint.schema.fields import Section, Zone
+from jamaint.schema.icalendar import read_ics
+from jamaint.schema.units import shown, text, whole_minutes
+from jamaint.schema.validation import exactly_one
 
 CHOICES = ("from", "schedule", "ics")
 LONGEST_MINUTES = 366 * 24 * 60

@@ -6,20 +6,20 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator
 
-from jamaint.config import paths
 from jamaint.config.conditions import ConditionGiven
-from jamaint.config.explain import exactly_one, read
-from jamaint.config.fields import Flag, Note, Seconds, Section, between, one_of, some
 from jamaint.config.freezes import Default, ScopeGiven
-from jamaint.config.mistakes import Flaw, dotted
-from jamaint.config.objects import ENDS, Name, NotificationsGiven, RetryGiven, object_id
 from jamaint.config.periods import PeriodGiven, read_periods, schedule_flaws
-from jamaint.config.reading import Read, condition_flaws
 from jamaint.config.sections import principal
-from jamaint.config.work.work import Named
-from jamaint.core.freezes import Freeze
-from jamaint.core.policies import DECISIONS, BackupRequired, Policy, Rate, Rules
+from jamaint.config.task_window_models import ENDS, Name, NotificationsGiven, RetryGiven, object_id
+from jamaint.config.task_window_parser import Read, condition_flaws
+from jamaint.core.calendar.freezes import Freeze
+from jamaint.core.policies.policies import DECISIONS, BackupRequired, Policy, Rate, Rules
 from jamaint.core.tasks import PRIORITIES, Condition, Origin, Retry
+from jamaint.schema import paths
+from jamaint.schema.errors import Flaw, dotted
+from jamaint.schema.executor_config import Named
+from jamaint.schema.fields import Flag, Note, Seconds, Section, between, one_of, some
+from jamaint.schema.validation import exactly_one, read
 
 RULES = (
     "freeze",

@@ -11,15 +11,15 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, field_validator
 
-from jamaint.config.fields import Seconds, Section, Zone, object_name, one_of, zone
-from jamaint.config.units import duration_seconds, flag, shown, text
 from jamaint.core.executions import ENDED
 from jamaint.core.recurrence import After, Jitter, Schedule, next_after
-from jamaint.core.recurrence.calendar import HOURS, check_calendar, parse
 from jamaint.core.recurrence.cron import ALIASES, check_cron
+from jamaint.core.recurrence.oncalendar import HOURS, check_calendar, parse
 from jamaint.core.recurrence.rrule import check_rrule
 from jamaint.core.recurrence.schedule import CATCH_UPS, GAPS, CatchUp, Gap
-from jamaint.core.recurrence.walltime import wall_of
+from jamaint.core.recurrence.wall_time import wall_of
+from jamaint.schema.fields import Seconds, Section, Zone, object_name, one_of, zone
+from jamaint.schema.units import duration_seconds, flag, shown, text
 
 TASK_CHOICES = ("cron", "every", "at", "after", "window", "rrule", "calendar")
 WINDOW_CHOICES = ("cron", "at", "rrule", "calendar")

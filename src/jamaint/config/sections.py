@@ -5,9 +5,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
-from jamaint.config import configuration as values
-from jamaint.config import paths
-from jamaint.config.fields import (
+from jamaint.config import values
+from jamaint.schema import paths
+from jamaint.schema.fields import (
     Account,
     Arguments,
     Flag,
@@ -19,8 +19,8 @@ from jamaint.config.fields import (
     object_name,
     one_of,
 )
-from jamaint.config.secrets import GrantedAddress, PostgresAddress, Secret, any_address, joined
-from jamaint.config.units import shown, text
+from jamaint.schema.secrets import GrantedAddress, PostgresAddress, Secret, any_address, joined
+from jamaint.schema.units import shown, text
 
 NOWHERE = "/nowhere/at/all"
 """For a state directory that is not known here; every task is judged against the real one in any case."""

@@ -4,15 +4,15 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from jamaint.config import configuration as values
-from jamaint.config import paths, sections
-from jamaint.config.explain import read
-from jamaint.config.fields import Section
+from jamaint.config import sections, values
 from jamaint.config.files import first_of, user_directory
 from jamaint.config.merging import Merged
-from jamaint.config.mistakes import Flaw, Mistake
-from jamaint.config.secrets import joined
-from jamaint.config.units import flag
+from jamaint.schema import paths
+from jamaint.schema.errors import Flaw, Mistake
+from jamaint.schema.fields import Section
+from jamaint.schema.secrets import joined
+from jamaint.schema.units import flag
+from jamaint.schema.validation import read
 
 S = TypeVar("S", bound=Section)
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import NamedTuple
 
-from jamaint.core.pacing import Limits
+from jamaint.core.rate_limits import Limits
 from jamaint.core.tasks import Task
 
 SHOWN_FROM = 0.01

@@ -1,7 +1,8 @@
 """Overlap of path patterns: whether two globs can match one path.
 
 Both are walked at once, component by component and in each sign by sign; `*` stays within a component, `**` stands for
-any number of them, and neither takes a leading dot, as host/globs.py matches. Of a set such as [a-f] it is only asked
+any number of them, and neither takes a leading dot, as files/access/globs.py
+matches. Of a set such as [a-f] it is only asked
 whether it holds a letter of the other; two sets are taken to meet.
 """
 

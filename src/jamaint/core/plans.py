@@ -42,7 +42,7 @@ class Plan:
     """What an execution would do now. `warnings` are things that were seen and left alone, and why.
 
     `refusals` are why it may not be carried out unless that very plan is approved, as {guard, verdict, detail, …};
-    `roots` what was seen of each root, to be compared at the next run: see core.mass_deletion.
+    `roots` what was seen of each root, to be compared at the next run: see core.safety.deletion_guard.
     """
 
     steps: tuple[Step, ...]

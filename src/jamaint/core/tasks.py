@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from jamaint.core.pacing import Limits
 from jamaint.core.plans import MassDeletion
+from jamaint.core.rate_limits import Limits
 from jamaint.core.recurrence import Schedule
-from jamaint.core.touching import Touch
+from jamaint.core.resources import Touch
 
 TYPES = ("cleanup", "optimization", "backup", "update", "monitoring", "security", "custom")
 CATEGORIES = ("database", "filesystem", "cache", "logs", "security", "performance", "system")

@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 import time
 
-from jamaint.ctl.arguments import Flag, Verb, parse
-from jamaint.ctl.call import INTERRUPTED, Call
-from jamaint.ctl.screen import Screen
+from jamaint.ctl.cli.arguments import Flag, Verb, parse
+from jamaint.ctl.cli.context import INTERRUPTED, Call
+from jamaint.ctl.output.terminal import Screen
 from jamaint.errors import Problem
 
 TYPE_CHECKING = False
@@ -50,7 +50,7 @@ SCHEDULE_FLAGS = (
 )
 
 VERBS = (
-    Verb("status", (), (), "status:status", "what runs, what waits, windows, recent executions, alerts"),
+    Verb("status", (), (), "service.status:status", "what runs, what waits, windows, recent executions, alerts"),
     Verb(
         "execute",
         ("TASK",),
@@ -63,7 +63,7 @@ VERBS = (
             Flag("--set", "an option, this once; VALUE is JSON or text", "KEY=VALUE", kind="setting", many=True),
             DETACH,
         ),
-        "execute:execute",
+        "executions.execute:execute",
         "run a task now and show how it gets on",
         says=f"{TASK_NAMES} Ctrl-C detaches: the task goes on, and what to type is shown.",
     ),
@@ -71,7 +71,7 @@ VERBS = (
         "plan",
         ("TASK",),
         (),
-        "plans:make",
+        "executions.plans:make",
         "store and show exactly what a task would do",
         says=f"{TASK_NAMES} Changes nothing. `execute --plan` leaves alone what has changed since, and says so.",
     ),
@@ -79,16 +79,16 @@ VERBS = (
         "plan show",
         ("PLAN",),
         (Flag("--limit", "at most so many items (20)", "N", kind="count"),),
-        "plans:show",
+        "executions.plans:show",
         "a stored plan, item by item",
         says=PLAN_NAMES,
     ),
-    Verb("plan list", (), (LIMIT,), "plans:show_list", "stored plans, the newest first"),
+    Verb("plan list", (), (LIMIT,), "executions.plans:show_list", "stored plans, the newest first"),
     Verb(
         "plan approve",
         ("PLAN",),
         (),
-        "plans:approve",
+        "executions.plans:approve",
         "let a plan be done that would delete more than is usual",
         says=f"{PLAN_NAMES} The approval is for that very plan, and no other.",
     ),
@@ -96,7 +96,7 @@ VERBS = (
         "rollback",
         ("EXECUTION",),
         (DRY_RUN, DETACH),
-        "rollback:rollback",
+        "executions.rollback:rollback",
         "undo an execution",
         says=f"{EXECUTION_NAMES} What has appeared in the place of a removed file since is kept, and said.",
     ),
@@ -104,7 +104,7 @@ VERBS = (
         "held list",
         ("[EXECUTION]",),
         (Flag("--limit", "at most so many (100)", "N", kind="count"),),
-        "held:show_list",
+        "executions.held:show_list",
         "what rollbacks have put back, which the next runs leave alone, and until when",
         says=EXECUTION_NAMES,
     ),
@@ -112,30 +112,44 @@ VERBS = (
         "held release",
         ("EXECUTION", "[PATH]"),
         (),
-        "held:release",
+        "executions.held:release",
         "let the next runs take what a rollback has put back",
         says=f"{EXECUTION_NAMES} PATH is one of the places that `held list` shows; without it, all of them.",
     ),
-    Verb("task list", (), (), "tasks:show_list", "all tasks, their schedule, and how they ended last"),
-    Verb("task show", ("TASK",), (), "tasks:show", "one task", says=TASK_NAMES),
-    Verb("task create", (), (FILE,), "tasks:create", "make a task from a file", configures=True),
-    Verb("task update", ("TASK",), (FILE,), "tasks:update", "change the keys that a file has", configures=True),
-    Verb("task delete", ("TASK",), (), "tasks:delete", "delete a task; its executions stay on record"),
-    Verb("task enable", ("TASK",), (), "tasks:enable", "let a task run again"),
-    Verb("task disable", ("TASK",), (), "tasks:disable", "let a task not run until it is enabled"),
+    Verb("task list", (), (), "schedule.tasks:show_list", "all tasks, their schedule, and how they ended last"),
+    Verb("task show", ("TASK",), (), "schedule.tasks:show", "one task", says=TASK_NAMES),
+    Verb("task create", (), (FILE,), "schedule.tasks:create", "make a task from a file", configures=True),
+    Verb(
+        "task update",
+        ("TASK",),
+        (FILE,),
+        "schedule.tasks:update",
+        "change the keys that a file has",
+        configures=True,
+    ),
+    Verb("task delete", ("TASK",), (), "schedule.tasks:delete", "delete a task; its executions stay on record"),
+    Verb("task enable", ("TASK",), (), "schedule.tasks:enable", "let a task run again"),
+    Verb("task disable", ("TASK",), (), "schedule.tasks:disable", "let a task not run until it is enabled"),
     Verb(
         "task pause",
         ("TASK",),
         (Flag("--until", "when it may run again", "TIME", kind="time", needed=True),),
-        "tasks:pause",
+        "schedule.tasks:pause",
         "let a task not run until a time",
         says=TIMES,
     ),
-    Verb("window list", (), (), "windows:show_list", "all windows, and when they open"),
-    Verb("window show", ("WINDOW",), (), "windows:show", "one window"),
-    Verb("window create", (), (FILE,), "windows:create", "make a window from a file", configures=True),
-    Verb("window update", ("WINDOW",), (FILE,), "windows:update", "change the keys that a file has", configures=True),
-    Verb("window delete", ("WINDOW",), (), "windows:delete", "delete a window"),
+    Verb("window list", (), (), "schedule.windows:show_list", "all windows, and when they open"),
+    Verb("window show", ("WINDOW",), (), "schedule.windows:show", "one window"),
+    Verb("window create", (), (FILE,), "schedule.windows:create", "make a window from a file", configures=True),
+    Verb(
+        "window update",
+        ("WINDOW",),
+        (FILE,),
+        "schedule.windows:update",
+        "change the keys that a file has",
+        configures=True,
+    ),
+    Verb("window delete", ("WINDOW",), (), "schedule.windows:delete", "delete a window"),
     Verb(
         "window skip",
         ("WINDOW",),
@@ -144,7 +158,7 @@ VERBS = (
             Flag("--at", "the one that begins at that time", "TIME", kind="time"),
             Flag("--undo", "let happen again what was skipped and is still to come"),
         ),
-        "windows:skip",
+        "schedule.windows:skip",
         "let the next openings of a window not happen",
         says="An opening that has begun goes on. `jamaintctl next` shows what is skipped, and by whom.",
     ),
@@ -152,7 +166,7 @@ VERBS = (
         "window execute",
         ("WINDOW",),
         (Flag("--at", "the opening that begins at that time (the next one)", "TIME", kind="time"),),
-        "windows:execute",
+        "schedule.windows:execute",
         "run the tasks of a coming opening now, and skip that opening",
         says=f"Each task goes through its guards; those that are refused are told. {TIMES}",
     ),
@@ -165,21 +179,28 @@ VERBS = (
             Flag("--plan", "only what does the plan that has this hash", "HASH"),
             Flag("--reason", "why, for the record", "TEXT"),
         ),
-        "approvals:approve_task",
+        "executions.approvals:approve_task",
         "say ahead of time that a task may start, where a policy asks for it",
         says=TIMES,
     ),
-    Verb("freeze list", (), (), "freezes:show_list", "all freezes, those that hold now first"),
-    Verb("policy list", (), (), "policies:show_list", "all policies, the first to count first"),
-    Verb("policy show", ("POLICY",), (), "policies:show", "one policy"),
-    Verb("policy create", (), (FILE,), "policies:create", "make a policy from a file", configures=True),
-    Verb("policy update", ("POLICY",), (FILE,), "policies:update", "change the keys that a file has", configures=True),
-    Verb("policy delete", ("POLICY",), (), "policies:delete", "delete a policy"),
+    Verb("freeze list", (), (), "schedule.freezes:show_list", "all freezes, those that hold now first"),
+    Verb("policy list", (), (), "schedule.policies:show_list", "all policies, the first to count first"),
+    Verb("policy show", ("POLICY",), (), "schedule.policies:show", "one policy"),
+    Verb("policy create", (), (FILE,), "schedule.policies:create", "make a policy from a file", configures=True),
+    Verb(
+        "policy update",
+        ("POLICY",),
+        (FILE,),
+        "schedule.policies:update",
+        "change the keys that a file has",
+        configures=True,
+    ),
+    Verb("policy delete", ("POLICY",), (), "schedule.policies:delete", "delete a policy"),
     Verb(
         "override list",
         (),
         (SINCE, Flag("--limit", "at most so many (100)", "N", kind="count")),
-        "overrides:show_list",
+        "executions.overrides:show_list",
         "emergency overrides: who lifted which guards, and why",
     ),
     Verb(
@@ -191,15 +212,22 @@ VERBS = (
             SINCE,
             Flag("--limit", "at most so many (20)", "N", kind="count"),
         ),
-        "executions:show_list",
+        "executions.executions:show_list",
         "executions, the newest first",
     ),
-    Verb("execution show", ("EXECUTION",), (), "executions:show", "one execution, step by step", says=EXECUTION_NAMES),
+    Verb(
+        "execution show",
+        ("EXECUTION",),
+        (),
+        "executions.executions:show",
+        "one execution, step by step",
+        says=EXECUTION_NAMES,
+    ),
     Verb(
         "execution log",
         ("EXECUTION",),
         (Flag("--follow", "go on until it has ended"),),
-        "execution_log:log",
+        "executions.execution_log:log",
         "what an execution said",
         says=f"{EXECUTION_NAMES} With --follow, --json prints one document a line.",
     ),
@@ -211,7 +239,7 @@ VERBS = (
             Flag("--until", "until then (7 days)", "TIME", kind="time"),
             Flag("--reason", "why, for the record", "TEXT"),
         ),
-        "approvals:approve",
+        "executions.approvals:approve",
         "let an execution start that waits for approval",
         says=EXECUTION_NAMES,
     ),
@@ -219,25 +247,32 @@ VERBS = (
         "execution reject",
         ("EXECUTION",),
         (Flag("--reason", "why, for the record", "TEXT"),),
-        "approvals:reject",
+        "executions.approvals:reject",
         "cancel an execution that waits for approval",
         says=EXECUTION_NAMES,
     ),
-    Verb("execution cancel", ("EXECUTION",), (), "executions:cancel", "stop it at a safe point", says=EXECUTION_NAMES),
+    Verb(
+        "execution cancel",
+        ("EXECUTION",),
+        (),
+        "executions.executions:cancel",
+        "stop it at a safe point",
+        says=EXECUTION_NAMES,
+    ),
     Verb(
         "execution pause",
         ("EXECUTION",),
         (Flag("--reason", "why, for whoever looks at it", "TEXT"),),
-        "steering:pause",
+        "executions.steering:pause",
         "let what runs stand still at a safe point",
         says=f"{EXECUTION_NAMES} Its timeout does not run meanwhile; its window does.",
     ),
-    Verb("execution resume", ("EXECUTION",), (), "steering:resume", "let it go on", says=EXECUTION_NAMES),
+    Verb("execution resume", ("EXECUTION",), (), "executions.steering:resume", "let it go on", says=EXECUTION_NAMES),
     Verb(
         "execution throttle",
         ("EXECUTION", "RATIO"),
         (),
-        "steering:throttle",
+        "executions.steering:throttle",
         "slow it down: RATIO seconds of rest for each of work",
         says=f"{EXECUTION_NAMES} RATIO is a number such as 0.5 or 2; 0 lifts it.",
     ),
@@ -250,7 +285,7 @@ VERBS = (
             Flag("--incomplete", "also what a rollback could not put back"),
             DRY_RUN,
         ),
-        "purge:purge",
+        "executions.purge:purge",
         "empty trash and kept rows before their time, the oldest first",
         says=f"{EXECUTION_NAMES}\n"
         "After --until-free SHARE, a word that begins with / is the PATH. What is purged cannot be rolled back.",
@@ -259,7 +294,7 @@ VERBS = (
         "cleanup run",
         ("[KIND]…",),
         (DRY_RUN, DETACH),
-        "cleanup:run",
+        "executions.cleanup:run",
         "clean up what the section `cleanup` names: all of it, or some kinds",
         says="KIND is one of temp, logs, database, cache and filesystem.",
     ),
@@ -267,17 +302,23 @@ VERBS = (
         "database forget",
         ("TASK",),
         (Flag("--with-kept", "also rows that are kept and nobody can put back from here"), DRY_RUN),
-        "databases:forget",
+        "service.databases:forget",
         "remove the schema jamaint from a task's database",
         says="Refused while an execution can be rolled back there: purge it first.",
     ),
-    Verb("cleanup analysis", (), (), "usage:show_analysis", "what is used, what could be freed now, and what to do"),
-    Verb("usage", (), (), "usage:show", "how large things are, how they grow, and when a disk is full"),
+    Verb(
+        "cleanup analysis",
+        (),
+        (),
+        "service.usage:show_analysis",
+        "what is used, what could be freed now, and what to do",
+    ),
+    Verb("usage", (), (), "service.usage:show", "how large things are, how they grow, and when a disk is full"),
     Verb(
         "cleanup history",
         (),
         (SINCE, Flag("--limit", "at most so many (100)", "N", kind="count")),
-        "cleanup:show_history",
+        "executions.cleanup:show_history",
         "what cleanups have done",
     ),
     Verb(
@@ -288,7 +329,7 @@ VERBS = (
             Flag("--to", "until then (a day after --from)", "TIME", kind="time"),
             Flag("--limit", "at most so many occurrences (200)", "N", kind="count"),
         ),
-        "schedule:show",
+        "schedule.schedule:show",
         "what is due when, and which windows open",
         says=TIMES,
     ),
@@ -296,7 +337,7 @@ VERBS = (
         "schedule set",
         ("TASK",),
         SCHEDULE_FLAGS,
-        "schedule:put",
+        "schedule.schedule:put",
         "give a task another schedule; without a flag, none: it runs on request",
         says="The whole schedule is replaced. A task from a file is changed there.",
         configures=True,
@@ -305,7 +346,7 @@ VERBS = (
         "schedule apply",
         (),
         (FILE,),
-        "schedule:apply",
+        "schedule.schedule:apply",
         "change the schedules of several tasks: all of them, or none",
         says="The file has `changes`, a list of {task, schedule}. A task from a file of the daemon is changed there.",
         configures=True,
@@ -314,7 +355,7 @@ VERBS = (
         "schedule calendar",
         (),
         (Flag("--month", "this month (the current one)", "YYYY-MM"),),
-        "month:show",
+        "schedule.schedule_calendar:show",
         "a month: windows, what runs in them, how full they are",
     ),
     Verb(
@@ -324,7 +365,7 @@ VERBS = (
             Flag("--days", "so many (30)", "N", kind="count"),
             Flag("--seed", "draw other durations of the past", "N", kind="count"),
         ),
-        "schedule:simulate",
+        "schedule.schedule:simulate",
         "what would run when, what never would, and which windows are too full",
     ),
     Verb(
@@ -334,14 +375,14 @@ VERBS = (
             Flag("--limit", "so many openings of each (3)", "N", kind="count", short="-n"),
             Flag("--ics", "as an iCalendar file, for other calendars"),
         ),
-        "openings:show_next",
+        "schedule.next:show_next",
         "open and coming windows: local time, the window's zone, UTC",
     ),
     Verb(
         "why",
         ("TASK",),
         (Flag("--at", "at this moment instead of now", "TIME", kind="time"),),
-        "why:why",
+        "schedule.why:why",
         "why a task did not run, or will not: every guard and what it says",
         says=TIMES,
     ),
@@ -349,7 +390,7 @@ VERBS = (
         "events",
         (),
         (Flag("--follow", "what happens from now on, until Ctrl-C"),),
-        "events:events",
+        "service.events:events",
         "what has happened; with --follow, what happens",
         says="Without --follow: how the latest executions started and ended.\n"
         "With --follow, --json prints one document a line.",
@@ -358,7 +399,7 @@ VERBS = (
         "audit",
         (),
         (SINCE, Flag("--limit", "at most so many (100)", "N", kind="count")),
-        "audit:audit",
+        "service.audit:audit",
         "who changed what, and who was refused",
     ),
     *(
@@ -366,7 +407,7 @@ VERBS = (
             f"import {program}",
             ("[FILE]…",),
             (Flag("--output", "write to this new file instead", "FILE", short="-o"),),
-            f"imports.verb:import_{program}",
+            f"service.imports:import_{program}",
             f"print configuration made from the files of {program}",
             says="Without FILE, the machine's own are read. Each task stands below the line that it comes from; what\n"
             "cannot be carried over is said. Of a broken file, line and column are told and the rest is imported.",
@@ -374,30 +415,36 @@ VERBS = (
         )
         for program in ("logrotate", "tmpfiles", "cron")
     ),
-    Verb("config check", ("[FILE]",), (), "config_check:check", "check FILE, or what a reload would read",
-         configures=True),
+    Verb(
+        "config check",
+        ("[FILE]",),
+        (),
+        "service.config:check",
+        "check FILE, or what a reload would read",
+        configures=True,
+    ),
     Verb(
         "config apply",
         (),
         (DRY_RUN,),
-        "config_check:apply",
+        "service.config:apply",
         "as root: let the workers reach what the configuration names",
         says="Writes units and drop-ins of systemd for the directories, users and secrets of tasks and grants,\n"
         "and the file by which workers check what they are given. `jamaintctl reload` comes after it.",
     ),
-    Verb("config show", (), (), "administration:config", "the configuration as the daemon has it"),
-    Verb("drain", (), (), "administration:drain", "start nothing new; what runs goes on to its end"),
-    Verb("reload", (), (), "administration:reload", "read the configuration again", configures=True),
-    Verb("version", (), (), "administration:version", "the client's and the daemon's version"),
+    Verb("config show", (), (), "service.service:config", "the configuration as the daemon has it"),
+    Verb("drain", (), (), "service.service:drain", "start nothing new; what runs goes on to its end"),
+    Verb("reload", (), (), "service.service:reload", "read the configuration again", configures=True),
+    Verb("version", (), (), "service.service:version", "the client's and the daemon's version"),
     Verb(
         "completion",
         ("SHELL", "[WORDS]"),
         (),
-        "completion:completion",
+        "service.completion:completion",
         "a script that lets the shell complete commands, flags and names",
         says="SHELL is bash, zsh or fish: `. <(jamaintctl completion bash)`. The scripts themselves ask for `words`.",
     ),
-)  # fmt: skip
+)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -419,20 +466,20 @@ def _guarded(words: Sequence[str], screen: Screen) -> int:
         now = time.time()
         arguments = parse(words, VERBS, now)
         if arguments.help or arguments.version:
-            return int(load("help:show")(arguments, VERBS, screen))
+            return int(load("cli.help:show")(arguments, VERBS, screen))
         verb = arguments.verb
         assert verb is not None
-        return int(load(verb.run)(Call(arguments.values, screen, now)))
+        return int(load(f"verbs.{verb.run}")(Call(arguments.values, screen, now)))
     except Problem as problem:
         return _failed(problem, verb, screen, words)
     except KeyboardInterrupt:
         return INTERRUPTED
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
-        return _failed(load("failures:nonsense")(error), verb, screen, words)
+        return _failed(load("cli.failures:nonsense")(error), verb, screen, words)
 
 
 def _failed(problem: Problem, verb: Verb | None, screen: Screen, words: Sequence[str]) -> int:
-    return int(load("failures:report")(problem, verb, screen, "--json" in words))
+    return int(load("cli.failures:report")(problem, verb, screen, "--json" in words))
 
 
 def load(name: str) -> Callable[..., Any]:

@@ -17,41 +17,41 @@ from jamaint.config import Address, Config, ConfigInvalid, Principal, shown_conf
 from jamaint.core.estimates import HISTORY
 from jamaint.core.executions import Execution, State, advance
 from jamaint.core.roles import ROLES, Members, role_of
-from jamaint.daemon import addresses, views
-from jamaint.daemon.aftermath import Aftermath
-from jamaint.daemon.applying import left
-from jamaint.daemon.auditor import Auditor
-from jamaint.daemon.background import Background
-from jamaint.daemon.commands.command import Daemon
-from jamaint.daemon.current import Current
-from jamaint.daemon.definitions import Definitions
-from jamaint.daemon.forgetting import Forgetting
-from jamaint.daemon.history import History
-from jamaint.daemon.looking import Looking
-from jamaint.daemon.observer import Observer
-from jamaint.daemon.plans import Plans
-from jamaint.daemon.recorder import RETRY_SECONDS, Recorder
-from jamaint.daemon.rollbacks import Rollbacks
-from jamaint.daemon.rotations import Rotations
-from jamaint.daemon.runner import Runner
-from jamaint.daemon.scheduler import Scheduler
-from jamaint.daemon.server import Server
-from jamaint.daemon.shortages import Shortages
-from jamaint.daemon.usage import Usage
-from jamaint.daemon.waiting import Waiting
-from jamaint.daemon.watching import Watching
+from jamaint.daemon.control.background import Background
+from jamaint.daemon.control.commands.command import Daemon
+from jamaint.daemon.control.server import Server
+from jamaint.daemon.control.startup_replies import Waiting
+from jamaint.daemon.execution.crash_recovery import Aftermath
+from jamaint.daemon.execution.rollbacks import Rollbacks
+from jamaint.daemon.execution.rotations import Rotations
+from jamaint.daemon.execution.runner import Runner
+from jamaint.daemon.execution.stored_plans import Plans
+from jamaint.daemon.monitoring.self_check import Shortages
+from jamaint.daemon.monitoring.usage import Usage
+from jamaint.daemon.sandbox.apply import left
+from jamaint.daemon.scheduling.condition_facts import Looking
+from jamaint.daemon.scheduling.scheduler import Scheduler
+from jamaint.daemon.scheduling.while_running import Watching
+from jamaint.daemon.state import json_views, password_references
+from jamaint.daemon.state.audit_writer import Auditor
+from jamaint.daemon.state.definitions import Definitions
+from jamaint.daemon.state.events import Observer
+from jamaint.daemon.state.live import Current
+from jamaint.daemon.state.recent import History
+from jamaint.daemon.state.recorder import RETRY_SECONDS, Recorder
+from jamaint.daemon.state.retention import Forgetting
 from jamaint.errors import INTERNAL, Problem
-from jamaint.host import machine, secrets, systemd
+from jamaint.host import machine_id, secrets, service_manager
 from jamaint.host.clock import Clock, WallClock
-from jamaint.host.cluster import Cluster
-from jamaint.host.facts import Outside
-from jamaint.host.journal import MESSAGE_IDS
-from jamaint.host.lookers import Lookers
-from jamaint.host.peers import Peer, gid_of, uid_of
-from jamaint.host.postgres import DatabaseAwayError, Postgres, open_postgres
-from jamaint.host.seals import Seals
-from jamaint.host.sockets import listening
+from jamaint.host.listen_socket import listening
+from jamaint.host.logging.setup import MESSAGE_IDS
+from jamaint.host.peer_credentials import Peer, gid_of, uid_of
+from jamaint.host.signatures import Seals
+from jamaint.probes.local import Outside
+from jamaint.probes.worker_pool import Lookers
 from jamaint.store import executions, policies
+from jamaint.store.embedded.server import Cluster
+from jamaint.store.postgres import DatabaseAwayError, Postgres, open_postgres
 
 STOP_SECONDS = 60.0
 """How long what runs may take to reach a safe point when the daemon is asked to stop; a second signal cuts it short."""
@@ -87,7 +87,7 @@ class App:
 
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serves until it is told to stop. Raises Problem when it cannot start, or another daemon takes its place."""
-        passed = [activated.socket for activated in systemd.listen_fds()]
+        passed = [activated.socket for activated in service_manager.listen_fds()]
         async with AsyncExitStack() as stack:
             clock = self._scheduler_clock = await stack.enter_async_context(self._clocks())
             purge_clock = await stack.enter_async_context(self._clocks())
@@ -142,7 +142,7 @@ class App:
             return await self._reload()
 
     async def _reload(self) -> dict[str, Any]:
-        systemd.notify("RELOADING=1", f"MONOTONIC_USEC={systemd.monotonic_usec()}")
+        service_manager.notify("RELOADING=1", f"MONOTONIC_USEC={service_manager.monotonic_usec()}")
         try:
             config = await self._read()
             warnings = [*config.warnings, *_left_for_a_restart(self._started_with, config), *left(config)]
@@ -151,7 +151,7 @@ class App:
             self._take(config, await trio.to_thread.run_sync(_members_of, config))
             await self._scheduler.take_policies()
         finally:
-            systemd.notify("READY=1")
+            service_manager.notify("READY=1")
         self._log.info("configuration applied", path=config.path, message_id=MESSAGE_IDS["configuration_applied"])
         self._say_status()
         return {
@@ -197,7 +197,9 @@ class App:
                 self._comes_up = f"waiting for the database: {error}"
                 if attempt == 0:
                     self._log.error("waiting for the database", why=str(error), message_id=MESSAGE_IDS["database_lost"])
-                    systemd.notify("READY=1")  # it answers, and whoever starts it need not wait for what may take hours
+                    service_manager.notify(
+                        "READY=1"
+                    )  # it answers, and whoever starts it need not wait for what may take hours
                 self._say_status()
                 await trio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
                 attempt += 1
@@ -251,7 +253,7 @@ class App:
             watching=Watching(looking, runner, self._log),
             clock=clock,
             log=self._log,
-            machine=machine.identity(),
+            machine=machine_id.identity(),
             undoing=lambda: rollbacks.at_work,
         )
         recorder.on_change = self._take_database_change
@@ -321,7 +323,7 @@ class App:
         return await rollbacks.settle()
 
     async def _wind_down(self, scheduler: Scheduler, runner: Runner) -> None:
-        systemd.notify("STOPPING=1", "STATUS=stopping what runs at its next safe point")
+        service_manager.notify("STOPPING=1", "STATUS=stopping what runs at its next safe point")
         self._log.info("stopping", running=scheduler.drain(), message_id=MESSAGE_IDS["daemon_stopping"])
         runner.stop_all("interrupted", "the daemon was stopped")
         with trio.move_on_after(STOP_SECONDS):
@@ -397,16 +399,16 @@ class App:
         self._config = config
         self._config_problem = None
         self._members = members
-        secrets.learn(addresses.all_passwords(config))
+        secrets.learn(password_references.all_passwords(config))
         for warning in (*config.warnings, *left(config)):
             self._log.warning(warning)
 
     async def _feed_watchdog(self) -> None:
         """Fed by the main loop, so that a loop that hangs is noticed; and a look whether the database's programs were
         replaced under it, by an upgrade."""
-        seconds = systemd.watchdog_seconds()
+        seconds = service_manager.watchdog_seconds()
         while seconds is not None:
-            systemd.notify("WATCHDOG=1")
+            service_manager.notify("WATCHDOG=1")
             if self._cluster is not None:
                 self._cluster.restart_if_replaced()
             await trio.sleep(seconds / 2)
@@ -423,7 +425,7 @@ class App:
             "shortages": [{"kind": kind, "message": lack} for kind, lack in self._shortages.found.items()],
             "config": {
                 "path": self._config.path,
-                "loaded_at": views.time(self._config.loaded_at),
+                "loaded_at": json_views.time(self._config.loaded_at),
                 "problem": self._config_problem,
             },
         }
@@ -437,11 +439,11 @@ class App:
             message_id=MESSAGE_IDS["daemon_started"],
         )
         self._say_status()
-        systemd.notify("READY=1")
+        service_manager.notify("READY=1")
 
     def _say_status(self) -> None:
         if self._comes_up:
-            systemd.notify(f"STATUS={self._comes_up}")
+            service_manager.notify(f"STATUS={self._comes_up}")
             return
         defined = ((self._definitions.tasks, "task"), (self._definitions.windows, "window"))
         parts = [", ".join(f"{len(ones)} {name}{'' if len(ones) == 1 else 's'}" for ones, name in defined)]
@@ -450,7 +452,7 @@ class App:
         parts[:0] = self._shortages.found.values()
         if self._config_problem is not None:
             parts.append("the new configuration was refused")
-        systemd.notify(f"STATUS={'; '.join(parts)}")
+        service_manager.notify(f"STATUS={'; '.join(parts)}")
 
     def _say_what_it_does(self) -> None:
         if self._comes_up:
@@ -461,7 +463,7 @@ class App:
         self._log.info(
             "what it does now",
             scheduler=self._scheduler.state,
-            wake_at=views.time(self._scheduler.wake_at),
+            wake_at=json_views.time(self._scheduler.wake_at),
             open_windows=sorted(self._scheduler.openings),
             database=self._recorder.away or "ok",
             running=len(running),
@@ -475,7 +477,7 @@ class App:
                 execution=execution.id,
                 task=execution.task_name,
                 step=step,
-                since=views.time(execution.started_at),
+                since=json_views.time(execution.started_at),
             )
 
 

@@ -10,9 +10,9 @@ import trio
 from jamaint import VERSION
 from jamaint.config import Config, ConfigInvalid, load, mistakes_text
 from jamaint.daemon.app import App
-from jamaint.daemon.applying import apply
+from jamaint.daemon.sandbox.apply import apply
 from jamaint.errors import INVALID_PARAMS, Problem
-from jamaint.host import journal
+from jamaint.host.logging import setup
 from jamaint.host.secrets import keep_out_of_tracebacks, problem_with
 
 EXIT_FAILED = 1
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("only root can apply the configuration to the workers' units", file=sys.stderr)
             return EXIT_FAILED
         return apply(config, options.dry_run)
-    log = journal.configure(config.log.format, config.log.level)
+    log = setup.configure(config.log.format, config.log.level)
     app = App(config, lambda: _load(options.config), log)
     code = 0
     try:

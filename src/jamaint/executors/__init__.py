@@ -2,23 +2,23 @@
 
 from importlib import import_module
 
-from jamaint.executors.executor import Executor
+from jamaint.executors.shared.executor import Executor
 
 EXECUTORS: dict[str, str] = {
-    "cache.cleanup": "cache:CacheCleanup",
-    "cache.warmup": "warmup:CacheWarmup",
-    "command": "command:Command",
-    "database.cleanup": "database_cleanup:DatabaseCleanup",
-    "database.optimize": "database_optimize:DatabaseOptimize",
-    "filesystem.cleanup": "filesystem:FilesystemCleanup",
-    "filesystem.optimize": "optimize:FilesystemOptimize",
-    "logs.cleanup": "logs:LogsCleanup",
-    "logs.rotate": "rotate:LogsRotate",
-    "looks": "looks:Looks",
-    "noop": "noop:Noop",
-    "temp.cleanup": "temp:TempCleanup",
-    "usage": "usage:Usage",
-    "system.cleanup": "system:SystemCleanup",
+    "cache.cleanup": "cache_cleanup.executor:CacheCleanup",
+    "cache.warmup": "cache_warmup.executor:CacheWarmup",
+    "command": "command.executor:Command",
+    "database.cleanup": "database_cleanup.executor:DatabaseCleanup",
+    "database.optimize": "database_optimize.executor:DatabaseOptimize",
+    "filesystem.cleanup": "filesystem_cleanup.executor:FilesystemCleanup",
+    "filesystem.optimize": "filesystem_optimize.executor:FilesystemOptimize",
+    "logs.cleanup": "logs_cleanup.executor:LogsCleanup",
+    "logs.rotate": "logs_rotate.executor:LogsRotate",
+    "looks": "internal.condition_probes:Looks",
+    "noop": "noop.executor:Noop",
+    "temp.cleanup": "temp_cleanup.executor:TempCleanup",
+    "usage": "internal.usage:Usage",
+    "system.cleanup": "system_cleanup.executor:SystemCleanup",
 }
 
 

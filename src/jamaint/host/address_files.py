@@ -4,7 +4,7 @@ import configparser
 import os
 from pathlib import Path
 
-from jamaint.core.addresses import parameters
+from jamaint.core.postgres_addresses import parameters
 
 _CERTIFICATES = {"sslrootcert": "root.crt"}
 

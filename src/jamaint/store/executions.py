@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from jamaint.core.executions import Execution, State, StepRecord
-from jamaint.host.postgres import Connection, Row, errors_named
-from jamaint.store.statements import statements
-from jamaint.store.values import from_jsonb, jsonb, optional_jsonb
+from jamaint.store.jsonb import from_jsonb, jsonb, optional_jsonb
+from jamaint.store.postgres import Connection, Row, errors_named
+from jamaint.store.queries import statements
 
 SQL = statements("executions")
 

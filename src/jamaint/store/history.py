@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from jamaint.host.postgres import Connection
-from jamaint.store.statements import statements
+from jamaint.store.postgres import Connection
+from jamaint.store.queries import statements
 
 SQL = statements("history")
 

@@ -6,9 +6,9 @@ from datetime import datetime
 from uuid import UUID
 
 from jamaint.core.rotation_records import OpenRotation, Records, RotationRecord
-from jamaint.host.postgres import Connection
-from jamaint.store.statements import statements
-from jamaint.store.values import columns
+from jamaint.store.jsonb import columns
+from jamaint.store.postgres import Connection
+from jamaint.store.queries import statements
 
 SQL = statements("log_rotations")
 

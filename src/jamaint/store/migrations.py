@@ -7,7 +7,7 @@ from importlib import resources
 from typing import NamedTuple
 
 from jamaint.errors import CONFLICT, Problem
-from jamaint.host.postgres import Connection, Row, tables_refused
+from jamaint.store.postgres import Connection, Row, tables_refused
 
 LOCK_KEY = 0x6A616D61696E74  # "jamaint" in ASCII
 _TABLE = """

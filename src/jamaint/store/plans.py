@@ -1,14 +1,14 @@
-"""Stored plans, and what was seen of each task's roots, as rows. A plan's items are in a file: see host.plan_files."""
+"""Stored plans, and what was seen of each task's roots, as rows. A plan's items are in a file: see host.plan_file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from jamaint.core.mass_deletion import Sighting, from_json, to_json
-from jamaint.host.postgres import Connection, Row
-from jamaint.store.statements import statements
-from jamaint.store.values import from_jsonb, jsonb
+from jamaint.core.safety.deletion_guard import Sighting, from_json, to_json
+from jamaint.store.jsonb import from_jsonb, jsonb
+from jamaint.store.postgres import Connection, Row
+from jamaint.store.queries import statements
 
 SQL = statements("plans")
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from jamaint.core.approvals import Approval
-from jamaint.core.policies import Policy
-from jamaint.host.postgres import Connection, Row
-from jamaint.store.statements import statements
-from jamaint.store.values import from_jsonb, jsonb, kept
+from jamaint.core.policies.approvals import Approval
+from jamaint.core.policies.policies import Policy
+from jamaint.store.jsonb import from_jsonb, jsonb, kept
+from jamaint.store.postgres import Connection, Row
+from jamaint.store.queries import statements
 
 SQL = statements("policies")
 

@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from jamaint.core.ages import nanoseconds
 from jamaint.core.held_places import HoldRecord, standing
 from jamaint.core.plans import Step, step_from_json, step_to_json
-from jamaint.host.postgres import Connection, Row
+from jamaint.files.rules.ages import nanoseconds
 from jamaint.store import log_rotations
-from jamaint.store.statements import statements
-from jamaint.store.values import from_jsonb, jsonb, optional_jsonb
+from jamaint.store.jsonb import from_jsonb, jsonb, optional_jsonb
+from jamaint.store.postgres import Connection, Row
+from jamaint.store.queries import statements
 
 SQL = statements("rollback_points")
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from jamaint import wire
 from jamaint.errors import METHOD_NOT_FOUND, Problem
+from jamaint.protocol import control
 
 SOURCES = Path(__file__).parents[3] / "src"
 SECONDS = 20
@@ -41,7 +41,7 @@ class FakeDaemon:
     def push(self, event: dict[str, Any]) -> None:
         """One more event to every connection."""
         for connection in self._connections:
-            connection.sendall(wire.event(event))
+            connection.sendall(control.event(event))
 
     def params(self, method: str) -> dict[str, Any]:
         """Those of the newest call of that method."""
@@ -72,13 +72,13 @@ class FakeDaemon:
             thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
-        lines = wire.Lines()
+        lines = control.Lines()
         with contextlib.suppress(OSError):
             while chunk := connection.recv(65536):
                 for line in lines.feed(chunk):
-                    self._answer(connection, wire.parse_request(line))
+                    self._answer(connection, control.parse_request(line))
 
-    def _answer(self, connection: socket.socket, request: wire.Request) -> None:
+    def _answer(self, connection: socket.socket, request: control.Request) -> None:
         self.asked.append((request.method, request.params))
         answer = self.answers.get(request.method, Problem(METHOD_NOT_FOUND, f"no such method: {request.method}"))
         if callable(answer):
@@ -88,15 +88,15 @@ class FakeDaemon:
             if not answer:
                 connection.shutdown(socket.SHUT_RDWR)
         elif isinstance(answer, Problem):
-            connection.sendall(wire.refusal(request.id, answer))
+            connection.sendall(control.refusal(request.id, answer))
         else:
-            connection.sendall(wire.reply(request.id, answer))
+            connection.sendall(control.reply(request.id, answer))
         if request.method == "event.subscribe":
             for event in self.events:
                 if callable(event):
                     event()
                 else:
-                    connection.sendall(wire.event(event))
+                    connection.sendall(control.event(event))
 
 
 @pytest.fixture

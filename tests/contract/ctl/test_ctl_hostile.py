@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from jamaint.ctl.client import Client, Unreachable, default_path
+from jamaint.ctl.cli.client import Client, Unreachable, default_path
 from jamaint.errors import Problem
-from jamaint.wire import LINE_LIMIT, event
+from jamaint.protocol.control import LINE_LIMIT, event
 
 SOURCES = Path(__file__).parents[3] / "src"
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="becomes other users")
@@ -253,7 +253,7 @@ def test_where_the_daemon_is_looked_for(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(os, "geteuid", lambda: uid)
-    monkeypatch.setattr("jamaint.ctl.client.SYSTEM_SOCKET", "/run/jamaint/jamaintd.sock")
+    monkeypatch.setattr("jamaint.ctl.cli.client.SYSTEM_SOCKET", "/run/jamaint/jamaintd.sock")
     if not os.path.exists("/run/jamaint/jamaintd.sock"):
         assert default_path() == expected
 
@@ -301,5 +301,5 @@ def test_the_verbs_people_wait_for_load_nothing_they_do_not_need(daemon: Any, wo
     command = [sys.executable, "-c", LOADED, *words]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=20, check=True)
     loaded = set(done.stdout.split())
-    assert loaded >= {"jamaint.ctl.main", "jamaint.wire"}
+    assert loaded >= {"jamaint.ctl.main", "jamaint.protocol.control"}
     assert {name for name in loaded if not name.startswith("jamaint")} <= {"_socket", "_json", "__future__"}

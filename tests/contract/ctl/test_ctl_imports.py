@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from jamaint.config import paths
 from jamaint.ctl.imports import logrotate
+from jamaint.schema import paths
 
 Done = subprocess.CompletedProcess[str]
 

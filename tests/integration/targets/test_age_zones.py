@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from jamaint.executors.executor import StepFailed
-from targets import cleanup, planned, rule, run_script, value
+from database_runs import cleanup, planned, rule, run_script, value
+from jamaint.executors.shared.executor import StepFailed
 
 HOUR = 3600.0
 TABLE = """

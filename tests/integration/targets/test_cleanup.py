@@ -10,12 +10,13 @@ from typing import Any
 import asyncpg
 import pytest
 
-from jamaint.core.pacing import WindowEnd
+from database_runs import EXECUTION, Stored, Talk, cleanup, held_row, look, planned, rule, run_script, value
 from jamaint.core.plans import MassDeletion
-from jamaint.executors.executor import StepFailed, Stopped
-from jamaint.host.targets import connection, deleting, restoring
-from jamaint.host.targets.selection import SQL
-from targets import EXECUTION, Stored, Talk, cleanup, held_row, look, planned, rule, run_script, value
+from jamaint.core.rate_limits import WindowEnd
+from jamaint.databases import connection
+from jamaint.databases.rows import delete, restore
+from jamaint.databases.rows.selection import SQL
+from jamaint.executors.shared.executor import StepFailed, Stopped
 
 KEPT = f"jamaint.kept_{EXECUTION.replace('-', '')}_1"
 SIMPLE = """
@@ -28,8 +29,8 @@ ANALYZE events;
 @pytest.fixture(autouse=True)
 def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests do not wait for others that are not there."""
-    monkeypatch.setattr("jamaint.host.targets.reins.rest_seconds", lambda *_: 0.0)
-    monkeypatch.setattr(deleting, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("jamaint.databases.pacing.rest_seconds", lambda *_: 0.0)
+    monkeypatch.setattr(delete, "PAUSES", (0.0, 0.0))
 
 
 @pytest.fixture
@@ -274,7 +275,7 @@ class TestWhoRefersToThem:
     def test_a_referring_side_that_cannot_be_looked_up_is_refused(
         self, events: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("jamaint.host.targets.tables.UNINDEXED_BYTES", 0)
+        monkeypatch.setattr("jamaint.databases.tables.UNINDEXED_BYTES", 0)
         run_script(events, "CREATE TABLE child (event bigint REFERENCES events); INSERT INTO child VALUES (5)")
         assert "CREATE INDEX CONCURRENTLY ON public.child (event)" in refusal(events, rule("events"))
 
@@ -461,9 +462,9 @@ class TestOthers:
     def test_it_waits_for_a_vacuum_and_leaves_the_rest_in_time(
         self, events: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("jamaint.host.targets.reins.why_wait", lambda *_: "autovacuum (process 9) is at work")
-        monkeypatch.setattr("jamaint.host.targets.reins.VITALS_SECONDS", 0.01)
-        monkeypatch.setattr("jamaint.host.targets.reins.PATIENCE_SECONDS", 0.05)
+        monkeypatch.setattr("jamaint.databases.pacing.why_wait", lambda *_: "autovacuum (process 9) is at work")
+        monkeypatch.setattr("jamaint.databases.pacing.VITALS_SECONDS", 0.01)
+        monkeypatch.setattr("jamaint.databases.pacing.PATIENCE_SECONDS", 0.05)
         host = Talk()
         executor = cleanup(events, rule("events"), host=host)
         details = executor.run(planned(executor))
@@ -475,9 +476,9 @@ class TestOthers:
     def test_where_others_alone_fill_the_log_it_goes_on_slowly(
         self, events: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("jamaint.host.targets.reins.writes_much", lambda *_: "the server writes 90 MiB of log")
-        monkeypatch.setattr("jamaint.host.targets.reins.VITALS_SECONDS", 0.01)
-        monkeypatch.setattr("jamaint.host.targets.reins.OTHERS_SECONDS", 0.05)
+        monkeypatch.setattr("jamaint.databases.pacing.writes_much", lambda *_: "the server writes 90 MiB of log")
+        monkeypatch.setattr("jamaint.databases.pacing.VITALS_SECONDS", 0.01)
+        monkeypatch.setattr("jamaint.databases.pacing.OTHERS_SECONDS", 0.05)
         host = Talk()
         executor = cleanup(events, rule("events", batch_size=50), host=host)
         details = executor.run(planned(executor))
@@ -506,7 +507,7 @@ class TestOthers:
         run_script(
             events, "INSERT INTO events SELECT i, now() - interval '1 year', 'x' FROM generate_series(500, 9000) i"
         )
-        monkeypatch.setattr(deleting, "VACUUM_AT_END_SHARE", 1.0)
+        monkeypatch.setattr(delete, "VACUUM_AT_END_SHARE", 1.0)
         details = cleanup(events, rule("events", batch_size=400)).run(planned(cleanup(events, rule("events"))))
         assert details["tables"][0]["returned_bytes"] > 0
 
@@ -517,7 +518,7 @@ class TestOthers:
             told.append(others)
             return 0.0
 
-        monkeypatch.setattr("jamaint.host.targets.reins.rest_seconds", rest)
+        monkeypatch.setattr("jamaint.databases.pacing.rest_seconds", rest)
         executor = cleanup(events, rule("events", batch_size=200))
         step = planned(executor)
         executor.run(step)
@@ -605,7 +606,7 @@ class TestConflicts:
         assert "does not take it" in undone["problems"][0]["why"]
 
     def test_rows_that_refer_to_one_another(self, empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(restoring, "PAGES", 1)
+        monkeypatch.setattr(restore, "PAGES", 1)
         run_script(
             empty_database,
             "CREATE TABLE tree (id int PRIMARY KEY, up int REFERENCES tree, created_at date, body text);"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from jamaint.host.targets import deleting
-from targets import EXECUTION, cleanup, optimize, planned, rule, run_script, value
+from database_runs import EXECUTION, cleanup, optimize, planned, rule, run_script, value
+from jamaint.databases.rows import delete
 
 KEPT = f"jamaint.kept_{EXECUTION.replace('-', '')}_1"
 DUMPS = sorted(glob.glob("/usr/lib/postgresql/*/bin/pg_dump"))
@@ -15,8 +15,8 @@ DUMPS = sorted(glob.glob("/usr/lib/postgresql/*/bin/pg_dump"))
 
 @pytest.fixture(autouse=True)
 def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jamaint.host.targets.reins.rest_seconds", lambda *_: 0.0)
-    monkeypatch.setattr(deleting, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("jamaint.databases.pacing.rest_seconds", lambda *_: 0.0)
+    monkeypatch.setattr(delete, "PAUSES", (0.0, 0.0))
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 import trio
 
-from clusters import Place, ask
-from postgres import short_directory
-from targets import Talk, optimize, run_script
+from cluster_harness import Place, ask
+from database_runs import Talk, optimize, run_script
+from postgres_server import short_directory
 
 TABLE = """
 CREATE EXTENSION pg_stat_statements;

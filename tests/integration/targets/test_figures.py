@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from database_runs import Talk, cleanup, optimize, planned, rule, run_script, value
 from jamaint.core.plans import MassDeletion
-from jamaint.executors.executor import StepFailed
-from jamaint.host.targets import deleting
-from jamaint.host.targets.reins import SQL as VITALS
-from targets import Talk, cleanup, optimize, planned, rule, run_script, value
+from jamaint.databases.pacing import SQL as VITALS
+from jamaint.databases.rows import delete
+from jamaint.executors.shared.executor import StepFailed
 
 AGED = "CREATE TABLE ev (id bigint PRIMARY KEY, created_at timestamptz);"
 DEFAULT = MassDeletion(0.25, 50)
@@ -17,8 +17,8 @@ DEFAULT = MassDeletion(0.25, 50)
 
 @pytest.fixture(autouse=True)
 def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jamaint.host.targets.reins.rest_seconds", lambda *_: 0.0)
-    monkeypatch.setattr(deleting, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("jamaint.databases.pacing.rest_seconds", lambda *_: 0.0)
+    monkeypatch.setattr(delete, "PAUSES", (0.0, 0.0))
 
 
 def insert(first: int, last: int, age: str) -> str:
@@ -42,13 +42,13 @@ class TestTheShareOfAMassDeletion:
         run_script(empty_database, AGED + insert(1, 20000, "1 year") + "ANALYZE ev; DELETE FROM ev WHERE id > 100")
         value(empty_database, "SELECT pg_stat_force_next_flush()")
         monkeypatch.setitem(_rows(), "count", "SELECT pg_sleep(1)")
-        monkeypatch.setattr("jamaint.host.targets.selection.COUNT_SECONDS", 0.05)
+        monkeypatch.setattr("jamaint.databases.rows.selection.COUNT_SECONDS", 0.05)
         with pytest.raises(StepFailed, match="would be deleted"):
             cleanup(empty_database, rule("ev"), mass_deletion=DEFAULT).plan()
 
 
 def _rows() -> Any:
-    from jamaint.host.targets.selection import SQL
+    from jamaint.databases.rows.selection import SQL
 
     return SQL
 
@@ -62,7 +62,7 @@ def test_a_partitioned_table_that_refers_here_is_as_large_as_its_parts(
         " PARTITION BY HASH (id); CREATE TABLE c1 PARTITION OF child FOR VALUES WITH (MODULUS 1, REMAINDER 0);"
         "INSERT INTO child SELECT i, 1 + i % 100 FROM generate_series(1, 1000) i; ANALYZE ev",
     )
-    monkeypatch.setattr("jamaint.host.targets.tables.UNINDEXED_BYTES", 8192)
+    monkeypatch.setattr("jamaint.databases.tables.UNINDEXED_BYTES", 8192)
     with pytest.raises(StepFailed, match=r"CREATE INDEX .*public.child \(event\)"):
         cleanup(empty_database, rule("ev")).plan()
 

@@ -14,14 +14,15 @@ import pytest
 import trio
 import trio.lowlevel
 
-from clusters import Place, ask
-from jamaint.core import indexes as rules
+from cluster_harness import Place, ask
+from database_runs import Talk, cleanup, look, optimize, planned, rule, run_script
 from jamaint.core.plans import Step
-from jamaint.executors.executor import StepFailed
-from jamaint.host.targets import building, connection, rebuilding, unused
-from jamaint.host.targets.indexes import Around, around
-from postgres import short_directory
-from targets import Talk, cleanup, look, optimize, planned, rule, run_script
+from jamaint.databases import connection
+from jamaint.databases.indexes import build, rebuild, unused
+from jamaint.databases.indexes.catalog import Around, around
+from jamaint.databases.rules import indexes as rules
+from jamaint.executors.shared.executor import StepFailed
+from postgres_server import short_directory
 
 TABLE = """
 CREATE TABLE t (id bigint PRIMARY KEY, created_at timestamptz, body text);
@@ -50,8 +51,8 @@ class Killer(Talk):
 
 @pytest.fixture(autouse=True)
 def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jamaint.host.targets.reins.rest_seconds", lambda *_: 0.0)
-    monkeypatch.setattr(rebuilding, "REST_SECONDS", 0.0)
+    monkeypatch.setattr("jamaint.databases.pacing.rest_seconds", lambda *_: 0.0)
+    monkeypatch.setattr(rebuild, "REST_SECONDS", 0.0)
     monkeypatch.setattr(connection, "CONNECT_SECONDS", 60.0)
     monkeypatch.setattr(rules, "UNUSED_BYTES", 0)
 
@@ -131,7 +132,7 @@ async def test_in_a_drop(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         """The counters of a server that has just been made are as old as they can be."""
         return replace(await around(target), counting_since=None)
 
-    monkeypatch.setattr(building, "wait_until_free", nobody_was_there)
+    monkeypatch.setattr(build, "wait_until_free", nobody_was_there)
     monkeypatch.setattr(unused, "around", counting_for_ever)
     async with a_table(place) as dsn:
         now = datetime.now(UTC)
@@ -190,7 +191,7 @@ async def reading(dsn: str, table: str = "pg_class") -> AsyncIterator[None]:
 
 
 def _read(dsn: str, table: str, begun: Callable[[], None]) -> None:
-    from postgres import on_connection
+    from postgres_server import on_connection
 
     async def hold(connection: Any) -> None:
         await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")

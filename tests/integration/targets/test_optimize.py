@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from jamaint.core import indexes as rules
+from database_runs import EXECUTION, Stored, Talk, optimize, rule, run_script, value
 from jamaint.core.plans import Step
-from jamaint.executors.executor import StepFailed, Stopped
-from jamaint.host import cluster_files
-from jamaint.host.targets import building, indexes, rebuilding, unused, upkeep
-from postgres import on_connection, serving
-from targets import EXECUTION, Stored, Talk, optimize, rule, run_script, value
+from jamaint.databases.indexes import build, catalog, rebuild, unused
+from jamaint.databases.maintenance import analyze_vacuum
+from jamaint.databases.rules import indexes as rules
+from jamaint.executors.shared.executor import StepFailed, Stopped
+from jamaint.store.embedded import files
+from postgres_server import on_connection, serving
 
 FULL_OF_AIR = """
 CREATE TABLE t (id bigint PRIMARY KEY, at timestamptz, body text);
@@ -30,8 +31,8 @@ BROKEN = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
 
 @pytest.fixture(autouse=True)
 def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building, "PAUSES", (0.0, 0.0))
-    monkeypatch.setattr(rebuilding, "REST_SECONDS", 0.0)
+    monkeypatch.setattr(build, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(rebuild, "REST_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ class TestRebuilding:
         assert "it is gone" in executor.run(step)["skipped"][0]["why"]
 
     def test_no_room_on_the_disk(self, airy: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(indexes, "SPACE_FACTOR", 1e15)
+        monkeypatch.setattr(catalog, "SPACE_FACTOR", 1e15)
         warnings = optimize(airy, optimize_indexes=True).plan().warnings
         assert any("are free at" in line for line in warnings)
 
@@ -100,7 +101,7 @@ class TestRebuilding:
         assert "of the window are left: next time" in details["skipped"][0]["why"]
 
     def test_near_wraparound_nothing_is_built(self, airy: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(rebuilding, "WRAPAROUND_AGE", 0)
+        monkeypatch.setattr(rebuild, "WRAPAROUND_AGE", 0)
         warnings = optimize(airy, optimize_indexes=True).plan().warnings
         assert any("must be vacuumed before anything else" in line for line in warnings)
 
@@ -123,7 +124,7 @@ class TestRebuilding:
     def test_a_transaction_that_does_not_end_is_waited_for_no_longer_than_that(
         self, airy: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(building, "BUILD_LOCK_SECONDS", 0.1)
+        monkeypatch.setattr(build, "BUILD_LOCK_SECONDS", 0.1)
         executor = optimize(airy, optimize_indexes=True)
         step = step_of(executor, "index_optimization")
         with reading(airy):
@@ -247,7 +248,7 @@ class TestUnused:
         self, airy: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         executor = self.watched(airy)
-        monkeypatch.setattr(unused, "around", indexes.around)
+        monkeypatch.setattr(unused, "around", catalog.around)
         run_script(airy, "SELECT pg_stat_reset()")
         plan = executor.plan()
         assert next(step for step in plan.steps if step.name == "unused_indexes").items == 0
@@ -292,7 +293,7 @@ class TestUnused:
     def test_whoever_is_at_the_table_is_waited_for_before_its_index_is_touched(
         self, airy: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(building, "BUILD_LOCK_SECONDS", 0.1)
+        monkeypatch.setattr(build, "BUILD_LOCK_SECONDS", 0.1)
         executor = self.watched(airy)
         step = step_of(executor, "unused_indexes")
         with reading(airy, "t"):
@@ -303,8 +304,8 @@ class TestUnused:
 
     @pytest.mark.parametrize("comes_back", [False, True])
     def test_stopped_in_the_midst_of_a_drop(self, airy: str, monkeypatch: pytest.MonkeyPatch, comes_back: bool) -> None:
-        monkeypatch.setattr(building, "wait_until_free", nobody_was_there)
-        monkeypatch.setattr(building, "LEAVING_SECONDS", 0.05)
+        monkeypatch.setattr(build, "wait_until_free", nobody_was_there)
+        monkeypatch.setattr(build, "LEAVING_SECONDS", 0.05)
         executor = self.watched(airy)
         step = step_of(executor, "unused_indexes")
         host = Talk()
@@ -370,7 +371,7 @@ class TestUnused:
 
 class TestStatistics:
     def test_what_is_due_is_done(self, empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(upkeep, "LEAST_ROWS", 10)
+        monkeypatch.setattr(analyze_vacuum, "LEAST_ROWS", 10)
         run_script(
             empty_database,
             "CREATE TABLE never (id int); INSERT INTO never SELECT generate_series(1, 1000);"
@@ -391,7 +392,7 @@ class TestStatistics:
 
 class TestAnalysis:
     def test_what_it_sees(self, airy: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("jamaint.host.targets.analysis.LARGE_BYTES", 1)
+        monkeypatch.setattr("jamaint.databases.maintenance.analysis.LARGE_BYTES", 1)
         run_script(
             airy,
             "CREATE INDEX twice ON t (body); CREATE INDEX narrow ON t (at);"
@@ -417,7 +418,7 @@ class TestAnalysis:
     def test_air_is_counted_where_it_can_be(self, airy: str, monkeypatch: pytest.MonkeyPatch) -> None:
         if not value(airy, "SELECT count(*) FROM pg_available_extensions WHERE name = 'pgstattuple'"):
             pytest.skip("this server has no pgstattuple: Debian's package postgresql-contrib, or the embedded wheel")
-        monkeypatch.setattr("jamaint.host.targets.analysis.LARGE_BYTES", 1)
+        monkeypatch.setattr("jamaint.databases.maintenance.analysis.LARGE_BYTES", 1)
         executor = optimize(airy)
         (step,) = executor.plan().steps
         assert {one["air_is"] for one in executor.run(step)["tables"]} == {"estimated"}
@@ -451,9 +452,9 @@ class Paused(Talk):
         super().checkpoint()
 
 
-async def counting_for_ever(target: Any) -> indexes.Around:
+async def counting_for_ever(target: Any) -> catalog.Around:
     """What the server says of itself, but that its counters, which have just begun, are as old as they can be."""
-    return replace(await indexes.around(target), counting_since=None)
+    return replace(await catalog.around(target), counting_since=None)
 
 
 async def nobody_was_there(*_: Any) -> None:
@@ -530,8 +531,8 @@ def test_a_failure_keeps_its_figures(airy: str) -> None:
 
 
 def test_a_prepared_transaction_that_holds_the_table_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(cluster_files._SETTINGS, "max_prepared_transactions", 2)
-    monkeypatch.setattr(building, "BUILD_LOCK_SECONDS", 0.1)
+    monkeypatch.setitem(files._SETTINGS, "max_prepared_transactions", 2)
+    monkeypatch.setattr(build, "BUILD_LOCK_SECONDS", 0.1)
     with serving() as server:
         for statement in FULL_OF_AIR.strip().split(";")[:-1]:
             run_script(server, statement)

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from jamaint.executors.executor import StepFailed
-from jamaint.host import cluster_files
-from jamaint.host.targets import deleting
-from postgres import fresh_database, serving
-from targets import EXECUTION, Talk, cleanup, look, optimize, planned, rule, run_script, value
+from database_runs import EXECUTION, Talk, cleanup, look, optimize, planned, rule, run_script, value
+from jamaint.databases.rows import delete
+from jamaint.executors.shared.executor import StepFailed
+from jamaint.store.embedded import files
+from postgres_server import fresh_database, serving
 
 TABLE = "CREATE TABLE ev (id bigint PRIMARY KEY, created_at timestamptz);"
 FILL = "INSERT INTO ev SELECT i, now() - i * interval '1 day' FROM generate_series(1, 400) i; ANALYZE ev;"
@@ -19,8 +19,8 @@ OURS = "SELECT count(*) FROM pg_publication_tables WHERE schemaname = 'jamaint'"
 
 @pytest.fixture(autouse=True)
 def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jamaint.host.targets.reins.rest_seconds", lambda *_: 0.0)
-    monkeypatch.setattr(deleting, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("jamaint.databases.pacing.rest_seconds", lambda *_: 0.0)
+    monkeypatch.setattr(delete, "PAUSES", (0.0, 0.0))
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def servers() -> Iterator[tuple[str, str]]:
             "max_worker_processes": 8,
             "max_logical_replication_workers": 4,
         }.items():
-            patch.setitem(cluster_files._SETTINGS, name, setting)
+            patch.setitem(files._SETTINGS, name, setting)
         with serving() as one, serving() as other:
             yield one, other
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from jamaint.executors.executor import StepFailed
-from jamaint.host.targets import deleting, restoring
-from targets import EXECUTION, Talk, cleanup, look, planned, rule, run_script, value
+from database_runs import EXECUTION, Talk, cleanup, look, planned, rule, run_script, value
+from jamaint.databases.rows import delete, restore
+from jamaint.executors.shared.executor import StepFailed
 
 KEPT = f"jamaint.kept_{EXECUTION.replace('-', '')}_1"
 FILL = (
@@ -27,9 +27,9 @@ def trigger(name: str, when: str) -> str:
 
 @pytest.fixture(autouse=True)
 def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jamaint.host.targets.reins.rest_seconds", lambda *_: 0.0)
-    monkeypatch.setattr(deleting, "PAUSES", (0.0, 0.0))
-    monkeypatch.setattr(restoring, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("jamaint.databases.pacing.rest_seconds", lambda *_: 0.0)
+    monkeypatch.setattr(delete, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(restore, "PAUSES", (0.0, 0.0))
 
 
 @dataclass
@@ -144,7 +144,7 @@ class TestWhatComesBack:
             there.dsn,
             function("slow", "PERFORM pg_sleep(0.005); RETURN NEW;") + trigger("slow", "BEFORE INSERT"),
         )
-        monkeypatch.setattr(restoring, "BATCH_SECONDS", 0.5)
+        monkeypatch.setattr(restore, "BATCH_SECONDS", 0.5)
         assert there.back()["restored"] == there.step.items
         assert look(there.dsn, "ev") == there.before
 

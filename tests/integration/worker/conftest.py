@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import trio
-from units import units
-from workers import Heard, marked
 
-from jamaint.host import worker_child
-from jamaint.host.processes import children
+from jamaint.host.processes.run import children
+from jamaint.worker_client import child_process
+from worker_processes import Heard, marked
+from worker_units import units
 
 
 @pytest.fixture
@@ -26,8 +26,12 @@ def execution() -> str:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next workers give what they end a fifth of a second."""
-    code = "import jamaint.executors.command as it; it.GRACE_SECONDS = 0.2; from jamaint.worker import main"
-    monkeypatch.setattr(worker_child, "_BOOT", worker_child._BOOT.replace("from jamaint.worker import main", code))
+    code = (
+        "import jamaint.executors.command.executor as it; it.GRACE_SECONDS = 0.2; from jamaint.worker.main import main"
+    )
+    monkeypatch.setattr(
+        child_process, "_BOOT", child_process._BOOT.replace("from jamaint.worker.main import main", code)
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from jamaint.core.plans import Item, Step, step_to_json
-from jamaint.host import worker_child
-from jamaint.host.plan_files import Writing, pack
-from jamaint.host.worker import open_worker
-from logsrun import DAY
+from jamaint.host.plan_file import Writing, pack
+from jamaint.worker_client import child_process
+from jamaint.worker_client.session import open_worker
+from logs_cleanup_runs import DAY
 
 pytestmark = pytest.mark.parametrize("link", ["child"], indirect=True)
 
@@ -31,10 +31,10 @@ async def asked(
     monkeypatch: pytest.MonkeyPatch, applied: dict[str, Any], path: Path, order: dict[str, Any], **more: Any
 ) -> Any:
     """The answer of a unit for files by whose configuration `applied` was made."""
-    take_up = "from jamaint import worker; from jamaint.host import allowed as it"
+    take_up = "from jamaint.worker import main as worker; from jamaint.worker import authorization as it"
     boot = f"{take_up}; it.applied = lambda: {applied!r}; worker.main('files')"
-    changed = worker_child._BOOT.replace("from jamaint.worker import main; main()", boot)
-    monkeypatch.setattr(worker_child, "_BOOT", changed)
+    changed = child_process._BOOT.replace("from jamaint.worker.main import main; main()", boot)
+    monkeypatch.setattr(child_process, "_BOOT", changed)
     config = {"log_paths": [f"{path}/*.log"], "retention_seconds": DAY, "compress": None, "archive": None}
     task = {"name": "logs", "config": {**config, "exclude": []}, "rollback": True, "timeout_seconds": None}
     opening = {

@@ -13,13 +13,13 @@ import psutil
 import pytest
 import trio
 
-import nasty
+import echoing_servers
 from jamaint.core.conditions import Unknown
 from jamaint.core.conditions.command import Ended
-from jamaint.core.fences import digest_of_look
+from jamaint.core.safety.sandbox import digest_of_look
 from jamaint.core.tasks import Condition
-from jamaint.host import worker_child
-from jamaint.host.lookers import WORKERS, Lookers
+from jamaint.probes.worker_pool import WORKERS, Lookers
+from jamaint.worker_client import child_process
 
 SECONDS = 60.0
 
@@ -50,7 +50,7 @@ class Web:
 @pytest.fixture
 def web() -> Iterator[Web]:
     made = Web()
-    with nasty.listening(made.serve) as made.port:
+    with echoing_servers.listening(made.serve) as made.port:
         yield made
         made.gate.set()
 
@@ -217,10 +217,10 @@ async def test_a_look_that_nobody_waits_for_any_more_leaves_nothing_that_hangs(w
 async def test_a_unit_looks_only_at_what_root_has_applied(monkeypatch: pytest.MonkeyPatch, web: Web) -> None:
     named = web.condition("named")
     applied = {"kinds": {"databases": []}, "conditions": [digest_of_look(named.kind, named.params)]}
-    take_up = "from jamaint import worker; from jamaint.host import allowed as it"
+    take_up = "from jamaint.worker import main as worker; from jamaint.worker import authorization as it"
     boot = f"{take_up}; it.applied = lambda: {applied!r}; worker.main('databases')"
     monkeypatch.setattr(
-        worker_child, "_BOOT", worker_child._BOOT.replace("from jamaint.worker import main; main()", boot)
+        child_process, "_BOOT", child_process._BOOT.replace("from jamaint.worker.main import main; main()", boot)
     )
     async with lookers() as ours:
         found: dict[str, Any] = {}

@@ -5,7 +5,10 @@ import os
 import pytest
 import trio
 import trio.testing
-from workers import (
+
+from jamaint.host.processes.run import MARK
+from jamaint.worker_client.session import open_worker
+from worker_processes import (
     STRAYS,
     Heard,
     Message,
@@ -17,9 +20,6 @@ from workers import (
     planned,
     shell,
 )
-
-from jamaint.host.processes import MARK
-from jamaint.host.worker import open_worker
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 

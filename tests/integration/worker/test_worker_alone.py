@@ -7,16 +7,17 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from workers import (
+
+from jamaint.host.processes.run import MARK
+from jamaint.protocol import worker as dialogue
+from jamaint.worker_client import child_process
+from worker_processes import (
     STRAYS,
     Message,
     all_ended,
     opening,
     shell,
 )
-
-from jamaint.host import dialogue, worker_child
-from jamaint.host.processes import MARK
 
 pytestmark = pytest.mark.parametrize("link", ["child"], indirect=True)
 
@@ -26,7 +27,15 @@ class Alone:
 
     def __init__(self, words: Message) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-c", worker_child._BOOT, worker_child._HOME, "jamaint-worker", words["execution"]],
+            [
+                sys.executable,
+                "-I",
+                "-c",
+                child_process._BOOT,
+                child_process._HOME,
+                "jamaint-worker",
+                words["execution"],
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -8,7 +8,10 @@ import sys
 import pytest
 import trio
 import trio.testing
-from workers import (
+
+from jamaint.worker_client import child_process
+from jamaint.worker_client.session import WorkerLost, open_worker
+from worker_processes import (
     STRAYS,
     Heard,
     all_ended,
@@ -19,9 +22,6 @@ from workers import (
     planned,
     shell,
 )
-
-from jamaint.host import worker_child
-from jamaint.host.worker import WorkerLost, open_worker
 
 # Ends that nobody asked for
 
@@ -170,7 +170,7 @@ async def test_a_worker_that_speaks_nonsense_is_lost(
 ) -> None:
     boots(monkeypatch, f"sys.stdin.readline()\n{code}\nsys.stdin.read()")
     if code == "os.close(1)":
-        monkeypatch.setattr(worker_child, "_BOOT", "import os")
+        monkeypatch.setattr(child_process, "_BOOT", "import os")
     async with open_worker(opening(execution), heard, heard.stderr.append, grace_seconds=0.5) as worker:
         with pytest.raises(WorkerLost) as lost, trio.fail_after(30):
             await worker.ask({"do": "plan"})
@@ -181,7 +181,7 @@ async def test_a_worker_that_speaks_nonsense_is_lost(
 async def test_one_that_closes_its_pipe_and_lives_on_is_lost(
     execution: str, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_child, "_STATUS_SECONDS", 0.2)
+    monkeypatch.setattr(child_process, "_STATUS_SECONDS", 0.2)
     boots(monkeypatch, "os.close(1); signal.pause()")
     async with open_worker(opening(execution), heard, heard.stderr.append) as worker:
         with pytest.raises(WorkerLost, match="closed its pipe and lives on"):

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from workers import Heard, Message, opening
 
-from jamaint.host.worker import open_worker
-from rotaterun import names, rotation_config
+from jamaint.worker_client.session import open_worker
+from logs_rotate_runs import names, rotation_config
+from worker_processes import Heard, Message, opening
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
 SCRIPT = ["/bin/sh", "-c", "echo script of $(id -un): $(grep -c . $0)"]

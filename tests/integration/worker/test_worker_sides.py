@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-from workers import Heard, opening
 
-from jamaint.host.worker import open_worker
+from jamaint.worker_client.session import open_worker
+from worker_processes import Heard, opening
 
 pytestmark = pytest.mark.parametrize("link", ["unit"], indirect=True)
 

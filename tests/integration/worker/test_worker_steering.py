@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import trio
-from workers import Heard, Message, executes, opening, planned, shell
 
-from jamaint.host.worker import Worker, WorkerLost, open_worker
+from jamaint.worker_client.session import Worker, WorkerLost, open_worker
+from worker_processes import Heard, Message, executes, opening, planned, shell
 
 LOOP = """
 count = 0

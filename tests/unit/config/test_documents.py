@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jamaint.config.documents import DEPTH_LIMIT, Document, read_document
+from jamaint.schema.yaml_document import DEPTH_LIMIT, Document, read_document
 
 
 def read(text: str | bytes) -> Document:

@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 
-from jamaint.config import extras, ics
+from jamaint.schema import extras, icalendar
 
 
 @pytest.fixture
@@ -27,6 +27,6 @@ def test_calendar_without_library_says_what_to_do(packaged: None, monkeypatch: p
     def missing(name: str) -> None:
         raise ImportError(name)
 
-    monkeypatch.setattr(ics.importlib, "import_module", missing)
+    monkeypatch.setattr(icalendar.importlib, "import_module", missing)
     with pytest.raises(ValueError, match="without the library icalendar: reinstall the package jamaint"):
-        ics.read_ics("/x.ics", "UTC")
+        icalendar.read_ics("/x.ics", "UTC")

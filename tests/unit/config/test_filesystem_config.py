@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-
 from conftest import Loading, Mistakes
 
 HEAD = "tasks: { t: { executor: filesystem.cleanup, config: { paths: [{ "

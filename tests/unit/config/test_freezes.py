@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from jamaint.core.periods import Periods
+from jamaint.core.calendar.periods import Periods
 from jamaint.core.scopes import Scope
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from jamaint.config.ics import read_ics
-from jamaint.core.periods import end_of
+from jamaint.core.calendar.periods import end_of
+from jamaint.schema.icalendar import read_ics
 
 pytest.importorskip("icalendar", reason="needs the extra `ics`")
 

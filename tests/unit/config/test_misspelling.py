@@ -6,8 +6,8 @@ import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from jamaint.config.documents import read_document
 from jamaint.config.sections import Top
+from jamaint.schema.yaml_document import read_document
 
 VALID: dict[str, Any] = {
     "database": {"dsn": "postgresql:///jamaint"},

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jamaint.config.work import CONFIG_OF
+from jamaint.config.executor_models import CONFIG_OF
 
 CASES = "mistakes.txt"
 ROOTS = (

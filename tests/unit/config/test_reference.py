@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from jamaint.config.documents import read_document
-from jamaint.config.explain import section_in
-from jamaint.config.fields import Section
+from jamaint.config.executor_models import CONFIG_OF
 from jamaint.config.freezes import FreezeGiven
-from jamaint.config.objects import TaskGiven, WindowGiven
 from jamaint.config.policies import ActionGiven, PolicyGiven
 from jamaint.config.sections import SECTIONS, Top
-from jamaint.config.work import CONFIG_OF
+from jamaint.config.task_window_models import TaskGiven, WindowGiven
+from jamaint.schema.fields import Section
+from jamaint.schema.validation import section_in
+from jamaint.schema.yaml_document import read_document
 
 ROOT = Path(__file__).parents[3]
 PAGES = ("configuration.md", "conditions.md", "secrets.md")

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jamaint.config import Grants, Known, parse_policy, parse_task, parse_window
-from jamaint.config.objects import TaskGiven
 from jamaint.config.schedules import TaskSchedule
-from jamaint.config.work.command import RunCommand
-from jamaint.config.work.logs import LogsCleanup
+from jamaint.config.task_window_models import TaskGiven
 from jamaint.errors import INVALID_PARAMS, Problem
+from jamaint.executors.command.config import RunCommand
+from jamaint.executors.logs_cleanup.config import LogsCleanup
 
 FILE = "/etc/jamaint/jamaintd.yaml"
 NO_NAME = (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jamaint.config.units import duration_seconds, share, size_bytes, whole_minutes
+from jamaint.schema.units import duration_seconds, share, size_bytes, whole_minutes
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from jamaint.config.fields import zone
+from jamaint.schema.fields import zone
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

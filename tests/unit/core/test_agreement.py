@@ -12,21 +12,21 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.examples import MINUTE, NOON, execution, task, window
+from core_examples import MINUTE, NOON, execution, task, window
+from jamaint.core.calendar.availability import frozen, outlook
+from jamaint.core.calendar.freezes import Freeze, state_at
+from jamaint.core.calendar.periods import Periods
+from jamaint.core.calendar.windows import Window, all_joined, next_opening, opening_at
 from jamaint.core.estimates import HISTORY_LEAST
 from jamaint.core.executions import State
-from jamaint.core.freezes import Freeze, state_at
 from jamaint.core.guards.guard import Occupied, Snapshot, Waiting
-from jamaint.core.outlook import frozen, outlook
-from jamaint.core.periods import Periods
-from jamaint.core.policies import Policy, Rules
+from jamaint.core.policies.policies import Policy, Rules
 from jamaint.core.recurrence import Schedule
-from jamaint.core.scheduling import decide, explain, order
+from jamaint.core.scheduling.agenda import decide, explain, order
+from jamaint.core.scheduling.simulation import Run, Scenario, simulate
+from jamaint.core.scheduling.timetable import Timetable
 from jamaint.core.scopes import Scope
-from jamaint.core.simulation import Run, Scenario, simulate
 from jamaint.core.tasks import Task
-from jamaint.core.timetable import Timetable
-from jamaint.core.windows import Window, all_joined, next_opening, opening_at
 
 TICK = 5 * MINUTE
 LASTS = timedelta(days=2)
@@ -158,7 +158,7 @@ def simulated(world: World) -> list[Run]:
     base = world.seen(NOON)
 
     def look(moment: datetime) -> tuple[Snapshot, datetime | None]:
-        """As daemon.scheduler.surroundings."""
+        """As daemon.scheduling.scheduler.surroundings."""
         found, of_policies = outlook(world.windows, world.freezes, moment), outlook({}, ruled, moment)
         turns = [turn for turn in (found.turns_at, of_policies.turns_at) if turn is not None]
         states = {state.freeze.name: state for state in of_policies.freezes}

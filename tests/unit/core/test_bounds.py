@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.examples import HOUR, MINUTE, NOON, SECOND, execution, task, utc, window
+from core_examples import HOUR, MINUTE, NOON, SECOND, execution, task, utc, window
 from jamaint.core.executions import Execution, State
 from jamaint.core.recurrence import After, Jitter, Schedule, next_after
 from jamaint.core.recurrence.jitter import delay
-from jamaint.core.timetable import CATCH_UP_LIMIT, MISSED_ROWS, Occurrence, Timetable
+from jamaint.core.scheduling.timetable import CATCH_UP_LIMIT, MISSED_ROWS, Occurrence, Timetable
 
 DAILY = Schedule(cron="0 2 * * *")
 DAY = 24 * HOUR

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from core import systemd_calendar
-from core.examples import utc
+import systemd_calendar
+from core_examples import utc
 from jamaint.core.recurrence import Schedule, next_after
-from jamaint.core.recurrence.calendar import ALIASES, check_calendar
+from jamaint.core.recurrence.oncalendar import ALIASES, check_calendar
 
 BASE = datetime(2026, 4, 7, 13, 30, 17, tzinfo=UTC)
 LAST = datetime(2026, 9, 1, tzinfo=UTC)

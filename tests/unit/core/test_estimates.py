@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.examples import HOUR, MINUTE, NOON
+from core_examples import HOUR, MINUTE, NOON
 from jamaint.core.estimates import Part, ends_at, fraction_of, keeping_to, seconds_left, weights_of
-from jamaint.core.pacing import Limits
+from jamaint.core.rate_limits import Limits
 
 
 @pytest.mark.parametrize(

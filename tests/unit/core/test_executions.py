@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from core.examples import NOON, execution
+from core_examples import NOON, execution
 from jamaint.core.executions import ENDED, TRANSITIONS, State, advance
 from jamaint.errors import CONFLICT, Problem
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from jamaint.core.fences import fences, not_applied, refused_look
+from jamaint.core.safety.sandbox import fences, not_applied, refused_look
 from jamaint.core.tasks import Condition
-from jamaint.core.workers import kind_of_look
+from jamaint.core.worker_kinds import kind_of_look
 
 DSN = {"address": "postgresql://me@db/cms", "password": {"secret": {"file": "/etc/pw"}}}
 COMMAND = Condition(

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from core.examples import HOUR, MINUTE, NOON, execution, task, window
+from core_examples import HOUR, MINUTE, NOON, execution, task, window
+from jamaint.core.calendar.freezes import Freeze, state_at
+from jamaint.core.calendar.periods import Periods
+from jamaint.core.calendar.windows import Opening, joined
 from jamaint.core.estimates import Estimate, expected
-from jamaint.core.freezes import Freeze, state_at
 from jamaint.core.guards.guard import Snapshot, Waiting, span
-from jamaint.core.periods import Periods
 from jamaint.core.recurrence import Schedule
-from jamaint.core.scheduling import decide, explain, order
+from jamaint.core.scheduling.agenda import decide, explain, order
 from jamaint.core.scopes import Scope
-from jamaint.core.windows import Opening, joined
 
 MINUTE_MS = 60_000
 

@@ -11,10 +11,10 @@ from cronsim import CronSim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.examples import SECOND, utc
-from core.zonewalk import CHANGES, DAYS, Cron, due, next_of, walk
+from core_examples import SECOND, utc
 from jamaint.core.recurrence import Schedule, next_after
 from jamaint.core.recurrence.cron import ALIASES, check_cron
+from zone_walk import CHANGES, DAYS, Cron, due, next_of, walk
 
 NEW_YORK, BERLIN, DUBLIN = "America/New_York", "Europe/Berlin", "Europe/Dublin"
 LORD_HOWE, CHATHAM, APIA = "Australia/Lord_Howe", "Pacific/Chatham", "Pacific/Apia"

@@ -8,7 +8,7 @@ from dateutil.rrule import rrulestr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.examples import utc
+from core_examples import utc
 from jamaint.core.recurrence import Schedule, next_after
 from jamaint.core.recurrence.rrule import check_rrule
 

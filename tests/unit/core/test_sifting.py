@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jamaint.core.ages import FILES_BY, old, sift, youngest
+from jamaint.files.rules.ages import FILES_BY, old, sift, youngest
 
 BEFORE = 10**18
 MOMENTS = st.sampled_from([-5, 0, BEFORE - 10**9, BEFORE - 1, BEFORE, BEFORE + 1, BEFORE + 10**9, 2 * BEFORE])

@@ -2,8 +2,8 @@
 
 import pytest
 
-from jamaint.ctl.arguments import Arguments, Usage, parse
-from jamaint.ctl.failures import lines
+from jamaint.ctl.cli.arguments import Arguments, Usage, parse
+from jamaint.ctl.cli.failures import lines
 from jamaint.ctl.main import VERBS
 
 NOW = 1795485613.0
@@ -95,7 +95,7 @@ def test_mistakes_say_what_would_be_right(words: tuple[str, ...], says: str) -> 
 def test_every_verb_of_the_table_can_be_run() -> None:
     for verb in VERBS:
         module, function = verb.run.split(":")
-        assert callable(getattr(__import__(f"jamaint.ctl.{module}", fromlist=[function]), function)), verb.name
+        assert callable(getattr(__import__(f"jamaint.ctl.verbs.{module}", fromlist=[function]), function)), verb.name
         needed = [place for place in verb.positionals if not place.startswith("[")]
         flags = [f"{flag.name}=now" for flag in verb.flags if flag.needed]
         assert read(*verb.name.split(" "), *needed, *flags).verb is verb

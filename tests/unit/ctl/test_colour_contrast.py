@@ -2,7 +2,7 @@
 
 import pytest
 
-from jamaint.ctl.render import STYLES
+from jamaint.ctl.output.text import STYLES
 
 LEVELS = (0, 95, 135, 175, 215, 255)  # xterm's 6x6x6 cube, fixed: unlike the first 16, no theme moves it
 

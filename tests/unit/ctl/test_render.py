@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jamaint.ctl.render import (
+from jamaint.ctl.output.text import (
     Look,
     bar,
     blocks,

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from jamaint.ctl import ics, month, schedule
-from jamaint.ctl.render import Look
-from jamaint.ctl.times import epoch
+from jamaint.ctl.output import icalendar
+from jamaint.ctl.output.text import Look
+from jamaint.ctl.output.times import epoch
+from jamaint.ctl.verbs.schedule import schedule, schedule_calendar
 from jamaint.errors import Problem
 
 NOW = epoch("2027-03-01T00:00:00Z") or 0.0
@@ -56,33 +57,33 @@ def inside(name: str, p50: int | None, p90: int = 0) -> dict[str, Any]:
     ],
 )
 def test_a_bar_is_the_work_beside_the_opening_s_time_and_room(tasks: list[dict[str, Any]], bar: str) -> None:
-    assert month.bar(opening(tasks=tasks), 7200, Look(NOW, unicode=False)) == bar
+    assert schedule_calendar.bar(opening(tasks=tasks), 7200, Look(NOW, unicode=False)) == bar
 
 
 def test_more_room_is_a_longer_bar() -> None:
     found = opening(tasks=[inside("a", 60, 60)], max_concurrent_tasks=2)
-    assert month.bar(found, 7200, Look(NOW, unicode=False)) == "#" * 8 + "." * 24
+    assert schedule_calendar.bar(found, 7200, Look(NOW, unicode=False)) == "#" * 8 + "." * 24
 
 
 @pytest.mark.parametrize("text", ["2027", "2027-00", "2027-13", "27-03", "x", "2027-3x", "9999-12"])
 def test_a_month_that_is_none(text: str) -> None:
     with pytest.raises(Problem, match="must be as 2026-11"):
-        month._month(text, NOW)
+        schedule_calendar._month(text, NOW)
 
 
 @pytest.mark.parametrize(("text", "days"), [("2027-02", 28), ("2028-02", 29), ("2026-12", 31), (None, 31)])
 def test_a_month_has_its_days(text: str | None, days: int) -> None:
-    start, end = month._month(text, NOW)
-    assert len(month._days(start, end)) == days
-    shown = month.draw({"openings": [], "items": []}, LOOK, start, end)
+    start, end = schedule_calendar._month(text, NOW)
+    assert len(schedule_calendar._days(start, end)) == days
+    shown = schedule_calendar.draw({"openings": [], "items": []}, LOOK, start, end)
     assert len([line for line in shown if line[:3] in {"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"}]) == days
 
 
 def test_a_day_that_is_shorter_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Europe/Berlin")
     time.tzset()
-    start, end = month._month("2027-03", NOW)
-    shown = month.draw({"openings": [], "items": []}, LOOK, start, end)
+    start, end = schedule_calendar._month("2027-03", NOW)
+    shown = schedule_calendar.draw({"openings": [], "items": []}, LOOK, start, end)
     assert [line for line in shown if "(" in line][1:] == ["Sun 28 (23 h)"]
 
 
@@ -93,7 +94,7 @@ def test_a_calendar_file_has_what_the_rfc_asks_for() -> None:
             {"current": None, "next": [opening(window_name="a-very-long-name-" + "x" * 60), opening("2027-03-03")]}
         ],
     }
-    lines = ics.calendar(found)
+    lines = icalendar.calendar(found)
     assert lines[:2] == ["BEGIN:VCALENDAR", "VERSION:2.0"]
     assert lines.count("BEGIN:VEVENT") == lines.count("END:VEVENT") == 2
     assert "DTSTART:20270303T020000Z" in lines
@@ -104,7 +105,7 @@ def test_a_calendar_file_has_what_the_rfc_asks_for() -> None:
 
 
 def test_text_of_a_calendar_file_is_escaped() -> None:
-    assert ics._text("a,b;c\\d\ne") == "a\\,b\\;c\\\\d\\ne"
+    assert icalendar._text("a,b;c\\d\ne") == "a\\,b\\;c\\\\d\\ne"
 
 
 def test_what_is_too_full_and_never_runs_comes_first() -> None:

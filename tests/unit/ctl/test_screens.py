@@ -7,24 +7,12 @@ from typing import Any
 
 import pytest
 
-from jamaint.ctl import (
-    administration,
-    audit,
-    events,
-    execute,
-    executions,
-    openings,
-    plans,
-    policies,
-    rollback,
-    status,
-    summary,
-    tasks,
-    why,
-    windows,
-)
-from jamaint.ctl.live import line, merge
-from jamaint.ctl.render import Look, wide
+from jamaint.ctl.output import execution_text
+from jamaint.ctl.output.progress import line, merge
+from jamaint.ctl.output.text import Look, wide
+from jamaint.ctl.verbs.executions import execute, executions, plans, rollback
+from jamaint.ctl.verbs.schedule import next, policies, tasks, why, windows
+from jamaint.ctl.verbs.service import audit, events, service, status
 
 NOW = datetime(2026, 11, 24, 2, 0, 13, tzinfo=UTC).timestamp()
 LOOK = Look(NOW)
@@ -187,7 +175,7 @@ def test_status_stays_on_a_screen_however_much_there_is() -> None:
 
 
 def test_an_ending_says_what_was_done_and_what_to_type_next() -> None:
-    assert summary.ending(COMPLETED, LOOK) == [
+    assert execution_text.ending(COMPLETED, LOOK) == [
         "app-logs completed after 1 min  a1b2c3d4",
         "  cleanup  completed  12 s  120 files  3.0 GiB  freed 1.0 GiB, 2.0 GiB on purge, 101 skipped",
         "  skipped  /var/log/a  is a symbolic link",
@@ -195,36 +183,36 @@ def test_an_ending_says_what_was_done_and_what_to_type_next() -> None:
         "  freed 1.0 GiB now, the purge on Tue 2026-12-01 09:00 WIB frees 2.0 GiB",
         "  to undo it:    jamaintctl rollback a1b2c3d4",
     ]
-    assert summary.ending(FAILED, LOOK) == [
+    assert execution_text.ending(FAILED, LOOK) == [
         "app-logs failed after 1.5 s  a1b2c3d4",
         "  the disk is gone",
         "  what it said:  jamaintctl execution log a1b2c3d4",
     ]
     skipped = execution("cancelled", reasons=BUSY)
-    assert summary.ending(skipped, LOOK)[1:] == ["  because: 3 of 3 run in window nightly"]
+    assert execution_text.ending(skipped, LOOK)[1:] == ["  because: 3 of 3 run in window nightly"]
 
 
 def test_what_takes_more_space_for_now_does_not_say_that_it_freed_less_than_nothing() -> None:
-    shown = summary.ending({**COMPLETED, "metrics": {"freed_space": -GIB, "freed_on_purge": 2 * GIB}}, LOOK)
+    shown = execution_text.ending({**COMPLETED, "metrics": {"freed_space": -GIB, "freed_on_purge": 2 * GIB}}, LOOK)
     assert "  took 1.0 GiB now, the purge on Tue 2026-12-01 09:00 WIB frees 2.0 GiB" in shown
-    assert not any("took" in text or "freed" in text for text in summary.ending({**FAILED, "metrics": {}}, LOOK))
+    assert not any("took" in text or "freed" in text for text in execution_text.ending({**FAILED, "metrics": {}}, LOOK))
 
 
 def test_an_error_is_told_once() -> None:
     step = {"name": "command", "status": "failed", "duration": 1000, "error": "it exited with 3", "details": {}}
     failed = {**FAILED, "steps": [step], "error": {"message": "command: it exited with 3", "kind": "exit"}}
-    assert sum("it exited with 3" in text for text in summary.ending(failed, LOOK)) == 1
+    assert sum("it exited with 3" in text for text in execution_text.ending(failed, LOOK)) == 1
     other = {**step, "error": "something else"}
-    assert "  command  failed  1 s  something else" in summary.ending({**failed, "steps": [other]}, LOOK)
+    assert "  command  failed  1 s  something else" in execution_text.ending({**failed, "steps": [other]}, LOOK)
 
 
 @pytest.mark.parametrize("point", [None, {"id": "r", "status": "undone"}, {"id": "r", "status": "purged"}])
 def test_no_way_back_is_promised_where_there_is_none(point: Any) -> None:
-    assert not any("rollback" in text for text in summary.ending({**COMPLETED, "rollback_point": point}, LOOK))
+    assert not any("rollback" in text for text in execution_text.ending({**COMPLETED, "rollback_point": point}, LOOK))
 
 
 def test_details_of_an_execution() -> None:
-    assert summary.details(COMPLETED, LOOK) == [
+    assert execution_text.details(COMPLETED, LOOK) == [
         "execution     a1b2c3d4-0000",
         "task          app-logs",
         "status        completed",
@@ -245,7 +233,7 @@ def test_details_of_an_execution() -> None:
         "",
         "  to undo it:    jamaintctl rollback a1b2c3d4",
     ]
-    shown = summary.details(RUNNING, LOOK)
+    shown = execution_text.details(RUNNING, LOOK)
     assert "progress      compression 42%, 1.2 of 2.8 GiB, 41 s left" in shown
     assert shown[-1] == "  to stop it:    jamaintctl execution cancel a1b2c3d4"
 
@@ -258,7 +246,7 @@ def test_the_live_line() -> None:
     assert line(unknown, Look(NOW, 80)) == "app-logs  analysis  1,204 items  41 s gone"
     waits = {**RUNNING, "eta": None, "progress": {**RUNNING["progress"], "waiting": "autovacuum is at work"}}
     assert line(waits, Look(NOW, 200)).endswith("42%  1.2 of 2.8 GiB  waits: autovacuum is at work")
-    assert "waits         autovacuum is at work" in summary.details(waits, LOOK)
+    assert "waits         autovacuum is at work" in execution_text.details(waits, LOOK)
     silent = execution("running", started_at="2026-11-24T02:00:10Z", steps=[{"name": "command", "status": "running"}])
     assert line(silent, Look(NOW, 80)) == "app-logs  command  3 s gone"
     assert line(RUNNING, Look(NOW, 80, unicode=False)).count("#") == 8
@@ -268,7 +256,7 @@ def test_the_live_line() -> None:
 
 def test_progress_mixes_no_units() -> None:
     amounts = [(1000, 3 * GIB, "bytes"), (GIB, 3 * GIB, "bytes"), (5, None, "bytes"), (1204, 5000, "items")]
-    shown = [summary.amount({"done": done, "total": total, "unit": unit}) for done, total, unit in amounts]
+    shown = [execution_text.amount({"done": done, "total": total, "unit": unit}) for done, total, unit in amounts]
     assert shown == ["1000 B of 3.0 GiB", "1.0 of 3.0 GiB", "5 B", "1,204 of 5,000 items"]
 
 
@@ -367,7 +355,7 @@ def test_next_says_local_time_the_windows_own_and_utc() -> None:
         {"window": "nightly", "timezone": "America/New_York", "current": OPEN, "next": [COMING]},
         {"window": "never", "timezone": "No/Where", "current": None, "next": []},
     ]
-    assert openings.draw({"items": items, "next_transition": "2026-11-24T03:00:00Z"}, LOOK) == [
+    assert next.draw({"items": items, "next_transition": "2026-11-24T03:00:00Z"}, LOOK) == [
         "nightly  open, 59 min 47 s left  08:00 WIB for 2 h                 Mon 2026-11-23 20:00 America/New_York"
         "  2026-11-24 01:00 UTC",
         "         in 22 h 59 min          Wed 2026-11-25 08:00 WIB for 2 h  Tue 2026-11-24 20:00 America/New_York"
@@ -376,7 +364,7 @@ def test_next_says_local_time_the_windows_own_and_utc() -> None:
         "",
         "next change 10:00 WIB (in 59 min)",
     ]
-    assert openings.zone_time(NOW, "No/Where") == openings.zone_time(NOW, "../../etc/passwd") == "?"
+    assert next.zone_time(NOW, "No/Where") == next.zone_time(NOW, "../../etc/passwd") == "?"
 
 
 TASK = {
@@ -465,14 +453,14 @@ def test_past_events_come_in_the_order_of_time() -> None:
 
 def test_the_daemon_itself() -> None:
     changes = {"tasks": {"added": ["a"], "changed": [], "removed": ["b"]}, "windows": {"added": []}}
-    assert administration.draw_reload({"changes": changes, "warnings": ["old key"]}, LOOK) == [
+    assert service.draw_reload({"changes": changes, "warnings": ["old key"]}, LOOK) == [
         "reloaded: 2 changes",
         "  task a added",
         "  task b removed",
         "  warning  old key",
     ]
-    assert administration.draw_reload({"changes": {}, "warnings": []}, LOOK) == ["reloaded: nothing has changed"]
-    assert administration.draw_drain({"running": 2}, LOOK) == [
+    assert service.draw_reload({"changes": {}, "warnings": []}, LOOK) == ["reloaded: nothing has changed"]
+    assert service.draw_drain({"running": 2}, LOOK) == [
         "draining: nothing new starts; 2 executions still running (jamaintctl status)"
     ]
 
@@ -482,7 +470,7 @@ def test_what_an_operation_of_a_system_cleanup_left_alone_is_told() -> None:
     inner = {"cleanup": {"files": 0, "skipped": [held] * 12, "skipped_count": 58}}
     step = {"name": "temp_cleanup", "status": "completed", "duration": 11}
     step["details"] = {"files": 0, "bytes": 0, "directories": 2, "steps": inner}
-    shown = summary.ending(execution("completed", steps=[step]), LOOK)
+    shown = execution_text.ending(execution("completed", steps=[step]), LOOK)
     assert "  temp_cleanup  completed  11 ms  0 files  0 B  2 directories, 58 skipped" in shown
     assert "  skipped  /tmp/app/d06  it was put back by an undo, and is held" in shown
     assert "  … and 48 more skipped; --json names the first hundred of a step" in shown
@@ -490,7 +478,7 @@ def test_what_an_operation_of_a_system_cleanup_left_alone_is_told() -> None:
 
 def test_a_reason_stands_once() -> None:
     reasons = [{"guard": "request", "verdict": "refuse", "detail": "cancelled by root"}]
-    shown = summary.ending(execution("cancelled", reasons=reasons, error={"message": "cancelled by root"}), LOOK)
+    shown = execution_text.ending(execution("cancelled", reasons=reasons, error={"message": "cancelled by root"}), LOOK)
     assert sum("cancelled by root" in line for line in shown) == 1
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given as over
 from hypothesis import strategies as st
 
-from jamaint.ctl import times
+from jamaint.ctl.output import times
 
 NOW = datetime(2026, 11, 24, 2, 0, 13, tzinfo=UTC).timestamp()
 Zone = Callable[[str], None]

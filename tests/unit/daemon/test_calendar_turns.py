@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from jamaint.core.calendar.windows import Window
 from jamaint.core.recurrence import Schedule
-from jamaint.core.windows import Window
-from jamaint.daemon import calendar
-from jamaint.daemon.calendar import Calendar
-from jamaint.daemon.experience import Experience
+from jamaint.daemon.scheduling import calendar
+from jamaint.daemon.scheduling.calendar import Calendar
+from jamaint.daemon.scheduling.run_statistics import Experience
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HALF_HOUR = timedelta(minutes=30)

@@ -10,13 +10,15 @@ import pytest
 from jamaint.core.executions import Execution, State
 from jamaint.core.guards.guard import Waiting
 from jamaint.core.tasks import Task
-from jamaint.daemon import auditor, plans, scheduler
-from jamaint.daemon.auditor import Auditor
-from jamaint.daemon.plans import Plans
-from jamaint.daemon.queue import Queue
-from jamaint.daemon.scheduler import Scheduler
+from jamaint.daemon.execution import stored_plans
+from jamaint.daemon.execution.stored_plans import Plans
+from jamaint.daemon.scheduling import scheduler
+from jamaint.daemon.scheduling.queue import Queue
+from jamaint.daemon.scheduling.scheduler import Scheduler
+from jamaint.daemon.state import audit_writer
+from jamaint.daemon.state.audit_writer import Auditor
 from jamaint.errors import CONFLICT, REFUSED, Problem
-from jamaint.store.audit import Entry
+from jamaint.store.audit_log import Entry
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HOURS = 24
@@ -32,18 +34,18 @@ async def test_refused_calls_of_a_day_are_few_entries_and_all_are_counted() -> N
     for _ in range(HOURS):
         written += sum(found.note(refused_call(5, "viewer")) for _ in range(1000))
         found.sum_up()
-    assert written == HOURS * auditor.REFUSALS
+    assert written == HOURS * audit_writer.REFUSALS
     assert sum(entry.detail.get("entries", 1) for entry in found._entries) == HOURS * 1000
 
 
 async def test_refused_calls_of_thousands_of_strangers_leave_those_of_others_their_room() -> None:
     found = Auditor(lambda: NOON)
     written = sum(found.note(refused_call(100_000 + number, "nobody")) for number in range(20_000))
-    assert written == auditor.STRANGERS
+    assert written == audit_writer.STRANGERS
     assert found.note(refused_call(5, "operator"))
     found.sum_up()
     assert sum(entry.detail.get("entries", 1) for entry in found._entries) == 20_001
-    assert len(found._entries) == auditor.STRANGERS + 2
+    assert len(found._entries) == audit_writer.STRANGERS + 2
 
 
 def test_queue_is_full_of_what_was_asked_for_and_says_so() -> None:
@@ -64,7 +66,7 @@ def test_queue_is_full_of_what_was_asked_for_and_says_so() -> None:
 
 
 def test_plans_are_no_more_than_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plans, "PLANS", 2)
+    monkeypatch.setattr(stored_plans, "PLANS", 2)
     whatever: Any = None
     found = Plans(whatever, whatever, whatever, whatever, whatever, str(tmp_path))
     for _ in range(2):

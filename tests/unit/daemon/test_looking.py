@@ -8,10 +8,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from jamaint.core.conditions import Unknown
 from jamaint.core.tasks import Condition
-from jamaint.daemon import looking
-from jamaint.daemon.looking import FRESH_SECONDS, PATIENCE_SECONDS, Looking
-from jamaint.daemon.watching import HOLDER, WATCH_SECONDS, Watching
-from jamaint.host.facts import Outside
+from jamaint.daemon.scheduling import condition_facts
+from jamaint.daemon.scheduling.condition_facts import FRESH_SECONDS, PATIENCE_SECONDS, Looking
+from jamaint.daemon.scheduling.while_running import HOLDER, WATCH_SECONDS, Watching
+from jamaint.probes.local import Outside
 
 QUICK, SLOW = Condition("load_average", {"max": 1}), Condition("tcp", {"host": "h", "port": 1})
 FOREVER = float("inf")
@@ -38,7 +38,7 @@ class Machine:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     found = Machine()
-    monkeypatch.setattr(looking, "look", found.look)
+    monkeypatch.setattr(condition_facts, "look", found.look)
     return found
 
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from jamaint.core.fences import fences
+from jamaint.core.capacity import Measurer, Target, targets
+from jamaint.core.safety.sandbox import fences
 from jamaint.core.tasks import Task
-from jamaint.core.usage import Measurer, Target, targets
-from jamaint.daemon.measurers import assigned
+from jamaint.daemon.monitoring.measurers import assigned
 
 
 def task(name: str, executor: str, **config: Any) -> Task:

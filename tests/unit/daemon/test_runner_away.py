@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio.testing
 
-from jamaint.daemon.runner import Runner
+from jamaint.daemon.execution.runner import Runner
 from jamaint.errors import UNAVAILABLE, Problem
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from jamaint.config import Grants, Known, parse_task
+from jamaint.core.scheduling.timetable import Timetable
 from jamaint.core.tasks import Task
-from jamaint.core.timetable import Timetable
-from jamaint.daemon.commands.schedule import _Asked, _look, _Row
+from jamaint.daemon.control.commands.schedule import _Asked, _look, _Row
 from jamaint.errors import Problem, unavailable
 
 START = datetime(2026, 11, 24, 12, 0, 7, tzinfo=UTC)

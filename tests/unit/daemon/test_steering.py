@@ -7,7 +7,7 @@ from typing import Any
 import trio
 import trio.testing
 
-from jamaint.daemon.steering import Steering
+from jamaint.daemon.execution.steering import Steering
 
 BEGAN = datetime(2026, 11, 25, 2, tzinfo=UTC)
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import trio
 
-from jamaint.core.usage import Measurer, Target
-from jamaint.daemon import usage
-from jamaint.daemon.usage import Outside, Usage
-from jamaint.host.disks import disk
+from jamaint.core.capacity import Measurer, Target
+from jamaint.daemon.monitoring import usage
+from jamaint.daemon.monitoring.usage import Outside, Usage
+from jamaint.host.disk_space import disk
 
 
 def test_disk_below_a_closed_home_is_shown_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

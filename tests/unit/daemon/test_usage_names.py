@@ -1,6 +1,6 @@
 """The names of what is measured: no password in one, and no two of one name."""
 
-from jamaint.daemon.usage import _all_named
+from jamaint.daemon.monitoring.usage import _all_named
 
 
 def test_two_databases_of_one_name_are_told_apart_by_their_address_without_its_password() -> None:

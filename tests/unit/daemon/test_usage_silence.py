@@ -10,13 +10,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from jamaint.core.capacity import Target, targets
 from jamaint.core.plans import Plan
 from jamaint.core.tasks import Task
-from jamaint.core.usage import Target, targets
-from jamaint.daemon import usage
-from jamaint.daemon.usage import Usage
+from jamaint.daemon.monitoring import usage
+from jamaint.daemon.monitoring.usage import Usage
 from jamaint.errors import Problem
-from jamaint.host.worker import WorkerLost
+from jamaint.worker_client.session import WorkerLost
 
 TASKS = (
     Task(

@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 import redis
 
+from jamaint.caches import redis as redis_cache
+from jamaint.caches.key_backup import KeptKeys
+from jamaint.caches.redis import Kept
 from jamaint.config import Known, parse_task
 from jamaint.core.plans import MassDeletion, Step, step_from_json, step_to_json
 from jamaint.errors import Problem
-from jamaint.executors.cache import CacheCleanup
-from jamaint.executors.executor import StepFailed, Stopped, Work
-from jamaint.host import redis_cache
-from jamaint.host.inventory import Inventory
-from jamaint.host.kept_keys import KeptKeys
-from jamaint.host.redis_cache import Kept
-from rediscache import needs_redis, serving
-from treesnapshot import differences, snapshot
+from jamaint.executors.cache_cleanup.executor import CacheCleanup
+from jamaint.executors.shared.executor import StepFailed, Stopped, Work
+from jamaint.files.trash.inventory import Inventory
+from redis_server import needs_redis, serving
+from tree_snapshot import differences, snapshot
 
 pytestmark = needs_redis
 NOW = datetime(2026, 11, 25, 2, tzinfo=UTC)

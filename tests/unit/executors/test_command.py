@@ -14,9 +14,9 @@ import pytest
 
 from jamaint.core.plans import MassDeletion, Step, step_from_json, step_to_json
 from jamaint.executors import executor_of
-from jamaint.executors.command import Command
-from jamaint.executors.executor import StepFailed, Stopped, Work
-from jamaint.host.processes import children
+from jamaint.executors.command.executor import Command
+from jamaint.executors.shared.executor import StepFailed, Stopped, Work
+from jamaint.host.processes.run import children
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -301,7 +301,7 @@ def gone(pid: str) -> bool:
 
 
 def test_a_timeout_ends_all_that_was_started_wherever_it_went(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jamaint.executors.command.GRACE_SECONDS", 0.3)
+    monkeypatch.setattr("jamaint.executors.command.executor.GRACE_SECONDS", 0.3)
     host = Listener()
     with pytest.raises(StepFailed) as failed:
         perform(replace(work, timeout_seconds=0.5), shell(GRANDCHILDREN), host)

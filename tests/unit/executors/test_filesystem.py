@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from jamaint.core.plans import MassDeletion, Plan, Step
-from jamaint.executors.executor import StepFailed, Work
-from jamaint.executors.filesystem import FilesystemCleanup
-from jamaint.executors.optimize import FilesystemOptimize
-from jamaint.host.mounts import Mount, mount_of, mounts
-from logsrun import DAY, EVERYTHING, NOW, Talk, age_directories, put, through_json
-from treesnapshot import differences, snapshot
+from jamaint.executors.filesystem_cleanup.executor import FilesystemCleanup
+from jamaint.executors.filesystem_optimize.executor import FilesystemOptimize
+from jamaint.executors.shared.executor import StepFailed, Work
+from jamaint.files.access.mounts import Mount, mount_of, mounts
+from logs_cleanup_runs import DAY, EVERYTHING, NOW, Talk, age_directories, put, through_json
+from tree_snapshot import differences, snapshot
 
 
 def work(config: dict[str, Any], **changes: Any) -> Work:
@@ -269,7 +269,7 @@ def test_mount_of_a_path_on_no_disk_is_none(tmp_path: Path) -> None:
 
 
 def optimize(there: list[Mount], monkeypatch: pytest.MonkeyPatch, **config: Any) -> FilesystemOptimize:
-    monkeypatch.setattr("jamaint.executors.optimize.mounts", lambda: there)
+    monkeypatch.setattr("jamaint.executors.filesystem_optimize.executor.mounts", lambda: there)
     return FilesystemOptimize(work({"trim": None, "defragment": None} | config), Talk())
 
 
@@ -284,7 +284,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory in which programs are looked for before all others."""
     place = tmp_path / "bin"
     place.mkdir()
-    monkeypatch.setattr("jamaint.host.programs.SAFE_PATH", str(place))
+    monkeypatch.setattr("jamaint.host.processes.executables.SAFE_PATH", str(place))
     monkeypatch.setattr("jamaint.host.accounts.SAFE_PATH", f"{place}:/usr/bin:/bin")
     return place
 
@@ -575,6 +575,6 @@ def test_whole_directories_stay_where_links_beside_them_cannot_be_seen(
 ) -> None:
     top = tree(tmp_path / "app" / "releases", r1=1, r2=10)
     with mounted("--bind", top, top):  # as a unit has it that has been given this directory alone
-        monkeypatch.setattr("jamaint.host.clearing.is_mount_point", lambda _root: False)
+        monkeypatch.setattr("jamaint.files.cleanup.sweep_step.is_mount_point", lambda _root: False)
         with pytest.raises(StepFailed, match=r"links in .*/app, such as `current`, cannot be seen by this worker"):
             cleanup({"path": str(top), "keep_newest": 1} | RELEASES).plan()

@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from jamaint.core.mass_deletion import Filesystem, from_json
 from jamaint.core.plans import MassDeletion, Plan, step_to_json, undo_order
 from jamaint.core.purges import FreeSpace
-from jamaint.executors import ways_out
-from jamaint.executors.executor import StepFailed, Stopped
-from jamaint.host import compression
-from jamaint.host.openfiles import OpenFiles, open_files
-from logsrun import DAY, NOW, Talk, executor, grow_old, put, run_all, through_json, undo_all
-from treesnapshot import differences, snapshot
+from jamaint.core.safety.deletion_guard import Filesystem, from_json
+from jamaint.executors.shared import removal_methods
+from jamaint.executors.shared.executor import StepFailed, Stopped
+from jamaint.files.access import compression
+from jamaint.files.use.open_files import OpenFiles, open_files
+from logs_cleanup_runs import DAY, NOW, Talk, executor, grow_old, put, run_all, through_json, undo_all
+from tree_snapshot import differences, snapshot
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 GZIP = {"algorithm": "gzip", "older_than_seconds": 10 * DAY}
@@ -37,7 +37,7 @@ def all_seen(monkeypatch: pytest.MonkeyPatch) -> None:
         found.hidden = 0
         return found
 
-    monkeypatch.setattr("jamaint.executors.logs.open_files", looking)
+    monkeypatch.setattr("jamaint.executors.logs_cleanup.executor.open_files", looking)
 
 
 @pytest.fixture
@@ -220,7 +220,7 @@ class TestRefusals:
     @as_root
     def test_the_owner_is_named_and_what_to_set(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """By who cannot take the owner's rights."""
-        monkeypatch.setattr("jamaint.host.owners.can_lend", lambda: False)
+        monkeypatch.setattr("jamaint.files.rights.owners.can_lend", lambda: False)
         os.chown(root, 65534, -1)
         assert "set `user: " in refusal(**everything(root)).message
 
@@ -298,7 +298,7 @@ class TestRun:
     def test_one_root_of_two_on_a_full_disk(self, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         put(tmp_path / "full" / "a40.log", 40)
         spaces = {True: FreeSpace(1 << 20, 100 << 20), False: FreeSpace(50 << 20, 100 << 20)}
-        monkeypatch.setattr(ways_out, "own_space", lambda path: spaces[path.endswith("full")])
+        monkeypatch.setattr(removal_methods, "own_space", lambda path: spaces[path.endswith("full")])
         paths = [f"{root}/*/*", f"{tmp_path}/full/*"]
         steps, details = run_all(executor(log_paths=paths, low_space=0.05))
         assert steps[1].undo is not None
@@ -326,7 +326,7 @@ class TestRun:
         logs = executor(**everything(root))
         steps = logs.plan().steps
         held = {(seen.st_dev, seen.st_ino): 4711 for seen in (path.stat() for path in (root / "app").iterdir())}
-        monkeypatch.setattr("jamaint.host.leaving.open_files", lambda: OpenFiles(writers=held))
+        monkeypatch.setattr("jamaint.files.cleanup.survey_step.open_files", lambda: OpenFiles(writers=held))
         for step in steps[1:]:
             details = logs.run(step)
             assert details["files"] == 0
@@ -336,7 +336,7 @@ class TestRun:
         assert len(names(root)) == 5
 
     def test_processes_that_cannot_be_seen_are_told_once(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("jamaint.executors.logs.open_files", lambda: OpenFiles(hidden=3))
+        monkeypatch.setattr("jamaint.executors.logs_cleanup.executor.open_files", lambda: OpenFiles(hidden=3))
         warnings = executor(**everything(root)).plan().warnings
         assert len(warnings) == 1
         assert "other users' processes cannot be seen" in warnings[0]

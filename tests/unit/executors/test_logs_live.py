@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from jamaint.core.stamps import looks_live
-from jamaint.host.log_writers import may_make
-from logsrun import DAY, executor, put, run_all
+from jamaint.executors.logs_cleanup.log_writers import may_make
+from jamaint.files.rules.rotated_names import looks_live
+from logs_cleanup_runs import DAY, executor, put, run_all
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to other users: needs root")
 GZIP = {"algorithm": "gzip", "older_than_seconds": DAY}

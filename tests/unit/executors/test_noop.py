@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from jamaint.core.plans import MassDeletion, Step
 from jamaint.executors import executor_of
-from jamaint.executors.executor import Host, Work
+from jamaint.executors.shared.executor import Host, Work
 
 
 class Silent(Host):

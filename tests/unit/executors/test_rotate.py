@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from jamaint.core.plans import MassDeletion, undo_order
-from jamaint.executors.executor import StepFailed, Stopped
-from jamaint.host.openfiles import OpenFiles, open_files
-from logsrun import NOW, Talk, age_directories, put
-from rotaterun import names, rotate, rotation_config, rotator, undo_rotation
-from treesnapshot import differences, snapshot
+from jamaint.executors.shared.executor import StepFailed, Stopped
+from jamaint.files.use.open_files import OpenFiles, open_files
+from logs_cleanup_runs import NOW, Talk, age_directories, put
+from logs_rotate_runs import names, rotate, rotation_config, rotator, undo_rotation
+from tree_snapshot import differences, snapshot
 
 DAY = timedelta(days=1)
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -33,7 +33,7 @@ def all_seen(monkeypatch: pytest.MonkeyPatch) -> None:
         found.hidden = 0
         return found
 
-    monkeypatch.setattr("jamaint.executors.rotate.open_files", looking)
+    monkeypatch.setattr("jamaint.executors.logs_rotate.executor.open_files", looking)
 
 
 @pytest.fixture
@@ -489,7 +489,7 @@ def test_logrotate_at_work_is_not_disturbed(root: Path, tmp_path: Path, monkeypa
     state = tmp_path / "status"
     state.write_text(f'logrotate state -- version 2\n"{root}/a.log" 2026-11-23-1:2:3\n"{root}/b.log" 2026-1-1-0:0:0\n')
     state.chmod(0o640)
-    monkeypatch.setattr("jamaint.host.logrotate.STATE", str(state))
+    monkeypatch.setattr("jamaint.executors.logs_rotate.logrotate_state.STATE", str(state))
     logs = rotator(config(root))
     plan = logs.plan()
     assert plan.warnings == (f"logrotate rotates {root}/a.log too: take it out of one of the two",)

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from jamaint.core.rotation_records import Neighbour, OpenRotation, Records, RotationRecord, unpack
-from jamaint.executors.executor import StepFailed
-from jamaint.host.openfiles import OpenFiles, open_files
-from logsrun import NOW as NOON
-from logsrun import age_directories, put
-from rotaterun import names, rotate, rotation_config, rotator, undo_rotation
-from treesnapshot import differences, snapshot
+from jamaint.executors.shared.executor import StepFailed
+from jamaint.files.use.open_files import OpenFiles, open_files
+from logs_cleanup_runs import NOW as NOON
+from logs_cleanup_runs import age_directories, put
+from logs_rotate_runs import names, rotate, rotation_config, rotator, undo_rotation
+from tree_snapshot import differences, snapshot
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def all_seen(monkeypatch: pytest.MonkeyPatch) -> None:
         found.hidden = 0
         return found
 
-    monkeypatch.setattr("jamaint.executors.rotate.open_files", looking)
+    monkeypatch.setattr("jamaint.executors.logs_rotate.executor.open_files", looking)
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from jamaint.host.turning import read_acts
-from logsrun import age_directories, put
-from rotaterun import names, rotate, rotation_config, rotator, undo_rotation
-from treesnapshot import differences, snapshot
+from jamaint.executors.logs_rotate.rename import read_acts
+from logs_cleanup_runs import age_directories, put
+from logs_rotate_runs import names, rotate, rotation_config, rotator, undo_rotation
+from tree_snapshot import differences, snapshot
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from jamaint.host import turning_back
-from logsrun import put
-from rotaterun import rotate, rotation_config, rotator, undo_rotation
+from jamaint.executors.logs_rotate import undo
+from logs_cleanup_runs import put
+from logs_rotate_runs import rotate, rotation_config, rotator, undo_rotation
 
 
 @pytest.mark.parametrize("swap", ["link", "another name"])
@@ -19,7 +19,7 @@ def test_a_log_that_is_swapped_during_the_undo_of_copy_truncate(
     victim.write_text("nobody but its owner writes here\n")
     config = rotation_config([str(log)], copy_truncate=True)
     steps, _ = rotate(rotator(config))
-    look: Any = turning_back._Back._is_marked
+    look: Any = undo._Back._is_marked
     done: list[str] = []
 
     def swapping(self: Any, link: str) -> bool:
@@ -32,7 +32,7 @@ def test_a_log_that_is_swapped_during_the_undo_of_copy_truncate(
                 os.link(log, tmp_path / "logs" / "second")
         return bool(look(self, link))
 
-    monkeypatch.setattr(turning_back._Back, "_is_marked", swapping)
+    monkeypatch.setattr(undo._Back, "_is_marked", swapping)
     outcome = undo_rotation(config, steps)
     assert done == [swap]
     assert victim.read_text() == "nobody but its owner writes here\n"

@@ -12,11 +12,11 @@ import pytest
 from test_filesystem import cleanup, left, run, through_json
 
 from jamaint.core.purges import FreeSpace
-from jamaint.core.room import RootSpace, trash_room
-from jamaint.executors.executor import StepFailed
-from jamaint.host import trash_place
-from logsrun import DAY, executor, put
-from rotaterun import rotate, rotation_config, rotator
+from jamaint.executors.shared.executor import StepFailed
+from jamaint.files.rules.trash_room import RootSpace, trash_room
+from jamaint.files.trash import obstacles
+from logs_cleanup_runs import DAY, executor, put
+from logs_rotate_runs import rotate, rotation_config, rotator
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
 OLD = {"age_seconds": 10 * DAY, "age_by": {"files": ["modification"], "directories": ["modification"]}}
@@ -126,8 +126,8 @@ def test_file_system_without_modes_is_foreseen(
     if subprocess.run(words, check=False, capture_output=True).returncode:
         pytest.skip("bindfs cannot mount here")
     try:
-        monkeypatch.setattr(trash_place, "kind_of", lambda _path: kind)
-        found = trash_place.look_at(str(tmp_path / "mounted"))
+        monkeypatch.setattr(obstacles, "kind_of", lambda _path: kind)
+        found = obstacles.look_at(str(tmp_path / "mounted"))
         assert expected in found.unfit + found.doubt
         assert bool(found.unfit) == (kind == "vfat")
         assert os.listdir(tmp_path / "source") == ["old"]

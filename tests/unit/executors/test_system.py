@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from jamaint.core.mass_deletion import Filesystem, Sighting, from_json
 from jamaint.core.plans import MassDeletion, Plan, Step, step_from_json, step_to_json
-from jamaint.executors.executor import StepFailed, Stopped
-from jamaint.executors.system import SystemCleanup
-from logsrun import EVERYTHING, NOW, Talk, work
-from treesnapshot import differences, snapshot
+from jamaint.core.safety.deletion_guard import Filesystem, Sighting, from_json
+from jamaint.executors.shared.executor import StepFailed, Stopped
+from jamaint.executors.system_cleanup.executor import SystemCleanup
+from logs_cleanup_runs import EVERYTHING, NOW, Talk, work
+from tree_snapshot import differences, snapshot
 
 NO_CACHE = {
     "url": "unix:///nonexistent/redis.sock",

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from jamaint.core.plans import MassDeletion, Step
-from jamaint.executors.executor import StepFailed, Stopped, Work
-from jamaint.executors.temp import TempCleanup
-from jamaint.host import syscalls
-from jamaint.host.tmpfiles import spared
-from logsrun import DAY, EVERYTHING, NOW, Talk, age_directories, grow_old, put, through_json
-from treesnapshot import differences, snapshot
+from jamaint.executors.shared.executor import StepFailed, Stopped, Work
+from jamaint.executors.temp_cleanup.executor import TempCleanup
+from jamaint.executors.temp_cleanup.tmpfiles_d import spared
+from jamaint.files.access import syscalls
+from logs_cleanup_runs import DAY, EVERYTHING, NOW, Talk, age_directories, grow_old, put, through_json
+from tree_snapshot import differences, snapshot
 
 MODIFIED = {"files": ["modification"], "directories": ["modification"]}
 
@@ -239,7 +239,7 @@ def test_what_other_packages_ask_to_spare(tmp_path: Path, monkeypatch: pytest.Mo
     (conf / "a.conf").write_text(
         f"# theirs\nx {root}/go*\nX {root}/mixed/sub\nd {root}/empty 1777 root root 1s\nd! {root}/mixed\n"
     )
-    monkeypatch.setattr("jamaint.executors.temp.spared", lambda: spared((str(conf),)))
+    monkeypatch.setattr("jamaint.executors.temp_cleanup.executor.spared", lambda: spared((str(conf),)))
     run(temp({"path": str(root)}))
     assert left(root) == {
         *("young.tmp", "gone/", "gone/a", "gone/deep/", "gone/deep/b"),

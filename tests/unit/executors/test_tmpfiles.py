@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jamaint.core.plans import Plan
-from jamaint.executors.executor import Work
-from jamaint.executors.temp import TempCleanup
-from jamaint.host.tmpfiles import spared
-from logsrun import DAY, EVERYTHING, Talk, through_json
+from jamaint.executors.shared.executor import Work
+from jamaint.executors.temp_cleanup.executor import TempCleanup
+from jamaint.executors.temp_cleanup.tmpfiles_d import spared
+from logs_cleanup_runs import DAY, EVERYTHING, Talk, through_json
 
 NAMES = ("plain", "my dir", "a*b", "a[b", "tab\there", "100%", "\u00e4", "cache-1", "cache-2", "back\\slash")
 BY = {"files": ["modification"], "directories": ["modification"]}
@@ -55,7 +55,7 @@ def ours(root: Path, directory: Path) -> Plan:
         now=datetime.now(UTC),
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jamaint.executors.temp.spared", lambda: spared((str(directory),)))
+        patch.setattr("jamaint.executors.temp_cleanup.executor.spared", lambda: spared((str(directory),)))
         executor = TempCleanup(work, Talk())
         plan = executor.plan()
         executor.run(through_json(plan.steps[0]))

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from test_temp import left, run, temp
 
-from jamaint.host.descent import Descent, Level
-from logsrun import NOW, age_directories, executor, grow_old, put, run_all, undo_all
-from treesnapshot import differences, snapshot
+from jamaint.files.access.directory_cursor import Descent, Level
+from logs_cleanup_runs import NOW, age_directories, executor, grow_old, put, run_all, undo_all
+from tree_snapshot import differences, snapshot
 
 DEPTH = 1940
 """Levels of a path as long as is taken (3,900 bytes)."""

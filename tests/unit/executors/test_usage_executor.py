@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from deadmounts import dead_mount
+from dead_mounts import dead_mount
 from jamaint.core.plans import Step
-from jamaint.executors import usage
-from jamaint.executors.usage import Usage
-from jamaint.host.disks import each_disk_once, without_number
-from logsrun import Talk, work
-from treesnapshot import differences, snapshot
+from jamaint.executors.internal import usage
+from jamaint.executors.internal.usage import Usage
+from jamaint.host.disk_space import each_disk_once, without_number
+from logs_cleanup_runs import Talk, work
+from tree_snapshot import differences, snapshot
 
 
 def measured(*targets: tuple[str, str]) -> list[dict[str, Any]]:

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from jamaint.executors.cache import CacheCleanup
-from jamaint.executors.executor import Executor, StepFailed, Work
-from jamaint.executors.filesystem import FilesystemCleanup
-from jamaint.executors.logs import LogsCleanup
-from jamaint.executors.temp import TempCleanup
-from jamaint.host.openfiles import ADDRESS
-from logsrun import DAY, EVERYTHING, NOW, Talk, age_directories, put, through_json
-from logsrun import work as work_for_logs
-from rotaterun import rotation_config, rotator
-from treesnapshot import differences, snapshot
+from jamaint.executors.cache_cleanup.executor import CacheCleanup
+from jamaint.executors.filesystem_cleanup.executor import FilesystemCleanup
+from jamaint.executors.logs_cleanup.executor import LogsCleanup
+from jamaint.executors.shared.executor import Executor, StepFailed, Work
+from jamaint.executors.temp_cleanup.executor import TempCleanup
+from jamaint.files.use.open_files import ADDRESS
+from logs_cleanup_runs import DAY, EVERYTHING, NOW, Talk, age_directories, put, through_json
+from logs_cleanup_runs import work as work_for_logs
+from logs_rotate_runs import rotation_config, rotator
+from tree_snapshot import differences, snapshot
 
 OLD = {"files": ["modification"], "directories": ["modification"]}
 

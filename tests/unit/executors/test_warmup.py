@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from jamaint.core.plans import MassDeletion
-from jamaint.executors.executor import StepFailed, Stopped, Work
-from jamaint.executors.warmup import CacheWarmup
+from jamaint.executors.cache_warmup.executor import CacheWarmup
+from jamaint.executors.shared.executor import StepFailed, Stopped, Work
 
 XML = '<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{}</urlset>'
 INDEX = '<sitemapindex xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{}</sitemapindex>'

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jamaint.host.targets.connection import leave_closed_home
+from jamaint.databases.connection import leave_closed_home
 
 
 def test_home_that_may_not_be_looked_into_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

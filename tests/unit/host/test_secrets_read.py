@@ -9,7 +9,7 @@ import pytest
 
 from jamaint.core.secrets import secret
 from jamaint.host.secrets import NoSecret, cleaned, credential_of, handed_over, problem_with, read, resolved
-from peers import CAN_BE_OTHERS
+from socket_peers import CAN_BE_OTHERS
 
 VALUE = "planted-Zk3 & co"
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jamaint.store.values import columns, from_jsonb, jsonb, optional_jsonb
+from jamaint.store.jsonb import columns, from_jsonb, jsonb, optional_jsonb
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from jamaint.core import emergencies
 from jamaint.core.guards import (
     catch_up,
     concurrency,
@@ -20,6 +19,7 @@ from jamaint.core.guards import (
     window_concurrency,
 )
 from jamaint.core.guards.guard import Verdict, View, Waiting
+from jamaint.core.policies import overrides
 
 GUARDS: tuple[Callable[[Waiting, View], Verdict], ...] = (
     scheduler.judge,
@@ -46,6 +46,6 @@ def verdicts(waiting: Waiting, view: View) -> tuple[Verdict, ...]:
 
 
 def _lifted(verdict: Verdict, waiting: Waiting, view: View) -> Verdict:
-    if verdict.verdict == "pass" or not emergencies.lifts(waiting.execution, verdict.guard, view.now):
+    if verdict.verdict == "pass" or not overrides.lifts(waiting.execution, verdict.guard, view.now):
         return verdict
-    return Verdict(verdict.guard, "pass", f"{verdict.detail}; {emergencies.told(waiting.execution)}")
+    return Verdict(verdict.guard, "pass", f"{verdict.detail}; {overrides.told(waiting.execution)}")

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
+from jamaint.core.calendar.windows import Opening
 from jamaint.core.conditions import judge as judge_fact
 from jamaint.core.guards.guard import Verdict, View, Waiting
 from jamaint.core.tasks import Condition
-from jamaint.core.windows import Opening
 
 
 def judge(waiting: Waiting, view: View) -> Verdict:

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from jamaint.core.approvals import Approval
+from jamaint.core.calendar.freezes import FreezeState
+from jamaint.core.calendar.windows import Opening, Window
 from jamaint.core.conditions.condition import Facts
 from jamaint.core.executions import Execution
-from jamaint.core.freezes import FreezeState
-from jamaint.core.policies import Policy
+from jamaint.core.policies.approvals import Approval
+from jamaint.core.policies.policies import Policy
+from jamaint.core.resources import Touch
 from jamaint.core.tasks import Task
-from jamaint.core.touching import Touch
-from jamaint.core.windows import Opening, Window
 
 
 class Verdict(NamedTuple):
@@ -26,7 +26,7 @@ class Verdict(NamedTuple):
     detail: str
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in an execution's reasons and goes over the wire."""
+        """As it stands in an execution's reasons and goes over the protocol.control."""
         return {"guard": self.guard, "verdict": self.verdict, "detail": self.detail}
 
 

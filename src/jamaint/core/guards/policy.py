@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
-from jamaint.core import approvals, emergencies
 from jamaint.core.conditions import judge as judge_fact
 from jamaint.core.guards.guard import Verdict, View, Waiting, clock, span
-from jamaint.core.policies import Policy, Rate, about, protected_by, starts_within, without_way_back
+from jamaint.core.policies import approvals, overrides
+from jamaint.core.policies.policies import Policy, Rate, about, protected_by, starts_within, without_way_back
 from jamaint.core.tasks import Condition
 
 
@@ -58,7 +58,7 @@ def _bites(policy: Policy, waiting: Waiting, view: View) -> Iterator[str]:
     for freeze in rules.freezes:
         state = view.snapshot.frozen.get(freeze.name)
         # An override lifts times; where a freeze asks for somebody else's approval, it does not make up for that.
-        lifted = policy.decision != "require_approval" and emergencies.lifts(waiting.execution, "freeze", view.now)
+        lifted = policy.decision != "require_approval" and overrides.lifts(waiting.execution, "freeze", view.now)
         if state is not None and state.holds and not lifted:
             told = f"{policy.description}, " if policy.description else ""
             yield f"{told}it freezes " + (

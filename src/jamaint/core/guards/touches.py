@@ -1,7 +1,7 @@
 """touches: whether something runs, or is being rolled back, that works on the same directory or database."""
 
 from jamaint.core.guards.guard import Verdict, View, Waiting
-from jamaint.core.touching import Touch, meeting
+from jamaint.core.resources import Touch, meeting
 
 
 def judge(waiting: Waiting, view: View) -> Verdict:

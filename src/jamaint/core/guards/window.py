@@ -1,8 +1,8 @@
 """window: whether the window that is asked for is open, lets this type of task in, and is not past its cutoff."""
 
+from jamaint.core.calendar.periods import end_of
+from jamaint.core.calendar.windows import scheduled_at
 from jamaint.core.guards.guard import Verdict, View, Waiting, clock
-from jamaint.core.periods import end_of
-from jamaint.core.windows import scheduled_at
 
 
 def judge(waiting: Waiting, view: View) -> Verdict:

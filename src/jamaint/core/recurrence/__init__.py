@@ -5,9 +5,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from jamaint.core.recurrence import calendar, cron, elsewhere, interval, once, rrule
+from jamaint.core.recurrence import at, cron, every, external, oncalendar, rrule
 from jamaint.core.recurrence.schedule import After, Jitter, Schedule
-from jamaint.core.recurrence.walltime import MOVED, comes_twice
+from jamaint.core.recurrence.wall_time import MOVED, comes_twice
 
 __all__ = ["KINDS", "After", "Jitter", "Schedule", "change_at", "next_after"]
 
@@ -15,12 +15,12 @@ Next = Callable[[Schedule, datetime, datetime | None], datetime | None]
 
 KINDS: Mapping[str, Next] = {
     "cron": cron.next_after,
-    "every_seconds": interval.next_after,
-    "at": once.next_after,
-    "window": elsewhere.next_after,
-    "after": elsewhere.next_after,
+    "every_seconds": every.next_after,
+    "at": at.next_after,
+    "window": external.next_after,
+    "after": external.next_after,
     "rrule": rrule.next_after,
-    "calendar": calendar.next_after,
+    "calendar": oncalendar.next_after,
 }
 """By the field of a Schedule that says it."""
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from jamaint.core.recurrence.schedule import Schedule
-from jamaint.core.recurrence.walltime import Pattern, next_instant
+from jamaint.core.recurrence.wall_time import Pattern, next_instant
 
 ALIASES = {
     "@yearly": "0 0 1 1 *",

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from dateutil.rrule import DAILY, HOURLY, MINUTELY, MONTHLY, SECONDLY, WEEKLY, YEARLY, rrule, rrulestr
 
 from jamaint.core.recurrence.schedule import Schedule
-from jamaint.core.recurrence.walltime import Pattern, next_instant, wall_of
+from jamaint.core.recurrence.wall_time import Pattern, next_instant, wall_of
 
 NO_START = datetime(2001, 1, 1)
 """A Monday and the first of a month and of a year: the phase of a rule without a start."""

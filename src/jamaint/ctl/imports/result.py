@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jamaint.ctl.render import escaped
+from jamaint.ctl.output.text import escaped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

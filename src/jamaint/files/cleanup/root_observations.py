@@ -1,0 +1,24 @@
+"""Sightings: what a survey saw of each root, for the guard against mass deletion now and at the next run."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from jamaint.core.safety.deletion_guard import Sighting
+from jamaint.files.access.filesystem_id import filesystem_of
+from jamaint.files.access.root import RootRefused
+from jamaint.files.cleanup.survey import Found, Survey
+
+
+def sightings(survey: Survey, count: Callable[[Found], tuple[int, int]], at: datetime) -> Sequence[Sighting]:
+    """Each root that was looked through or is missing; `count` says how many files are meant, and would go."""
+    moment = at.isoformat(timespec="seconds")
+    seen = [Sighting(refusal.path, 0, None, at=moment) for refusal in survey.refused if refusal.kind == "missing"]
+    for found in survey.found:
+        try:
+            with found.reopen() as root:
+                filesystem = filesystem_of(root.path, root.fd)
+        except RootRefused:
+            continue  # it is refused again, and told, when the step comes to it
+        files, doomed = count(found)
+        seen.append(Sighting(found.path, files, filesystem, doomed, moment))
+    return seen
