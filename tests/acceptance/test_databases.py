@@ -55,6 +55,28 @@ def test_old_rows_go_and_come_back_and_no_password_is_seen(place: tuple[Scene, s
     assert "secret" not in there.config.with_suffix(".log").read_text()
 
 
+@pytest.mark.parametrize("category", ["cleanup", "optimization"])
+def test_the_first_cleanup_takes_most_rows_by_a_plan_that_is_approved(place: tuple[Scene, str], category: str) -> None:
+    """What has gathered for years is more than a quarter of the table: nobody has to open the guard for it."""
+    there, dsn = place
+    before = look(dsn, "sessions")
+    rules = {"dsn": dsn, "cleanup_old_data": [{**OLD, "older_than": "46d"}]}
+    there.configure(tasks={"tidy": {**task(rules), "type": category}})
+    with there.serving():
+        refused = there.ctl("execute", "tidy")
+        assert refused.returncode == 5, refused
+        assert "of 5,000 rows would be deleted (78%)" in refused.stderr + refused.stdout
+        made = there.json("plan", "tidy")
+        early = there.ctl("execute", "tidy", "--plan", made["hash"])
+        assert (early.returncode, "has to be approved before" in early.stderr) == (5, True), early
+        assert look(dsn, "sessions") == before
+        assert there.ctl("plan", "approve", made["hash"][:12]).returncode == 0
+        assert there.json("execute", "tidy", "--plan", made["hash"])["status"] == "completed"
+        assert len(before) - len(look(dsn, "sessions")) == made["plan"]["steps"][-1]["items"]
+        assert there.ctl("rollback", "last").returncode == 0
+    assert look(dsn, "sessions") == before
+
+
 def test_rows_count_in_a_system_cleanup(place: tuple[Scene, str]) -> None:
     there, dsn = place
     before = look(dsn, "sessions")

@@ -54,6 +54,8 @@ class TestWhatGoesAndComesBack:
         assert look(events, "events") == before_young(before, step.items)
         assert executor.undo(step, dry_run=True)["restored"] == step.items
         undone = executor.undo(step, dry_run=False)
+        (held,) = undone.pop("held")
+        assert [(place["path"], place["items"]) for place in held["places"]] == [("public.events", step.items)]
         assert undone == {"restored": step.items, "removed": 0, "kept": [], "problems": [], "unit": "row"}
         assert look(events, "events") == before
         assert executor.undo(step, dry_run=False)["restored"] == 0
@@ -337,9 +339,17 @@ class TestWhatIsRefused:
         assert words in refusal(events, given)
 
     def test_a_mass_deletion(self, events: str) -> None:
-        why = refusal(events, rule("events"), mass_deletion=MassDeletion(0.25, 50))
-        assert "need a second look" in why
-        assert planned(cleanup(events, rule("events"), mass_deletion=MassDeletion(0.25, 400))).items > 300
+        """It is planned all the same: an admin can look at that very plan, and approve it."""
+        plan = cleanup(events, rule("events"), mass_deletion=MassDeletion(0.25, 50)).plan()
+        (refused,) = plan.refusals
+        assert "371 of 400 rows would be deleted (93%)" in refused["detail"]
+        assert (refused["guard"], refused["verdict"], refused["items"], refused["files"]) == (
+            "mass_deletion",
+            "refuse",
+            plan.steps[0].items,
+            400,
+        )
+        assert cleanup(events, rule("events"), mass_deletion=MassDeletion(0.25, 400)).plan().refusals == ()
 
     def test_a_condition_that_means_more_than_when_it_was_planned(self, events: str) -> None:
         run_script(events, "CREATE TABLE which (n int); INSERT INTO which VALUES (10)")

@@ -28,8 +28,7 @@ def insert(first: int, last: int, age: str) -> str:
 class TestTheShareOfAMassDeletion:
     def test_rows_that_went_since_the_last_analyze_do_not_count(self, empty_database: str) -> None:
         run_script(empty_database, AGED + insert(1, 20000, "1 year") + "ANALYZE ev; DELETE FROM ev WHERE id > 100")
-        with pytest.raises(StepFailed, match=r"100 rows of 100 would be deleted \(100%\)"):
-            cleanup(empty_database, rule("ev"), mass_deletion=DEFAULT).plan()
+        assert "100 of 100 rows would be deleted (100%)" in refused(empty_database)
 
     def test_rows_that_came_since_do(self, empty_database: str) -> None:
         run_script(empty_database, AGED + insert(1, 100, "1 day") + "ANALYZE ev;" + insert(101, 20000, "1 day"))
@@ -43,8 +42,13 @@ class TestTheShareOfAMassDeletion:
         value(empty_database, "SELECT pg_stat_force_next_flush()")
         monkeypatch.setitem(_rows(), "count", "SELECT pg_sleep(1)")
         monkeypatch.setattr("jamaint.databases.rows.selection.COUNT_SECONDS", 0.05)
-        with pytest.raises(StepFailed, match="would be deleted"):
-            cleanup(empty_database, rule("ev"), mass_deletion=DEFAULT).plan()
+        assert "would be deleted" in refused(empty_database)
+
+
+def refused(dsn: str) -> str:
+    """Why the plan has to be approved."""
+    (why,) = cleanup(dsn, rule("ev"), mass_deletion=DEFAULT).plan().refusals
+    return str(why["detail"])
 
 
 def _rows() -> Any:

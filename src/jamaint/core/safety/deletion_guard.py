@@ -45,17 +45,21 @@ def refusals(
     `before` has what was seen of a root at the last run. A root that has never been seen is taken as it is.
     """
     found = [(root, _against(root, before.get(root.path), limit, noun)) for root in now]
-    return tuple(
-        {
-            "guard": GUARD,
-            "verdict": "refuse",
-            "detail": why,
-            "root": root.path,
-            "items": root.doomed,
-            "files": root.files,
-        }
-        for root, why in found
-        if why is not None
+    return tuple(refusal(root.path, root.doomed, root.files, why) for root, why in found if why is not None)
+
+
+def refusal(root: str, items: int, files: int, why: str) -> dict[str, Any]:
+    """Why `items` of the `files` of a root (rows of a table) need an approval, as `refusals` gives it."""
+    return {"guard": GUARD, "verdict": "refuse", "detail": why, "root": root, "items": items, "files": files}
+
+
+def too_many(now: Sighting, limit: MassDeletion, noun: str) -> str | None:
+    """Say why so many need an approval: both more than `items` and more than `share` would go. None: they need none."""
+    if now.doomed <= limit.items or now.doomed <= limit.share * now.files:
+        return None
+    return (
+        f"{now.path}: {now.doomed:,} of {now.files:,} {noun} would be deleted ({now.doomed / now.files:.0%}); more "
+        f"than {limit.items:,} that are more than {limit.share:.0%} need a second look"
     )
 
 
@@ -94,12 +98,7 @@ def _against(now: Sighting, before: Sighting | None, limit: MassDeletion, noun: 
             )
         if not now.files and before.files > limit.items:
             return f"{now.path} is empty, and had {before.files:,} {noun} {last}: were they meant to go?"
-    if now.doomed > limit.items and now.doomed > limit.share * now.files:
-        return (
-            f"{now.path}: {now.doomed:,} of {now.files:,} {noun} would be deleted ({now.doomed / now.files:.0%}); more "
-            f"than {limit.items:,} that are more than {limit.share:.0%} need a second look"
-        )
-    return None
+    return too_many(now, limit, noun)
 
 
 def _named(filesystem: Filesystem) -> str:

@@ -1,7 +1,7 @@
 """The cleanup of old rows as a step: planned with its way back, done rule by rule, put back, and let go."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from jamaint.core import held_places
 from jamaint.core.held_places import HeldPlace, HoldRecord
 from jamaint.core.plans import MassDeletion, Step
+from jamaint.core.safety.deletion_guard import Sighting, refusal, too_many
 from jamaint.databases.bookkeeping import (
     SCHEMA,
     check_notebook,
@@ -53,17 +54,26 @@ class Job:
         return None if rule is None else rule.cutoff
 
 
-async def plan(target: Target, job: Job) -> tuple[Step, list[str]]:
-    """The step and what to warn of; changes nothing. Raises TargetFailed when a rule, or the guard, refuses."""
+@dataclass(frozen=True, slots=True)
+class CleanupPlan:
+    """The step, what to warn of, and why it needs an approval first (as core.plans.Plan has it)."""
+
+    step: Step
+    warnings: Sequence[str]
+    refusals: Sequence[Mapping[str, Any]]
+
+
+async def plan(target: Target, job: Job) -> CleanupPlan:
+    """Plan the deletion; changes nothing. Raises TargetFailed for what no approval can allow."""
     await check_notebook(target)
     await _check_published(target, job)
     says, warnings, samples, entries = list[str](), list[str](), list[Mapping[str, Any]](), list[dict[str, Any]]()
-    items = size = 0
+    items, size, refusals = 0, 0, list[Mapping[str, Any]]()
     for number, rule in enumerate(job.rules, start=1):
         selection = await select(target, rule, job.now, job.cutoff(number))
         _check_way_back(selection.table, target.identity.role, job)
         found = await count(target, selection, job.mass_deletion.items)
-        _guard(selection, found, job.mass_deletion)
+        refusals += _mass_deletion(selection, found, job.mass_deletion)
         _keep_promise(selection, found, job.promise, number)
         proof = await prove(target, selection, job.keeps_way_back) if found.rows else Proof()
         samples += (await sample(target, selection))[: max(1, SAMPLE // len(job.rules))]
@@ -93,18 +103,16 @@ async def plan(target: Target, job: Job) -> tuple[Step, list[str]]:
     else:
         says.append("The task keeps no way back: what goes cannot be put back.")
     undo = {"tables": [{"table": one["oid"], **{key: one[key] for key in ("name", "kept", "hold")}} for one in entries]}
-    return (
-        Step(
-            name=NAME,
-            says=" ".join(says),
-            args={"rules": entries},
-            undo=undo if job.keeps_way_back else None,
-            items=items,
-            bytes=size,
-            sample=tuple(samples[:10]),
-        ),
-        warnings,
+    step = Step(
+        name=NAME,
+        says=" ".join(says),
+        args={"rules": entries},
+        undo=undo if job.keeps_way_back else None,
+        items=items,
+        bytes=size,
+        sample=tuple(samples[:10]),
     )
+    return CleanupPlan(step, warnings, refusals)
 
 
 async def run(target: Target, job: Job, step: Step, reins: Reins, tally: dict[str, Any]) -> None:
@@ -192,8 +200,8 @@ def _entries(step: Step) -> list[Kept]:
     return found
 
 
-def _guard(selection: Selection, found: Count, limit: MassDeletion) -> None:
-    """Raises TargetFailed when so many rows go that it needs a second look, or it is not known how many."""
+def _mass_deletion(selection: Selection, found: Count, limit: MassDeletion) -> Iterator[Mapping[str, Any]]:
+    """Yield why so many rows need an approval. Raises TargetFailed where their share of the table is not known."""
     table = selection.table.quoted
     if found.of is None:
         raise TargetFailed(
@@ -201,13 +209,9 @@ def _guard(selection: Selection, found: Count, limit: MassDeletion) -> None:
             f"too long: run ANALYZE {table}",
             "refused",
         )
-    if found.rows > limit.items and found.rows > limit.share * found.of:
-        raise TargetFailed(
-            f"{table}: {_about(found)} of {found.of:,} would be deleted ({found.rows / found.of:.0%}); more than "
-            f"{limit.items} rows that are more than {limit.share:.0%} need a second look. If it is meant, raise "
-            "mass_deletion on the task",
-            "refused",
-        )
+    why = too_many(Sighting(table, found.of, None, found.rows), limit, "rows" if found.exact else "rows (estimated)")
+    if why is not None:
+        yield refusal(table, found.rows, found.of, why)
 
 
 def _check_way_back(table: Table, role: str, job: Job) -> None:
@@ -231,7 +235,9 @@ def _keep_promise(selection: Selection, found: Count, promise: Promise | None, n
     if promise is None:
         return
     rule, table = promise.rules.get(number), selection.table
-    if rule is None or rule.table != table.oid:
+    if rule is None:
+        why = f"the plan has nothing of {table.quoted}"
+    elif rule.table != table.oid:
         why = f"{table.quoted} is not the table that the plan was made for"
     elif rule.most is not None and found.exact and found.rows > rule.most:
         why = f"{table.quoted}: {found.rows:,} rows are meant now, and {rule.most:,} in the plan"

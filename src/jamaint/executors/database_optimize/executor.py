@@ -43,7 +43,7 @@ class DatabaseOptimize:
             tell(item)
 
     def plan(self) -> Plan:
-        """Raises StepFailed for what cannot be understood, and for what the guard of mass deletion refuses."""
+        """Raises StepFailed for what cannot be understood or put back; a mass deletion is among the refusals."""
         return on_target(self._work, self._host, self._plan)
 
     def run(self, step: Step) -> dict[str, Any]:
@@ -91,12 +91,14 @@ class DatabaseOptimize:
             if config["remove_unused_indexes"]
             else None,
             await analyze_vacuum.plan(target, only(analyze_vacuum.NAME)) if config["update_statistics"] else None,
-            await cleanup.plan(target, self._job) if config["cleanup_old_data"] else None,
         ]
         for step, more in (one for one in found if one is not None):
             steps.append(step)
             warnings += more
-        return Plan(tuple(steps), tuple(warnings))
+        if not config["cleanup_old_data"]:
+            return Plan(tuple(steps), tuple(warnings))
+        rows = await cleanup.plan(target, self._job)
+        return Plan((*steps, rows.step), (*warnings, *rows.warnings), tuple(rows.refusals))
 
     def _runs(self) -> Mapping[str, Run]:
         task = self._work.task_name
