@@ -44,12 +44,13 @@ def people(place: Scene) -> Iterator[tuple[People, Client]]:
     logs = place.logs((100, 1))
     cleanup = {"type": "cleanup", "category": "logs", "config": {"log_paths": [f"{logs}/*.log"], "retention_days": 30}}
     asks = {
-        "scope": {"tasks": ["filed", "made"]},
+        "scope": {"tasks": ["filed", "made", "opened", "cleanup"]},
         "rules": [{"approval": {"by": [*roles["operator"], *roles["admin"]]}}],
     }
     place.configure(
         roles=roles,
         tasks={"filed": NOOP, "logs": cleanup, "free": NOOP},
+        cleanup={"logs": cleanup["config"]},
         windows={"filed": WINDOW},
         policies={"filed": {"rules": FREEZE}, "asks": asks},
     )
@@ -182,3 +183,50 @@ def test_emergency_override_is_no_approval_of_ones_own(place: Scene) -> None:
         started = mine.call("execution.start", task="filed", emergency=True, reason="fire")
         assert [one["guard"] for one in started["waits"]] == ["policy"]
         assert refusal(mine, "task.approve", task="filed").code == NOT_AUTHORISED
+
+
+@pytest.mark.parametrize("role", ["operator", "admin"])
+def test_approval_is_asked_for_by_each_verb_that_starts(place: Scene, role: str) -> None:
+    with people(place) as (found, root):
+        objects = Objects(root)
+        window = objects.made("window", root)
+        root.call("task.create", task={"name": "opened", **NOOP, "schedule": {"window": window}})
+        caller = found.own[role]
+        started = [
+            caller.call("execution.start", task="filed")["execution_id"],
+            caller.call("cleanup.run")["execution_id"],
+        ]
+        if role == "admin":
+            (item,) = caller.call("window.execute", window=window)["items"]
+            started.append(item["execution_id"])
+        for ident in started:
+            shown = root.call("execution.get", execution=ident)
+            assert shown["status"] == "scheduled", shown["task_name"]
+            assert outcome(caller, "execution.approve", execution=ident) == NOT_AUTHORISED
+            assert outcome(caller, "task.approve", task=shown["task_name"]) == NOT_AUTHORISED
+            assert root.call("execution.get", execution=ident)["status"] == "scheduled"
+            root.call("execution.approve", execution=ident)
+            assert root.call("execution.wait", execution=ident)["status"] == "completed"
+
+
+def test_schedules_changed_together_are_edits_of_each_task(place: Scene) -> None:
+    with people(place) as (found, root):
+        mine, other = found.own["admin"], found.others["admin"]
+        root.call("task.create", task={"name": "made", **NOOP})
+        mine.call("task.approve", task="made")
+        mine.call("schedule.update", changes=[{"task": "made", "schedule": {"every": "1h"}}])
+        assert refusal(mine, "task.approve", task="made").code == NOT_AUTHORISED
+        ident = root.call("execution.start", task="made")["execution_id"]
+        assert root.call("execution.get", execution=ident)["status"] == "scheduled"
+        other.call("execution.approve", execution=ident)
+        assert root.call("execution.wait", execution=ident)["status"] == "completed"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_schedules_changed_together_need_the_right_to_each(place: Scene, role: str) -> None:
+    with people(place) as (found, root):
+        root.call("task.create", task={"name": "made", **NOOP, "schedule": {"every": "2h"}})
+        changes = [{"task": name, "schedule": {"every": "1h"}} for name in ("made", "filed")]
+        expected = CONFLICT if role in ("admin", "root") else NOT_AUTHORISED
+        assert outcome(found.own[role], "schedule.update", changes=changes) == expected
+        assert root.call("task.get", task="made")["schedule"]["every"] == "2h"
