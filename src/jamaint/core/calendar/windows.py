@@ -69,7 +69,10 @@ def opening_at(window: Window, moment: datetime) -> Opening | None:
 
 
 def next_opening(window: Window, moment: datetime) -> Opening | None:
-    """The first opening that starts after `moment`; what is skipped or excluded is passed over."""
+    """The first opening that starts after `moment`; what is skipped or excluded is passed over.
+
+    Of two that an exclusion lets begin at one moment it is the one that began later by its schedule, as in opening_at.
+    """
     around = [one for one in reversed(scheduled_at(window, moment)) if one.start not in window.skipped]
     pieces = [piece for one in around for piece in _pieces(one) if piece.start > moment] if window.exclusions else []
     scheduled = next_scheduled(window, moment)
@@ -81,7 +84,7 @@ def next_opening(window: Window, moment: datetime) -> Opening | None:
         if pieces:
             break
         scheduled = next_scheduled(window, scheduled.start)
-    return min(pieces, key=lambda piece: piece.start, default=None)
+    return min(pieces, key=lambda piece: (piece.start, piece.start - piece.end), default=None)
 
 
 def scheduled_at(window: Window, moment: datetime) -> list[Opening]:

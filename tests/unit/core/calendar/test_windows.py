@@ -185,6 +185,18 @@ def test_a_window_that_is_excluded_for_good_has_no_next_opening() -> None:
     assert longest_minutes(window(exclusions=(always,)), (), NOON) is None
 
 
+def test_next_opening_after_an_exclusion_is_the_one_that_is_open_then() -> None:
+    """Openings that overlap begin anew together where an exclusion ends."""
+    shut, begins = NOON + timedelta(hours=1), NOON + timedelta(hours=1, minutes=10)
+    crowded = window(
+        schedule=Schedule(cron="30 */6 * * *"), duration_minutes=480, exclusions=(Periods(((shut, begins),), None, 0),)
+    )
+    told = next_opening(crowded, NOON + timedelta(minutes=45))
+    assert told == opening_at(crowded, begins)
+    assert told is not None
+    assert told.start == begins
+
+
 def test_the_longest_opening_is_what_the_exclusions_leave() -> None:
     night = window(exclusions=(NOON_TO_ONE,))
     assert longest_minutes(night, [night], NOON) == 120
