@@ -23,6 +23,8 @@ from jamaint.store.migrations import migrate
 
 _PREFIX = "ja-"
 _HELD = "held-by-a-test-run"
+BINARIES = os.environ.get("TEST_POSTGRES_BINARIES")
+"""The directory of the PostgreSQL that tests run on; the newest of the system where it is not given."""
 _numbers = itertools.count(1)
 
 
@@ -77,7 +79,7 @@ def serving() -> Iterator[str]:
     tokens: queue.SimpleQueue[tuple[trio.lowlevel.TrioToken, trio.Event]] = queue.SimpleQueue()
     sweep()
     with short_directory() as directory:
-        cluster = Cluster(directory, directory, log=structlog.get_logger(), fast_unsafe=True)
+        cluster = Cluster(directory, directory, BINARIES, log=structlog.get_logger(), fast_unsafe=True)
         thread = threading.Thread(target=_run, args=(cluster, answers, tokens), name="postgres")
         thread.start()
         answer = answers.get()
