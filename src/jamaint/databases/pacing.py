@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from jamaint.core.plans import Step
 from jamaint.core.rate_limits import WindowEnd
-from jamaint.databases.connection import Target, failures_named
+from jamaint.databases.connection import Target, TargetFailed, failures_named
 from jamaint.databases.rules.batch_size import LOOKS, Limits, Vitals, rest_seconds, why_wait, writes_much
 from jamaint.host.sql_files import statements
 
@@ -191,6 +191,11 @@ class Doing:
     now: datetime
     step: Step
     tally: dict[str, Any]
+
+    def check_rights(self) -> None:
+        """Raise TargetFailed where the plan found that the role may do nothing of what is to be done."""
+        if why := self.step.args.get("may_not"):
+            raise TargetFailed(why, "refused")
 
     def skip(self, name: str, why: str) -> None:
         """Notes something that is left as it is."""

@@ -68,7 +68,7 @@ class Table:
     index_bytes: int
     may_insert: bool
     may_lock: bool
-    is_owner: bool
+    may_vacuum: bool
     owner: str
     columns: tuple[Column, ...]
     key: tuple[Column, ...]
@@ -99,7 +99,7 @@ async def find_table(target: Target, given: str) -> Table:
         index_bytes=row["index_bytes"],
         may_insert=row["may_insert"],
         may_lock=row["may_lock"],
-        is_owner=row["is_owner"],
+        may_vacuum=row["may_vacuum"],
         owner=row["owner"],
         columns=columns,
         key=await _key(connection, oid, given, columns),

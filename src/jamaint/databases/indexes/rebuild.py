@@ -12,6 +12,7 @@ from jamaint.databases.indexes.build import Build, build, clear_builds, open_bui
 from jamaint.databases.indexes.catalog import SQL, analyze, around, exact_air, indexes_of, space_missing
 from jamaint.databases.pacing import Doing, Reins
 from jamaint.databases.rules.indexes import LEAST_BYTES, WRAPAROUND_AGE, Index, why_not_rebuild
+from jamaint.databases.rules.ownership import NotOwned, why_nothing
 
 NAME = "index_optimization"
 BYTES_PER_SECOND = 20 << 20
@@ -40,7 +41,7 @@ async def plan(target: Target, rule: Rule, only: frozenset[int] | None) -> tuple
         (index, air) for index in await indexes_of(target) if (air := index.air) is not None and _is_full(air, rule)
     ]
     found.sort(key=lambda pair: -pair[1] * pair[0].bytes)
-    chosen = []
+    chosen, blocked = list[tuple[Index, float]](), list[NotOwned]()
     for index, air in found:
         why = _why_not(index, everything.age, target, rule) or space_missing(index, everything)
         if only is not None and index.oid not in only:
@@ -48,6 +49,8 @@ async def plan(target: Target, rule: Rule, only: frozenset[int] | None) -> tuple
         if why is None:
             chosen.append((index, air))
         elif index.bytes >= LEAST_BYTES:
+            if not index.is_owner:
+                blocked.append(NotOwned(index.quoted, index.table_quoted, index.owner))
             warnings.append(f"{index.quoted} is not rebuilt: {why}")
     if everything.data_directory is None and chosen:
         warnings.append("the disk of the server cannot be seen from here: each rebuild takes up to twice the index")
@@ -58,8 +61,12 @@ async def plan(target: Target, rule: Rule, only: frozenset[int] | None) -> tuple
         f"{gain >> 20} MiB. {SAYS_NOTHING}"
     )
     sample = [{"path": f"{index.quoted} ({air:.0%} air)", "bytes": index.bytes} for index, air in chosen[:10]]
-    args = {"things": [{"oid": index.oid, "name": index.quoted, "bytes": index.bytes} for index, _ in chosen]}
-    return Step(NAME, says, args, None, len(chosen), size, tuple(sample)), warnings
+    args: dict[str, Any] = {
+        "things": [{"oid": index.oid, "name": index.quoted, "bytes": index.bytes} for index, _ in chosen]
+    }
+    if blocked and not chosen:
+        args["may_not"] = why_nothing("rebuilt", blocked, target.identity.role)
+    return Step(NAME, says, args, None, len(chosen), size, tuple(sample), independent=True), warnings
 
 
 async def run(doing: Doing, rule: Rule) -> None:
@@ -81,6 +88,7 @@ async def run(doing: Doing, rule: Rule) -> None:
             doing.skip(entry["name"], failure.message)
         pace.done += size
         reins.host.progress(pace.done, step.bytes or None, "bytes")
+    doing.check_rights()
 
 
 @dataclass(slots=True)

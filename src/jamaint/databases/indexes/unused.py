@@ -12,7 +12,8 @@ from jamaint.databases.connection import Row, Target, TargetFailed, failures_nam
 from jamaint.databases.indexes.build import Build, build, clear_builds, drop, open_builds
 from jamaint.databases.indexes.catalog import around, indexes_of
 from jamaint.databases.pacing import Doing, Reins
-from jamaint.databases.rules.indexes import Index, Noted, never_dropped, why_not_drop
+from jamaint.databases.rules.indexes import UNUSED_BYTES, Index, Noted, never_dropped, why_not_drop
+from jamaint.databases.rules.ownership import NotOwned, why_nothing
 from jamaint.host.sql_files import statements
 
 NAME = "unused_indexes"
@@ -40,8 +41,14 @@ async def plan(
     warnings += [f"an unused index stays for now: {line}" for line in watched[:10]]
     sample = tuple({"path": index.quoted, "bytes": index.bytes} for index in ready[:10])
     undo = {"execution": execution} if keeps_way_back else None
-    args = {"things": [{"oid": index.oid, "name": index.quoted, "bytes": index.bytes} for index in ready]}
-    return Step(NAME, says, args, undo, len(ready), size, sample), warnings
+    args: dict[str, Any] = {
+        "things": [{"oid": index.oid, "name": index.quoted, "bytes": index.bytes} for index in ready]
+    }
+    large = [index for index, _ in found if _is_candidate(index) and index.bytes >= UNUSED_BYTES]
+    blocked = [NotOwned(one.quoted, one.table_quoted, one.owner) for one in large if not one.is_owner]
+    if blocked and len(blocked) == len(large):
+        args["may_not"] = why_nothing("dropped or watched", blocked, target.identity.role)
+    return Step(NAME, says, args, undo, len(ready), size, sample, independent=True), warnings
 
 
 async def run(doing: Doing) -> None:
@@ -66,6 +73,7 @@ async def run(doing: Doing) -> None:
             tally["noted"] += 1
             with failures_named(target.identity.database):
                 await target.work.execute(_SQL["note"], index.table_oid, index.name, doing.now, index.scans)
+    doing.check_rights()
 
 
 async def undo(target: Target, step: Step, reins: Reins, dry_run: bool) -> dict[str, Any]:

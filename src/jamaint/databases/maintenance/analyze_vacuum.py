@@ -1,10 +1,13 @@
 """ANALYZE and VACUUM of the tables for which they are due, one after the other."""
 
+from typing import Any
+
 from jamaint.core.plans import Step
 from jamaint.databases.connection import LockTimeoutError, Row, Target, TargetFailed, TooSlowError, failures_named
 from jamaint.databases.pacing import SQL as VITALS
 from jamaint.databases.pacing import Doing
 from jamaint.databases.rows.delete import LONG_SECONDS
+from jamaint.databases.rules.ownership import NotOwned, why_nothing
 from jamaint.databases.search_path import NOTHING, search_for
 from jamaint.databases.tables import sizes
 from jamaint.host.sql_files import statements
@@ -22,8 +25,10 @@ async def plan(target: Target, only: frozenset[int] | None) -> tuple[Step, list[
     """The step, with the tables that are due; those that we may not vacuum are warned of. With `only`, no others than
     those oids."""
     rows, warnings = await _due(target), list[str]()
-    chosen = [row for row in rows if row["is_owner"] and (only is None or row["oid"] in only)]
-    warnings += [f"{row['quoted']} is {row['owner']}'s: {_why(row)}" for row in rows if not row["is_owner"]]
+    wanted = [row for row in rows if only is None or row["oid"] in only]
+    chosen = [row for row in wanted if row["may_vacuum"]]
+    blocked = [row for row in wanted if not row["may_vacuum"]]
+    warnings += [f"{row['quoted']} is left out, because it is {row['owner']}'s: {_why(row)}" for row in blocked]
     vacuums = sum(row["vacuum"] is not None for row in chosen)
     says = (
         f"VACUUM {_tables(vacuums)} and ANALYZE {_tables(len(chosen))}. Nothing that anybody could "
@@ -31,12 +36,18 @@ async def plan(target: Target, only: frozenset[int] | None) -> tuple[Step, list[
     )
     sample = tuple({"path": f"{row['quoted']}: {_why(row)}", "bytes": row["bytes"]} for row in chosen[:10])
     size = sum(row["bytes"] for row in chosen)
-    args = {"things": [{"oid": row["oid"], "name": row["quoted"], "bytes": row["bytes"]} for row in chosen]}
-    return Step(NAME, says, args, None, len(chosen), size, sample), warnings
+    args: dict[str, Any] = {
+        "things": [{"oid": row["oid"], "name": row["quoted"], "bytes": row["bytes"]} for row in chosen]
+    }
+    if blocked and not chosen:
+        not_owned = [NotOwned(row["quoted"], row["quoted"], row["owner"]) for row in blocked]
+        identity = target.identity
+        args["may_not"] = why_nothing("vacuumed or analysed", not_owned, identity.role, identity.version)
+    return Step(NAME, says, args, None, len(chosen), size, sample, independent=True), warnings
 
 
 async def run(doing: Doing) -> None:
-    """Does what is due now. Raises TargetFailed, and what the host raises to stop."""
+    """Do what is due now. Raises TargetFailed, also where the role may do none of it; and what the host raises."""
     target, reins = doing.target, doing.reins
     doing.tally.update(
         {"tables": [], "analysed": 0, "vacuumed": 0, "freed_space": 0, "skipped": [], "skipped_count": 0}
@@ -50,6 +61,7 @@ async def run(doing: Doing) -> None:
             doing.skip(row["quoted"], why)
         done += row["bytes"]
         reins.host.progress(done, max(doing.step.bytes, done), "bytes")
+    doing.check_rights()
 
 
 async def _one_noted(doing: Doing, row: Row, done: int) -> str | None:

@@ -29,7 +29,7 @@ SELECT i.indexrelid AS oid, i.indrelid AS table_oid, c.relname::text AS name,
     EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid) AS is_being_built,
     EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid IN (c.oid, t.oid)
         AND d.deptype = 'e') AS is_of_extension,
-    pg_has_role(t.relowner, 'USAGE') AS is_owner, coalesce(u.idx_scan, 0) AS scans,
+    pg_has_role(t.relowner, 'USAGE') AS is_owner, pg_get_userbyid(t.relowner)::text AS owner, coalesce(u.idx_scan, 0) AS scans,
     coalesce(u.idx_tup_read, 0) AS tuples_read,
     coalesce((to_jsonb(u) ->> 'last_idx_scan')::timestamptz, NULL) AS last_scan,
     coalesce(x.n_tup_ins + x.n_tup_upd + x.n_tup_del, 0) AS writes,

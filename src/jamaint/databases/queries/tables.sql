@@ -12,13 +12,16 @@ SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name, format('%I.%I'
     has_table_privilege(c.oid, 'SELECT, DELETE') AND has_table_privilege(c.oid, 'SELECT')
         AND has_table_privilege(c.oid, 'DELETE') AS may_delete, has_table_privilege(c.oid, 'INSERT') AS may_insert,
     has_any_column_privilege(c.oid, 'UPDATE') AS may_lock,
-    pg_has_role(c.relowner, 'USAGE') AS is_owner, pg_get_userbyid(c.relowner)::text AS owner,
+    pg_has_role(c.relowner, 'USAGE') OR pg_has_role(d.datdba, 'USAGE')
+        OR CASE WHEN current_setting('server_version_num')::int >= 170000 THEN has_table_privilege(c.oid, 'MAINTAIN') ELSE false END
+        AS may_vacuum, pg_get_userbyid(c.relowner)::text AS owner,
     c.relhasrules AS has_rules,
     c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid) AS has_children,
     n.nspname IN ('pg_catalog', 'information_schema', 'pg_toast') OR n.nspname LIKE 'pg\_temp%' AS is_system,
     (SELECT e.extname::text FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
      WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') AS extension
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_database d ON d.datname = current_database()
 -- A partitioned table has no file: its parts have.
 CROSS JOIN LATERAL (SELECT sum(pg_table_size(oid))::int8 AS table_bytes, sum(pg_indexes_size(oid))::int8 AS index_bytes
     FROM (SELECT c.oid UNION SELECT relid FROM pg_partition_tree(c.oid)) AS part (oid)) AS parts

@@ -320,6 +320,6 @@ def _warnings(selection: Selection, proof: Proof) -> list[str]:
     if table.references:
         names = ", ".join(reference.says for reference in table.references)
         found.append(f"{table.quoted}: rows that others refer to are left ({names})")
-    if not table.is_owner:
+    if not table.may_vacuum:
         found.append(f"{table.quoted} cannot be vacuumed afterwards: it is {table.owner}'s")
     return found

@@ -231,7 +231,7 @@ class Deletion:
     async def _vacuum(self, statement: str = "vacuum") -> None:
         """So that the dead rows' space is used again, and the statistics tell of what is left."""
         table, self._unvacuumed = self.selection.table, 0
-        if not table.is_owner:
+        if not table.may_vacuum:
             note = f"{table.quoted} was not vacuumed: it is {table.owner}'s; autovacuum will come to it"
             if note not in self.found.notes:
                 self.found.notes.append(note)

@@ -52,6 +52,7 @@ class Index:
     is_being_built: bool
     is_of_extension: bool
     is_owner: bool
+    owner: str
     scans: int
     tuples_read: int
     last_scan: datetime | None

@@ -91,7 +91,15 @@ def index(name: str, columns: str = "1", **changes: Any) -> Index:
         **dict.fromkeys(("supports_foreign_key", "is_being_built", "is_of_extension"), False),
         **{"oid": sum(name.encode()), "table_oid": 7, "name": name, "quoted": name, "table_quoted": "t"},
         **{"method": "btree", "definition": "", "bytes": 100 << 20, "table_bytes": 1 << 30, "tuples": 1e6},
-        **{"table_tuples": 1e6, "is_valid": True, "persistence": "p", "is_owner": True, "scans": 0, "tuples_read": 0},
+        **{
+            "table_tuples": 1e6,
+            "is_valid": True,
+            "persistence": "p",
+            "is_owner": True,
+            "owner": "app",
+            "scans": 0,
+            "tuples_read": 0,
+        },
         **{"last_scan": None, "writes": 0, "shape": shape, "location": "", "needed_bytes": None},
     }
     return Index(**{**fields, **changes})
