@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint setup lock bench deb acceptance clean distclean
+.PHONY: run test lint setup lock bench mutants deb acceptance clean distclean
 
 run: setup
 	@$(BIN)/python packaging/sample.py $(BIN)
@@ -24,6 +24,10 @@ lint: setup
 
 bench: setup
 	$(BIN)/python bench/run.py
+
+# Which changes of the deciding modules no test notices; of some groups only: make mutants GROUPS="guards policies"
+mutants: setup
+	nice $(BIN)/python bench/mutants.py $(GROUPS)
 
 deb: setup
 	@sh packaging/deb/needs.sh dpkg-dev binutils

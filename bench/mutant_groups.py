@@ -1,0 +1,56 @@
+"""The groups that bench/mutants.py tries: modules below src/jamaint, each with the tests that are about it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+LIMIT = 0.05
+"""The share of a group's mutants that may survive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Modules, each with its tests, those that notice most first."""
+
+    modules: Mapping[str, Sequence[str]]
+
+
+_AGENDA = ("tests/unit/core/scheduling/test_agenda.py", "tests/unit/core/test_guard_fit.py")
+_POLICIES = ("tests/unit/core/policies",)
+_DIRECTORIES = ("tests/unit/files/access/test_root.py", "tests/unit/files/access/test_tree_walk.py")
+
+GROUPS: Mapping[str, Group] = {
+    "guards": Group(
+        {
+            f"core/guards/{name}.py": tests
+            for name, tests in {
+                "__init__": (*_AGENDA, *_POLICIES),
+                "catch_up": _AGENDA,
+                "concurrency": _AGENDA,
+                "condition": _AGENDA,
+                "dependency": _AGENDA,
+                "fit": tuple(reversed(_AGENDA)),
+                "freeze": (*_AGENDA, *_POLICIES),
+                "guard": (*_AGENDA, *_POLICIES),
+                "policy": (*_POLICIES, *_AGENDA),
+                "previous_running": _AGENDA,
+                "retry": _AGENDA,
+                "scheduler": _AGENDA,
+                "task": _AGENDA,
+                "touches": _AGENDA,
+                "window": _AGENDA,
+                "window_concurrency": _AGENDA,
+            }.items()
+        }
+    ),
+    "policies": Group(
+        {f"core/policies/{name}.py": (*_POLICIES, *_AGENDA) for name in ("approvals", "overrides", "policies")}
+    ),
+    "deletion_guard": Group({"core/safety/deletion_guard.py": ("tests/unit/core/safety/test_deletion_guard.py",)}),
+    "restrictions": Group({"core/calendar/restrictions.py": ("tests/unit/core/calendar/test_restrictions.py",)}),
+    "directories": Group(
+        {
+            "files/access/root.py": _DIRECTORIES,
+            "files/access/directory_cursor.py": (*_DIRECTORIES, "tests/unit/executors/test_undo_deep.py"),
+        }
+    ),
+}
