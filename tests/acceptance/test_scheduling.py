@@ -238,6 +238,29 @@ class TestStopped:
                 assert place.json("status")["scheduler"]["state"] == "draining"
             assert caller.call("execution.wait", execution=ident)["status"] == "completed"
 
+    def test_drain_is_shown_in_status_and_taken_back_by_its_command(self, place: Scene) -> None:
+        place.configure(tasks={"a": QUICK})
+        with place.serving() as caller:
+            said = place.ctl("drain").stdout
+            assert "jamaintctl drain --off" in said
+            shown = place.json("status")
+            (alert,) = shown["alerts"]
+            assert (shown["overall"], alert["kind"]) == ("issues", "draining")
+            assert "jamaintctl drain --off" in place.ctl("status").stdout
+            refused = place.ctl("execute", "a")
+            assert (refused.returncode, "jamaintctl drain --off" in refused.stderr) == (5, True)
+            assert "jamaintctl drain --off" in place.ctl("why", "a").stdout
+            assert place.json("drain", "--off") == {"state": "active", "running": 0}
+            shown = place.json("status")
+            assert (shown["overall"], shown["alerts"]) == ("healthy", [])
+            assert place.ctl("execute", "a").returncode == 0
+            waiting = {"name": "late", **QUICK, "schedule": {"at": soon(2)}}
+            place.json("drain")
+            caller.call("event.subscribe")
+            caller.call("task.create", task=waiting)
+            place.json("drain", "--off")
+            assert until(caller, "execution.ended", task_name="late")["status"] == "completed"
+
     def test_a_reload_leaves_what_runs_as_it_was_begun(self, place: Scene) -> None:
         place.configure(tasks={"a": place.held("a"), "b": QUICK})
         with place.serving() as caller:

@@ -433,7 +433,15 @@ VERBS = (
         "and the file by which workers check what they are given. `jamaintctl reload` comes after it.",
     ),
     Verb("config show", (), (), "service.service:config", "the configuration as the daemon has it"),
-    Verb("drain", (), (), "service.service:drain", "start nothing new; what runs goes on to its end"),
+    Verb(
+        "drain",
+        (),
+        (Flag("--off", "start tasks again"),),
+        "service.service:drain",
+        "start nothing new; what runs goes on to its end",
+        says="For work on the machine, or before jamaintd is stopped: due tasks wait, and requests are refused.\n"
+        "It lasts until `jamaintctl drain --off` or a restart of jamaintd, and is an alert in `status`.",
+    ),
     Verb("reload", (), (), "service.service:reload", "read the configuration again", configures=True),
     Verb("version", (), (), "service.service:version", "the client's and the daemon's version"),
     Verb(

@@ -324,7 +324,7 @@ class App:
 
     async def _wind_down(self, scheduler: Scheduler, runner: Runner) -> None:
         service_manager.notify("STOPPING=1", "STATUS=stopping what runs at its next safe point")
-        self._log.info("stopping", running=scheduler.drain(), message_id=MESSAGE_IDS["daemon_stopping"])
+        self._log.info("stopping", running=scheduler.stop(), message_id=MESSAGE_IDS["daemon_stopping"])
         runner.stop_all("interrupted", "the daemon was stopped")
         with trio.move_on_after(STOP_SECONDS):
             await scheduler.drained()

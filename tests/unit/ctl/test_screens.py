@@ -460,8 +460,18 @@ def test_the_daemon_itself() -> None:
         "  warning  old key",
     ]
     assert service.draw_reload({"changes": {}, "warnings": []}, LOOK) == ["reloaded: nothing has changed"]
-    assert service.draw_drain({"running": 2}, LOOK) == [
-        "draining: nothing new starts; 2 executions still running (jamaintctl status)"
+    assert service.draw_drain({"state": "draining", "running": 2}, LOOK) == [
+        "draining: no task starts until `jamaintctl drain --off` or a restart of jamaintd",
+        "  2 executions still running (jamaintctl status)",
+    ]
+    assert service.draw_drain({"state": "draining", "running": 0}, LOOK)[1:] == [
+        "  nothing runs: jamaintd can be stopped"
+    ]
+    assert service.draw_drain({"state": "active", "running": 1}, LOOK) == [
+        "no longer draining: the scheduler is active, tasks start again"
+    ]
+    assert service.draw_drain({"state": "disabled", "running": 0}, LOOK) == [
+        "no longer draining: the scheduler is disabled, tasks start only on request"
     ]
 
 

@@ -40,7 +40,7 @@ from jamaint.daemon.state import json_views
 from jamaint.daemon.state.definitions import Definitions
 from jamaint.daemon.state.live import Current
 from jamaint.daemon.state.recorder import Recorder
-from jamaint.errors import Problem, refused
+from jamaint.errors import REFUSED, Problem, refused
 from jamaint.host.clock import Clock, Reading, jump_seconds, slept_seconds
 from jamaint.host.logging.setup import MESSAGE_IDS
 from jamaint.store import policies
@@ -106,7 +106,7 @@ class Scheduler:
         self._over_night: set[str] = set()
         self._backups: tuple[str, ...] = ()
         self._unwritten = 0
-        self._draining = False
+        self._draining = self._stopping = False
         self._idle = trio.Event()
         self.wake_at: datetime | None = None
 
@@ -226,6 +226,19 @@ class Scheduler:
         self._draining = True
         self._clock.wake()
         return len(self._running)
+
+    def end_drain(self) -> int:
+        """Start tasks again; return the number of running ones. Raises Problem(REFUSED) while the daemon stops."""
+        if self._stopping:
+            raise Problem(REFUSED, "jamaintd is stopping: nothing starts until it has been started again")
+        self._draining = False
+        self._clock.wake()
+        return len(self._running)
+
+    def stop(self) -> int:
+        """Drain for good, for the daemon stops; return the number of running executions."""
+        self._stopping = True
+        return self.drain()
 
     async def drained(self) -> None:
         """Returns when nothing runs, and the end of what ran is written."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from jamaint.ctl.output.text import Look
 
 ONE = {"tasks": "task", "windows": "window", "policies": "policy", "freezes": "freeze", "settings": "setting"}
+NOTHING_RUNS = "nothing runs: jamaintd can be stopped"
 
 
 def config(call: Call) -> int:
@@ -25,7 +26,7 @@ def config(call: Call) -> int:
 
 def drain(call: Call) -> int:
     """`drain`."""
-    call.show(call.ask("daemon.drain", {}), draw_drain)
+    call.show(call.ask("daemon.drain", {"off": True} if call.values.get("off") else {}), draw_drain)
     return DONE
 
 
@@ -51,10 +52,12 @@ def draw_config(found: Mapping[str, Any], _look: Look) -> list[str]:
 
 def draw_drain(found: Mapping[str, Any], _look: Look) -> list[str]:
     """The result of `daemon.drain` as lines."""
-    running = found["running"]
-    if not running:
-        return ["draining: nothing new starts, and nothing runs: the daemon can be stopped"]
-    return [f"draining: nothing new starts; {count(running, 'execution')} still running (jamaintctl status)"]
+    running, state = found["running"], found["state"]
+    if state != "draining":
+        starts = "tasks start again" if state == "active" else "tasks start only on request"
+        return [f"no longer draining: the scheduler is {state}, {starts}"]
+    runs = f"{count(running, 'execution')} still running (jamaintctl status)" if running else NOTHING_RUNS
+    return ["draining: no task starts until `jamaintctl drain --off` or a restart of jamaintd", f"  {runs}"]
 
 
 def draw_reload(found: Mapping[str, Any], look: Look) -> list[str]:

@@ -25,9 +25,10 @@ async def show(daemon: Daemon, call: Call) -> dict[str, Any]:
 
 
 async def drain(daemon: Daemon, call: Call) -> dict[str, Any]:
-    """Lets nothing start any more; what runs goes on."""
-    take(call)
-    return {"state": "draining", "running": daemon.scheduler.drain()}
+    """Start nothing new; what runs goes on. With `off`, start tasks again."""
+    (off,) = take(call, off=bool)
+    running = daemon.scheduler.end_drain() if off else daemon.scheduler.drain()
+    return {"state": daemon.scheduler.state, "running": running}
 
 
 async def reload(daemon: Daemon, call: Call) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from jamaint.core.calendar.windows import Opening, next_opening
 from jamaint.core.executions import Execution, State
+from jamaint.core.guards.scheduler import DRAIN_OFF
 from jamaint.core.guards.task import QUARANTINED
 from jamaint.core.roles import allows
 from jamaint.daemon.control.commands import freezes
@@ -110,6 +111,9 @@ def _alerts(daemon: Daemon, past: Past) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     if daemon.recorder.away is not None:
         found.append({"kind": "database_away", "severity": "critical", "message": daemon.recorder.away})
+    if daemon.scheduler.state == "draining":
+        message = f"draining: no task starts until `{DRAIN_OFF}` or a restart of jamaintd"
+        found.append({"kind": "draining", "severity": "warning", "message": message})
     state = daemon.configuration()
     found += [{"kind": one["kind"], "severity": "critical", "message": one["message"]} for one in state["shortages"]]
     problem = state["config"]["problem"]
