@@ -13,8 +13,8 @@ from jamaint.config.secret_lint import Judge, of_secrets
 from jamaint.config.settings import Settings
 from jamaint.config.task_window_parser import Read
 from jamaint.core.calendar.windows import Window
+from jamaint.core.owner_rights import BY_OWNER, OWNER
 from jamaint.core.tasks import Task
-from jamaint.core.worker_kinds import BY_OWNER, OWNER
 from jamaint.schema.errors import Flaw, Mistake
 from jamaint.schema.yaml_document import Document
 

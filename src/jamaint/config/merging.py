@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from jamaint.config.sections import OBJECTS, SECTIONS, Top
-from jamaint.core.system_cleanup import SYSTEM
+from jamaint.core.cleanup_kinds import SYSTEM
 from jamaint.schema.errors import Flaw, Mistake, Path, dotted
 from jamaint.schema.units import kind_of
 from jamaint.schema.validation import unknown_key

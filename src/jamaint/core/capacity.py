@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from jamaint.core.cleanup_kinds import KINDS, SYSTEM
+from jamaint.core.owner_rights import OWNER
 from jamaint.core.plans import Step, parts_of
 from jamaint.core.secrets import written
-from jamaint.core.system_cleanup import KINDS, SYSTEM
 from jamaint.core.tasks import Task
-from jamaint.core.worker_kinds import OWNER, sides
+from jamaint.core.worker_kinds import sides
 
 DAY = timedelta(days=1)
 LEAST_SAMPLES = 3

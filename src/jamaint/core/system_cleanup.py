@@ -1,31 +1,14 @@
-"""System cleanup: its kinds in the specification's order, and what the history keeps of a cleanup."""
+"""System cleanup: the options of an execution, and the record of an ended cleanup that the history keeps."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
+from jamaint.core.cleanup_kinds import KINDS, SYSTEM
 from jamaint.core.executions import ENDED, Execution, State, StepRecord
 from jamaint.core.tasks import Task
 
-
-class Kind(NamedTuple):
-    """One kind of cleanup: the executor that does it, and what its operation is called."""
-
-    executor: str
-    operation: str
-
-
-KINDS: Mapping[str, Kind] = {
-    "temp": Kind("temp.cleanup", "temp_cleanup"),
-    "logs": Kind("logs.cleanup", "log_cleanup"),
-    "database": Kind("database.cleanup", "database_cleanup"),
-    "cache": Kind("cache.cleanup", "cache_cleanup"),
-    "filesystem": Kind("filesystem.cleanup", "filesystem_cleanup"),
-}
-"""In the order in which they are done."""
-
-SYSTEM = "system.cleanup"
 _OPERATION_OF = {kind.executor: kind.operation for kind in KINDS.values()}
 _TYPE_OF = {kind.executor: name for name, kind in KINDS.items()}
 

@@ -4,15 +4,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from jamaint.core.system_cleanup import KINDS, SYSTEM
+from jamaint.core.cleanup_kinds import KINDS, SYSTEM
+from jamaint.core.owner_rights import BY_OWNER, OWNER
 from jamaint.core.tasks import Condition
 
 FILES, DATABASES, COMMANDS, PACKAGES = "files", "databases", "commands", "packages"
 """Works in directories; reaches databases, caches and pages over the network; runs a command; is not fenced in."""
-
-OWNER = "owner"
-"""For `user` in the config of BY_OWNER: in each directory the rights of the user whom it belongs to."""
-BY_OWNER = frozenset({"logs.cleanup", "logs.rotate"})
 
 LOOKED_AT = frozenset({"command", "http", "tcp", "postgresql"})
 """The conditions that a worker looks at: the daemon has neither the network nor the right to run anything."""

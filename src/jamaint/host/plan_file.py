@@ -10,9 +10,12 @@ import json
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from jamaint.core.plans import Item
+
+if TYPE_CHECKING:
+    import hashlib
 
 BLOCK_ITEMS = 1000
 BLOCK_BYTES = 4 << 20
@@ -79,7 +82,7 @@ class Writing:
         self._directory, self._path = directory, os.path.join(directory, f"{name}.new")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         self._fd = os.open(self._path, flags, 0o600)
-        self._hash = sha256()
+        self._hash = _sha256()
         self.bytes = 0
 
     def add(self, block: bytes) -> None:
@@ -94,7 +97,7 @@ class Writing:
 
     def keep(self, header: bytes) -> str:
         """Gives the file its name, the hash over the header and all blocks, and returns that."""
-        name = sha256(header + self._hash.digest()).hexdigest()
+        name = _sha256(header + self._hash.digest()).hexdigest()
         os.fsync(self._fd)
         os.rename(self._path, os.path.join(self._directory, name))
         return name
@@ -128,14 +131,20 @@ def blocks(fd: int, offset: int = 0) -> Iterator[tuple[int, bytes]]:
 
 def hash_of(path: str, header: bytes) -> str:
     """The hash that the file and that header have now. Raises OSError."""
-    whole = sha256()
+    whole = _sha256()
     fd = open_plan(path)
     try:
         while part := os.read(fd, 1 << 20):
             whole.update(part)
     finally:
         os.close(fd)
-    return sha256(header + whole.digest()).hexdigest()
+    return _sha256(header + whole.digest()).hexdigest()
+
+
+def _sha256(data: bytes = b"") -> "hashlib._Hash":
+    import hashlib  # noqa: PLC0415 - 3 ms of each worker's start, and a worker only sends or reads blocks
+
+    return hashlib.sha256(data)
 
 
 def size_of(directory: str) -> tuple[int, int]:

@@ -12,7 +12,6 @@ import threading
 import traceback
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from hashlib import sha256
 from types import TracebackType
 from typing import Any
 
@@ -126,6 +125,8 @@ def _of_credentials(name: str, environ: Mapping[str, str]) -> str:
 
 def credential_of(path: str) -> str:
     """The name under which systemd hands a file to a unit that may not read it, where the configuration names it."""
+    from hashlib import sha256  # noqa: PLC0415 - 3 ms of each worker's start, and few have secrets
+
     return f"file-{sha256(os.fsencode(path)).hexdigest()[:32]}"  # of a path itself, two could become one
 
 

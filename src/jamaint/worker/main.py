@@ -18,11 +18,11 @@ from threading import Lock, Thread
 from typing import Any
 
 from jamaint.core import rotation_records
+from jamaint.core.owner_rights import BY_OWNER, OWNER
 from jamaint.core.plans import MassDeletion, Plan, Step, step_from_json, step_to_json
 from jamaint.core.rate_limits import Limits, WindowEnd
 from jamaint.core.rotation_records import Records
 from jamaint.core.safety import deletion_guard
-from jamaint.core.worker_kinds import BY_OWNER, OWNER
 from jamaint.errors import Problem
 from jamaint.executors import EXECUTORS, executor_of
 from jamaint.executors.shared.executor import NOWHERE, Executor, Planned, StepFailed, Stopped, Work

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from jamaint.core.system_cleanup import KINDS
+from jamaint.core.cleanup_kinds import KINDS
 from jamaint.worker_client.link import Message
 
 

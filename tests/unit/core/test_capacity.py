@@ -24,8 +24,8 @@ from jamaint.core.capacity import (
     targets,
     trend,
 )
+from jamaint.core.cleanup_kinds import SYSTEM
 from jamaint.core.plans import Step, step_to_json
-from jamaint.core.system_cleanup import SYSTEM
 
 DAY = timedelta(days=1)
 GIB = 1 << 30

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from core_examples import NOON, execution, task
+from jamaint.core.cleanup_kinds import KINDS, SYSTEM
 from jamaint.core.executions import Execution, State, StepRecord
-from jamaint.core.system_cleanup import KINDS, SYSTEM, narrowed, of_execution, wrong_options
+from jamaint.core.system_cleanup import narrowed, of_execution, wrong_options
 
 ALL = task("cleanup", executor=SYSTEM, config={"kinds": [{"kind": "logs"}, {"kind": "cache"}]})
 

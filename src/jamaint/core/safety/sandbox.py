@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
+from jamaint.core.owner_rights import OWNER
 from jamaint.core.resources import Touch, database_of, touched
 from jamaint.core.secrets import references
 from jamaint.core.tasks import Condition, Task
@@ -19,7 +20,6 @@ from jamaint.core.worker_kinds import (
     DATABASES,
     FILES,
     LOOKED_AT,
-    OWNER,
     PACKAGES,
     kind_of_look,
     of_user,

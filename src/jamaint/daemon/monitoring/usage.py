@@ -30,10 +30,10 @@ from jamaint.core.capacity import (
     tended_by,
     trend,
 )
+from jamaint.core.cleanup_kinds import KINDS, SYSTEM
 from jamaint.core.plans import Plan, Step, step_to_json
 from jamaint.core.safety.sandbox import APPLY
 from jamaint.core.secrets import told
-from jamaint.core.system_cleanup import KINDS, SYSTEM
 from jamaint.core.tasks import Task
 from jamaint.daemon.execution import undo
 from jamaint.daemon.execution.runner import Runner

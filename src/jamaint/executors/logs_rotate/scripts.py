@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jamaint.core.worker_kinds import OWNER
+from jamaint.core.owner_rights import OWNER
 from jamaint.executors.shared.executor import Host, StepFailed, Stopped, Work
 from jamaint.files.rights.borrowed import own_rights
 from jamaint.host.accounts import Account, find_account

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from jamaint.core.system_cleanup import KINDS
+from jamaint.core.cleanup_kinds import KINDS
 from jamaint.executors import executor_of
 from jamaint.files.access.compression import codec
 
@@ -16,6 +16,7 @@ _ENCODINGS = ("ascii", "latin-1", "utf-8", "utf-8-sig", "utf-16", "utf-32", "idn
 _MODULES = (
     "_strptime",
     "concurrent.futures.thread",
+    "hashlib",
     "json.decoder",
     "linecache",
     "locale",

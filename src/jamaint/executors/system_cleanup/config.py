@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import model_validator
 
-from jamaint.core.system_cleanup import KINDS
+from jamaint.core.cleanup_kinds import KINDS
 from jamaint.executors.cache_cleanup.config import CacheCleanup
 from jamaint.executors.database_cleanup.config import DatabaseCleanup
 from jamaint.executors.filesystem_cleanup.config import FilesystemCleanup

@@ -5,9 +5,9 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
+from jamaint.core.cleanup_kinds import KINDS
 from jamaint.core.plans import Plan, Step, step_from_json, step_to_json, undo_order
 from jamaint.core.safety.deletion_guard import Sighting
-from jamaint.core.system_cleanup import KINDS
 from jamaint.executors import executor_of
 from jamaint.executors.shared.executor import Executor, Host, Planned, StepFailed, Stopped, Tell, Work
 from jamaint.executors.shared.subplans import Items, PartOfPlan, items_of, named

@@ -8,9 +8,11 @@ import os
 import resource
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 THREADS = 8
 _WAITS = 0.5
@@ -33,6 +35,8 @@ class Spread:
     def __call__(self, act: Callable[[Sequence[T]], list[R]], items: Sequence[T]) -> list[R]:
         """All results, in no order. What `act` raises is raised here, after all threads have ended."""
         if self._pays and len(items) >= THREADS:
+            from concurrent.futures import wait  # noqa: PLC0415 - see _threads
+
             calls = [_threads().submit(act, items[number::THREADS]) for number in range(THREADS)]
             wait(calls)
             return [result for call in calls for result in call.result()]
@@ -43,7 +47,9 @@ class Spread:
 
 
 @cache
-def _threads() -> ThreadPoolExecutor:
+def _threads() -> "ThreadPoolExecutor":
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 4 ms of each start; most need no threads
+
     return ThreadPoolExecutor(THREADS)
 
 
@@ -61,6 +67,8 @@ def side_by_side(act: Callable[[T], None], items: Sequence[T], mean_bytes: int) 
         for item in items:
             act(item)
         return
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - see _threads
+
     failed = threading.Event()
 
     def unless_failed(item: T) -> None:

@@ -18,7 +18,7 @@ from jamaint.files.access.skip_report import Few, why_not, words
 from jamaint.files.access.traversal import traverse
 from jamaint.files.access.tree_walk import BATCH
 from jamaint.files.trash.directory_records import PASSED, SETTLED, TOUCHED
-from jamaint.files.trash.inventory import Comparison
+from jamaint.files.trash.inventory_comparison import Comparison
 from jamaint.files.trash.moved_directories import WHOLES, read
 from jamaint.files.trash.recently_restored import Restored
 from jamaint.files.trash.removal import HALF_DIRECTORY, Likeness, make_whole

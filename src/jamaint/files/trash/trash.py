@@ -29,6 +29,7 @@ from jamaint.files.access.tree_walk import BATCH
 from jamaint.files.rights.attributes import drop_access_lists
 from jamaint.files.trash import moved_directories, shards
 from jamaint.files.trash.directory_records import MADE, PASSED, TOUCHED, Records
+from jamaint.files.trash.inventory import Part, Record
 from jamaint.files.trash.removal import (
     HALF_DIRECTORY,
     HALF_FILE,
@@ -59,10 +60,6 @@ class Busy(Exception):  # noqa: N818 - it is a refusal
 
 _MADE_AGAIN = "a directory on the way to it was taken whole and has been made again since: the next execution takes it"
 
-Part = tuple[str, Sequence[str], Sequence[int]]
-"""A directory by its path below the root, with names in it and their inodes (0: not known)."""
-Record = Callable[[Sequence[Part]], None]
-"""Writes down what is about to be taken: see inventory.Recording."""
 Move = Callable[..., None]
 """A rename that is called as os.rename() is, with two open directories."""
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jamaint.core.system_cleanup import KINDS, SYSTEM
+from jamaint.core.cleanup_kinds import KINDS, SYSTEM
 from jamaint.daemon.control.commands import executions
 from jamaint.daemon.control.commands.command import Call, Daemon, ask, moment_of, take
 from jamaint.daemon.control.commands.pagination import limit_of, moment_cursor, page

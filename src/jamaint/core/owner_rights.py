@@ -1,0 +1,9 @@
+"""Owner rights: the tasks that may work in each directory with the rights of the user whom it belongs to.
+
+A module of its own: each worker needs it at its start.
+"""
+
+OWNER = "owner"
+"""For `user` in the config of BY_OWNER: in each directory the rights of its owner."""
+BY_OWNER = frozenset({"logs.cleanup", "logs.rotate"})
+"""Executors that can do so."""
