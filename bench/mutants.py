@@ -102,11 +102,12 @@ class Copy:
     def run_mutant(self, job: Job, seconds: float) -> str:
         """Run a job's tests with its mutant in place."""
         place = self._top / PACKAGE / job.path
+        original = place.read_text()
         place.write_text(job.mutation.source)
         try:
             return self.run(job.tests, seconds)
         finally:
-            shutil.copyfile(TOP / PACKAGE / job.path, place)
+            place.write_text(original)
 
     def close(self) -> None:
         """End the process."""

@@ -79,7 +79,7 @@ def worth_noting(now: Sighting, before: Sighting | None, limit: MassDeletion) ->
     """Whether a sighting tells more than the one before: a run must not cost a write that says nothing new."""
     if now.filesystem is None:
         return False
-    if before is None or before.filesystem is None or before.filesystem != now.filesystem:
+    if before is None or before.filesystem != now.filesystem:
         return True
     if (now.files > 0) != (before.files > 0) or (now.files > limit.items) != (before.files > limit.items):
         return True

@@ -1,5 +1,6 @@
 """Restrictions: every freeze of the section and of policies, and which of them holds a task."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -7,10 +8,10 @@ from hypothesis import strategies as st
 
 from jamaint.core.calendar.freezes import Freeze, state_at
 from jamaint.core.calendar.periods import Periods, apart
-from jamaint.core.calendar.restrictions import Holds, hold_of, holds_at, restrictions
+from jamaint.core.calendar.restrictions import Hold, Holds, Restriction, hold_of, holds_at, restrictions
 from jamaint.core.policies.policies import Policy, Rules
 from jamaint.core.scopes import Scope
-from jamaint.core.tasks import Task
+from jamaint.core.tasks import Condition, Task
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -32,6 +33,42 @@ def test_policies_that_only_allow_or_set_restrict_nothing() -> None:
     ]
     found = restrictions([freeze("s", (0, 5))], policies)
     assert [(one.name, one.policy, one.effect) for one in found] == [("s", None, "defer"), ("denies", "denies", "deny")]
+
+
+def test_restriction_carries_what_its_freeze_or_policy_says() -> None:
+    rules = Rules(freezes=(freeze("rule", (0, 5)),))
+    condition = Condition("file", {"path": "/x"})
+    policies = [
+        Policy("1", "defers", rules=rules, decision="defer", description="audit"),
+        Policy("2", "asks", rules=rules, decision="require_approval", conditions=(condition,)),
+    ]
+    off = replace(freeze("off", (0, 5)), enabled=False)
+    section = replace(freeze("s", (0, 5)), description="sale")
+    found = restrictions([section, off], policies)
+    assert [(one.name, one.effect, one.description, one.conditional) for one in found] == [
+        ("s", "defer", "sale", False),
+        ("defers", "defer", "audit", False),
+        ("asks", "require_approval", "", True),
+    ]
+    assert Restriction(section, section.scope) == Restriction(section, section.scope, None, "defer", "", False)
+
+
+def test_hold_that_never_ends_goes_before_any_other_in_either_order() -> None:
+    ends = Hold(Restriction(freeze("ends", (0, 5)), Scope()), START + 5 * HOUR)
+    last = Hold(Restriction(freeze("last", (0, 5)), Scope()), datetime.max.replace(tzinfo=UTC))
+    ever = Hold(Restriction(freeze("ever", (0, 5)), Scope()), None)
+    assert hold_of(TASK, None, [ends, ever]) is ever
+    assert hold_of(TASK, None, [last, ever]) is ever
+    assert hold_of(TASK, None, [ends, last]) is last
+
+
+def test_holds_change_at_the_very_moment_and_are_kept_until_then() -> None:
+    holds = Holds(restrictions([freeze("s", (1, 2))], []))
+    assert holds.at(START) == ()
+    held = holds.at(START + HOUR)
+    assert [one.restriction.name for one in held] == ["s"]
+    assert holds.at(START + HOUR * 1.5) is held
+    assert holds.at(START + 2 * HOUR) == ()
 
 
 def test_hold_that_lasts_longest_is_told_and_only_of_what_covers_the_task() -> None:

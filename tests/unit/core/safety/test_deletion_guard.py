@@ -31,6 +31,23 @@ def test_it_needs_both_a_number_and_a_share(doomed: int, files: int, refuses: bo
         assert f"{doomed} of {files} logs would be deleted" in told
 
 
+def test_refusal_says_figures_and_limits_and_what_needs_approval() -> None:
+    (found,) = refusals([replace(SEEN, doomed=1020)], {}, LIMIT)
+    assert found == {
+        "guard": "mass_deletion",
+        "verdict": "refuse",
+        "detail": "/srv/logs: 1,020 of 1,204 files would be deleted (85%); more than 50 that are more than 25% need a "
+        "second look",
+        "root": "/srv/logs",
+        "items": 1020,
+        "files": 1204,
+    }
+
+
+def test_sighting_dooms_nothing_unless_said() -> None:
+    assert Sighting("/srv", 1, None) == Sighting("/srv", 1, None, 0, "")
+
+
 def test_a_missing_root_that_was_there_is_told_apart_from_an_empty_one() -> None:
     assert why(replace(SEEN, files=0, filesystem=None)) == (
         "/srv/logs is missing, and had 1,204 logs when it was last worked in (2026-11-20): is something not mounted?"
@@ -43,6 +60,8 @@ def test_a_missing_root_that_was_there_is_told_apart_from_an_empty_one() -> None
 def test_what_was_never_seen_is_taken_as_it_is() -> None:
     assert why(replace(SEEN, files=0, filesystem=None), None) is None
     assert why(replace(SEEN, files=0), None) is None
+    assert why(SEEN, replace(SEEN, filesystem=None)) is None
+    assert why(replace(SEEN, files=0), replace(SEEN, filesystem=None)) is None
 
 
 def test_a_root_with_few_files_may_be_empty() -> None:
@@ -62,8 +81,10 @@ def test_another_file_system(now: Filesystem, same: bool) -> None:
     told = why(replace(SEEN, filesystem=now))
     assert (told is None) is same
     if told is not None:
-        assert f"({now.type} {now.source} at {now.mount})" in told
-        assert "ext4 /dev/sda1 at /srv" in told
+        assert told == (
+            f"/srv/logs is on another file system ({now.type} {now.source} at {now.mount}) than when it was last "
+            "worked in (2026-11-20), ext4 /dev/sda1 at /srv: is something not mounted, or mounted over it?"
+        )
 
 
 def test_only_what_says_something_new_is_worth_noting() -> None:
@@ -73,6 +94,12 @@ def test_only_what_says_something_new_is_worth_noting() -> None:
     assert worth_noting(replace(SEEN, files=0), SEEN, LIMIT)
     assert worth_noting(replace(SEEN, filesystem=replace(DISK, id="1")), SEEN, LIMIT)
     assert not worth_noting(replace(SEEN, filesystem=None), SEEN, LIMIT)
+    assert worth_noting(SEEN, replace(SEEN, filesystem=None), LIMIT)
+
+
+@pytest.mark.parametrize(("before", "now", "notes"), [(0, 1, True), (1, 0, True), (1, 2, False), (50, 51, True)])
+def test_worth_noting_tells_empty_from_few_and_few_from_many(before: int, now: int, notes: bool) -> None:
+    assert worth_noting(replace(SEEN, files=now), replace(SEEN, files=before), LIMIT) is notes
 
 
 @given(st.integers(1, 10**6), st.integers(1, 10**6), st.integers(0, 10**5))
