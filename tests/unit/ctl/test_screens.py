@@ -356,11 +356,11 @@ def test_next_says_local_time_the_windows_own_and_utc() -> None:
         {"window": "never", "timezone": "No/Where", "current": None, "next": []},
     ]
     assert next.draw({"items": items, "next_transition": "2026-11-24T03:00:00Z"}, LOOK) == [
-        "nightly  open, 59 min 47 s left  08:00 WIB for 2 h                 Mon 2026-11-23 20:00 America/New_York"
-        "  2026-11-24 01:00 UTC",
-        "         in 22 h 59 min          Wed 2026-11-25 08:00 WIB for 2 h  Tue 2026-11-24 20:00 America/New_York"
-        "  2026-11-25 01:00 UTC",
-        "never                            never opens again",
+        "nightly  America/New_York, for 2 h",
+        "  open, 59 min 47 s left  08:00 WIB                 Mon 20:00 EST  01:00 UTC",
+        "  in 22 h 59 min          Wed 2026-11-25 08:00 WIB  Tue 20:00 EST  01:00 UTC",
+        "never  No/Where",
+        "  never opens again",
         "",
         "next change 10:00 WIB (in 59 min)",
     ]
@@ -429,8 +429,8 @@ def test_windows() -> None:
 def test_lists_of_executions_policies_and_calls() -> None:
     skipped = execution("cancelled", started_at=None, reasons=BUSY)
     assert executions.draw_list({"items": [COMPLETED, skipped], "next_cursor": "x"}, LOOK)[1:] == [
-        "a1b2c3d4   app-logs  completed  2026-11-24 08:47:00 WIB  1 min  1.0 GiB",
-        "a1b2c3d4   app-logs  cancelled  -                                        3 of 3 run in window nightly",
+        "a1b2c3d4   app-logs  completed  2026-11-24 08:47:00 WIB  1 min  freed 1.0 GiB",
+        "a1b2c3d4   app-logs  cancelled  -                                              3 of 3 run in window nightly",
         "… there are more: --limit N, --since -7d",
     ]
     policy = {"name": "freeze", "priority": 10, "scope": {"types": ["update"]}, "actions": ["deny"]}

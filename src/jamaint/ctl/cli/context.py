@@ -7,7 +7,7 @@ import sys
 
 from jamaint.ctl.cli.client import Client, default_path
 from jamaint.ctl.output.terminal import columns_of, speaks_unicode
-from jamaint.ctl.output.text import Look, escaped
+from jamaint.ctl.output.text import Look, escaped, folded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Call:
         if self.json:
             self.screen.document(value)
         else:
-            self.screen.lines(draw(value, self.look))
+            self.screen.lines(folded(draw(value, self.look), self.look))
 
 
 def _as_it_is(value: Any) -> Any:

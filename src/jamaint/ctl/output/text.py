@@ -29,6 +29,8 @@ FURTHER = 4
 """So many columns further in stands what goes on below."""
 COLUMN = 24
 """So much room makes a column of words worth while: with less they go on below the whole row."""
+ROOMY = 140
+"""From so many columns on a table spells everything out."""
 NARROW = 8
 """With less room than that nothing goes on below: it is cut."""
 MOST_BANDS = 2
@@ -48,6 +50,11 @@ class Look:
         self.width = width
         self.colours = colours
         self.unicode = unicode
+
+    @property
+    def narrow(self) -> bool:
+        """Whether a table has to save room: a terminal of fewer than ROOMY columns."""
+        return 0 < self.width < ROOMY
 
     def paint(self, style: str, text: str) -> str:
         """`text` in that style where there are colours; a style that does not exist leaves it as it is."""
@@ -132,16 +139,22 @@ def blocks(rows: Iterable[Sequence[Cell]], look: Look, indent: str = "", right: 
     return [_folded(row, bands, look, indent) for row in placed]
 
 
+def folded(lines: Iterable[str], look: Look) -> Iterable[str]:
+    """The lines, those too wide for the screen continued between words, at the indent of their beginning.
+
+    A word that is longer than a line, such as a path, stays whole, so that it can be copied.
+    """
+    for line in lines:
+        if look.width and len(line) > look.width and wide(_uncoloured(line)) > look.width:
+            yield from _continued(line, look.width)
+        else:
+            yield line
+
+
 def paragraph(text: str, look: Look, indent: str = "") -> list[str]:
     """`text` as lines that end between words, each after `indent`."""
     room = look.width - wide(indent)
     return [indent + line for line in (wrapped(text, room) if look.width and room >= NARROW else [text])]
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[Cell]], look: Look, right: Iterable[int] = ()) -> list[str]:
-    """Rows under a dim head."""
-    top: list[Cell] = [("dim", name) for name in head]
-    return columns([top, *rows], look, right=right)
 
 
 def fields(pairs: Iterable[tuple[str, Cell]], look: Look, indent: str = "") -> list[str]:
@@ -273,6 +286,26 @@ def _branch(head: str, item: Any, indent: str) -> list[str]:
             return [f"{head} {first.lstrip()}", *rest]
         return [head, *outline(item, indent)]
     return [f"{head} {scalar(item)}"]
+
+
+def _continued(line: str, width: int) -> list[str]:
+    indent = line[: len(line) - len(line.lstrip(" "))]
+    lines, current = [], ""
+    for word in line[len(indent) :].split(" "):
+        longer = f"{current} {word}" if current else indent + word
+        if current.strip(" ") and wide(_uncoloured(longer)) > width:
+            lines.append(current.rstrip(" "))
+            longer = indent + word
+        current = longer
+    return [*lines, current]
+
+
+def _uncoloured(text: str) -> str:
+    """Without the escapes of `Look.paint`."""
+    if "\x1b" not in text:
+        return text
+    first, *rest = text.split("\x1b[")
+    return first + "".join(piece.partition("m")[2] for piece in rest)
 
 
 def _visible(char: str) -> str:

@@ -67,6 +67,36 @@ def stamp(value: Any) -> str:
     return "-" if seconds is None else time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(seconds))
 
 
+def brief(value: Any, now: float) -> str:
+    """An RFC 3339 time for a column whose head names the zone: `02:00` today, `Sat 22:00` in the next six days, else
+    `2026-12-24 02:00`; the zone follows where the clocks have changed by then. `-` for None.
+    """
+    seconds = epoch(value)
+    if seconds is None:
+        return "-"
+    there, here = time.localtime(seconds), time.localtime(now)
+    form = "%H:%M" if there[:3] == here[:3] else "%a %H:%M" if 0 < seconds - now < 6 * DAY else "%Y-%m-%d %H:%M"
+    return time.strftime(form if there.tm_zone == here.tm_zone else form + " %Z", there)
+
+
+def second(value: Any, now: float) -> str:
+    """A past RFC 3339 time for a column whose head names the zone: `09:00:13` today, else `2026-11-23 22:00`.
+
+    The zone follows where the clocks have changed since; `-` for None.
+    """
+    seconds = epoch(value)
+    if seconds is None:
+        return "-"
+    there, here = time.localtime(seconds), time.localtime(now)
+    form = "%H:%M:%S" if there[:3] == here[:3] else "%Y-%m-%d %H:%M"
+    return time.strftime(form if there.tm_zone == here.tm_zone else form + " %Z", there)
+
+
+def zoned(name: str, now: float) -> str:
+    """The head of a column of `brief` or `second` times: `NEXT (WIB)`."""
+    return f"{name} ({time.strftime('%Z', time.localtime(now))})"
+
+
 def moment(value: Any, now: float) -> str:
     """An RFC 3339 time as near as a person needs it, local: `02:00 WIB` today, else `Sat 2026-11-28 22:00 WIB`."""
     seconds = epoch(value)

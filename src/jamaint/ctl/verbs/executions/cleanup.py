@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from jamaint.ctl.cli.context import DONE, PAGE
-from jamaint.ctl.output.execution_text import duration
-from jamaint.ctl.output.text import count, short, size, status_cell, table
-from jamaint.ctl.output.times import stamp
+from jamaint.ctl.output.execution_text import duration, freed
+from jamaint.ctl.output.tables import table
+from jamaint.ctl.output.text import count, short, status_cell
+from jamaint.ctl.output.times import second, stamp, zoned
 from jamaint.ctl.verbs.executions.execute import draw_plan, watch
 
 TYPE_CHECKING = False
@@ -36,21 +37,23 @@ def draw_history(found: Mapping[str, Any], look: Look) -> list[str]:
     """The result of `cleanup.history` as lines."""
     if not found["items"]:
         return ["nothing has been cleaned up in that time"]
-    head = ("WHEN", "ID", "TASK", "TYPE", "STATUS", "ITEMS", "FREED", "TOOK", "OPERATIONS")
-    lines = table(head, [_row(item) for item in found["items"]], look, right=(5, 6, 7))
+    when = zoned("WHEN", look.now) if look.narrow else "WHEN"
+    head = (when, "ID", "TASK", "TYPE", "STATUS", "ITEMS", "SPACE", "TOOK", "OPERATIONS")
+    rows = [_row(item, look) for item in found["items"]]
+    lines = table(head, rows, look, right=(5, 6, 7), spare=("TYPE",), below=True)
     return [*lines, "… there are more: --limit N"] if found.get("next_cursor") else lines
 
 
-def _row(item: Mapping[str, Any]) -> Sequence[Cell]:
+def _row(item: Mapping[str, Any], look: Look) -> Sequence[Cell]:
     status = item.get("status") or ("completed" if item.get("success") else "failed")
     return (
-        stamp(item.get("started_at")),
+        (second(item.get("started_at"), look.now) if look.narrow else stamp(item.get("started_at"))),
         short(item.get("id")),
         str(item.get("task_name") or ""),
         str(item.get("cleanup_type")),
         status_cell(status),
         count(item.get("total_processed_items"), "item"),
-        size(0 if status == "rolled_back" else item.get("freed_by_now")),
+        freed(0 if status == "rolled_back" else item.get("freed_by_now") or 0),
         duration(item.get("duration")),
         ", ".join(_operation(operation) for operation in item.get("operations") or ()),
     )

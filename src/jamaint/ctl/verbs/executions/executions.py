@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from jamaint.ctl.cli.context import DONE
-from jamaint.ctl.output.execution_text import details, duration, error_text, waiting_for
-from jamaint.ctl.output.text import short, size, status_cell, table
-from jamaint.ctl.output.times import stamp
+from jamaint.ctl.output.execution_text import details, duration, error_text, freed, waiting_for
+from jamaint.ctl.output.tables import table
+from jamaint.ctl.output.text import short, status_cell
+from jamaint.ctl.output.times import second, stamp, zoned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,8 +44,9 @@ def draw_list(found: Mapping[str, Any], look: Look) -> list[str]:
     """The result of `execution.list` as lines."""
     if not found["items"]:
         return ["there are no such executions"]
-    head = ("EXECUTION", "TASK", "STATUS", "STARTED", "TOOK", "FREED", "WHY")
-    lines = table(head, [_row(execution) for execution in found["items"]], look, right=(4, 5))
+    started = zoned("STARTED", look.now) if look.narrow else "STARTED"
+    head = ("EXECUTION", "TASK", "STATUS", started, "TOOK", "SPACE", "WHY")
+    lines = table(head, [_row(execution, look) for execution in found["items"]], look, right=(4, 5), below=True)
     return [*lines, "… there are more: --limit N, --since -7d"] if found.get("next_cursor") else lines
 
 
@@ -56,8 +58,8 @@ def draw_cancelled(execution: Execution, _look: Look) -> list[str]:
     return [f"{name} {ident} {str(execution['status']).replace('_', ' ')}"]
 
 
-def _row(execution: Execution) -> Sequence[Cell]:
-    freed = (execution.get("metrics") or {}).get("freed_space")
+def _row(execution: Execution, look: Look) -> Sequence[Cell]:
+    space = (execution.get("metrics") or {}).get("freed_space")
     why = error_text(execution)
     if not why and execution["status"] in {"scheduled", "cancelled"}:
         why = waiting_for(execution)
@@ -65,8 +67,8 @@ def _row(execution: Execution) -> Sequence[Cell]:
         short(execution["id"]),
         str(execution["task_name"]),
         status_cell(execution["status"]),
-        stamp(execution.get("started_at")),
+        second(execution.get("started_at"), look.now) if look.narrow else stamp(execution.get("started_at")),
         duration(execution.get("duration")),
-        "" if freed is None else size(freed),
+        "" if space is None else freed(space),
         why,
     )

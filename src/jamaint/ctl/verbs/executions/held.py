@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from jamaint.ctl.cli.context import DONE
-from jamaint.ctl.output.text import count, short, table
+from jamaint.ctl.output.tables import table
+from jamaint.ctl.output.text import count, short
 from jamaint.ctl.output.times import moment
 
 TYPE_CHECKING = False

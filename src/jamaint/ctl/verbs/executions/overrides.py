@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from jamaint.ctl.cli.context import DONE, PAGE
-from jamaint.ctl.output.text import short, table
+from jamaint.ctl.output.tables import table
+from jamaint.ctl.output.text import short
 from jamaint.ctl.output.times import stamp
 
 TYPE_CHECKING = False

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from jamaint.ctl.cli.context import DONE
-from jamaint.ctl.output.text import columns, count, size, table
+from jamaint.ctl.output.tables import table
+from jamaint.ctl.output.text import columns, count, size
 from jamaint.ctl.output.times import ago, moment, until
 from jamaint.ctl.verbs.executions.execute import plan_lines
 

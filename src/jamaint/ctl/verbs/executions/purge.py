@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from jamaint.ctl.cli.arguments import Usage
 from jamaint.ctl.cli.context import DONE, FAILED
-from jamaint.ctl.output.text import count, percent, short, size, table
+from jamaint.ctl.output.tables import table
+from jamaint.ctl.output.text import count, percent, short, size
 from jamaint.ctl.output.times import stamp
 
 TYPE_CHECKING = False

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from jamaint.ctl.cli.context import DONE
-from jamaint.ctl.output.text import count, table
-from jamaint.ctl.output.times import moment, until
+from jamaint.ctl.output.tables import table
+from jamaint.ctl.output.text import count
+from jamaint.ctl.output.times import brief, moment, until, zoned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,8 +31,9 @@ def draw_list(found: Mapping[str, Any], look: Look) -> list[str]:
     """Draw the result of `freeze.list`."""
     if not found["items"]:
         return ["there are no freezes"]
-    head = ("FREEZE", "STATE", "CHANGES", "A START", "TASKS", "DESCRIPTION")
-    return table(head, [_row(one, look) for one in found["items"]], look)
+    changes = zoned("CHANGES", look.now) if look.narrow else "CHANGES"
+    head = ("FREEZE", "STATE", changes, "A START", "TASKS", "DESCRIPTION")
+    return table(head, [_row(one, look) for one in found["items"]], look, below=True)
 
 
 def told(freeze: Freeze, look: Look) -> str:
@@ -47,10 +49,15 @@ def told(freeze: Freeze, look: Look) -> str:
 
 
 def frozen_text(frozen: Any, look: Look) -> str:
-    """`frozen by year-end until 2027-01-03`; nothing where nothing freezes."""
+    """`frozen by year-end until 2027-01-03`; nothing where nothing freezes.
+
+    A narrow screen leaves the name to `freeze list`.
+    """
     if not frozen:
         return ""
-    ends = f" until {moment(frozen['until'], look.now)}" if frozen.get("until") else ""
+    ends = f" until {(brief if look.narrow else moment)(frozen['until'], look.now)}" if frozen.get("until") else ""
+    if look.narrow and frozen.get("until") and frozen.get("effect") != "require_approval":
+        return f"frozen{ends}"
     verb = "needs approval: " if frozen.get("effect") == "require_approval" else "frozen by "
     return f"{verb}{frozen['freeze']}{ends}"
 
@@ -62,7 +69,7 @@ def _row(freeze: Freeze, look: Look) -> tuple[Cell, ...]:
     return (
         name,
         holds,
-        f"{moment(changes, look.now)} ({until(changes, look.now)})" if changes else "never",
+        f"{(brief if look.narrow else moment)(changes, look.now)} ({until(changes, look.now)})" if changes else "never",
         EFFECTS.get(str(freeze["effect"]), str(freeze["effect"])),
         f"{freeze['tasks_covered']} of {freeze['tasks_in_all']}",
         str(freeze.get("description") or ""),

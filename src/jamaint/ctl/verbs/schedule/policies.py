@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from jamaint.ctl.cli.context import DONE
 from jamaint.ctl.cli.object_files import send
-from jamaint.ctl.output.text import outline, table
+from jamaint.ctl.output.tables import table
+from jamaint.ctl.output.text import outline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

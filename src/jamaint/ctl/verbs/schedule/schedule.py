@@ -6,7 +6,8 @@ import time
 
 from jamaint.ctl.cli.context import DONE
 from jamaint.ctl.cli.object_files import send_list
-from jamaint.ctl.output.text import columns, count, table
+from jamaint.ctl.output.tables import table
+from jamaint.ctl.output.text import columns, count
 from jamaint.ctl.output.times import epoch, moment, span
 from jamaint.ctl.verbs.schedule.freezes import frozen_text
 from jamaint.ctl.verbs.schedule.next import CHANGES, zone_time
@@ -123,7 +124,7 @@ def draw_simulation(found: Mapping[str, Any], look: Look) -> list[str]:
     rows = [_forecast_row(one) for one in found["tasks"][:RUNS] if one["due"]]
     if rows:
         lines += ["", *table(("task", "due", "runs", "skipped", "busy", "waits at most", "why skipped"), rows, look,
-                             right=(1, 2, 3))]  # fmt: skip
+                             right=(1, 2, 3), spare=("busy", "waits at most"))]  # fmt: skip
     lines += [
         "",
         look.paint("bold", "first"),

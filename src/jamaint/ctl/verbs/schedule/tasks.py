@@ -5,8 +5,9 @@ from __future__ import annotations
 from jamaint.ctl.cli.context import DONE
 from jamaint.ctl.cli.object_files import send
 from jamaint.ctl.output.execution_text import duration
-from jamaint.ctl.output.text import columns, fields, outline, status_cell, table
-from jamaint.ctl.output.times import ago, moment, until
+from jamaint.ctl.output.tables import table
+from jamaint.ctl.output.text import columns, fields, outline, status_cell
+from jamaint.ctl.output.times import ago, brief, moment, until, zoned
 from jamaint.ctl.verbs.schedule.freezes import frozen_text
 
 TYPE_CHECKING = False
@@ -82,11 +83,12 @@ def draw_list(found: Mapping[str, Any], look: Look) -> list[str]:
     if not found["items"]:
         return ["there are no tasks"]
     rows = [_row(task, look) for task in found["items"]]
-    head: tuple[str, ...] = ("TASK", "TYPE", "PRIORITY", "STATE", "SCHEDULE", "NEXT")
+    due = zoned("NEXT", look.now) if look.narrow else "NEXT"
+    head: tuple[str, ...] = ("TASK", "TYPE", "PRIORITY", "STATE", "SCHEDULE", due)
     if any(task.get("last_execution") for task in found["items"]):
         head = (*head, "LAST")
         rows = [(*row, _last(task, look)) for row, task in zip(rows, found["items"], strict=True)]
-    return table(head, rows, look)
+    return table(head, rows, look, spare=("PRIORITY", "TYPE"))
 
 
 def draw(task: Task, look: Look) -> list[str]:
@@ -114,9 +116,12 @@ def draw(task: Task, look: Look) -> list[str]:
 
 
 def schedule_text(schedule: Any) -> str:
-    """`window nightly`, `cron 0 2 * * *, timezone Asia/Jakarta`; nothing for None."""
+    """`window nightly`, `cron 0 2 * * * Asia/Jakarta`; nothing for None."""
     if isinstance(schedule, dict):
-        return ", ".join(f"{key} {_schedule_value(value)}" for key, value in schedule.items() if value is not None)
+        zone = "" if schedule.get("window") or not schedule.get("timezone") else f" {schedule['timezone']}"
+        named = {key: value for key, value in schedule.items() if value is not None and (key != "timezone" or not zone)}
+        words = [f"{key} {_schedule_value(value)}" for key, value in named.items()]
+        return ", ".join([words[0] + zone, *words[1:]]) if words else zone.strip()
     return "" if schedule is None else str(schedule)
 
 
@@ -140,7 +145,7 @@ def _row(task: Task, look: Look) -> Sequence[Cell]:
         str(task.get("priority") or ""),
         _state(task, look),
         schedule_text(task.get("schedule")),
-        moment(task.get("next_due"), look.now),
+        (brief if look.narrow else moment)(task.get("next_due"), look.now),
     )
 
 
@@ -150,7 +155,7 @@ def _state(task: Task, look: Look) -> Cell:
     if task.get("quarantined_at"):
         return "red", "in quarantine"
     if task.get("paused_until"):
-        return "yellow", f"paused until {moment(task['paused_until'], look.now)}"
+        return "yellow", f"paused until {(brief if look.narrow else moment)(task['paused_until'], look.now)}"
     if task.get("frozen"):
         return "yellow", frozen_text(task["frozen"], look)
     return "enabled"

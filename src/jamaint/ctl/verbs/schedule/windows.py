@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from jamaint.ctl.cli.context import DONE, REFUSED
 from jamaint.ctl.cli.object_files import send
-from jamaint.ctl.output.text import columns, fields, outline, short, table
-from jamaint.ctl.output.times import epoch, moment, span, until
+from jamaint.ctl.output.tables import table
+from jamaint.ctl.output.text import columns, fields, outline, short
+from jamaint.ctl.output.times import brief, epoch, moment, span, until, zoned
 from jamaint.ctl.verbs.schedule.next import opening_rows, zone_time
 from jamaint.ctl.verbs.schedule.tasks import schedule_text
 
@@ -102,7 +103,9 @@ def draw_list(found: Mapping[str, Any], look: Look) -> list[str]:
     if not found["items"]:
         return ["there are no windows"]
     rows = [_row(window, look) for window in found["items"]]
-    return table(("WINDOW", "NOW", "SCHEDULE", "ZONE", "FOR", "ALLOWS", "OPENS NEXT"), rows, look)
+    opens = zoned("OPENS", look.now) if look.narrow else "OPENS NEXT"
+    head = ("WINDOW", "NOW", "SCHEDULE", "ZONE", "FOR", "ALLOWS", opens)
+    return table(head, rows, look, spare=("ALLOWS", "FOR", "ZONE"))
 
 
 def draw(window: Window, look: Look) -> list[str]:
@@ -142,8 +145,14 @@ def _row(window: Window, look: Look) -> Sequence[Cell]:
         str(window.get("timezone") or ""),
         span(window["duration"] * 60),
         ", ".join(window.get("allowed_tasks") or ()) or "every type",
-        f"{moment(opens, look.now)} ({until(opens, look.now)})" if opens else "never",
+        _opens(opens, look),
     )
+
+
+def _opens(opens: Any, look: Look) -> str:
+    if not opens:
+        return "never"
+    return brief(opens, look.now) if look.narrow else f"{moment(opens, look.now)} ({until(opens, look.now)})"
 
 
 def _there(start: Any, zone: str) -> str:
@@ -155,4 +164,6 @@ def _now(window: Window, look: Look) -> Cell:
     if not window.get("enabled", True):
         return "yellow", "disabled"
     current = window.get("current")
-    return ("cyan", f"open until {moment(current['ends_at'], look.now)}") if current else "closed"
+    if not current:
+        return "closed"
+    return "cyan", f"open until {(brief if look.narrow else moment)(current['ends_at'], look.now)}"

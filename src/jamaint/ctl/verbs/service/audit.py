@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from jamaint.ctl.cli.context import DONE, PAGE
-from jamaint.ctl.output.text import scalar, short, table
-from jamaint.ctl.output.times import stamp
+from jamaint.ctl.output.tables import table
+from jamaint.ctl.output.text import scalar, short
+from jamaint.ctl.output.times import second, stamp, zoned
 
 UUID_LENGTH, UUID_DASHES = 36, 4
 
@@ -27,8 +28,8 @@ def draw(found: Mapping[str, Any], look: Look) -> list[str]:
     """The result of `audit.list` as lines."""
     if not found["items"]:
         return ["nothing is recorded for that time"]
-    head = ("WHEN", "WHO", "ROLE", "CALL", "OBJECT", "OUTCOME", "DETAIL")
-    lines = table(head, [_row(entry) for entry in found["items"]], look)
+    head = (zoned("WHEN", look.now) if look.narrow else "WHEN", "WHO", "ROLE", "CALL", "OBJECT", "OUTCOME", "DETAIL")
+    lines = table(head, [_row(entry, look) for entry in found["items"]], look, spare=("ROLE",), below=True)
     return [*lines, "… there are more: --limit N"] if found.get("next_cursor") else lines
 
 
@@ -37,13 +38,13 @@ def _object(name: str) -> str:
     return short(name) if len(name) == UUID_LENGTH and name.count("-") == UUID_DASHES else name
 
 
-def _row(entry: Mapping[str, Any]) -> Sequence[Cell]:
+def _row(entry: Mapping[str, Any], look: Look) -> Sequence[Cell]:
     outcome = str(entry.get("outcome") or "")
     detail = entry.get("detail")
     if isinstance(detail, dict):
         detail = detail.get("message") or ", ".join(f"{key} {scalar(value)}" for key, value in detail.items())
     return (
-        stamp(entry.get("at")),
+        second(entry.get("at"), look.now) if look.narrow else stamp(entry.get("at")),
         f"{entry.get('user') or entry.get('uid')} (pid {entry.get('pid')})",
         str(entry.get("role") or "none"),
         str(entry.get("method")),

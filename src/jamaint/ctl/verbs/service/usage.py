@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from jamaint.ctl.cli.context import DONE
-from jamaint.ctl.output.text import bar, count, size, table
+from jamaint.ctl.output.tables import table
+from jamaint.ctl.output.text import bar, count, size
 from jamaint.ctl.output.times import moment
 
 TYPE_CHECKING = False
@@ -21,7 +22,7 @@ WIDE_ENOUGH = 120
 LIGHTS = {"green": "good", "yellow": "look", "red": "act"}
 """What each light says, also where there are no colours."""
 KINDS = ("storage", "database", "cache", "logs", "temp", "files")
-HEAD = ("KIND", "WHAT", "SIZE", "USED", "GROWTH A DAY", "FULL ON", "HOLDS")
+HEAD = ("KIND", "WHAT", "SIZE", "USED", "PER DAY", "FULL ON", "HOLDS")
 
 
 def show(call: Call) -> int:
@@ -38,20 +39,25 @@ def show_analysis(call: Call) -> int:
 
 def draw(found: Mapping[str, Any], look: Look) -> list[str]:
     """The result of `usage` as lines."""
-    return table(HEAD, [_row(one, look) for one in found["items"]], look, right=(2,))
+    return _sizes(found["items"], look)
 
 
 def draw_analysis(found: Mapping[str, Any], look: Look) -> list[str]:
     """The result of `cleanup.analysis` as lines."""
     items = [one for kind in KINDS for one in found.get(kind) or ()]
-    lines = table(HEAD, [_row(one, look) for one in items], look, right=(2,))
+    lines = _sizes(items, look)
     freed = {kind: amount for kind, amount in (found.get("reclaimable") or {}).items() if amount is not None}
     lines += ["", look.paint("bold", "RECOMMENDATIONS")]
-    lines += table(("", "KIND", "WHAT", "WHY", "WHAT HELPS"), [_advice(one) for one in found["recommendations"]], look)
+    advice = [_advice(one) for one in found["recommendations"]]
+    lines += table(("", "KIND", "WHAT", "WHY", "WHAT HELPS"), advice, look, below=True)
     if freed:
         total = size(sum(freed.values()))
         lines += ["", f"a cleanup would remove {total} now: jamaintctl cleanup run --dry-run shows what"]
     return lines
+
+
+def _sizes(items: Sequence[Mapping[str, Any]], look: Look) -> list[str]:
+    return table(HEAD, [_row(one, look) for one in items], look, right=(2,))
 
 
 def _row(one: Mapping[str, Any], look: Look) -> Sequence[Cell]:
