@@ -125,7 +125,7 @@ def executes(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
 import sys; sys.path.insert(0, sys.argv[1]); import jamaint; del sys.path[0]
 import os, signal, subprocess, types
 from jamaint.core.plans import Plan, Step
-from jamaint.executors import EXECUTORS
+from jamaint.core.executor_table import EXECUTORS, ExecutorRow
 from jamaint.executors.shared.executor import StepFailed, Stopped
 from jamaint.worker.main import main
 class Test:
@@ -135,8 +135,8 @@ class Test:
         work, host = self.work, self.host
 {lines}
         return Plan((), ())
-sys.modules["jamaint.executors.test"] = types.SimpleNamespace(Test=Test)
-EXECUTORS["test"] = "test:Test"
+sys.modules["jamaint.executors.test.executor"] = types.SimpleNamespace(Test=Test)
+EXECUTORS["test"] = ExecutorRow("test", "test", "", "executor:Test", (), "files")
 main()
 """
     monkeypatch.setattr(child_process, "_BOOT", code)

@@ -1,32 +1,15 @@
-"""The list: the executors of this version, each with what its tasks' `config` may hold."""
+"""The models of `config:`, by executor; `core.executor_table` lists them."""
 
 from collections.abc import Mapping
+from importlib import import_module
 
-from jamaint.executors.cache_cleanup.config import CacheCleanup
-from jamaint.executors.cache_warmup.config import CacheWarmup
-from jamaint.executors.command.config import RunCommand
-from jamaint.executors.database_cleanup.config import DatabaseCleanup
-from jamaint.executors.database_optimize.config import DatabaseOptimize
-from jamaint.executors.filesystem_cleanup.config import FilesystemCleanup
-from jamaint.executors.filesystem_optimize.config import FilesystemOptimize
-from jamaint.executors.logs_cleanup.config import LogsCleanup
-from jamaint.executors.logs_rotate.config import LogsRotate
-from jamaint.executors.noop.config import Nothing
-from jamaint.executors.system_cleanup.config import SystemCleanup
-from jamaint.executors.temp_cleanup.config import TempCleanup
+from jamaint.core.executor_table import ROWS, ExecutorRow
 from jamaint.schema.executor_config import Work
 
-CONFIG_OF: Mapping[str, type[Work]] = {
-    "cache.cleanup": CacheCleanup,
-    "cache.warmup": CacheWarmup,
-    "command": RunCommand,
-    "database.cleanup": DatabaseCleanup,
-    "database.optimize": DatabaseOptimize,
-    "filesystem.cleanup": FilesystemCleanup,
-    "filesystem.optimize": FilesystemOptimize,
-    "logs.cleanup": LogsCleanup,
-    "logs.rotate": LogsRotate,
-    "noop": Nothing,
-    "temp.cleanup": TempCleanup,
-    "system.cleanup": SystemCleanup,
-}
+
+def _model(row: ExecutorRow) -> type[Work]:
+    found: type[Work] = getattr(import_module(f"jamaint.executors.{row.folder}.config"), row.config_class)
+    return found
+
+
+CONFIG_OF: Mapping[str, type[Work]] = {row.key: _model(row) for row in ROWS if row.config_class}

@@ -4,31 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from jamaint.config.executor_models import CONFIG_OF
+from jamaint.core.executor_table import ROWS
 from jamaint.schema.errors import Flaw, did_you_mean
 from jamaint.schema.units import shown
 
-EXECUTOR_OF: Mapping[tuple[str, str], str] = {
-    ("optimization", "database"): "database.optimize",
-    ("cleanup", "database"): "database.cleanup",
-    ("cleanup", "logs"): "logs.cleanup",
-    ("cleanup", "system"): "temp.cleanup",
-    ("cleanup", "filesystem"): "filesystem.cleanup",
-    ("cleanup", "cache"): "cache.cleanup",
-    ("optimization", "cache"): "cache.warmup",
-    ("optimization", "filesystem"): "filesystem.optimize",
-    ("backup", "filesystem"): "backup.files",
-    ("backup", "database"): "backup.database",
-    ("backup", "system"): "backup.full",
-    ("update", "system"): "packages.update",
-    ("update", "security"): "packages.update",
-    ("monitoring", "system"): "health.check",
-    ("monitoring", "performance"): "health.check",
-    ("security", "security"): "security.audit",
-    ("security", "logs"): "logs.rotate",
-}
+EXECUTOR_OF: Mapping[tuple[str, str], str] = {kind: row.key for row in ROWS for kind in row.kinds}
 """The executor that a task's type and category mean; a custom task has `command`, or `sql` if it has statements."""
 
-LATER = frozenset({*EXECUTOR_OF.values(), "sql"} - CONFIG_OF.keys())
+LATER = frozenset(row.key for row in ROWS if not row.folder)
 """Executors that the contract has and this version has not."""
 
 KEYS = ("type", "category", "executor")

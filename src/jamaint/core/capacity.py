@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from jamaint.core.cleanup_kinds import KINDS, SYSTEM
+from jamaint.core.executor_table import ROWS, row_of
 from jamaint.core.owner_rights import OWNER
 from jamaint.core.plans import Step, parts_of
 from jamaint.core.secrets import written
@@ -27,10 +28,8 @@ WORTH_SHARE, WORTH_BYTES = 0.10, 64 << 20
 
 LATER = "; what goes is free when the trash is purged"
 
-DIRECTORIES = {"logs.cleanup": "logs", "logs.rotate": "logs", "temp.cleanup": "temp", "filesystem.cleanup": "files"}
-TENDING = frozenset(
-    {"logs.cleanup", "temp.cleanup", "filesystem.cleanup", "cache.cleanup", "database.cleanup", "database.optimize"}
-)
+DIRECTORIES = {row.key: row.works_on for row in ROWS if row.works_on in ("logs", "temp", "files")}
+TENDING = frozenset(row.key for row in ROWS if row.frees)
 """Executors whose plan tells what could be freed, or put in order."""
 MEMCACHED = "memcached:"
 _WILDCARD = re.compile(r"[*?\[]")
@@ -134,9 +133,9 @@ def _of(executor: str, config: Mapping[str, Any]) -> Iterable[Target]:
         logs = [directory_of(path if _WILDCARD.search(path) else f"{path}*") for path in config.get("log_paths", ())]
         paths = [*logs, *(directory_of(one["path"]) for one in config.get("paths", ()))]
         return [Target(DIRECTORIES[executor], path) for path in paths]
-    if executor.startswith("database."):
+    if row_of(executor).works_on == "database":
         return [Target("database", written(config["dsn"]))]
-    if executor == "cache.cleanup":
+    if row_of(executor).works_on == "cache":
         paths = (config.get("directories") or {"paths": ()})["paths"]
         servers = [Target("cache", written(config["redis"]["url"]))] if config.get("redis") else []
         servers += [Target("cache", f"{MEMCACHED}{config['memcached']}")] if config.get("memcached") else []

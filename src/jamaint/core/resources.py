@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from jamaint.core.executor_table import ROWS
 from jamaint.core.secrets import ADDRESS, is_address, told, without_password
 
 PATHS = frozenset({"path", "paths", "log_paths", "directory", "directories", "destination"})
 DATABASES = frozenset({"dsn", "database", "url"})
 """The keys of a config below which a text that begins with / is a path, and any text a database."""
 
-ONLY_LOOKING = frozenset({"noop", "health.check", "security.audit", "cache.warmup"})
+ONLY_LOOKING = frozenset(row.key for row in ROWS if row.only_reads)
 """Executors that change nothing where they look: they get into nobody's way."""
 
 _WILDCARD = re.compile(r"[*?\[]")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jamaint.core.cleanup_kinds import KINDS, SYSTEM
+from jamaint.core.executor_table import row_of
 from jamaint.core.owner_rights import BY_OWNER, OWNER
 from jamaint.core.tasks import Condition
 
@@ -14,9 +15,6 @@ FILES, DATABASES, COMMANDS, PACKAGES = "files", "databases", "commands", "packag
 LOOKED_AT = frozenset({"command", "http", "tcp", "postgresql"})
 """The conditions that a worker looks at: the daemon has neither the network nor the right to run anything."""
 
-_NETWORK = ("database.", "cache.")
-_PROGRAMS = frozenset({"filesystem.optimize"})
-"""Executors that have programs of the machine work on its disks, with rights that no fence leaves."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
@@ -65,12 +63,13 @@ def of_user(kind: str, user: str | None) -> str:
 
 
 def _kind(executor: str, config: Mapping[str, Any]) -> str:
-    if executor == "command":
+    usual = row_of(executor).worker
+    if usual == COMMANDS:
         return PACKAGES if config.get("unit") == PACKAGES else COMMANDS
-    if executor in _PROGRAMS or any(config.get(key) for key in ("prerotate", "postrotate", "signal")):
+    if usual == PACKAGES or any(config.get(key) for key in ("prerotate", "postrotate", "signal")):
         return PACKAGES
     if executor in BY_OWNER and config.get("user") == OWNER:  # only root can act as others
         return PACKAGES
     if config.get("directories"):  # a cache that is a tree of files
         return PACKAGES if config.get("redis") or config.get("memcached") else FILES
-    return DATABASES if executor.startswith(_NETWORK) else FILES
+    return FILES if usual == "none" else usual

@@ -18,13 +18,14 @@ from threading import Lock, Thread
 from typing import Any
 
 from jamaint.core import rotation_records
+from jamaint.core.executor_table import EXECUTORS
 from jamaint.core.owner_rights import BY_OWNER, OWNER
 from jamaint.core.plans import MassDeletion, Plan, Step, step_from_json, step_to_json
 from jamaint.core.rate_limits import Limits, WindowEnd
 from jamaint.core.rotation_records import Records
 from jamaint.core.safety import deletion_guard
 from jamaint.errors import Problem
-from jamaint.executors import EXECUTORS, executor_of
+from jamaint.executors import executor_of
 from jamaint.executors.shared.executor import NOWHERE, Executor, Planned, StepFailed, Stopped, Work
 from jamaint.executors.shared.subplans import items_of
 from jamaint.files.rights import writable_groups
@@ -281,7 +282,7 @@ def _open(opening: Order, host: DaemonHost, window_end: WindowEnd, unit: str | N
     """Becomes what the opening asks for. What cannot be is the answer to every operation."""
     try:
         name = opening["executor"]
-        if name not in EXECUTORS:
+        if name not in EXECUTORS or not EXECUTORS[name].folder:
             raise StepFailed(f"this worker knows no executor {name}", "refused")
         only_back: str | None = None
         writable_groups.trust(opening.get("trust", ()))

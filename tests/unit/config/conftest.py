@@ -1,17 +1,15 @@
 """What the tests of the configuration share: real files, read as an ordinary user unless a test says otherwise."""
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from config_fixtures import Loading, Mistakes
 from jamaint.config import Config, ConfigInvalid, load
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
-Loading = Callable[..., Config]
-Mistakes = Callable[..., list[str]]
 
 
 @pytest.fixture

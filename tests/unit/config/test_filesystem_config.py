@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from conftest import Loading, Mistakes
+
+from config_fixtures import Loading, Mistakes
 
 HEAD = "tasks: { t: { executor: filesystem.cleanup, config: { paths: [{ "
 END = " }] } } }"

@@ -18,6 +18,7 @@ from structlog.typing import FilteringBoundLogger
 from jamaint.config import Config
 from jamaint.core.estimates import Part, ends_at, fraction_of, keeping_to, seconds_left, weights_of
 from jamaint.core.executions import Execution, Progress, State, StepRecord, advance
+from jamaint.core.executor_table import ROWS
 from jamaint.core.plans import Plan, Step, step_from_json, step_to_json
 from jamaint.core.system_cleanup import narrowed, of_execution
 from jamaint.core.tasks import Task
@@ -46,10 +47,10 @@ LAST_WRITE_SECONDS = 20.0
 LOG_LINES = 10_000
 """Lines that are kept of one execution's log."""
 
-WITHOUT_WORKER = frozenset({"noop"})
+WITHOUT_WORKER = frozenset(row.key for row in ROWS if row.worker == "none")
 """Executors that touch nothing outside and so need no process."""
 
-UNTHROTTLED = frozenset({"command"})
+UNTHROTTLED = frozenset(row.key for row in ROWS if not row.can_throttle)
 """Executors whose work is done by others, at their own pace: they can be paused, and not slowed."""
 
 

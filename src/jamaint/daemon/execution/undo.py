@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jamaint.core.executions import StepRecord
+from jamaint.core.executor_table import row_of
 from jamaint.core.held_places import HoldRecord, places_of
 from jamaint.core.plans import step_to_json, undo_order
 from jamaint.daemon.execution import inventories
@@ -176,7 +177,7 @@ def _unheard(_line: Line) -> None:
 
 def _unit_of(executor: str) -> str:
     """What an executor counts where its answer does not say."""
-    return "row" if executor.startswith("database.") else "file"
+    return row_of(executor).counts
 
 
 def why(answer: Line) -> str:
