@@ -648,6 +648,29 @@ class TestConflicts:
         assert "the table is gone" in executor.undo(step, dry_run=False)["problems"][0]["why"]
 
 
+@pytest.mark.parametrize("ended", ["ORDER BY pid LIMIT 1", "ORDER BY pid"])
+def test_what_is_kept_is_told_where_a_connection_was_lost(events: str, ended: str) -> None:
+    """Of what an operator could roll back, or purge to free space: the figure is not known, and no 0 either."""
+    host = Talk()
+    executor = cleanup(events, rule("events", batch_size=100), host=host)
+    step = planned(executor)  # of the first hundred, 29 are young
+
+    def end(*_: object) -> None:
+        host.progress = Talk().progress  # type: ignore[method-assign]
+        ours = f"(SELECT pid FROM pg_stat_activity WHERE application_name = 'jamaint: tidy' {ended}) AS ours"
+        query = f"SELECT count(pg_terminate_backend(pid, 10000)) FROM {ours}"
+        thread = threading.Thread(target=value, args=(events, query))
+        thread.start()
+        thread.join()
+
+    host.progress = end  # type: ignore[method-assign]
+    with pytest.raises(StepFailed, match="was lost in the middle") as failed:
+        executor.run(step)
+    assert failed.value.kind == "lost"
+    assert (failed.value.details["rows"], failed.value.details["freed_on_purge"] > 0) == (71, True)
+    assert executor.undo(step, dry_run=False)["restored"] == 71
+
+
 def test_killed_at_every_call(events: str) -> None:
     """A worker that dies at any call leaves what an undo puts right, and what the next run goes on with."""
     before = look(events, "events")

@@ -1,6 +1,11 @@
 """What guards divide by and wait for is what is there: rows, parts of tables, receivers of the log, limits."""
 
+import contextlib
+import glob
+import subprocess
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +15,17 @@ from jamaint.core.plans import MassDeletion
 from jamaint.databases.pacing import SQL as VITALS
 from jamaint.databases.rows import delete
 from jamaint.executors.shared.executor import StepFailed
+from jamaint.store.embedded import files
+from postgres_server import serving
 
 AGED = "CREATE TABLE ev (id bigint PRIMARY KEY, created_at timestamptz);"
 DEFAULT = MassDeletion(0.25, 50)
+VERSION = "SELECT current_setting('server_version_num')::int"
+SLOW_TO_GO = """
+CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(0.1); RETURN NULL; END$$;
+CREATE TRIGGER slow AFTER DELETE ON ev FOR EACH STATEMENT EXECUTE FUNCTION slowly();
+"""
+"""Each batch takes longer than the limits of these tests."""
 
 
 @pytest.fixture(autouse=True)
@@ -96,10 +109,51 @@ def test_who_only_receives_the_log_is_no_replica_that_lags(empty_database: str) 
     assert value(empty_database, f"SELECT lag_bytes FROM ({sql.replace('pg_stat_replication', hidden)}) AS v") is None
 
 
+RECEIVERS = sorted(glob.glob("/usr/lib/postgresql/*/bin/pg_receivewal"))
+
+
+@pytest.mark.skipif(not RECEIVERS, reason="pg_receivewal is not installed")
+def test_with_the_real_pg_receivewal_it_works_and_waits_for_nobody(tmp_path: Path) -> None:
+    """It never says what it has replayed, which is nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(files._SETTINGS, "wal_level", "replica")
+        patch.setitem(files._SETTINGS, "max_wal_senders", 2)
+        with serving() as dsn:
+            run_script(dsn, AGED + insert(1, 400, "1 year") + "ANALYZE ev")
+            with open(value(dsn, "SHOW hba_file"), "a") as hba:
+                hba.write("local replication all trust\n")
+            value(dsn, "SELECT pg_reload_conf()")
+            with receiving(dsn, tmp_path):
+                host = Talk()
+                executor = cleanup(dsn, rule("ev", batch_size=50), host=host)
+                assert executor.run(planned(executor))["rows"] == 400
+                assert value(dsn, "SELECT count(*) FROM pg_stat_replication WHERE replay_lsn IS NULL") == 1
+    assert not [line for line in host.logged if "replica" in line]
+
+
+@contextlib.contextmanager
+def receiving(dsn: str, directory: Path) -> Iterator[None]:
+    """Have pg_receivewal stream the log for the block."""
+    argv = [RECEIVERS[-1], "-D", str(directory), "-d", dsn, "--no-loop"]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            while not value(dsn, "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"):
+                assert process.poll() is None, process.stderr and process.stderr.read()
+                value(dsn, "SELECT pg_sleep(0.05)")
+            yield
+        finally:
+            process.terminate()
+
+
 class TestLimitsOfARole:
-    @pytest.mark.parametrize("setting", ["idle_session_timeout", "statement_timeout"])
+    @pytest.mark.parametrize(
+        "setting",
+        ["idle_session_timeout", "idle_in_transaction_session_timeout", "statement_timeout", "transaction_timeout"],
+    )
     def test_they_do_not_end_ours(self, empty_database: str, setting: str) -> None:
-        run_script(empty_database, AGED + insert(1, 400, "1 year") + "ANALYZE ev")
+        if setting == "transaction_timeout" and value(empty_database, VERSION) < 170000:
+            pytest.skip("PostgreSQL has it from version 17 on")
+        run_script(empty_database, AGED + insert(1, 400, "1 year") + SLOW_TO_GO + "ANALYZE ev")
         name = value(empty_database, "SELECT current_database()")
         run_script(empty_database, f"ALTER DATABASE {name} SET {setting} = '80ms'")
 
@@ -111,7 +165,7 @@ class TestLimitsOfARole:
                 if self.looks < 4:
                     thread = threading.Thread(
                         target=value,
-                        args=(empty_database.replace("?", "?statement_timeout=0&"), "SELECT pg_sleep(0.2)"),
+                        args=(empty_database.replace("?", f"?{setting}=0&"), "SELECT pg_sleep(0.2)"),
                     )
                     thread.start()
                     thread.join()

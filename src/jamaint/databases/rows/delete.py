@@ -91,8 +91,7 @@ class Deletion:
             try:
                 await self._go_round()
             finally:
-                if not self.target.work.is_closed():
-                    await self._reckon(before)
+                await self._reckon(before)
             await self._drop_if_empty()
             if self._is_long or self._unvacuumed > VACUUM_AT_END_SHARE * (table.rows or 0):
                 await self._vacuum()
@@ -256,14 +255,27 @@ class Deletion:
             self.reins.host.progress(self.done_before + self.found.rows, self.done_total or None, "rows")
 
     async def _reckon(self, before: tuple[int, int]) -> None:
-        """What is free for others now, and what can only be used again by this table."""
-        after = await sizes(self.target.work, self.selection.table.oid)
+        """What is free for others now, and what can only be used again by this table; estimated where no connection is
+        left to ask."""
+        rows, found = self.selection.table.rows, self.found
+        share = min(1.0, found.rows / rows) if rows else 1.0
+        went = round(before[0] * share) if rows or found.rows else 0
+        try:
+            after, kept = await self._measured()
+        except (TargetFailed, LockTimeoutError, TooSlowError):
+            after, kept = before, went
+            found.notes.append(f"{self.selection.table.quoted}: its sizes are estimates, the connection was lost")
         if self.kept is not None:
-            self.found.kept_bytes = await self.target.work.fetchval(SQL["kept_size"], self.kept)
-        self.found.returned_bytes = max(0, sum(before) - sum(after))
-        rows = self.selection.table.rows
-        went = round(before[0] * min(1.0, self.found.rows / rows)) if rows else self.found.kept_bytes
-        self.found.reclaimable_bytes = max(0, went - self.found.returned_bytes)
+            found.kept_bytes = kept
+        found.returned_bytes = max(0, sum(before) - sum(after))
+        found.reclaimable_bytes = max(0, (went if rows else found.kept_bytes) - found.returned_bytes)
+
+    async def _measured(self) -> tuple[tuple[int, int], int]:
+        """Bytes of the table and of what is kept. Raises as `failures_named`."""
+        connection = self.target.watch if self.target.work.is_closed() else self.target.work
+        with failures_named(self.target.identity.database):
+            after = await sizes(connection, self.selection.table.oid)
+            return after, 0 if self.kept is None else await connection.fetchval(SQL["kept_size"], self.kept)
 
 
 @contextmanager
