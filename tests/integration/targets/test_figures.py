@@ -48,6 +48,16 @@ class TestTheShareOfAMassDeletion:
         run_script(empty_database, insert(30001, 30641, "1 year"))
         assert planned(cleanup(empty_database, rule("ev"), mass_deletion=DEFAULT)).items == 641
 
+    def test_where_counting_takes_too_long_the_estimate_is_no_third(
+        self, empty_database: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run_script(empty_database, AGED + insert(1, 12000, "1 year") + insert(12001, 20000, "1 day") + "ANALYZE ev")
+        monkeypatch.setitem(_rows(), "count", "SELECT pg_sleep(1)")
+        monkeypatch.setattr("jamaint.databases.rows.selection.COUNT_SECONDS", 0.05)
+        plan = cleanup(empty_database, rule("ev"), mass_deletion=DEFAULT).plan()
+        assert 11000 <= plan.steps[0].items <= 13000
+        assert plan.refusals
+
     def test_where_counting_takes_too_long_the_least_figure_counts(
         self, empty_database: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -56,6 +66,23 @@ class TestTheShareOfAMassDeletion:
         monkeypatch.setitem(_rows(), "count", "SELECT pg_sleep(1)")
         monkeypatch.setattr("jamaint.databases.rows.selection.COUNT_SECONDS", 0.05)
         assert "would be deleted" in refused(empty_database)
+
+
+def test_where_counting_takes_too_long_the_estimate_leaves_out_what_is_held(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time left goes by it; an estimate of a hundredth would make it false from the first minute on."""
+    run_script(empty_database, AGED + insert(1, 20000, "1 year") + "ANALYZE ev")
+    executor = cleanup(empty_database, rule("ev"))
+    step = planned(executor)
+    executor.run(step)
+    executor.undo(step, dry_run=False)
+    run_script(empty_database, insert(20001, 60000, "1 year") + "ANALYZE ev")
+    again = cleanup(empty_database, rule("ev"), execution="e2")
+    assert planned(again).items == 40000
+    monkeypatch.setitem(_rows(), "count", "SELECT pg_sleep(1)")
+    monkeypatch.setattr("jamaint.databases.rows.selection.COUNT_SECONDS", 0.05)
+    assert 35000 <= planned(again).items <= 45000
 
 
 def refused(dsn: str) -> str:

@@ -26,8 +26,13 @@ SELECT count(*) FROM (SELECT FROM {table} WHERE {after} AND {until} AND {conditi
 -- name: unreferenced
 NOT EXISTS (SELECT FROM {child} AS jamaint_child WHERE {pairs})
 
+-- name: none_held
+-- For whole tables: all that is held is read once.
+NOT EXISTS (SELECT FROM jamaint.held_rows AS jamaint_held WHERE jamaint_held.relation = {oid}
+    AND jamaint_held.key = ARRAY[{key}] AND jamaint_held.until > now())
+
 -- name: not_held
--- As a value, which is looked up for each row: as EXISTS, each batch would read all that is held.
+-- For batches: as a value, which is looked up for each row. As NOT EXISTS, each batch would read all that is held.
 (SELECT true FROM jamaint.held_rows AS jamaint_held WHERE jamaint_held.relation = {oid}
     AND jamaint_held.key = ARRAY[{key}] AND jamaint_held.until > now() LIMIT 1) IS NULL
 
