@@ -176,6 +176,31 @@ def test_approval_ends_with_an_edit_of_its_task(place: Scene) -> None:
         assert root.call("execution.wait", execution=ident)["status"] == "completed"
 
 
+@pytest.mark.parametrize("edit", ["task.update", "schedule.update", "schedules"])
+def test_approval_is_refused_to_each_author_since_root_defined_the_task(place: Scene, edit: str) -> None:
+    calls: dict[str, tuple[str, dict[str, Any]]] = {
+        "task.update": ("task.update", {"task": "made", "changes": {"timeout": "5m"}}),
+        "schedule.update": ("schedule.update", {"task": "made", "schedule": {"every": "1h"}}),
+        "schedules": ("schedule.update", {"changes": [{"task": "made", "schedule": {"every": "1h"}}]}),
+    }
+    method, params = calls[edit]
+    with people(place) as (found, _root):
+        mine, other = found.own["admin"], found.others["admin"]
+        mine.call("task.create", task={"name": "made", **NOOP})
+        other.call(method, **params)
+        for author in (mine, other):
+            assert refusal(author, "task.approve", task="made").code == NOT_AUTHORISED
+        assert outcome(found.own["operator"], "task.approve", task="made") == 0
+    with people(place) as (found, root):
+        for author in (found.own["admin"], found.others["admin"]):
+            assert refusal(author, "task.approve", task="made").code == NOT_AUTHORISED
+        root.call(method, **params)
+        assert outcome(found.own["admin"], "task.approve", task="made") == 0
+        found.others["admin"].call("task.delete", task="made")
+        found.others["admin"].call("task.create", task={"name": "made", **NOOP})
+        assert outcome(found.own["admin"], "task.approve", task="made") == 0
+
+
 def test_emergency_override_is_no_approval_of_ones_own(place: Scene) -> None:
     with people(place) as (found, root):
         root.call("policy.create", policy={"name": "fire", "rules": [{"emergency": {}}]})

@@ -26,6 +26,8 @@ class StoredTask(NamedTuple):
     seal: str | None
     quarantined_at: datetime | None = None
     updated_at: datetime | None = None
+    authors: tuple[str, ...] = ()
+    """Accounts that have defined or changed it since root, or a file, last defined it."""
 
 
 class StoredWindow(NamedTuple):
@@ -153,4 +155,5 @@ def _task(row: Row) -> StoredTask:
         row["seal"],
         row["quarantined_at"],
         row["updated_at"],
+        tuple(row["authors"]),
     )

@@ -3,8 +3,9 @@ SELECT * FROM maintenance_tasks
 
 -- name: put_task
 INSERT INTO maintenance_tasks AS kept (id, name, description, type, category, priority, schedule, enabled, config,
-    dependencies, conditions, rollback, notifications, executor, origin, definition, due_from, created_by, seal)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+    dependencies, conditions, rollback, notifications, executor, origin, definition, due_from, created_by, seal, authors)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+    CASE WHEN $15 = 'file' OR $19::text IS NOT NULL OR $18::text IS NULL THEN '{}' ELSE ARRAY[$18::text] END)
 ON CONFLICT (name) DO UPDATE SET
     description = excluded.description, type = excluded.type, category = excluded.category,
     priority = excluded.priority, enabled = excluded.enabled, config = excluded.config,
@@ -12,6 +13,8 @@ ON CONFLICT (name) DO UPDATE SET
     notifications = excluded.notifications, executor = excluded.executor, origin = excluded.origin,
     definition = excluded.definition, schedule = excluded.schedule, seal = excluded.seal,
     created_by = excluded.created_by,
+    authors = CASE WHEN excluded.authors = '{}' THEN '{}' WHEN kept.authors @> excluded.authors THEN kept.authors
+        ELSE kept.authors || excluded.authors END,
     due_from = CASE WHEN kept.schedule IS NOT DISTINCT FROM excluded.schedule AND kept.enabled
         THEN kept.due_from ELSE excluded.due_from END,
     updated_at = CASE WHEN kept.definition = excluded.definition THEN kept.updated_at ELSE now() END

@@ -102,8 +102,9 @@ async def _approve(
 
 def _refuse_own_definition(daemon: Daemon, call: Call, task: Task) -> None:
     stored = daemon.definitions.stored.get(task.name)
-    author = None if stored is None or task.origin == "file" else stored.created_by
-    refuse_own(call, author, f"cannot approve {task.name}: {call.user} made it, or changed it last")
+    authors = () if stored is None or task.origin == "file" else stored.authors
+    if call.user in authors:
+        refuse_own(call, call.user, f"cannot approve {task.name}: {call.user} made or changed it")
 
 
 def _refuse_unless_waiting(execution: Execution, verb: str) -> None:
