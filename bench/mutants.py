@@ -1,6 +1,6 @@
 """Tests the tests: changes what decides, one place at a time, and lists the changes that no test notices.
 
-    bench/mutants.py [GROUP…] [--jobs N] [--only TEXT]
+    bench/mutants.py [GROUP…] [--jobs N] [--only TEXT] [--quick]
 
 Each job works in a copy of the tree, so that no mutant touches the tree itself. It keeps one process that has imported
 pytest and the libraries, and forks for each mutant; that costs a fifth of a new interpreter. Survivors are printed and
@@ -66,6 +66,7 @@ class Outcome:
         """Count a job whose tests ended with "pass", "fail" or "time"."""
         if result == "pass":
             self.survivors.append(job)
+            print(f"  {job.path}:{job.mutation.line} {job.mutation.name}", file=sys.stderr, flush=True)
         else:
             self.noticed += 1
             self.timed_out += result == "time"
@@ -74,8 +75,9 @@ class Outcome:
 class Copy:
     """A copy of the tree with a process that runs tests in it."""
 
-    def __init__(self, top: Path) -> None:
+    def __init__(self, top: Path, quick: bool) -> None:
         self._top = top
+        self._quick = quick
         for name in ("src", "tests"):
             shutil.copytree(TOP / name, top / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("pyproject.toml", "packaging", "etc", "systemd", "docs"):
@@ -93,7 +95,11 @@ class Copy:
         )
 
     def run(self, tests: Sequence[str], seconds: float) -> str:
-        """Run tests; return "pass", "fail" or "time"."""
+        """Run tests, those of properties last, which take longest; return "pass", "fail" or "time"."""
+        examples = self._run(["-m", "not hypothesis", *tests], seconds)
+        return examples if examples != "pass" or self._quick else self._run(["-m", "hypothesis", *tests], seconds)
+
+    def _run(self, tests: Sequence[str], seconds: float) -> str:
         assert self._server.stdin is not None
         assert self._server.stdout is not None
         _say(self._server.stdin, {"tests": list(tests), "seconds": seconds})
@@ -191,6 +197,7 @@ def main() -> int:
     parser.add_argument("groups", nargs="*", help=f"of {', '.join(GROUPS)}; all if none is named")
     parser.add_argument("--jobs", type=int, default=2, help="mutants tried side by side (2)")
     parser.add_argument("--only", default="", help="only mutants whose module or name contains this text")
+    parser.add_argument("--quick", action="store_true", help="without tests of properties: more survive")
     given = parser.parse_args()
     unknown = set(given.groups) - set(GROUPS)
     if unknown:
@@ -201,7 +208,7 @@ def main() -> int:
         places = [Path(room) / str(number) for number in range(given.jobs)]
         for place in places:
             place.mkdir()
-        copies = [Copy(place) for place in places]
+        copies = [Copy(place, given.quick) for place in places]
         try:
             for name in given.groups or GROUPS:
                 jobs = jobs_of(GROUPS[name], given.only)
