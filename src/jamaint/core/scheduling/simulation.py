@@ -29,6 +29,11 @@ FULL = 0.9
 CHECKED_EVERY = 200
 """Decisions between two looks at whether the simulation is still wanted."""
 
+ROOM_GUARDS = frozenset(
+    {"concurrency", "window_concurrency", "fit", "window", "touches", "previous_running", "misfire"}
+)
+"""The guards whose skips a longer or wider window would help against; a freeze or a policy is none."""
+
 NO_HOLDS = Holds()
 
 Look = Callable[[datetime], tuple[Snapshot, datetime | None]]
@@ -86,6 +91,8 @@ class WindowForecast:
     openings: int = 0
     runs: int = 0
     skipped: int = 0
+    without_room: int = 0
+    """Those of the skipped that a guard of ROOM_GUARDS stood against."""
     busy_seconds: float = 0.0
     room_seconds: float = 0.0
     fullest: float = 0.0
@@ -315,7 +322,9 @@ class _Simulation:
         one.against[guard] += 1
         one.example = one.example or why
         if execution.window_name is not None:
-            self._window(execution.window_name).skipped += 1
+            window = self._window(execution.window_name)
+            window.skipped += 1
+            window.without_room += guard in ROOM_GUARDS
         self._tell(Run(execution.task_name, execution.window_name, execution.scheduled_for, guard=guard, why=why))
 
     def _tell(self, run: Run) -> None:
@@ -363,10 +372,10 @@ def too_full(found: Forecast) -> list[tuple[str, str]]:
     """The windows in which there is not room enough, each with how that shows."""
     full = []
     for name, one in sorted(found.windows.items()):
-        if one.skipped:
-            full.append(
-                (name, f"{one.skipped} of {one.runs + one.skipped} would be skipped in {one.openings} openings")
-            )
+        if one.without_room:
+            openings = "1 opening" if one.openings == 1 else f"{one.openings} openings"
+            of = f"{one.without_room} of {one.runs + one.skipped}"
+            full.append((name, f"{of} would be skipped for want of room in {openings}"))
         elif one.fullest >= FULL:
             full.append((name, f"its fullest opening is {one.fullest:.0%} full"))
     return full

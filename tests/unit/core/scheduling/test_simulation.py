@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from core_examples import HOUR, MINUTE, NOON, task, utc, window
+from jamaint.core.calendar.freezes import Freeze, FreezeState
 from jamaint.core.calendar.windows import Window, next_opening, opening_at
 from jamaint.core.guards.guard import Snapshot
 from jamaint.core.recurrence import After, Schedule
-from jamaint.core.scheduling.simulation import UNKNOWN_SECONDS, Forecast, Look, Scenario, simulate
+from jamaint.core.scheduling.simulation import UNKNOWN_SECONDS, Forecast, Look, Scenario, never_run, simulate, too_full
 from jamaint.core.scheduling.timetable import Timetable
 from jamaint.core.tasks import Dependency, Task
 
@@ -41,7 +42,7 @@ def forecast(
     for one in tasks:
         timetable.put(one, NOON)
     durations = {name: [round(length * 60_000) for length in lengths] for name, lengths in (minutes or {}).items()}
-    settings = {key: more.pop(key) for key in ("max_concurrent",) if key in more}
+    settings = {key: more.pop(key) for key in ("max_concurrent", "freezes") if key in more}
     return simulate(Scenario(tasks, timetable, looking(named, **settings), NOON, NOON + days * DAY, durations, **more))
 
 
@@ -97,6 +98,21 @@ def test_a_window_that_is_too_full_says_so() -> None:
     assert told.fullest_at == utc("2026-11-25T02:00")
     skipped = [one for one in found.runs if one.ends_at is None]
     assert {one.guard for one in skipped} <= {"window_concurrency", "fit"}
+
+
+def test_too_full_window_is_told_with_the_skips_for_want_of_room() -> None:
+    night = window(max_concurrent_tasks=1, cutoff_minutes=90)
+    tasks = [task(f"t{number}", schedule=NIGHTLY) for number in range(5)]
+    found = forecast(*tasks, windows=[night], minutes={one.name: [90] for one in tasks}, days=1)
+    assert too_full(found) == [("night", "3 of 5 would be skipped for want of room in 1 opening")]
+
+
+def test_too_full_leaves_out_a_window_whose_task_is_frozen() -> None:
+    frozen = FreezeState(Freeze("year-end", ()), True, NOON + 30 * DAY)
+    found = forecast(task(schedule=NIGHTLY), windows=[window()], days=3, freezes=(frozen,))
+    assert found.windows["night"].skipped == 3
+    assert too_full(found) == []
+    assert "freeze year-end" in never_run(found)[0][1]
 
 
 def test_what_runs_past_the_end_of_its_window_is_told() -> None:
