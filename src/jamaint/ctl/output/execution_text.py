@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jamaint.ctl.output.effects import is_blocked, nothing_done, parts
 from jamaint.ctl.output.text import columns, count, fields, percent, scalar, short, size, status_cell
 from jamaint.ctl.output.times import ago, moment, remaining, span, stamp, until
 
@@ -37,6 +38,8 @@ SHOWN = 10
 def ending(execution: Execution, look: Look) -> list[str]:
     """What a person sees when an execution has ended: the outcome, the steps, what it freed, what to type next."""
     style, status = _cell(status_cell(execution.get("status")))
+    if idle := nothing_done(execution):
+        style, status = "yellow" if is_blocked(execution) else "", f"{status}, nothing done: {idle}"
     took = duration(execution.get("duration"))
     head = f"{execution.get('task_name')} {look.paint(style, status)}" + (f" after {took}" if took else "")
     lines = [f"{head}  {look.paint('dim', short(execution.get('id')))}"]
@@ -54,10 +57,12 @@ def details(execution: Execution, look: Look) -> list[str]:
     window = execution.get("window_name") or execution.get("window_id") or ""
     status, point = execution.get("status"), execution.get("rollback_point") or {}
     waits_for = waiting(execution) if status == "running" else ""
+    idle = nothing_done(execution)
     pairs: list[tuple[str, Cell]] = [
         ("execution", str(execution.get("id"))),
         ("task", str(execution.get("task_name"))),
         ("status", status_cell(status)),
+        ("did", ("yellow", f"nothing: {idle}") if idle else ""),
         ("asked for by", asked_by(execution)),
         ("window", str(window)),
         ("emergency", _emergency(execution)),
@@ -256,21 +261,14 @@ def _why(execution: Execution, look: Look) -> list[str]:
 
 def _skipped(execution: Execution, look: Look) -> list[str]:
     steps = execution.get("steps") or ()
-    found = [item for step in steps for part in _parts(step) for item in part.get("skipped") or ()]
+    found = [item for step in steps for part in parts(step.get("details") or {}) for item in part.get("skipped") or ()]
     more = sum(map(_skipped_count, steps)) - min(len(found), SHOWN)
     rest = [f"  … and {more:,} more skipped; --json names the first hundred of a step"] if more > 0 and found else []
     return columns([_left_alone("skipped", item) for item in found[:SHOWN]], look, "  ") + rest
 
 
 def _skipped_count(step: Mapping[str, Any]) -> int:
-    return sum(part.get("skipped_count") or 0 for part in _parts(step))
-
-
-def _parts(step: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The details of a step; of an operation of a system cleanup those of its own steps, too."""
-    found = step.get("details") or {}
-    inner = found.get("steps")
-    return [found, *(inner.values() if isinstance(inner, dict) else ())]
+    return sum(part.get("skipped_count") or 0 for part in parts(step.get("details") or {}))
 
 
 def _left_alone(word: str, item: Mapping[str, Any]) -> tuple[Cell, ...]:
@@ -345,7 +343,12 @@ def _next(execution: Execution, look: Look) -> list[str]:
     if status == "running":
         hints.append(("to stop it:", f"jamaintctl execution cancel {ident}"))
     point = execution.get("rollback_point") or {}
-    if status in ENDED - {"rolled_back"} and point and point.get("status") in {None, "open", "incomplete"}:
+    if (
+        status in ENDED - {"rolled_back"}
+        and not nothing_done(execution)
+        and point
+        and point.get("status") in {None, "open", "incomplete"}
+    ):
         hints.append(("to undo it:", f"jamaintctl rollback {ident}"))
     return [f"  {look.paint('dim', f'{words:<13}')}  {command}" for words, command in hints]
 

@@ -87,6 +87,7 @@ class RotationRun:
                     self._rotate_all(step, logs, details)
             elif self._found.to_tell:
                 self._tell(details)
+                details["told_again"] = len(self._found.to_tell)
             self._look_after_those_behind()
         except (DiskStopped, Busy) as reason:
             raise StepFailed(str(reason), details=self._details(details)) from None
