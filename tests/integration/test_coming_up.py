@@ -54,6 +54,31 @@ def absent(place: Path) -> Iterator[tuple[Daemon, Path]]:
             running.stop()
 
 
+def test_seal_key_damaged_is_an_alert_until_it_is_restored(place: Path, database: str) -> None:
+    config, key = _configured(place, database), place / "state" / "seal.key"
+    first = Daemon(config)
+    assert first.wait_ready()
+    assert first.stop() == 0
+    whole = key.read_bytes()
+    key.write_bytes(whole[:16])
+    running = Daemon(config)
+    try:
+        assert running.wait_ready()
+        with client(place / "sock") as caller:
+            (alert,) = caller.call("status")["alerts"]
+            assert (alert["kind"], alert["severity"]) == ("not_up", "critical")
+            assert f"cp -p {key}.copy {key}" in alert["message"]
+            assert refusal(caller, "execution.start", task="nothing").code == UNAVAILABLE
+            assert key.read_bytes() == whole[:16]
+            subprocess.run(alert["message"].split("`")[1], shell=True, check=True)
+            running.wait_told("STATUS=1 task")
+            assert caller.run("nothing")["status"] == "completed"
+        assert config.with_suffix(".log").read_text().count("cp -p") == 1
+    finally:
+        if running.process.poll() is None:
+            running.stop()
+
+
 class TestAnAddressThatCanNeverBeUsed:
     @pytest.mark.parametrize(
         ("query", "words"),

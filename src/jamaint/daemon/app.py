@@ -46,7 +46,7 @@ from jamaint.host.clock import Clock, WallClock
 from jamaint.host.listen_socket import listening
 from jamaint.host.logging.setup import MESSAGE_IDS
 from jamaint.host.peer_credentials import Peer, gid_of, uid_of
-from jamaint.host.signatures import Seals
+from jamaint.host.signatures import SealKeyError, Seals
 from jamaint.probes.local import Outside
 from jamaint.probes.worker_pool import Lookers
 from jamaint.store import executions, policies
@@ -57,6 +57,7 @@ STOP_SECONDS = 60.0
 """How long what runs may take to reach a safe point when the daemon is asked to stop; a second signal cuts it short."""
 FLUSH_SECONDS = 10.0
 ANSWER_SECONDS = 2.0
+SEAL_RETRY_SECONDS = 2.0
 
 Load = Callable[[], Config]
 Clocks = Callable[[], Clock]
@@ -220,7 +221,7 @@ class App:
         self._comes_up = "its tasks and windows are being taken over"
         observer = Observer()
         current = self._current = Current(observer, clock.now)
-        seals = Seals(self._config.state_dir)
+        seals = await self._open_seals()
         definitions = self._definitions = Definitions(recorder, seals, self._log)
         plans = Plans(recorder, postgres, seals, clock, self._log, self._config.state_dir)
         runner = self._runner = Runner(
@@ -316,6 +317,20 @@ class App:
             with trio.move_on_after(FLUSH_SECONDS):
                 await auditor.finish()
             lasting.cancel_scope.cancel()
+
+    async def _open_seals(self) -> Seals:
+        """Read the key of the seals; while it is damaged, serve with that as an alert, and do nothing."""
+        told = ""
+        while True:
+            try:
+                return await trio.to_thread.run_sync(Seals, self._config.state_dir)
+            except SealKeyError as error:
+                if error.message != told:
+                    told = self._comes_up = error.message
+                    self._log.error(told, message_id=MESSAGE_IDS["seal_key_damaged"])
+                    service_manager.notify("READY=1")  # it answers, with what is to be done
+                    self._say_status()
+                await trio.sleep(SEAL_RETRY_SECONDS)
 
     async def _settle(self, rollbacks: Rollbacks) -> int:
         self._comes_up = "what a crash had cut short is being settled"

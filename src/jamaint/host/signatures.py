@@ -15,11 +15,18 @@ MARK_BYTES = 32
 """Behind the key, its SHA-256: a file that was damaged is known by it. Keys of earlier versions stand alone."""
 
 
+class SealKeyError(Problem):
+    """The key is damaged or gone; `message` says how it is restored."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(INTERNAL, message)
+
+
 class Seals:
     """Marks values with a key that only the daemon's user can read, kept at `<state_dir>/seal.key`, and a copy."""
 
     def __init__(self, state_dir: str) -> None:
-        """Raise Problem where the key is damaged or gone, or there is none yet and none can be made."""
+        """Raise SealKeyError where the key is damaged or gone, Problem where there is none yet and none can be made."""
         path = os.path.join(state_dir, "seal.key")
         try:
             os.makedirs(state_dir, mode=0o711, exist_ok=True)
@@ -48,7 +55,7 @@ def _key(path: str) -> bytes:
         return made
     key, second = _key_in(found), _key_in(kept)
     if key is None or (second is not None and second != key):
-        raise Problem(INTERNAL, _damaged(path, copy, "gone" if found is None else "damaged", second is not None))
+        raise SealKeyError(_damaged(path, copy, "gone" if found is None else "damaged", second is not None))
     if second is None:
         _write(copy, key)
     return key
@@ -57,7 +64,7 @@ def _key(path: str) -> bytes:
 def _damaged(path: str, copy: str, how: str, has_copy: bool) -> str:
     what = f"{path}, the key of the seals of what root made, of approvals and of ways back, is {how}: "
     if has_copy:
-        return f"{what}restore it with `cp -p {copy} {path}`, and start the daemon again"
+        return f"{what}restore it with `cp -p {copy} {path}`; the daemon goes on by itself then"
     return (
         f"{what}restore it from a backup. To give up what it sealed (then objects that root made through the socket, "
         f"approvals and ways back of before are not trusted), remove {path} and {copy}"

@@ -38,6 +38,7 @@ MESSAGE_IDS: Final[Mapping[str, str]] = {
     "database_back": "c7223c2ba6d444ed877d8183fe9808e3",
     "purge_held": "3617ef16225f40879e735cd96e5fed09",
     "shortage": "0a0d35bd3e364dd29e9d2d4be1bb9ae8",
+    "seal_key_damaged": "69b4b40c16ed499ba57cb2fbbc54deff",
     "refused_call": "97bad6273e2e4339a7d347b01afd6d87",
 }
 """What an administrator may search for. Fixed for ever; systemd/jamaint.catalog has a text for each."""
