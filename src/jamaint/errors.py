@@ -35,9 +35,13 @@ def invalid(path: str, problem: str) -> Problem:
     return Problem(INVALID_PARAMS, f"{path}: {problem}", {"path": path, "problem": problem})
 
 
-def not_found(kind: str, name: str) -> Problem:
-    """There is no such object; `kind` is the glossary's word for it (task, window, execution …)."""
-    return Problem(NOT_FOUND, f"no such {kind}: {name}", {"kind": kind, "name": name})
+def not_found(kind: str, name: str, meant: str | None = None) -> Problem:
+    """There is no such object; `kind` is the glossary's word for it (task, window, execution …), `meant` the name of
+    the one that was probably meant."""
+    if meant is None:
+        return Problem(NOT_FOUND, f"no such {kind}: {name}", {"kind": kind, "name": name})
+    message = f"no such {kind}: {name}; did you mean {meant}?"
+    return Problem(NOT_FOUND, message, {"kind": kind, "name": name, "meant": meant})
 
 
 def refused(message: str, reasons: Sequence[Mapping[str, Any]]) -> Problem:

@@ -42,6 +42,18 @@ def begun(caller: Client, task: str) -> str:
     return ident
 
 
+def test_a_step_event_names_its_step(place: Scene) -> None:
+    with place.serving() as caller:
+        caller.call("event.subscribe")
+        ident = caller.call("execution.start", task="held")["execution_id"]
+        pushed = None
+        while pushed is None or pushed["event"] != "execution.step":
+            pushed = caller.receive().event
+        first = pushed["execution"]["steps"][0]
+        assert (pushed["step"]["name"], pushed["step"]["status"]) == (first["name"], "running")
+        place.ctl("execution", "cancel", ident[:8])
+
+
 def test_an_execution_stands_still_and_goes_on(place: Scene) -> None:
     with place.serving() as caller:
         ident = begun(caller, "held")

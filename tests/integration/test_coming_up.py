@@ -128,7 +128,7 @@ class TestWithoutItsDatabase:
         shown = _typed(path, "status")
         assert shown.returncode == 0
         assert "waiting for the database" in shown.stdout
-        refused = _typed(path, "execute", "nothing")
+        refused = _typed(path, "--timeout", "1", "execute", "nothing")
         assert refused.returncode == 3
         assert "waiting for the database" in refused.stderr
         assert _typed(path, "--json", "status").returncode == 0
@@ -154,6 +154,20 @@ class TestWithoutItsDatabase:
                     ("execution.start", "done"),
                     ("execution.start", "refused"),
                 ]
+        finally:
+            running.stop()
+
+    def test_execute_waits_for_a_daemon_that_is_coming_up(self, place: Path, database: str) -> None:
+        name, _, where = database.partition("?host=")
+        running = Daemon(_configured(place, f"{name}?host={place}/postgres"))
+        try:
+            assert running.wait_ready()
+            command = [sys.executable, "-m", "jamaint.ctl", "--socket", str(place / "sock"), "--timeout", "60"]
+            with subprocess.Popen([*command, "execute", "nothing"], stderr=subprocess.PIPE, text=True) as typed:
+                assert typed.stderr is not None
+                assert "waiting up to 60 s for it" in typed.stderr.readline()
+                os.symlink(where.split("&")[0], place / "postgres")
+                assert typed.wait(60) == 0, typed.stderr.read()
         finally:
             running.stop()
 

@@ -19,6 +19,12 @@ REASON = {"guard": "window", "verdict": "refuse", "detail": "window night is clo
             {"path": "task.name", "problem": "must be a string"},
         ),
         (not_found("task", "x"), -32001, "no such task: x", {"kind": "task", "name": "x"}),
+        (
+            not_found("task", "backp", "backup"),
+            -32001,
+            "no such task: backp; did you mean backup?",
+            {"kind": "task", "name": "backp", "meant": "backup"},
+        ),
         (refused("cannot run x: y", [REASON]), -32002, "cannot run x: y", {"reasons": [REASON]}),
         (unavailable("the database is away", 1.5), -32005, "the database is away", {"retry_after": 1.5}),
     ],

@@ -104,7 +104,8 @@ STATUS: dict[str, Any] = {
     },
     "scheduler": {
         "state": "active",
-        "wake_at": "2026-11-24T02:41:00Z",
+        "wake_at": "2026-11-24T02:20:00Z",
+        "next_due": "2026-11-24T02:41:00Z",
         "tasks": 12,
         "windows": 1,
         "max_concurrent_tasks": 4,
@@ -124,7 +125,7 @@ def test_status_is_all_at_a_glance() -> None:
     assert status.draw(STATUS, LOOK) == [
         "jamaint    issues",
         "daemon     0.1.0, pid 812, started 3 d ago",
-        "scheduler  active, next 09:41 WIB (in 40 min); 12 tasks, 1 window, at most 4 at once",
+        "scheduler  active, next due 09:41 WIB (in 40 min); 12 tasks, 1 window, at most 4 at once",
         "last 24 h  31 completed, 1 failed, freed 12.0 GiB",
         "",
         "RUNNING",
@@ -150,7 +151,7 @@ def test_status_of_a_daemon_in_trouble_says_so_at_the_top() -> None:
     daemon = {**STATUS["daemon"], "database": {"state": "degraded", "detail": "connection refused"}}
     daemon["config"] = {"path": "/c.yaml", "problem": "2 mistakes"}
     found = {**STATUS, "daemon": daemon, "metrics": {"last_24h": {}}}
-    shown = status.draw({**found, "scheduler": {**STATUS["scheduler"], "state": "draining", "wake_at": None}}, LOOK)
+    shown = status.draw({**found, "scheduler": {**STATUS["scheduler"], "state": "draining", "next_due": None}}, LOOK)
     assert shown[2:6] == [
         "scheduler  draining; 12 tasks, 1 window, at most 4 at once",
         "database   degraded: connection refused",
@@ -243,12 +244,12 @@ def test_the_live_line() -> None:
     drawn = "app-logs  compression  ████████░░░░░░░░░░░░  42%  1.2 of 2.8 GiB  41 s left"
     assert line(RUNNING, Look(NOW, 80)) == drawn
     unknown = {**RUNNING, "eta": None, "progress": {"step": "analysis", "done": 1204, "total": None, "unit": "items"}}
-    assert line(unknown, Look(NOW, 80)) == "app-logs  analysis  1,204 items  41 s gone"
+    assert line(unknown, Look(NOW, 80)) == "app-logs  analysis  1,204 items  41 s elapsed"
     waits = {**RUNNING, "eta": None, "progress": {**RUNNING["progress"], "waiting": "autovacuum is at work"}}
     assert line(waits, Look(NOW, 200)).endswith("42%  1.2 of 2.8 GiB  waits: autovacuum is at work")
     assert "waits         autovacuum is at work" in execution_text.details(waits, LOOK)
     silent = execution("running", started_at="2026-11-24T02:00:10Z", steps=[{"name": "command", "status": "running"}])
-    assert line(silent, Look(NOW, 80)) == "app-logs  command  3 s gone"
+    assert line(silent, Look(NOW, 80)) == "app-logs  command  3 s elapsed"
     assert line(RUNNING, Look(NOW, 80, unicode=False)).count("#") == 8
     for width in range(2, 90):
         assert wide(line(RUNNING, Look(NOW, width))) < width
@@ -440,6 +441,12 @@ def test_lists_of_executions_policies_and_calls() -> None:
     assert audit.draw({"items": [entry], "next_cursor": None}, LOOK)[1] == (
         "2026-11-24 09:00:00 WIB  1000 (pid 9)  none  task.delete  a       refused  needs the role admin"
     )
+
+
+def test_no_time_is_left_when_all_that_is_counted_is_done() -> None:
+    done = {**RUNNING, "progress": {**RUNNING["progress"], "fraction": 1.0}}
+    assert "left" not in line(done, Look(NOW, 80))
+    assert "100%" in line(done, Look(NOW, 80))
 
 
 def test_past_events_come_in_the_order_of_time() -> None:

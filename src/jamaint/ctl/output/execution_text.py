@@ -143,7 +143,10 @@ def amount(progress: Mapping[str, Any]) -> str:
 
 
 def left(execution: Execution, look: Look) -> str:
-    """`41 s left`; nothing while it is not known."""
+    """`41 s left`; nothing while it is not known, nor when all that is counted is done."""
+    fraction = (execution.get("progress") or {}).get("fraction")
+    if isinstance(fraction, (int, float)) and fraction >= 1:
+        return ""
     return remaining(execution.get("eta"), look.now)
 
 

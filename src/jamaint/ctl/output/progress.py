@@ -119,7 +119,7 @@ def line(execution: Execution, look: Look) -> str:
     progress = execution.get("progress") or {}
     fraction = progress.get("fraction")
     started = epoch(execution.get("started_at"))
-    gone = "" if started is None or look.now - started < 1 else f"{span(round(look.now - started))} gone"
+    gone = "" if started is None or look.now - started < 1 else f"{span(round(look.now - started))} elapsed"
     rest = f"throttled ({execution['throttle']:g})" if execution.get("throttle") else ""
     held = paused_text(execution, look) or waiting_text(execution)
     words = [percent(fraction), amount(progress), held or left(execution, look) or gone, rest]

@@ -9,7 +9,7 @@ from jamaint import VERSION
 from jamaint.config import Config
 from jamaint.daemon.control.commands.service import PROTOCOL
 from jamaint.daemon.state import json_views
-from jamaint.errors import unavailable
+from jamaint.errors import UNAVAILABLE, Problem
 
 RETRY_SECONDS = 5
 
@@ -36,7 +36,11 @@ class Waiting:
                 "python": platform.python_version(),
                 "postgresql": None,
             }
-        raise unavailable(f"the daemon is not up yet: {self._why()}", RETRY_SECONDS)
+        raise Problem(
+            UNAVAILABLE,
+            f"the daemon is not up yet: {self._why()}",
+            {"retry_after": RETRY_SECONDS, "coming_up": True},
+        )
 
     def _status(self) -> dict[str, Any]:
         return {
@@ -45,6 +49,7 @@ class Waiting:
             "scheduler": {
                 "state": "not up yet",
                 "wake_at": None,
+                "next_due": None,
                 "tasks": len(self._config.tasks),
                 "windows": len(self._config.windows),
                 "max_concurrent_tasks": self._config.scheduler.max_concurrent_tasks,

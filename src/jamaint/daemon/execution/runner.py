@@ -382,7 +382,7 @@ class Runner:
         if run.execution.progress is not None and run.execution.progress.waiting is not None:
             run.execution = replace(run.execution, progress=replace(run.execution.progress, waiting=None))
         await self._recorder.put(run.execution)
-        self._current.put(run.execution, "step")
+        self._current.put(run.execution, "step", run.execution.steps[run.index])
         # Asked here or, from the next line on, heard by the worker: nothing is awaited in between.
         asked = run.stop.asked.is_set()
         answer: Mapping[str, Any] = (
@@ -411,7 +411,7 @@ class Runner:
                 "kind": failed.get("kind", "failed"),
             }
         await self._recorder.put(run.execution)
-        self._current.put(run.execution, "step")
+        self._current.put(run.execution, "step", run.execution.steps[run.index])
 
     async def _roll_back(self, run: _Run, point: RollbackPoint) -> None:
         # Claimed first, as an operator's is: if it is cut short, the next start finishes it.

@@ -111,6 +111,11 @@ class Scheduler:
         self.wake_at: datetime | None = None
 
     @property
+    def first_due(self) -> datetime | None:
+        """When any task is due next. `wake_at` may be earlier: windows close, conditions are looked at again."""
+        return self._due.wake_at()
+
+    @property
     def state(self) -> str:
         """active, disabled or draining."""
         if self._draining:

@@ -19,6 +19,7 @@ from jamaint.daemon.state import password_references
 from jamaint.daemon.state.recorder import Recorder
 from jamaint.errors import Problem, invalid, not_found
 from jamaint.host.signatures import Seals
+from jamaint.schema.errors import closest
 from jamaint.store import definitions, policies, window_skips
 from jamaint.store.definitions import StoredTask, StoredWindow
 from jamaint.store.policies import StoredPolicy
@@ -81,7 +82,7 @@ class Definitions:
         """
         task = self.tasks.get(reference) or next((one for one in self.tasks.values() if one.id == reference), None)
         if task is None:
-            raise not_found("task", reference)
+            raise not_found("task", reference, closest(reference, self.tasks))
         task = self.in_force(task, None if task.schedule is None else task.schedule.window)
         since = self.quarantined_at(task.name)
         if since is not None:
@@ -97,7 +98,7 @@ class Definitions:
         """The window of that name or id. Raises Problem(NOT_FOUND)."""
         found = self.windows.get(reference) or next((one for one in self.windows.values() if one.id == reference), None)
         if found is None:
-            raise not_found("window", reference)
+            raise not_found("window", reference, closest(reference, self.windows))
         return found
 
     def policy(self, reference: str) -> Policy:
@@ -105,7 +106,7 @@ class Definitions:
         by_id = (one for one in self.policies.values() if one.id == reference)
         found = self.policies.get(reference) or next(by_id, None)
         if found is None:
-            raise not_found("policy", reference)
+            raise not_found("policy", reference, closest(reference, self.policies))
         return found
 
     def in_force(self, task: Task, window: str | None) -> Task:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from jamaint.core.executions import ENDED, Execution
+from jamaint.core.executions import ENDED, Execution, StepRecord
 from jamaint.daemon.state import json_views
 from jamaint.daemon.state.events import Observer
 
@@ -19,8 +19,8 @@ class Current:
         self.changes_of_history = 0
         """Counts what changes the past: executions that end or are undone."""
 
-    def put(self, execution: Execution, event: str) -> None:
-        """Notes the execution's state and publishes `execution.EVENT` with it."""
+    def put(self, execution: Execution, event: str, step: StepRecord | None = None) -> None:
+        """Notes the execution's state and publishes `execution.EVENT` with it, and with the step that it is about."""
         if execution.status in ENDED:
             self._executions.pop(execution.id, None)
             self.changes_of_history += 1
@@ -32,6 +32,7 @@ class Current:
                 "event": f"execution.{event}",
                 "at": json_views.time(self._now()),
                 "execution": json_views.execution(execution),
+                **({} if step is None else {"step": json_views.step(step)}),
             },
         )
 

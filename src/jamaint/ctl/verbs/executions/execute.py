@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 from jamaint.ctl.cli.arguments import Usage
+from jamaint.ctl.cli.client import ANSWER_SECONDS
 from jamaint.ctl.cli.context import DONE, FAILED, INTERRUPTED, REFUSED
 from jamaint.ctl.output.execution_text import ending
 from jamaint.ctl.output.guards_text import guard_rows
-from jamaint.ctl.output.progress import follow
+from jamaint.ctl.output.progress import RETRY_SECONDS, follow
 from jamaint.ctl.output.text import blocks, columns, count, paragraph, short, size
+from jamaint.errors import Problem
 from jamaint.protocol.control import loads
 
 TYPE_CHECKING = False
@@ -35,7 +39,7 @@ def execute(call: Call) -> int:
     """The verb. With --json and no --detach the one document is the execution as it ended."""
     params = _params(call)
     if call.values.get("dry_run"):
-        call.show(call.ask("execution.start", {**params, "dry_run": True}, patient=True), draw_plan)
+        call.show(when_up(call, "execution.start", {**params, "dry_run": True}, patient=True), draw_plan)
         return DONE
     return watch(call, str(call.values["task"]), "execution.start", params)
 
@@ -43,7 +47,7 @@ def execute(call: Call) -> int:
 def watch(call: Call, name: str, method: str, params: dict[str, Any]) -> int:
     """Starts an execution by that method and shows how it gets on; the exit code."""
     try:
-        started = call.ask(method, params)
+        started = when_up(call, method, params)
     except KeyboardInterrupt:
         call.screen.note("interrupted before the daemon answered; to see whether it runs: jamaintctl status")
         return INTERRUPTED
@@ -62,6 +66,25 @@ def watch(call: Call, name: str, method: str, params: dict[str, Any]) -> int:
         return INTERRUPTED
     call.show(execution, ending)
     return exit_code(execution)
+
+
+def when_up(call: Call, method: str, params: dict[str, Any], patient: bool = False) -> Any:
+    """The result of a call; a daemon that is coming up is waited for, as long as for any answer (--timeout).
+
+    Raises as Call.ask does, also the daemon's word that it is not up when the time has passed.
+    """
+    seconds = call.values.get("timeout") or ANSWER_SECONDS
+    deadline, told = time.monotonic() + seconds, call.json
+    while True:
+        try:
+            return call.ask(method, params, patient)
+        except Problem as problem:
+            if not problem.data.get("coming_up") or time.monotonic() + RETRY_SECONDS > deadline:
+                raise
+            if not told:
+                call.screen.note(f"{problem.message}; waiting up to {seconds:g} s for it")
+                told = True
+        time.sleep(RETRY_SECONDS)
 
 
 def _leave(call: Call, started: Mapping[str, Any]) -> int:

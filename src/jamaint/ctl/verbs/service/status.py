@@ -94,8 +94,9 @@ def _last_day(totals: Value) -> str:
 
 def _scheduler(scheduler: Value, look: Look) -> Cell:
     text = str(scheduler["state"])
-    if scheduler.get("wake_at"):
-        text += f", next {moment(scheduler['wake_at'], look.now)} ({until(scheduler['wake_at'], look.now)})"
+    due = scheduler.get("next_due")
+    if due:
+        text += f", next due {moment(due, look.now)} ({until(due, look.now)})"
     text += f"; {count(scheduler['tasks'], 'task')}, {count(scheduler['windows'], 'window')}"
     text += f", at most {scheduler['max_concurrent_tasks']} at once"
     return ("", text) if scheduler["state"] == "active" else ("yellow", text)

@@ -19,11 +19,15 @@ from jamaint.daemon.state.recent import History
 from jamaint.daemon.state.recorder import Recorder
 from jamaint.errors import CONFLICT, NOT_AUTHORISED, Problem, invalid, not_found, unavailable
 from jamaint.host.peer_credentials import Peer
+from jamaint.schema.errors import closest
 from jamaint.store import executions
 from jamaint.store.postgres import DatabaseAwayError, Postgres
 
 FIRST_YEAR, LAST_YEAR = 1970, 9998
 SHORTEST_PREFIX = 8
+RECENT = 100
+"""So many of the newest executions are looked through for one that was meant."""
+ALIKE = 0.7
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,15 @@ def moment_of(name: str, text: str | None) -> datetime | None:
     return moment.astimezone(UTC)
 
 
+async def _execution_meant(daemon: Daemon, reference: str) -> str | None:
+    """The execution that a reference to none was probably meant to be: of that task the newest, or one of a like id."""
+    if reference in daemon.definitions.tasks:
+        newest = await ask(daemon, executions.page, task=reference, limit=1)
+        return f"{newest[0].id[:SHORTEST_PREFIX]}, the newest of the task {reference}" if newest else None
+    recent = await ask(daemon, executions.page, limit=RECENT)
+    return closest(reference, [one.id[: max(len(reference), SHORTEST_PREFIX)] for one in recent], ALIKE)
+
+
 async def execution_of(daemon: Daemon, reference: str) -> Execution:
     """The execution that an id, a unique prefix of 8 characters or more, or `last` names."""
     live = daemon.current.get(reference)
@@ -143,7 +156,7 @@ async def execution_of(daemon: Daemon, reference: str) -> Execution:
         if not found:
             raise
     if not found:
-        raise not_found("execution", reference)
+        raise not_found("execution", reference, await _execution_meant(daemon, reference))
     if len(found) > 1:
         raise invalid("execution", f"more than one execution begins with {reference}: give more of its id")
     return daemon.current.get(found[0].id) or found[0]

@@ -37,6 +37,7 @@ async def status(daemon: Daemon, call: Call) -> dict[str, Any]:
         "scheduler": {
             "state": daemon.scheduler.state,
             "wake_at": json_views.time(daemon.scheduler.wake_at),
+            "next_due": json_views.time(daemon.scheduler.first_due),
             "tasks": len(daemon.definitions.tasks),
             "windows": len(daemon.definitions.windows),
             "max_concurrent_tasks": daemon.definitions.config.scheduler.max_concurrent_tasks,
