@@ -227,3 +227,24 @@ def test_what_is_left_is_removed_when_nobody_needs_it(place: tuple[Scene, str]) 
         assert "2 tables removed" in done.stdout
         assert not value(dsn, schema)
         assert there.ctl("execute", "tidy").returncode == 0
+
+
+def test_what_is_left_is_removed_by_the_name_in_grants_where_no_task_is_left(place: tuple[Scene, str]) -> None:
+    there, dsn = place
+    granted = {"databases": {"cms": dsn.replace("jamaint@", "jamaint:secret@")}}
+    there.configure(grants=granted, tasks={"tidy": task({"database": "cms"})})
+    with there.serving():
+        assert there.ctl("execute", "tidy").returncode == 0
+        refused = there.ctl("database", "forget", "cms")
+        assert (refused.returncode, "tidy" in refused.stderr) == (5, True), refused
+        assert there.ctl("purge", "last").returncode == 0  # the remedy
+        there.configure(grants=granted)
+        assert there.ctl("reload").returncode == 0
+        unknown = there.ctl("database", "forget", "tidy")
+        assert (unknown.returncode, "cms" in unknown.stderr) == (4, True), unknown
+        done = there.ctl("database", "forget", "cms")
+        assert done.returncode == 0, done
+        assert "1 table removed" in done.stdout
+        assert "secret" not in done.stdout
+        assert not value(dsn, "SELECT to_regnamespace('jamaint') IS NOT NULL")
+        assert "nothing of jamaint is in it" in there.ctl("database", "forget", "cms").stdout

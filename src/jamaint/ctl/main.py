@@ -304,7 +304,8 @@ VERBS = (
         (Flag("--with-kept", "also rows that are kept and nobody can put back from here"), DRY_RUN),
         "service.databases:forget",
         "remove the schema jamaint from a task's database",
-        says="Refused while an execution can be rolled back there: purge it first.",
+        says="TASK may be a name in grants.databases, where no task is left. Refused while an execution can be rolled "
+        "back there: purge it first.",
     ),
     Verb(
         "cleanup analysis",

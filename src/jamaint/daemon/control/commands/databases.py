@@ -8,7 +8,8 @@ from jamaint.core.resources import database_of
 from jamaint.core.tasks import Task
 from jamaint.daemon.control.commands.command import Call, Daemon, ask, take, writable
 from jamaint.daemon.execution import undo as undoing
-from jamaint.errors import INTERNAL, Problem, invalid, refused
+from jamaint.errors import INTERNAL, NOT_FOUND, Problem, invalid, not_found, refused
+from jamaint.executors.shared.database_config import LOCK_TIMEOUT_SECONDS
 from jamaint.store import rollback_points
 from jamaint.worker_client.session import WorkerLost
 
@@ -17,11 +18,9 @@ FORGET = "database_forget"
 
 
 async def forget(daemon: Daemon, call: Call) -> dict[str, Any]:
-    """Removes the schema jamaint from the database of a task; refused while a way back needs it."""
+    """Removes the schema jamaint from a task's database, or a granted one; refused while a way back needs it."""
     name, with_kept, dry_run = take(call, task_=str, with_kept=bool, dry_run=bool)
-    task = daemon.definitions.task(name)
-    if task.executor not in EXECUTORS:
-        raise invalid("task", f"{task.name} is no task on a database")
+    task = _task_of(daemon, name)
     if not dry_run:
         writable(daemon)
     await _check_unused(daemon, task)
@@ -30,6 +29,33 @@ async def forget(daemon: Daemon, call: Call) -> dict[str, Any]:
     pending = daemon.background(_forgotten, daemon, task, step)
     found: dict[str, Any] = await pending.wait()
     return {"database": database_of(task.config["dsn"]), "dry_run": bool(dry_run), **found}
+
+
+def _task_of(daemon: Daemon, name: str) -> Task:
+    """The task of that name, or one that stands for the granted database of that name. Raises Problem."""
+    try:
+        task = daemon.definitions.task(name)
+    except Problem as problem:
+        granted = daemon.definitions.config.grants.databases
+        if problem.code != NOT_FOUND:
+            raise
+        if name not in granted:
+            names = f" (it has: {', '.join(sorted(granted))})" if granted else ""
+            raise not_found("task", f"{name}, nor a database in grants.databases{names}") from problem
+        return _granted(name, granted[name])
+    if task.executor not in EXECUTORS:
+        raise invalid("task", f"{task.name} is no task on a database")
+    return task
+
+
+def _granted(name: str, address: Any) -> Task:
+    config = {
+        "dsn": address,
+        "lock_timeout_seconds": LOCK_TIMEOUT_SECONDS,
+        "user": None,
+        "cleanup_old_data": [],
+    }
+    return Task(str(uuid4()), name, "cleanup", "database", "database.cleanup", None, config)
 
 
 async def _forgotten(daemon: Daemon, task: Task, step: Step) -> dict[str, Any]:
