@@ -14,7 +14,11 @@ class Group:
     modules: Mapping[str, Sequence[str]]
 
 
-_AGENDA = ("tests/unit/core/scheduling/test_agenda.py", "tests/unit/core/test_guard_fit.py")
+_AGENDA = (
+    "tests/unit/core/test_guard_bounds.py",
+    "tests/unit/core/test_guard_fit.py",
+    "tests/unit/core/scheduling/test_agenda.py",
+)
 _POLICIES = ("tests/unit/core/policies",)
 _DIRECTORIES = ("tests/unit/files/access/test_root.py", "tests/unit/files/access/test_tree_walk.py")
 
@@ -28,10 +32,10 @@ GROUPS: Mapping[str, Group] = {
                 "concurrency": _AGENDA,
                 "condition": _AGENDA,
                 "dependency": _AGENDA,
-                "fit": tuple(reversed(_AGENDA)),
+                "fit": _AGENDA,
                 "freeze": (*_AGENDA, *_POLICIES),
                 "guard": (*_AGENDA, *_POLICIES),
-                "policy": (*_POLICIES, *_AGENDA),
+                "policy": (_AGENDA[0], *_POLICIES, *_AGENDA[1:]),
                 "previous_running": _AGENDA,
                 "retry": _AGENDA,
                 "scheduler": _AGENDA,
