@@ -20,7 +20,11 @@ _AGENDA = (
     "tests/unit/core/scheduling/test_agenda.py",
 )
 _POLICIES = ("tests/unit/core/policies",)
-_DIRECTORIES = ("tests/unit/files/access/test_root.py", "tests/unit/files/access/test_tree_walk.py")
+_DIRECTORIES = (
+    "tests/unit/files/access/test_root_refusals.py",
+    "tests/unit/files/access/test_root.py",
+    "tests/unit/files/access/test_tree_walk.py",
+)
 
 GROUPS: Mapping[str, Group] = {
     "guards": Group(
