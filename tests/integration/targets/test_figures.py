@@ -16,7 +16,7 @@ from jamaint.databases.pacing import SQL as VITALS
 from jamaint.databases.rows import delete
 from jamaint.executors.shared.executor import StepFailed
 from jamaint.store.embedded import files
-from postgres_server import serving
+from postgres_server import BINARIES, serving
 
 AGED = "CREATE TABLE ev (id bigint PRIMARY KEY, created_at timestamptz);"
 DEFAULT = MassDeletion(0.25, 50)
@@ -136,7 +136,7 @@ def test_who_only_receives_the_log_is_no_replica_that_lags(empty_database: str) 
     assert value(empty_database, f"SELECT lag_bytes FROM ({sql.replace('pg_stat_replication', hidden)}) AS v") is None
 
 
-RECEIVERS = sorted(glob.glob("/usr/lib/postgresql/*/bin/pg_receivewal"))
+RECEIVERS = sorted(glob.glob(f"{BINARIES or '/usr/lib/postgresql/*/bin'}/pg_receivewal"))
 
 
 @pytest.mark.skipif(not RECEIVERS, reason="pg_receivewal is not installed")
