@@ -106,6 +106,7 @@ class TestExitCodes:
         done = busy.ctl("execute", "quick", before=NOBODY)
         assert done.returncode == 6
         assert "execution.start needs the role operator, and nobody has no role" in done.stderr
+        assert "as root: add user:nobody to roles.operator in the configuration" in done.stderr
 
     def test_a_refusal_tells_every_reason_as_json(self, busy: Scene) -> None:
         done = busy.ctl("--json", "execute", "off")

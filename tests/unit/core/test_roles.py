@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from jamaint.core.roles import NOBODY, ROLES, Members, allows, role_of
+from jamaint.core.roles import NOBODY, ROLES, Members, allows, how_to_get, role_of
 
 DAEMON = 900
 MEMBERS = {
@@ -51,3 +51,27 @@ def test_each_role_may_do_what_those_before_it_may() -> None:
     for has, needed in product(order, order):
         assert allows(has, needed) == (order.index(has) >= order.index(needed))
     assert not any(allows(has, needed) for has in (NOBODY, "", "root") for needed in order)
+
+
+@pytest.mark.parametrize(
+    ("needed", "principals", "told"),
+    [
+        (
+            "viewer",
+            {"viewer": ["user:eve", "group:adm"], "operator": ["group:jamaint"]},
+            "as root: adduser bob adm, then log in again",
+        ),
+        (
+            "operator",
+            {"viewer": ["group:adm"], "operator": ["root"], "admin": ["group:wheel"]},
+            "as root: adduser bob wheel, then log in again",
+        ),
+        (
+            "admin",
+            {"viewer": ["group:adm"], "admin": ["root"]},
+            "as root: add user:bob to roles.admin in the configuration, then jamaintctl reload",
+        ),
+    ],
+)
+def test_roles_how_to_get_one(needed: str, principals: dict[str, list[str]], told: str) -> None:
+    assert how_to_get(needed, "bob", principals) == told

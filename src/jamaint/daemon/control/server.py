@@ -13,7 +13,7 @@ from uuid import uuid4
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from jamaint.core.roles import NOBODY, allows
+from jamaint.core.roles import NOBODY, ROLES, allows, how_to_get
 from jamaint.daemon.control.background import Pending
 from jamaint.daemon.control.client_limits import Crowd, Turns
 from jamaint.daemon.control.commands import COMMANDS
@@ -294,7 +294,8 @@ class Server:
             has = "no role" if role == NOBODY else f"the role {role}"
             raise Problem(
                 NOT_AUTHORISED,
-                f"{request.method} needs the role {command.role}, and {connection.user} has {has}",
+                f"{request.method} needs the role {command.role}, and {connection.user} has {has}"
+                f"{self._remedy(command.role, connection.user)}",
                 {"needs": command.role, "role": role},
             )
         if command.role == "admin" and not command.changes:  # who looks into the log finds all that was before
@@ -305,6 +306,13 @@ class Server:
             return await command.carry_out(self._daemon, Call(request.params, connection.peer, role, connection.user))
         except DatabaseAwayError as error:
             raise unavailable(f"the database is away: {error}", 5) from error
+
+    def _remedy(self, role: str, user: str) -> str:
+        """How `user` gets the role; nothing while the daemon comes up."""
+        if self._daemon is None:
+            return ""
+        roles = self._daemon.definitions.config.roles
+        return f" ({how_to_get(role, user, {one: [str(who) for who in getattr(roles, one)] for one in ROLES})})"
 
     def _audit(
         self,
