@@ -33,7 +33,7 @@ def check(call: Call) -> int:
         return DONE
     if call.json:
         return _as_json(call, file)
-    return subprocess.run(_command(file), check=False).returncode  # noqa: S603 - a list, found by us
+    return _run(_command(file)).returncode
 
 
 def apply(call: Call) -> int:
@@ -41,7 +41,7 @@ def apply(call: Call) -> int:
     if os.geteuid() != 0:
         raise Problem(NOT_AUTHORISED, "only root can apply the configuration to the workers' units: sudo it")
     words = ["--apply", *(["--dry-run"] if call.values.get("dry_run") else [])]
-    return subprocess.run([_program(), *words], check=False).returncode  # noqa: S603 - a list, found by us
+    return _run([_program(), *words]).returncode
 
 
 def draw(found: Mapping[str, Any], look: Look) -> list[str]:
@@ -51,7 +51,7 @@ def draw(found: Mapping[str, Any], look: Look) -> list[str]:
 
 
 def _as_json(call: Call, file: str) -> int:
-    done = subprocess.run(_command(file), check=False, capture_output=True)  # noqa: S603 - a list, found by us
+    done = _run(_command(file), capture=True)
     said = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
     if done.returncode == 0:
         warnings = [line.removeprefix(WARNING) for line in said if line.startswith(WARNING)]
@@ -74,6 +74,14 @@ def _mistake(line: str) -> dict[str, Any]:
 
 def _command(file: str) -> list[str]:
     return [_program(), "--check", "--config", file]
+
+
+def _run(command: list[str], capture: bool = False) -> subprocess.CompletedProcess[bytes]:
+    """Run jamaintd to its end. Raises Problem where the kernel does not start it."""
+    try:
+        return subprocess.run(command, check=False, capture_output=capture)  # noqa: S603 - a list, found by us
+    except OSError as error:
+        raise Problem(INTERNAL, f"{command[0]} cannot be started: {error.strerror}; run it as another user") from None
 
 
 def _program() -> str:
