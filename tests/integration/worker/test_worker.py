@@ -36,7 +36,10 @@ async def test_plan_run_undo_and_purge(execution: str, heard: Heard) -> None:
         assert done["is"] == "done"
         assert (done["details"]["exit_code"], done["details"]["output_lines"]) == (0, 2)
         undone = await worker.ask({"do": "undo", "step": step, "dry_run": False})
-        assert undone == {"is": "done", "details": {"restored": 1, "removed": 0, "kept": [], "problems": []}}
+        assert undone == {
+            "is": "done",
+            "details": {"restored": 1, "removed": 0, "kept": [], "problems": [], "unit": "command"},
+        }
         purged = await worker.ask({"do": "purge", "step": step})
         assert purged == {"is": "done", "details": {"freed_space": 0, "items": 0}}
     assert heard.messages == [{"is": "log", "level": "info", "message": text} for text in ("one", "two", "back")]

@@ -316,6 +316,17 @@ def test_a_rollback_names_what_it_left() -> None:
     ]
 
 
+def test_rollback_of_a_command_tells_that_its_rollback_command_has_run() -> None:
+    result = {"execution": COMPLETED, "restored": 1, "removed": 0, "kept": [], "problems": [], "unit": "command"}
+    assert rollback.draw(result, LOOK) == ["app-logs a1b2c3d4 rolled back: its rollback_command has run"]
+    dry = rollback.draw({**result, "dry_run": True}, LOOK)
+    assert dry[1] == "  its rollback_command would run"
+    problems = [{"path": "/bin/false", "why": "it exited with 1"}]
+    failed = rollback.draw({**result, "restored": 0, "problems": problems}, LOOK)
+    assert failed[0] == "app-logs a1b2c3d4 rolled back in part: its rollback_command has not succeeded"
+    assert failed[-1] == "  once the cause is fixed: jamaintctl rollback a1b2c3d4"
+
+
 GUARDS = [
     {"guard": "task", "verdict": "pass", "detail": "app-logs is enabled"},
     {"guard": "window", "verdict": "wait", "detail": "window nightly is closed"},

@@ -357,7 +357,9 @@ def test_undo_runs_the_rollback_command_once(work: Work, tmp_path: Path) -> None
     )
     (step,) = executor.plan().steps
     executor.run(step)
-    assert executor.undo(step, dry_run=False) == {"restored": 1, "removed": 0, "kept": [], "problems": []}
+    assert executor.undo(step, dry_run=False) == {
+        "restored": 1, "removed": 0, "kept": [], "problems": [], "unit": "command",
+    }  # fmt: skip
     assert executor.undo(step, dry_run=False)["restored"] == 0
     assert mark.read_text() == "on\noff\n"
     assert host.lines == ["back"]
@@ -412,5 +414,11 @@ def test_a_rollback_command_that_is_not_the_tasks_is_not_run(work: Work, tmp_pat
 def test_a_step_without_a_way_back_has_nothing_to_undo_or_purge(work: Work) -> None:
     executor = command(work, {"command": ["/bin/true"]})
     (step,) = executor.plan().steps
-    assert executor.undo(step, dry_run=False) == {"restored": 0, "removed": 0, "kept": [], "problems": []}
+    assert executor.undo(step, dry_run=False) == {
+        "restored": 0,
+        "removed": 0,
+        "kept": [],
+        "problems": [],
+        "unit": "command",
+    }
     assert executor.purge(step) == {"freed_space": 0, "items": 0}

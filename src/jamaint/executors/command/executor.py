@@ -176,4 +176,4 @@ def _details(ended: Ended) -> dict[str, Any]:
 
 def _undone(restored: int, command: Sequence[str] = (), why: str | None = None) -> dict[str, Any]:
     problems = [] if why is None else [{"path": command[0], "why": why}]
-    return {"restored": restored, "removed": 0, "kept": [], "problems": problems}
+    return {"restored": restored, "removed": 0, "kept": [], "problems": problems, "unit": "command"}

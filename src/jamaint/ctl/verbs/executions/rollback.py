@@ -57,21 +57,26 @@ def draw(result: Mapping[str, Any], look: Look) -> list[str]:
     unit = str(result.get("unit") or "file")
     restored, removed = count(result["restored"], unit), count(result["removed"], unit)
     makes = unit == "file" or result["removed"]
+    does_command = unit == "command"
     if result.get("dry_run"):
         lines = [f"{name} {ident}: this is a dry run, nothing has been changed"]
         made = f", {removed} that it made would be removed" if makes else ""
-        lines.append(f"  {restored} would be put back{made}")
+        would = "its rollback_command would run" if does_command else f"{restored} would be put back{made}"
+        lines.append(f"  {would}")
     else:
         style, words = ("yellow", "rolled back in part") if incomplete(result) else ("green", "rolled back")
         made = f", {removed} that it made removed" if makes else ""
-        lines = [f"{name} {ident} {look.paint(style, words)}: {restored} put back{made}"]
+        ran = "has run" if result["restored"] else "has not succeeded"
+        outcome = f"its rollback_command {ran}" if does_command else f"{restored} put back{made}"
+        lines = [f"{name} {ident} {look.paint(style, words)}: {outcome}"]
     lines += held.told(result.get("held") or (), ident, look, bool(result.get("dry_run")))
     lines += items_kept(result, look)
     if incomplete(result) and not result.get("dry_run"):
         if error_text(execution):
             lines.append(f"  {look.paint('red', error_text(execution))}")
         where = {"file": " in the trash", "row": " in the tables of the schema jamaint"}.get(unit, "")
-        lines.append(f"  what is kept stays{where}; once the way is free: jamaintctl rollback {ident}")
+        stays = "once the cause is fixed" if does_command else f"what is kept stays{where}; once the way is free"
+        lines.append(f"  {stays}: jamaintctl rollback {ident}")
     return lines
 
 
