@@ -74,3 +74,19 @@ def test_whole_trash_says_nothing(place: Scene) -> None:
         assert place.ctl("execute", "t").returncode == 0
         done = place.ctl("rollback", "last")
         assert (done.returncode, place.json("execution", "show", "last")["status"]) == (0, "rolled_back")
+
+
+def test_nothing_is_taken_that_cannot_be_recorded(place: Scene) -> None:
+    root = old_files(place.directory / "k1", ("f1", "f2", "f3"))
+    configure(place, root)
+    with place.serving():
+        taken = place.directory / "state" / "taken"
+        taken.write_text("in the way")
+        done = place.ctl("execute", "t")
+        assert done.returncode == 1
+        assert "nothing more is taken, for what is taken cannot be recorded in the state directory" in done.stdout
+        assert sorted(name for name in os.listdir(root) if name.startswith("f")) == ["f1", "f2", "f3"]
+        taken.unlink()
+        assert place.ctl("execute", "t").returncode == 0
+        assert place.ctl("rollback", "last").returncode == 0
+    assert sorted(name for name in os.listdir(root) if name.startswith("f")) == ["f1", "f2", "f3"]

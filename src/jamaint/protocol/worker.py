@@ -13,6 +13,10 @@ FINAL = frozenset({"plan", "done", "failed", "cancelled"})
 HEARD = frozenset({"progress", "waiting", "log", "held", "items", "taken", "found"})
 """What it says in the lines that come before that one."""
 
+TAKEN, RECORDED = "taken", "recorded"
+"""A numbered line with a block of what is about to be taken, and the order that answers it: `number`, and `why` where
+it is not written down (empty: it is). Until that has come, none of it is taken."""
+
 
 STDERR, ENDED = "stderr", "ended"
 """Lines about a worker that is a unit, by its supervisor: what came on stderr, and at last its status."""

@@ -31,6 +31,7 @@ from jamaint.executors.shared.subplans import items_of
 from jamaint.files.rights import writable_groups
 from jamaint.files.rights.borrowed import acting_as, can_lend
 from jamaint.files.trash.inventory import Inventory
+from jamaint.files.trash.stops import NotRecordedError
 from jamaint.host import secrets
 from jamaint.host.accounts import Account, become, check_reachable, find_account
 from jamaint.host.plan_file import Packing, StoredItems, Unreadable, open_plan
@@ -39,7 +40,7 @@ from jamaint.host.processes.output import printable
 from jamaint.host.processes.run import children, end_all
 from jamaint.host.secrets import NoSecret
 from jamaint.protocol import control
-from jamaint.protocol.worker import LINE_LIMIT, line, parse
+from jamaint.protocol.worker import LINE_LIMIT, RECORDED, TAKEN, line, parse
 from jamaint.worker.pace import Pace
 from jamaint.worker.supervisor import supervise
 
@@ -68,6 +69,8 @@ class Dialogue:
         self._target = target
         self._lines = _lines(source)
         self._orders: SimpleQueue[Order | None] = SimpleQueue()
+        self.recorded: SimpleQueue[Order | None] = SimpleQueue()
+        """The daemon's answers to lines `taken`; None when no more will come."""
         self._lock = Lock()
         self._unanswered = 0
         self._cancelled = False
@@ -100,6 +103,7 @@ class Dialogue:
         """Nothing more is to be done. Takes no lock: it is a signal's handler too."""
         self._ending = True
         self._orders.put(None)
+        self.recorded.put(None)
 
     def say(self, message: Answer) -> None:
         """Sends a line on the way, from any thread."""
@@ -168,6 +172,7 @@ _STEERING: dict[str, Callable[[Dialogue, Order], None]] = {
     "resume": lambda dialogue, _: dialogue.pace.resume(),
     "throttle": lambda dialogue, order: dialogue.pace.throttle(float(order["ratio"])),
     "move_end": _move_end,
+    RECORDED: lambda dialogue, order: dialogue.recorded.put(order),
 }
 
 
@@ -177,6 +182,9 @@ class DaemonHost:
     def __init__(self, dialogue: Dialogue) -> None:
         self._dialogue = dialogue
         self._lock = Lock()
+        self._recording = Lock()
+        self._blocks = 0
+        """Blocks of the record that were sent."""
         self._waiting: Answer | None = None
         self._said_at = float("-inf")
 
@@ -225,7 +233,21 @@ class DaemonHost:
         self._dialogue.say({"is": "items", "count": count, "block": b64encode(block).decode("ascii")})
 
     def taken(self, block: bytes) -> None:
-        self._dialogue.say({"is": "taken", "block": b64encode(block).decode("ascii")})
+        """Have the daemon write a block down, and return when it has. Raises NotRecordedError; Stopped when it went."""
+        with self._recording:
+            self._blocks += 1
+            number = self._blocks
+            self._dialogue.say({"is": TAKEN, "number": number, "block": b64encode(block).decode("ascii")})
+            why = self._why_not_recorded(number)
+        if why:
+            raise NotRecordedError(why)
+
+    def _why_not_recorded(self, number: int) -> str:
+        while (answer := self._dialogue.recorded.get()) is not None:
+            if answer.get("number") == number:
+                return str(answer.get("why") or "")
+        self._dialogue.recorded.put(None)  # for who asks next
+        raise Stopped
 
     def flush(self) -> None:
         """Sends the progress that has been held back."""

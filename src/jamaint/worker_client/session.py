@@ -13,7 +13,7 @@ import trio
 from jamaint.core.worker_kinds import sides
 from jamaint.host.processes.run import signal_name
 from jamaint.host.secrets import handed_over
-from jamaint.protocol.worker import FINAL, HEARD
+from jamaint.protocol.worker import FINAL, HEARD, RECORDED, TAKEN
 from jamaint.worker_client import child_process, systemd_unit
 from jamaint.worker_client.composite import Sides
 from jamaint.worker_client.link import Link, Message, WorkerLost
@@ -32,8 +32,13 @@ __all__ = [
 GRACE_SECONDS = 10.0
 """From a cancel, or SIGTERM, to SIGKILL: more than a worker gives its command, so that it ends that itself."""
 
-OnLine = Callable[[Message], Awaitable[None] | None]
-"""Gets each line of dialogue.HEARD in order. While an async one is awaited, nothing more is taken from the worker."""
+OnLine = Callable[[Message], Awaitable[str | None] | None]
+"""Get each line of dialogue.HEARD in order. While an async one is awaited, nothing more is taken from the worker.
+
+For a line `taken` it returns why that is not written down, or "" when it is: the worker waits for this answer.
+"""
+
+_NOBODY = "nobody writes it down"
 
 
 class Worker:
@@ -118,8 +123,10 @@ class Worker:
                 if kind not in HEARD:
                     raise self._nonsense(f"a line that is {kind!r:.40}")
                 waiting = self._on_line(message)
-                if waiting is not None:
-                    await waiting
+                said = None if waiting is None else await waiting
+                if kind == TAKEN:
+                    why = _NOBODY if said is None else said
+                    await self._send({"do": RECORDED, "number": message.get("number"), "why": why})
             await self._link.wait()
             if not self._read() and not self._link.messages:
                 raise await self._death()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jamaint.worker_client.session import open_worker
-from worker_processes import Heard, opening
+from worker_processes import Heard, Message, opening
 
 pytestmark = pytest.mark.parametrize("link", ["unit"], indirect=True)
 
@@ -29,7 +29,12 @@ async def test_each_kind_is_done_by_the_worker_that_may(execution: str, heard: H
     ]
     words = opening(execution, "system.cleanup", kinds=kinds)
     words["task"]["mass_deletion"] = {"share": 1.0, "items": 1000}
-    async with open_worker(words, heard, heard.stderr.append) as worker:
+
+    async def hear(line: Message) -> str:
+        heard(line)
+        return ""  # what is taken is recorded
+
+    async with open_worker(words, hear, heard.stderr.append) as worker:
         plan = await worker.ask({"do": "plan"})
         assert plan["is"] == "plan", plan
         by_name = {step["name"]: step for step in plan["steps"]}

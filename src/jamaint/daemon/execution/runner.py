@@ -23,6 +23,7 @@ from jamaint.core.plans import Plan, Step, step_from_json, step_to_json
 from jamaint.core.system_cleanup import narrowed, of_execution
 from jamaint.core.tasks import Task
 from jamaint.daemon.execution import inventories, undo
+from jamaint.daemon.execution.inventories import RecordWriter
 from jamaint.daemon.execution.rotations import Rotations
 from jamaint.daemon.execution.steering import Steering
 from jamaint.daemon.execution.stored_plans import Collected, Plans
@@ -33,6 +34,7 @@ from jamaint.errors import CONFLICT, UNAVAILABLE, Problem, unavailable
 from jamaint.host.logging.setup import MESSAGE_IDS
 from jamaint.host.processes.output import printable
 from jamaint.host.signatures import Seals
+from jamaint.protocol.worker import TAKEN
 from jamaint.store import cleanup_history, rollback_points
 from jamaint.store.executions import LogLine
 from jamaint.store.rollback_points import RollbackPoint
@@ -91,8 +93,8 @@ class _Run:
     step_paused: float = 0.0
     """How long the execution had stood still when the step began, in seconds."""
     lines: int = 0
-    unrecorded: bool = False
-    """Whether what it takes is recorded no more: see _record."""
+    record: RecordWriter | None = None
+    """What it takes, once it has taken something."""
     error: Mapping[str, Any] | None = None
     reasons: tuple[Mapping[str, Any], ...] = ()
 
@@ -222,6 +224,8 @@ class Runner:
             raise
         finally:
             del self._stops[execution.id], self._runs[execution.id]
+            if run.record is not None:
+                run.record.close()
         return run.execution
 
     async def plan(
@@ -389,6 +393,7 @@ class Runner:
             {"is": "cancelled"} if asked else await worker.ask({"do": "run", "step": step_to_json(step)})
         )
         run.worked_until = self._now()
+        await self._sync_record(run)
         failed = answer.get("error")
         retention = self._config().rollback.retention_seconds
         details = await self._rotations.report(run.task, answer.get("details", {}), run.worked_until, retention)
@@ -494,7 +499,7 @@ class Runner:
     def _say_stderr(self, execution_id: str) -> Callable[[str], None]:
         return lambda text: self._log.warning("a worker said", execution=execution_id, text=text)
 
-    def _hear(self, run: _Run, line: Mapping[str, Any]) -> None:
+    def _hear(self, run: _Run, line: Mapping[str, Any]) -> Awaitable[str] | None:
         step = run.plan.steps[run.index].name if run.index < len(run.plan.steps) else None
         if line["is"] == "log":
             self._write_line(run, line["level"], step, line["message"])
@@ -502,23 +507,29 @@ class Runner:
             self._set_progress(run, step, line)
         elif line["is"] == "waiting" and step is not None:
             self._set_waiting(run, step, line["why"])
-        elif line["is"] == "taken":
-            self._record(run, line["block"])
+        elif line["is"] == TAKEN:
+            return self._record(run, line["block"])
         elif line["is"] == "held":
             run.steering.note_held(line["number"])
             self._note_steering(run, "paused", None)
+        return None
 
-    def _record(self, run: _Run, block: str) -> None:
-        """Writes down what is about to be taken; where that cannot be, says so once."""
-        if run.point is None or run.unrecorded:
+    async def _record(self, run: _Run, block: str) -> str:
+        """Write down what is about to be taken; why it cannot be, and then nothing is taken, or nothing."""
+        if run.point is None:
+            return "there is no way back that it would belong to"
+        if run.record is None:
+            run.record = RecordWriter(inventories.path_of(run.point.opening))
+        return await run.record.append(block)
+
+    async def _sync_record(self, run: _Run) -> None:
+        """Make durable what a step has taken, before it is written down that it has ended."""
+        if run.record is None:
             return
         try:
-            why = "" if inventories.append(inventories.path_of(run.point.opening), block) else "it would be too large"
+            await run.record.sync()
         except OSError as error:
-            why = str(error.strerror)
-        if why:
-            run.unrecorded = True
-            what = f"the record of what it takes ends here ({why}): an undo can be compared with it so far only"
+            what = f"the record of what it has taken may not be durable: {error.strerror}"
             self._write_line(run, "warning", None, what)
 
     def _steered(self, execution_id: str, what: str) -> _Run:

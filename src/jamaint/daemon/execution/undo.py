@@ -92,7 +92,7 @@ class Undone:
 
 async def undo(
     point: RollbackPoint,
-    hear: Callable[[Line], None],
+    hear: Callable[[Line], Awaitable[str] | None],
     on_stderr: Callable[[str], None],
     begin: Callable[[str], Awaitable[None]] | None,
     again: bool = False,

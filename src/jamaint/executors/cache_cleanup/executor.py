@@ -19,6 +19,7 @@ from jamaint.executors.shared.subplans import Items, PartOfPlan, items_of, named
 from jamaint.files.access.skip_report import words
 from jamaint.files.rules.ages import nanoseconds
 from jamaint.files.trash.inventory import pack
+from jamaint.files.trash.stops import NotRecordedError
 from jamaint.host.plan_file import Unreadable
 
 ANALYSIS, CLEANUP, DIRECTORIES, MEMCACHED = "analysis", "cleanup", "directories", "memcached"
@@ -270,7 +271,7 @@ class CacheCleanup:
                 self._go_through(cache, removing, step)
         except Stopped:
             raise Stopped(removing.details()) from None
-        except (CacheRefused, OSError) as error:
+        except (CacheRefused, NotRecordedError, OSError) as error:
             raise StepFailed(str(error), details=removing.details()) from None
         return removing.details()
 
@@ -317,7 +318,11 @@ class _Removing:
             kept = self._cache.keep(batch, time.time_ns() // 10**6)
             first = self._kept.add(kept)
             if kept:
-                self._note_kept(len(kept))
+                try:
+                    self._note_kept(len(kept))
+                except BaseException:  # what is not recorded is not taken
+                    self._kept.take_back(list(range(first, first + len(kept))))
+                    raise
             began = time.monotonic()
             size, stays = self._cache.remove_kept(kept)
             self._kept.take_back([first + place for place in stays])

@@ -26,9 +26,9 @@ from jamaint.files.cleanup.survey_step import Leaving, Telling
 from jamaint.files.rights.owners import each_owner
 from jamaint.files.trash.purge import purge
 from jamaint.files.trash.recently_restored import Restored, noted
-from jamaint.files.trash.removal import DiskStopped
 from jamaint.files.trash.replacement import Packing
 from jamaint.files.trash.restore import undo
+from jamaint.files.trash.stops import DiskStopped
 from jamaint.files.trash.trash import Busy
 from jamaint.files.use.open_files import OpenFiles, open_files
 

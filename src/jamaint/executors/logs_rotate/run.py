@@ -19,7 +19,8 @@ from jamaint.files.access.root import NotEntered, Place, Root, RootRefused
 from jamaint.files.cleanup.survey import SAMPLE, Found, free_bytes
 from jamaint.files.rights.attributes import NotTheSame
 from jamaint.files.rights.borrowed import acting_as, own_rights
-from jamaint.files.trash.removal import DiskStopped, note_error
+from jamaint.files.trash.removal import note_error
+from jamaint.files.trash.stops import DiskStopped
 from jamaint.files.trash.trash import Busy, Trash
 from jamaint.host.accounts import find_account, group_id
 

@@ -21,8 +21,8 @@ from jamaint.files.rules.ages import nanoseconds
 from jamaint.files.rules.trash_room import TrashRoom
 from jamaint.files.trash.purge import purge
 from jamaint.files.trash.recently_restored import Restored, noted
-from jamaint.files.trash.removal import DiskStopped
 from jamaint.files.trash.restore import undo
+from jamaint.files.trash.stops import DiskStopped
 from jamaint.files.trash.trash import Busy
 from jamaint.files.use.in_use import in_use
 from jamaint.files.use.open_files import open_files

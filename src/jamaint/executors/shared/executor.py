@@ -83,7 +83,10 @@ class Host(Protocol):
         force, else 0. Raises Stopped as `checkpoint` does."""
 
     def taken(self, block: bytes) -> None:
-        """Writes down what is about to be taken, before it is: a block of files.trash.inventory."""
+        """Have a block of files.trash.inventory written down, of what is about to be taken; return when it is.
+
+        Raises stops.NotRecordedError where it cannot be: then nothing of it may be taken. Raises Stopped.
+        """
 
     def alone(self) -> bool:
         """Whether no second process may help: while it is paused or throttled, or keeps limits."""

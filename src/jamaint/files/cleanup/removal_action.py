@@ -11,7 +11,8 @@ from jamaint.files.access.skip_report import STOPS_EVERYTHING, why_not, words
 from jamaint.files.cleanup.directory_recheck import Looked, Whole, look_again
 from jamaint.files.cleanup.eligibility import Judge
 from jamaint.files.cleanup.sweep import Tally
-from jamaint.files.trash.removal import Direct, DiskStopped, Ledger
+from jamaint.files.trash.removal import Direct, Ledger
+from jamaint.files.trash.stops import DiskStopped
 from jamaint.files.trash.trash import Displaced, Moved, Trash
 
 

@@ -14,8 +14,9 @@ from jamaint.files.access.thread_fanout import side_by_side
 from jamaint.files.cleanup.survey import Found, free_bytes
 from jamaint.files.rights.borrowed import acting_as
 from jamaint.files.trash.inventory import Recording
-from jamaint.files.trash.removal import Direct, DiskStopped, Held, Ledger, Taken, WayOut
+from jamaint.files.trash.removal import Direct, Held, Ledger, Taken, WayOut
 from jamaint.files.trash.replacement import Copying, Made, Maker, Replacing, archive_place
+from jamaint.files.trash.stops import DiskStopped
 from jamaint.files.trash.trash import Trash
 from jamaint.files.use.open_files import open_files
 from jamaint.host.accounts import Account

@@ -23,7 +23,8 @@ from jamaint.files.cleanup.survey import SAMPLE
 from jamaint.files.cleanup.survey_step import Telling
 from jamaint.files.cleanup.sweep import Met, Sweep, Tally
 from jamaint.files.cleanup.whole_directories import take_units
-from jamaint.files.trash.removal import Direct, DiskStopped, Held, Ledger, Taken
+from jamaint.files.trash.removal import Direct, Held, Ledger, Taken
+from jamaint.files.trash.stops import DiskStopped
 from jamaint.files.trash.trash import Trash
 from jamaint.files.use.in_use import in_use
 from jamaint.files.use.open_files import OpenFiles, open_files

@@ -20,7 +20,7 @@ from jamaint.files.cleanup.directory_recheck import Looked, Whole, look_again
 from jamaint.files.cleanup.eligibility import Judge
 from jamaint.files.cleanup.removal_action import Taker
 from jamaint.files.cleanup.sweep import Tally
-from jamaint.files.trash.removal import DiskStopped
+from jamaint.files.trash.stops import DiskStopped
 from jamaint.files.trash.trash import Moved, Trash
 
 _AHEAD = 2

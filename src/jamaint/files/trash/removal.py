@@ -16,14 +16,11 @@ from jamaint.files.access.root import NotEntered, Place, Root, readable
 from jamaint.files.access.skip_report import STOPS_EVERYTHING, Skipped, why_not, words
 from jamaint.files.access.thread_fanout import Spread
 from jamaint.files.rights.attributes import drop_access_lists
+from jamaint.files.trash.stops import DiskStopped
 from jamaint.files.use.records import PURPOSES
 
 HALF_FILE, HALF_DIRECTORY = "half", "half-directory"
 """What is not yet linked or renamed to where it belongs; only a kill leaves one behind."""
-
-
-class DiskStopped(Exception):  # noqa: N818 - it is what the disk said
-    """The disk is full or read-only: nothing more can be done on it."""
 
 
 @dataclass(slots=True)

@@ -2,8 +2,8 @@
 
 import errno
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import RLock
 from typing import Protocol
@@ -15,6 +15,7 @@ from jamaint.files.access.tree_walk import fingerprint
 from jamaint.files.rights.attributes import FileAttributes, NotTheSame, mode_without_list
 from jamaint.files.rules.compressed_names import PACKED
 from jamaint.files.trash.removal import CHANGED, Half, Ledger, Second, WayOut, held_by, note_error, sync_place
+from jamaint.files.trash.stops import DiskStopped
 
 TOGETHER = 64
 """Files that are made before their directory is made durable once and they are taken."""
@@ -150,7 +151,11 @@ class Replacing:
             return
         sync_place(target)
         names, marks = [file.name for file in pending], [file.mark for file in pending]
-        left = set(self._leaving.take(place, names, marks, self.ledger))
+        try:
+            left = set(self._leaving.take(place, names, marks, self.ledger))
+        except DiskStopped:
+            self._withdraw_standing(pending, place, target)
+            raise
         for file in pending:
             if file.name in left:
                 self.arriving.withdraw(target, file.made, file.inode)
@@ -158,6 +163,13 @@ class Replacing:
                 self.made.bytes += file.size
                 self.made.blocks += file.blocks
                 self.made.verified += file.verified
+
+    def _withdraw_standing(self, pending: Sequence[_Pending], place: Place, target: Place) -> None:
+        """Take back what was made of files that still stand where they were."""
+        for file in pending:
+            with suppress(OSError):
+                if fingerprint(os.lstat(file.name, dir_fd=place.fd)) == file.mark:
+                    self.arriving.withdraw(target, file.made, file.inode)
 
     def _objection(self, seen: os.stat_result, mark: int) -> str | None:
         if fingerprint(seen) != mark:

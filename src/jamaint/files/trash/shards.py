@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from jamaint.files.access.skip_report import STOPS_EVERYTHING, words
-from jamaint.files.trash.removal import DiskStopped
+from jamaint.files.trash.stops import DiskStopped
 
 LOOSE = "loose"
 WORTH = 8

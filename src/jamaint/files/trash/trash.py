@@ -33,7 +33,6 @@ from jamaint.files.trash.inventory import Part, Record
 from jamaint.files.trash.removal import (
     HALF_DIRECTORY,
     HALF_FILE,
-    DiskStopped,
     Half,
     Ledger,
     Likeness,
@@ -45,6 +44,7 @@ from jamaint.files.trash.removal import (
 )
 from jamaint.files.trash.shards import LOOSE, Drawers
 from jamaint.files.trash.stand_in import exchange
+from jamaint.files.trash.stops import DiskStopped
 
 OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 GONE, FORMED, MARKS, TURNS, TIMES, ENDED = "gone", "made", "marks", "turns", "times", "ended"
@@ -216,9 +216,13 @@ class Trash:
         if isinstance(found, str):
             self.put_back(moved)
             return found
-        os.close(moved.gone)
         if self._record is not None and parts:
-            self._record(parts)
+            try:
+                self._record(parts)
+            except BaseException:  # what is not recorded is not taken
+                self.put_back(moved)
+                raise
+        os.close(moved.gone)
         self._note_whole(moved.rel, moved.expected.st_ino, found)
         return None
 

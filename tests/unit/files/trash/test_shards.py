@@ -14,9 +14,10 @@ from jamaint.files.access.skip_report import Skipped
 from jamaint.files.access.tree_walk import fingerprint
 from jamaint.files.trash import shards
 from jamaint.files.trash.purge import purge
-from jamaint.files.trash.removal import DiskStopped, Held, Ledger
+from jamaint.files.trash.removal import Held, Ledger
 from jamaint.files.trash.restore import undo
 from jamaint.files.trash.shards import Drawn
+from jamaint.files.trash.stops import DiskStopped
 from jamaint.files.trash.trash import Trash
 from logs_cleanup_runs import grow_old, put
 from tree_snapshot import differences, snapshot

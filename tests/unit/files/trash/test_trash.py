@@ -15,8 +15,9 @@ from jamaint.files.access.root import Root, RootRefused, open_root
 from jamaint.files.access.skip_report import Skipped
 from jamaint.files.access.tree_walk import fingerprint
 from jamaint.files.trash.purge import purge
-from jamaint.files.trash.removal import Direct, DiskStopped, Held, Ledger, Second, WayOut
+from jamaint.files.trash.removal import Direct, Held, Ledger, Second, WayOut
 from jamaint.files.trash.restore import undo
+from jamaint.files.trash.stops import DiskStopped
 from jamaint.files.trash.trash import Busy, Trash
 from logs_cleanup_runs import grow_old, put
 from tree_snapshot import differences, snapshot
