@@ -58,7 +58,7 @@ GROUPS: Mapping[str, Group] = {
     "directories": Group(
         {
             "files/access/root.py": _DIRECTORIES,
-            "files/access/directory_cursor.py": (*_DIRECTORIES, "tests/unit/executors/test_undo_deep.py"),
+            "files/access/directory_cursor.py": ("tests/unit/files/access/test_directory_cursor.py", *_DIRECTORIES[2:]),
         }
     ),
 }

@@ -53,7 +53,7 @@ class Descent:
         self.levels.append(level)
         if len(self.levels) > OPEN_LEVELS + 1:
             far = self.levels[-OPEN_LEVELS - 1]
-            if len(self.levels) - OPEN_LEVELS - 1 > 0 and far.fd >= 0:
+            if far.fd >= 0:
                 os.close(far.fd)
                 far.fd = -1
         return level
