@@ -114,7 +114,12 @@ class Server:
         if pid is None:
             self._end(caller)
             return
-        caller.answer = memoryview(b"".join(pack(uses(pid, self._root))))
+        try:
+            caller.answer = memoryview(b"".join(pack(uses(pid, self._root))))
+        except OSError as error:  # no answer: whoever asked touches nothing
+            print(f"which files are in use cannot be learnt: {error}", file=sys.stderr)
+            self._end(caller)
+            return
         caller.ends_at = time.monotonic() + self._caller_seconds
         self._send(caller)
 

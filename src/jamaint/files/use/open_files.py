@@ -80,7 +80,10 @@ def open_files() -> OpenFiles:
         if address:
             return _asked(address)
         found = OpenFiles()
-        found.add(procfs.uses(os.getpid()))
+        try:
+            found.add(procfs.uses(os.getpid()))
+        except OSError as error:
+            raise OpenFilesError(f"which files are in use cannot be learnt, so none is touched: {error}") from None
     return found
 
 

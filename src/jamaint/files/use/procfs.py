@@ -27,8 +27,9 @@ from jamaint.files.use.records import (
     Use,
 )
 
-_LINKS = ("cwd", "root", "exe")
-_MAPPING = re.compile(rb"(?m)^\S+ (\S{4}) \S+ ([0-9a-f]+):([0-9a-f]+) ([1-9][0-9]*)")
+_LINKS = ("../cwd", "../root", "../exe")
+_Mapping = tuple[bool, bytes, bytes]
+"""(shared and writable, device, inode) of a mapped file, as the kernel writes the numbers."""
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
 _BITMAP_FILE = re.compile(rb" bitmap: .* file: (/[^\n]*)")
 _BACKING = (
@@ -42,37 +43,67 @@ _BACKING = (
 def uses(own: int, root: str = "") -> Iterator[Use]:
     """Return each use of a file there is now, but those of the process `own`.
 
-    `root` leads to the file system in which the kernel's paths are meant, for a process that has an empty one.
+    A file that several processes have mapped is told once, for one of them. `root` leads to the file system in which
+    the kernel's paths are meant, for a process that has an empty one. Raises OSError where a process that lives cannot
+    be looked into for another reason than missing rights (EMFILE, ENOMEM).
     """
+    known: set[_Mapping] = set()
     for entry in os.listdir("/proc"):
         if entry.isdigit() and int(entry) != own:
-            yield from _of_process(int(entry))
+            yield from _of_process(int(entry), known)
     yield from _locks(own)
     yield from _of_kernel(root)
 
 
-def _of_process(pid: int) -> Iterator[Use]:
+def _of_process(pid: int, known: set[_Mapping]) -> Iterator[Use]:
     try:
-        numbers = os.listdir(f"/proc/{pid}/fd")
+        fd = os.open(f"/proc/{pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except PermissionError:
         yield HIDDEN, 0, 0, pid
         return
-    except OSError:  # it has ended
+    except (FileNotFoundError, ProcessLookupError):  # it has ended
         return
-    for link in (*_LINKS, *(f"fd/{number}" for number in numbers)):
-        path = f"/proc/{pid}/{link}"
-        try:
-            mode, device, inode = syscalls.identity(path)
-            if stat.S_ISREG(mode):
-                writes = link not in _LINKS and os.lstat(path).st_mode & stat.S_IWUSR
-                yield WRITER if writes else READER, device, inode, pid
-            elif device != _PIPES and stat.S_IFMT(mode) not in (0, stat.S_IFSOCK):
-                yield OTHER, device, inode, pid
-        except OSError:  # closed meanwhile
+    try:
+        yield from _of_links(fd, pid)
+    finally:
+        os.close(fd)
+    yield from _of_mappings(pid, known)
+
+
+def _of_links(fd: int, pid: int) -> Iterator[Use]:
+    """Return the uses that the links in the open directory /proc/PID/fd, and those beside it, lead to.
+
+    They are looked up from there: to look for a process by its number costs more than all else of a link.
+    """
+    try:
+        names = [*_LINKS, *os.listdir(fd)]
+    except (FileNotFoundError, ProcessLookupError):  # it has ended
+        return
+    for name, (mode, device, inode) in syscalls.identities(names, fd):
+        if stat.S_ISREG(mode):
+            try:
+                writes = name not in _LINKS and os.lstat(name, dir_fd=fd).st_mode & stat.S_IWUSR
+            except OSError:  # closed meanwhile
+                continue
+            yield WRITER if writes else READER, device, inode, pid
+        elif device != _PIPES and stat.S_IFMT(mode) not in (0, stat.S_IFSOCK):
+            yield OTHER, device, inode, pid
+
+
+def _of_mappings(pid: int, known: set[_Mapping]) -> Iterator[Use]:
+    try:
+        with open(f"/proc/{pid}/maps", "rb", buffering=0) as file:
+            lines = file.readall().splitlines()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):  # it has ended, or shows its open files alone
+        return
+    for line in lines:
+        _, allows, _, device, inode = line.split(b" ", 5)[:5]
+        mapping = (allows[1:2] == b"w" and allows[3:4] == b"s", device, inode)
+        if inode == b"0" or mapping in known:
             continue
-    for allows, major, minor, number in set(_MAPPING.findall(_read(f"/proc/{pid}/maps"))):
-        kind = WRITER if allows[1:2] == b"w" and allows[3:4] == b"s" else READER
-        yield kind, os.makedev(int(major, 16), int(minor, 16)), int(number), pid
+        known.add(mapping)
+        major, _, minor = device.partition(b":")
+        yield WRITER if mapping[0] else READER, os.makedev(int(major, 16), int(minor, 16)), int(inode), pid
 
 
 def _locks(own: int) -> Iterator[Use]:

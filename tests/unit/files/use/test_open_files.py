@@ -2,13 +2,14 @@
 
 import mmap
 import os
+import resource
 import shutil
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -267,3 +268,29 @@ def test_files_that_the_kernel_uses_are_found_by_their_names(tmp_path: Path, mon
         (tmp_path / "lun").stat().st_ino: records.GADGET,
         (tmp_path / "target").stat().st_ino: records.TARGET,
     }
+
+
+def test_a_look_that_lacks_descriptors_is_refused() -> None:
+    highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        null = os.open("/dev/null", os.O_RDONLY)
+        stack.callback(os.close, null)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 8, hard))
+        with suppress(OSError):
+            while True:
+                stack.callback(os.close, os.dup(null))
+        with pytest.raises(OpenFilesError, match="none is touched"):
+            open_files()
+
+
+def test_a_file_mapped_by_several_is_told_once(tmp_path: Path) -> None:
+    path = tmp_path / "mapped"
+    path.write_bytes(b"x" * 4096)
+    program = (
+        "import mmap; f = open(sys.argv[1], 'r+b'); m = mmap.mmap(f.fileno(), 4096); import os; os.closerange(3, 64)"
+    )
+    with child(program, str(path)), child(program, str(path)):
+        told = [use for use in procfs.uses(os.getpid()) if use[2] == path.stat().st_ino]
+    assert [use[0] for use in told] == [WRITER]
