@@ -87,6 +87,39 @@ def test_a_day_that_is_shorter_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [line for line in shown if "(" in line][1:] == ["Sun 28 (23 h)"]
 
 
+def ran(name: str, day: str, status: str = "completed") -> dict[str, Any]:
+    return {"task_name": name, "started_at": f"{day}T02:00:00.000Z", "status": status}
+
+
+def test_past_days_show_what_ran_and_not_the_tasks_of_today() -> None:
+    start, end = schedule_calendar._month("2027-03", NOW)
+    now = start + 1.5 * 86400
+    openings = [opening(f"2027-03-{day:02}", tasks=[inside("new", 5, 5)]) for day in range(1, 4)]
+    alone = [{"task": "new-too", "at": f"2027-03-{day:02}T05:00:00.000Z", "window": None} for day in range(1, 4)]
+    freezes = [{"name": "new-freeze", "from": "2027-03-01T00:00:00.000Z", "to": "2027-03-02T00:00:00.000Z"}]
+    found = {"openings": openings, "items": alone, "freezes": freezes}
+    past = {"items": [ran("old", "2027-03-01"), ran("old", "2027-03-01", "failed"), ran("once", "2027-03-02")]}
+    shown = schedule_calendar.draw(found, Look(now, 80, unicode=False), start, end, past)
+    days = [line for line in shown if line[:6] in {"Mon 01", "Tue 02", "Wed 03"} or line.startswith("        ")]
+    assert days[:4] == [
+        "Mon 01  2 ran, 1 failed                old (2 times)",
+        "Tue 02  1 ran                          once",
+        "Wed 03  02:00-04:00      #...........  nightly: new",
+        "                                       no window: new-too",
+    ]
+
+
+def test_a_window_that_opens_often_takes_a_few_rows_of_a_day() -> None:
+    often = [opening(starts_at=f"2027-03-02T{hour:02}:00:00.000Z", tasks=[]) for hour in range(4, 24)]
+    start, end = schedule_calendar._month("2027-03", NOW)
+    shown = schedule_calendar.draw({"openings": often, "items": []}, Look(start, 80), start, end)
+    assert len([line for line in shown if "nightly" in line]) == 4
+    assert any("17 more" in line and "openings of nightly" in line for line in shown)
+    listed = schedule.draw({"openings": often, "items": [], "from": "", "to": ""}, Look(start, 80))
+    assert len(listed) == 5
+    assert listed[-1].split("  ")[-2:] == ["17 more openings", "the last at 23:00"]
+
+
 def test_a_calendar_file_has_what_the_rfc_asks_for() -> None:
     found = {
         "now": "2027-03-01T00:00:00.000Z",

@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     """The width of its column, whether it stands to the right there, style, text."""
 
 # From the fixed part of the 256 colours, each at least 3.5 to 1 on black and on white.
-STYLES = {"bold": "1", "dim": "2", "red": "38;5;160", "green": "38;5;28", "yellow": "38;5;130", "cyan": "38;5;30"}
+STYLES = {
+    "bold": "1",
+    "dim": "38;5;243",
+    "red": "38;5;160",
+    "green": "38;5;28",
+    "yellow": "38;5;130",
+    "cyan": "38;5;30",
+}
 STATUS_STYLES = {
     "completed": "green",
     "healthy": "green",

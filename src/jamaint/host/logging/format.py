@@ -9,7 +9,9 @@ _BYTE = re.compile("[\udc80-\udcff]")
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Controls, line breaks of every kind, what turns the direction of text, and halves of characters."""
 _NEEDS_QUOTES = re.compile(r'[\s"=]|^$')
-_COLOURS = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "1;31"}
+DIM = "38;5;243"
+COLOURS = {"debug": DIM, "info": "38;5;28", "warning": "38;5;130", "error": "38;5;160", "critical": "1;38;5;160"}
+"""As the client's: from the fixed part of the 256 colours, readable on black and on white."""
 
 
 class Record(NamedTuple):
@@ -53,11 +55,11 @@ def text_line(record: Record, now: datetime, colour: bool = False) -> str:
     """`2026-11-24T02:00:00.000Z warning  message  key=value …`; the lines of a traceback follow, marked with `|`."""
     level = f"{record.level:<8}"
     if colour:
-        level = f"\x1b[{_COLOURS.get(record.level, '0')}m{level}\x1b[0m"
+        level = f"\x1b[{COLOURS.get(record.level, '0')}m{level}\x1b[0m"
     parts = [f"{_moment(now)} {level} {escaped(record.message)}"]
     for name, value in record.fields.items():
         pair = f"{escaped(name)}={_quoted(plain(value))}"
-        parts.append(f"\x1b[2m{pair}\x1b[0m" if colour else pair)
+        parts.append(f"\x1b[{DIM}m{pair}\x1b[0m" if colour else pair)
     line = "  ".join(parts)
     if record.traceback is not None:
         line += "".join(f"\n  | {escaped(text)}" for text in record.traceback.splitlines())

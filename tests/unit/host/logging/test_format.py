@@ -23,7 +23,7 @@ def test_a_line_for_people() -> None:
 
 def test_colours_are_around_not_in_between() -> None:
     line = text_line(Record("error", "broken", {"task": "a"}), NOW, colour=True)
-    assert line == "2026-11-24T02:00:00.123Z \x1b[31merror   \x1b[0m broken  \x1b[2mtask=a\x1b[0m"
+    assert line == "2026-11-24T02:00:00.123Z \x1b[38;5;160merror   \x1b[0m broken  \x1b[38;5;243mtask=a\x1b[0m"
 
 
 def test_the_lines_of_a_traceback_are_marked() -> None:

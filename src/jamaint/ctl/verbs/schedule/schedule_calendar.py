@@ -20,22 +20,31 @@ if TYPE_CHECKING:
     from jamaint.ctl.output.text import Cell, Look
 
 DAY = 86400
-BAR = 32
+BAR, NARROW_BAR = 32, 12
+PAST = 1000
+SHOWN = 3
+"""So many openings of one window are drawn of a day; more are counted."""
 NAMES = 60
 
 
 def show(call: Call) -> int:
     """The verb."""
     start, end = _month(call.values.get("month"), call.look.now)
-    found = call.ask(
-        "schedule.get", {"from": to_wire(start), "to": to_wire(end), "limit": 1000, "often_apart": True}, patient=True
-    )
-    call.show(found, lambda value, look: draw(value, look, start, end))
+    params = {"from": to_wire(start), "to": to_wire(end), "limit": 1000, "often_apart": True}
+    found = call.ask("schedule.get", params, patient=True)
+    ran: dict[str, Any] = {"items": []}
+    if start < call.look.now and not call.json:
+        ran = call.items("execution.list", {"since": to_wire(start)}, PAST)
+    call.show(found, lambda value, look: draw(value, look, start, end, ran))
     return DONE
 
 
-def draw(found: Mapping[str, Any], look: Look, start: float, end: float) -> list[str]:
-    """The result of `schedule.get` as a month: a row a day, weeks apart."""
+def draw(
+    found: Mapping[str, Any], look: Look, start: float, end: float, ran: Mapping[str, Any] | None = None
+) -> list[str]:
+    """A month: a row a day, weeks apart. What is to come is as `schedule.get` says (`found`), what has been as the
+    executions `ran` (of `execution.list`) say: today's tasks and windows need not have been there then.
+    """
     head = time.strftime("%B %Y (%Z)", time.localtime(start))
     legend = _legend(look)
     rows: list[Sequence[Cell]] = []
@@ -43,10 +52,12 @@ def draw(found: Mapping[str, Any], look: Look, start: float, end: float) -> list
     for day in _days(start, end):
         if time.localtime(day).tm_wday == 0 and rows:
             rows.append(("",))
-        rows += _day_rows(found, day, look)
+        rows += _day_rows(found, day, look, (ran or {}).get("items") or ())
     lines += columns(rows, look)
     more = [look.paint("yellow", line) for line in clock_lines(found)]
-    more += often_lines(found["often"], look) if found.get("often") else []
+    more += often_lines(found["often"], look) if found.get("often") and end > look.now else []
+    if (ran or {}).get("next_cursor"):
+        more.append(f"only the last {PAST:,} executions are counted: jamaintctl execution list --since has all")
     if found.get("next_cursor"):
         more.append("there is more than a month's screen can show: jamaintctl schedule show --from … --to …")
     return [*lines, *([""] if more else []), *more]
@@ -54,33 +65,50 @@ def draw(found: Mapping[str, Any], look: Look, start: float, end: float) -> list
 
 def _legend(look: Look) -> str:
     usual, long, free = _marks(look)
-    return f"a bar is the whole of an opening: {usual} what usually takes so long, {long} what it can take, {free} free"
+    bars = f"a bar is the whole of an opening: {usual} what usually takes so long, {long} what it can take, {free} free"
+    return f"past days: what ran; {bars}"
 
 
 def _marks(look: Look) -> tuple[str, str, str]:
     return ("█", "▒", "·") if look.unicode else ("#", "+", ".")
 
 
-def _day_rows(found: Mapping[str, Any], day: float, look: Look) -> list[Sequence[Cell]]:
+def _day_rows(
+    found: Mapping[str, Any], day: float, look: Look, ran: Sequence[Mapping[str, Any]]
+) -> list[Sequence[Cell]]:
     following = _midnight_after(day)
     there = time.localtime(day)
     name: Cell = ("bold" if there.tm_wday < 5 else "dim", time.strftime("%a %d", there))
     if following - day != DAY:
         name = ("yellow", time.strftime("%a %d", there) + f" ({span(following - day)})")
-    rows: list[Sequence[Cell]] = []
+    rows = _past_rows([one for one in ran if day <= (epoch(one.get("started_at")) or 0) < following])
+    by_window: dict[str, list[Mapping[str, Any]]] = {}
     for opening in found["openings"]:
-        starts = epoch(opening["starts_at"]) or 0
-        if day <= starts < following:
-            rows.append(_opening_row(opening, starts, look))
-    alone = [one for one in found["items"] if not one["window"] and day <= (epoch(one["at"]) or 0) < following]
+        if day <= (epoch(opening["starts_at"]) or 0) < following and (epoch(opening["ends_at"]) or 0) > look.now:
+            by_window.setdefault(str(opening["window_name"]), []).append(opening)
+    for openings in by_window.values():
+        rows += [_opening_row(one, epoch(one["starts_at"]) or 0, look) for one in openings[:SHOWN]]
+        if len(openings) > SHOWN:
+            rows.append((("dim", f"{len(openings) - SHOWN} more"), "", f"openings of {openings[0]['window_name']}"))
+    alone = [one for one in found["items"] if not one["window"] and max(day, look.now) <= (epoch(one["at"]) or 0)]
+    alone = [one for one in alone if (epoch(one["at"]) or 0) < following]
     if alone:
         rows.append(("", "", _alone(alone)))
     rows += [
         (("cyan", "freeze"), "", str(freeze["name"]))
         for freeze in found.get("freezes") or []
-        if (epoch(freeze["from"]) or 0) < following and (epoch(freeze["to"]) or 0) > day
+        if (epoch(freeze["from"]) or 0) < following and (epoch(freeze["to"]) or 0) > max(day, look.now)
     ]
     return [((name if at == 0 else ""), *row) for at, row in enumerate(rows or [("", "", "")])]
+
+
+def _past_rows(ran: Sequence[Mapping[str, Any]]) -> list[Sequence[Cell]]:
+    """What ran: `3 ran, 1 failed` beside the names."""
+    if not ran:
+        return []
+    wrong = sum(one["status"] in {"failed", "rolled_back"} for one in ran)
+    figures: Cell = ("red", f"{len(ran)} ran, {wrong} failed") if wrong else f"{len(ran)} ran"
+    return [(figures, "", _counted(ran, "task_name"))]
 
 
 def _opening_row(opening: Mapping[str, Any], starts: float, look: Look) -> Sequence[Cell]:
@@ -95,21 +123,25 @@ def _opening_row(opening: Mapping[str, Any], starts: float, look: Look) -> Seque
 def bar(opening: Mapping[str, Any], length: float, look: Look) -> str:
     """The work of an opening beside its length: as if its tasks shared its room evenly."""
     usual, long, free = _marks(look)
+    cells = NARROW_BAR if look.narrow else BAR
     room = max(length * 1000 * int(opening.get("max_concurrent_tasks") or 1), 1)
     middle = sum(one["expected"]["p50"] for one in opening["tasks"] if one["expected"])
     most = sum(one["expected"]["p90"] for one in opening["tasks"] if one["expected"])
-    first = min(-(-middle * BAR // room), BAR)
-    second = min(-(-most * BAR // room), BAR) - first
+    first = min(-(-middle * cells // room), cells)
+    second = min(-(-most * cells // room), cells) - first
     full = " over" if most > room else ""
-    return usual * int(first) + long * int(second) + free * int(BAR - first - second) + full
+    return usual * int(first) + long * int(second) + free * int(cells - first - second) + full
 
 
 def _alone(items: Sequence[Mapping[str, Any]]) -> str:
+    return cut("no window: " + _counted(items, "task"), NAMES)
+
+
+def _counted(items: Sequence[Mapping[str, Any]], key: str) -> str:
     counted: dict[str, int] = {}
     for one in items:
-        counted[str(one["task"])] = counted.get(str(one["task"]), 0) + 1
-    named = [name if number == 1 else f"{name} ({number} times)" for name, number in counted.items()]
-    return cut("without a window: " + ", ".join(named), NAMES)
+        counted[str(one[key])] = counted.get(str(one[key]), 0) + 1
+    return ", ".join(name if number == 1 else f"{name} ({number} times)" for name, number in counted.items())
 
 
 def _month(text: Any, now: float) -> tuple[float, float]:
