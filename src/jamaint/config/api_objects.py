@@ -166,6 +166,20 @@ def _script_user_rule(user: str, grants: Grants) -> str | None:
     return _user_rule(user, grants)
 
 
+def _default_script_user_rule(key: str, grants: Grants) -> str | None:
+    return (
+        f"{key} would have the daemon's rights, or root's, which can only be given in a file: write "
+        f"scripts: {{ user: NAME }} with one of grants.users, or define this task in {grants.file} or beside it"
+    )
+
+
+def _argument_rule(_value: str, grants: Grants) -> str | None:
+    return (
+        "gives a granted command one more argument, the path of a log, which can only be done in a file: leave it out, "
+        f"or define this task in {grants.file} or beside it"
+    )
+
+
 def _environment_rule(name: str, grants: Grants) -> str | None:
     # LD_PRELOAD, PYTHONPATH and their like turn a granted command into any other, and there is no end to their list.
     return (
@@ -184,6 +198,8 @@ _RULES: Mapping[str, Callable[[str, Grants], str | None]] = {
     "command": _command_rule,
     "user": _user_rule,
     "script user": _script_user_rule,
+    "default script user": _default_script_user_rule,
+    "argument": _argument_rule,
     "environment": _environment_rule,
     "server": _server_rule,
     "database": _database_rule,

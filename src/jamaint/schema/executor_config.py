@@ -21,8 +21,8 @@ class Setting:
 
 
 class Named(NamedTuple):
-    """Something that grants rule: `kind` is path, user, script user, command, environment, server, database or
-    dsn (an address, which is not told), `value` what the task names."""
+    """Something that grants rule: `kind` is path, user, script user, default script user, command, argument,
+    environment, server, database or dsn (an address, which is not told), `value` what the task names."""
 
     kind: str
     path: Path

@@ -83,6 +83,38 @@ def test_rotation_scripts_of_a_user_who_is_not_granted(user):
     assert task(grants, **given).config["scripts"] == {"user": "www-data", "per_log": False}
 
 
+ROTATION = {"log_paths": ["/var/log/ja-cms/*.log"], "keep": 3}
+
+
+@pytest.mark.parametrize("user", [{}, {"user": "owner"}])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("prerotate", "reindex"),
+        ("postrotate", "reindex"),
+        ("signal", {"pid_file": "/var/log/ja-cms/app.pid", "signal": "HUP"}),
+    ],
+)
+def test_rotation_scripts_with_the_rights_of_root_by_default(user, key, value):
+    given = {"executor": "logs.rotate", "config": {**ROTATION, **user, key: value}}
+    grants = replace(GRANTS, users=("www-data", "root", "owner"))
+    (mistake,) = refusal(grants, **given).data["mistakes"]
+    assert mistake["path"] == f"config.{key}"
+    assert "scripts: { user: NAME }" in mistake["problem"]
+    assert task(None, **given).config[key]
+    given["config"]["scripts"] = {"user": "www-data"}
+    assert task(grants, **given).config["scripts"]["user"] == "www-data"
+
+
+def test_rotation_scripts_for_each_log_are_no_granted_command():
+    given = {"executor": "logs.rotate", "config": {**ROTATION, "user": "www-data", "postrotate": "reindex"}}
+    assert task(**given).config["postrotate"]
+    given["config"]["scripts"] = {"per_log": True}
+    (mistake,) = refusal(**given).data["mistakes"]
+    assert mistake["path"] == "config.scripts.per_log"
+    assert task(None, **given).config["scripts"]["per_log"]
+
+
 def test_all_mistakes_at_once():
     problem = refusal(
         type="cleanup", category="logs", timeout=30, config={"log_paths": ["log/x"]}, schedule={"window": "day"}

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, field_validator
 
+from jamaint.core.owner_rights import OWNER
 from jamaint.executors.logs_rotate.rules import DATE, NUMBER, PERIODS, WEEKDAYS
 from jamaint.executors.shared.log_config import ALGORITHMS, log_pattern, switch
 from jamaint.files.rules.compressed_names import PACKED
@@ -258,6 +259,11 @@ class LogsRotate(Work):
             yield Named("user", ("user",), self.user)
         if self.scripts and self.scripts.user:
             yield Named("script user", ("scripts", "user"), self.scripts.user)
+        elif self.user in (None, OWNER):
+            keys = ("prerotate", "postrotate", "signal")
+            yield from (Named("default script user", (key,), key) for key in keys if getattr(self, key))
+        if self.scripts and self.scripts.per_log:
+            yield Named("argument", ("scripts", "per_log"), "")
 
     def doubts(self) -> Iterator[Flaw]:
         if self.scripts and not (self.prerotate or self.postrotate or self.signal):
