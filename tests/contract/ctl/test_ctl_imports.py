@@ -161,6 +161,15 @@ def test_include_and_globals_hold_for_what_stands_below(imported: Any, tmp_path:
     }  # fmt: skip
 
 
+def test_include_of_a_fifo_is_told_and_not_waited_for(imported: Any, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    file = tmp_path / "lr.conf"
+    file.write_text("include pipe\n/var/log/a.log {\n weekly\n rotate 3\n}\n")
+    done = imported("logrotate", str(file))
+    assert "pipe cannot be read: is not a regular file" in done.stdout + done.stderr
+    assert "/var/log/a.log" in done.stdout
+
+
 def test_tmpfiles_lines_with_an_age_become_cleanups(imported: Any, tmp_path: Path) -> None:
     file = tmp_path / "app.conf"
     file.write_text(

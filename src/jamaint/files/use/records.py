@@ -34,17 +34,20 @@ Use = tuple[int, int, int, int]
 
 
 def pack(uses: Iterable[Use]) -> Iterator[bytes]:
-    """Return the reply that tells these uses, record by record; what is said twice is sent once."""
-    told, hidden = set[Use](), 0
+    """Return the reply that tells these uses, record by record; of several processes with one file, the first is told.
+
+    Nobody asks for more than one, and so a thousand forks with a thousand files do not fill the reply.
+    """
+    told, hidden = set[tuple[int, int, int]](), 0
     for use in uses:
         kind, device, inode, value = use
         if kind == HIDDEN:
             hidden += 1
-        elif use not in told:
+        elif (kind, device, inode) not in told:
             if len(told) >= LIMIT:
                 yield RECORD.pack(0, 0, 0, FULL)
                 return
-            told.add(use)
+            told.add((kind, device, inode))
             yield RECORD.pack(device, inode, value, kind)
     yield RECORD.pack(0, 0, hidden, END)
 

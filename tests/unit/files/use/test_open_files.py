@@ -54,6 +54,12 @@ def test_writers_and_readers_are_told_apart(tmp_path: Path) -> None:
             child.communicate()
 
 
+def test_forks_with_the_same_files_do_not_fill_the_reply() -> None:
+    uses = ((READER, 1, inode, pid) for pid in range(100_001) for inode in range(10))
+    told = list(unpack(b"".join(pack(uses))))
+    assert told == [*((READER, 1, inode, 0) for inode in range(10)), (END, 0, 0, 0)]
+
+
 @contextmanager
 def child(program: str, *words: str, enter: tuple[str, ...] = ()) -> Iterator[int]:
     """A process that has run `program` and waits; its number."""

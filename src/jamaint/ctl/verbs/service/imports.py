@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
+import stat
 import subprocess
 import sys
 
@@ -107,7 +109,11 @@ def _for_us_alone(path: str, flags: int) -> int:
 def _text(file: str) -> str:
     if file == "-":
         return sys.stdin.read()
-    with open(file, encoding="utf-8", errors="surrogateescape") as opened:
+    # Without waiting for a writer: an include may lead to a FIFO.
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, encoding="utf-8", errors="surrogateescape") as opened:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "is not a regular file")
         return opened.read()
 
 
