@@ -1,5 +1,6 @@
 """Runs executors of databases as a worker does, in this process, on a database of the test's own."""
 
+import asyncio
 import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -181,8 +182,10 @@ class held_row:  # noqa: N801 - it reads like a function
         async def hold(connection: Any) -> None:
             async with connection.transaction():
                 await connection.execute(self._sql)
+                busy = asyncio.ensure_future(connection.execute("SELECT pg_sleep(3600)"))  # never seen idle
                 self._held.set()
-                while not self._go.is_set():
-                    await connection.execute("SELECT pg_sleep(0.01)")
+                await asyncio.to_thread(self._go.wait)
+                busy.cancel()
+                await asyncio.wait({busy})
 
         on_connection(self._dsn, hold)
