@@ -129,6 +129,11 @@ class TestPlan:
             name: figures["files"] for name, figures in details.items() if name != "analysis"
         }
 
+    def test_plain_log_that_is_missing_is_a_warning(self, root: Path) -> None:
+        paths = [f"{root}/app/a40.log", f"{root}/app/gone.log", f"{root}/app/*.out"]
+        plan = executor(log_paths=paths).plan()
+        assert plan.warnings == (f"{root}/app/gone.log does not exist: nothing is cleaned there until it does",)
+
     def test_a_plain_path_is_a_file_and_a_directory_is_told(self, root: Path) -> None:
         plan = executor(log_paths=[f"{root}/app/a40.log", f"{root}/app"]).plan()
         assert plan.steps[1].items == 1

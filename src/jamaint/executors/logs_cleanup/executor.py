@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
+from os.path import lexists
 from typing import Any
 
 from jamaint.core.held_places import with_hold
@@ -18,6 +19,7 @@ from jamaint.executors.shared.removal_methods import room_for
 from jamaint.executors.shared.unknown_use import refused_if_use_unknown
 from jamaint.files.access.compression import Codec, codec
 from jamaint.files.access.filesystem_id import filesystem_of
+from jamaint.files.access.globs import is_glob, split_root
 from jamaint.files.access.root import Root, RootRefused
 from jamaint.files.access.skip_report import Skipped, words
 from jamaint.files.cleanup.root_observations import sightings
@@ -61,6 +63,8 @@ class LogsCleanup:
         warnings = list(dict.fromkeys(refusal.why for refusal in found.refused))
         if found.refused and not found.found and all(refusal.kind == "unsafe" for refusal in found.refused):
             raise StepFailed("; ".join(warnings), kind="unsafe")
+        if self._work.planned is None:
+            warnings += _missing(self._work.config["log_paths"], found.found)
         found = self._with_room(found, warnings)
         # A stored plan has passed the guard or been approved, and each of its items is looked at by itself.
         roots = [] if self._work.planned else [*sightings(found, _deleted, self._work.now), *self._archive_seen(found)]
@@ -296,6 +300,13 @@ class LogsCleanup:
             "free_bytes_after": free_bytes(found.found),
             **self._skipped.details(),
         }
+
+
+def _missing(patterns: Sequence[str], found: Sequence[Found]) -> list[str]:
+    """Warnings of each log named without a wildcard that is not there. A missing directory is among the refused."""
+    looked = {root.path for root in found}
+    plain = [path for path in patterns if not is_glob(path) and split_root(path)[0] in looked]
+    return [f"{path} does not exist: nothing is cleaned there until it does" for path in plain if not lexists(path)]
 
 
 def _without_archive(roots: Sequence[Found]) -> Iterator[str]:
