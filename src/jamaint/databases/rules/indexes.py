@@ -169,9 +169,12 @@ def _against_drop(
         yield "its table is empty, or was never analysed: a copy that was just restored looks so too"
     if replicas:
         yield "there are replicas, whose use of it cannot be seen here"
-    if noted is None or noted.looks < LEAST_LOOKS or now - noted.since < timedelta(days=UNUSED_DAYS):
-        days = 0 if noted is None else (now - noted.since).days
+    days = 0 if noted is None else (now - noted.since).days
+    looks = 0 if noted is None else noted.looks
+    if days < UNUSED_DAYS:
         yield f"it has been watched for {days} of {UNUSED_DAYS} days"
+    elif looks < LEAST_LOOKS:
+        yield f"it was looked at in {looks} of at least {LEAST_LOOKS} runs, over {days} days"
     if counting_since is not None and now - counting_since < timedelta(days=UNUSED_DAYS):
         yield f"the server's counters were reset on {counting_since:%Y-%m-%d}: scans before that are not known"
 

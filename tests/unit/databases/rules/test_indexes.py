@@ -137,6 +137,12 @@ class TestUnused:
         assert why_not_drop(index("a"), 0, self.WATCHED, NOW, NOW - timedelta(days=35)) is None
         assert why_not_drop(index("a"), 0, self.WATCHED, NOW) is None
 
+    def test_unused_index_that_was_seen_once_is_not_said_to_lack_days(self) -> None:
+        once = Noted(NOW - timedelta(days=40), 1, 0)
+        assert why_not_drop(index("a"), 0, once, NOW) == "it was looked at in 1 of at least 2 runs, over 40 days"
+        young = Noted(NOW - timedelta(days=34, hours=23), 3, 0)
+        assert why_not_drop(index("a"), 0, young, NOW) == "it has been watched for 34 of 35 days"
+
     def test_scans_before_a_reset_of_the_counters_are_not_known(self) -> None:
         """Looks of ours that find no scan tell nothing when the server has begun to count anew in between."""
         why = why_not_drop(index("a"), 0, self.WATCHED, NOW, NOW - timedelta(days=3))
