@@ -5,7 +5,8 @@ from typing import Any
 
 from jamaint.config.executor_models import CONFIG_OF
 from jamaint.core.executor_table import ROWS
-from jamaint.schema.errors import Flaw, did_you_mean
+from jamaint.core.tasks import CATEGORIES, TYPES
+from jamaint.schema.errors import Flaw, closest, did_you_mean
 from jamaint.schema.units import shown
 
 EXECUTOR_OF: Mapping[tuple[str, str], str] = {kind: row.key for row in ROWS for kind in row.kinds}
@@ -22,6 +23,20 @@ def executor_of(given: Mapping[str, Any]) -> tuple[str | None, list[Flaw]]:
     named = given.get("executor")
     executor, flaw = _by_name(named) if isinstance(named, str) else _by_kind(given)
     return (executor, []) if flaw is None else (None, [flaw])
+
+
+def meant_executor(given: Mapping[str, Any]) -> str | None:
+    """Return the executor that a task with misspelled KEYS probably means, or None.
+
+    Its config is checked by that one, so that one mistake in KEYS hides no others.
+    """
+    known = {"type": TYPES, "category": CATEGORIES, "executor": tuple(CONFIG_OF)}
+    words = {key: given[key] for key in KEYS if isinstance(given.get(key), str)}
+    meant = {key: word if word in known[key] else closest(word, known[key]) for key, word in words.items()}
+    if None in meant.values():
+        return None
+    executor, flaws = executor_of({**given, **meant})
+    return None if flaws else executor
 
 
 def kind_of(executor: str) -> tuple[str, str]:
@@ -44,8 +59,10 @@ def _by_kind(given: Mapping[str, Any]) -> tuple[str, Flaw | None]:
     if kind == "custom":
         executor = "sql" if isinstance(config, Mapping) and "statements" in config else "command"
     elif category is None:
-        categories = ", ".join(sorted(of for named, of in EXECUTOR_OF if named == kind))
-        return "", Flaw(("category",), f"is missing: with type {kind} there are {categories}")
+        categories = sorted(of for (named, of), key in EXECUTOR_OF.items() if named == kind and key in CONFIG_OF)
+        if not categories:
+            return "", Flaw(("type",), f"no executor of this version does {kind}: {_types_there()}")
+        return "", Flaw(("category",), f"is missing: with type {kind} there are {', '.join(categories)}")
     else:
         executor = EXECUTOR_OF.get((str(kind), str(category)), "")
     if not executor:
@@ -56,6 +73,11 @@ def _by_kind(given: Mapping[str, Any]) -> tuple[str, Flaw | None]:
         problem = f"{meaning} means executor {executor}, which is not in this version: there are {_there()}"
         return executor, Flaw(("type",), problem)
     return executor, None
+
+
+def _types_there() -> str:
+    types = sorted({"custom", *(kind for (kind, _), executor in EXECUTOR_OF.items() if executor in CONFIG_OF)})
+    return f"there are {', '.join(types)}"
 
 
 def _there() -> str:

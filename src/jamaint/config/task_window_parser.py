@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from jamaint.config.conditions import CONDITION_CHOICES
 from jamaint.config.executor_models import CONFIG_OF
-from jamaint.config.executor_selection import KEYS, executor_of, kind_of
+from jamaint.config.executor_selection import KEYS, executor_of, kind_of, meant_executor
 from jamaint.config.periods import read_periods, schedule_flaws
 from jamaint.config.schedules import TASK_CHOICES, WINDOW_CHOICES, doubt_of_days, doubt_of_hours, doubt_of_zone
 from jamaint.config.task_window_models import TaskGiven, WindowGiven, object_id
@@ -43,8 +43,9 @@ def read_task(given: Mapping[str, Any], origin: Origin, setting: Setting) -> Rea
     flaws += condition_flaws(given, flaws)
     executor, problems = _executor(given, flaws)
     flaws += problems
-    work, problems = _work(given, executor, setting, flaws)
-    flaws = [_deeper(flaw, executor) for flaw in flaws] + problems
+    checked_as = executor or (meant_executor(given) if given.get("config") is not None else None)
+    work, problems = _work(given, checked_as, setting, flaws)
+    flaws = [_deeper(flaw, checked_as) for flaw in flaws] + problems
     if model is None or work is None or executor is None or flaws:
         return Read(None, tuple(flaws))
     declared = model.touches
