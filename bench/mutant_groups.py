@@ -19,7 +19,7 @@ _AGENDA = (
     "tests/unit/core/test_guard_fit.py",
     "tests/unit/core/scheduling/test_agenda.py",
 )
-_POLICIES = ("tests/unit/core/policies",)
+_POLICIES = ("tests/unit/core/policies/test_policy_bounds.py", "tests/unit/core/policies/test_policies.py")
 _DIRECTORIES = (
     "tests/unit/files/access/test_root_refusals.py",
     "tests/unit/files/access/test_root.py",

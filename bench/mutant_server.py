@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 
 import asyncpg  # noqa: F401 - imported for those who are forked
+import cronsim  # noqa: F401
+import dateutil.rrule  # noqa: F401
 import hypothesis
 import psutil  # noqa: F401
 import pydantic  # noqa: F401
