@@ -140,10 +140,8 @@ class Rollbacks:
         try:
             return await self._undo_claimed(execution, point, again)
         except Exception as error:
-            problem = {"path": "", "why": f"internal error ({type(error).__name__}), see the journal; roll back again"}
-            held = list((point.result or {}).get("held", ()))
-            result = undoing.Undone(problems=[problem], held=held).to_store()
-            await self._recorder.move_point(point.id, ["undoing"], "incomplete", result)
+            result = undoing.failed(point, error)
+            await self._recorder.move_point(point.id, ["undoing"], "incomplete", result.to_store())
             raise
 
     async def settle(self) -> int:
@@ -224,7 +222,7 @@ class Rollbacks:
             await self._recorder.put(ended)
         else:
             claimed = await self._recorder.move_point(point.id, UNDOABLE, "undoing")
-            ended, _ = await self._undo_claimed(ended, claimed or point, again=True)
+            ended = await self._undo_settled(ended, claimed or point)
         self._current.put(ended, "ended")
         self._log.warning(
             f"{execution.task_name}: was running when the daemon died, now {ended.status.value.replace('_', ' ')}",
@@ -258,7 +256,18 @@ class Rollbacks:
             return
         found = await self._recorder.run(executions.by_reference, point.execution_id)
         for execution in found:
-            await self._undo_claimed(execution, point, again=True)
+            await self._undo_settled(execution, point)
+
+    async def _undo_settled(self, execution: Execution, point: RollbackPoint) -> Execution:
+        """Undo at a start: an internal error leaves the point for a person, and keeps the daemon from nothing else."""
+        try:
+            return (await self._undo_or_leave(execution, point, again=True))[0]
+        except Problem:  # the store is away
+            raise
+        except Exception as error:
+            self._log.error("internal error in a rollback", execution=execution.id, exc_info=error)
+            await self._recorder.put(execution)
+            return execution
 
     async def _undo_claimed(
         self, execution: Execution, point: RollbackPoint, again: bool = False

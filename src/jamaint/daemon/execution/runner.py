@@ -424,13 +424,17 @@ class Runner:
         if await self._recorder.move_point(point.id, ["open", "undoing"], "undoing") is None:
             self._log.error("the rollback point of a failed execution is gone", execution=run.execution.id)
             return
-        opening = password_references.revealed(point.opening, password_references.known((run.task,)))
-        result = await undo.undo(
-            replace(point, opening=opening),
-            lambda line: self._hear(run, line),
-            self._say_stderr(run.execution.id),
-            begin=lambda step: self._recorder.run(rollback_points.begin_undo, point.id, step),
-        )
+        try:
+            opening = password_references.revealed(point.opening, password_references.known((run.task,)))
+            result = await undo.undo(
+                replace(point, opening=opening),
+                lambda line: self._hear(run, line),
+                self._say_stderr(run.execution.id),
+                begin=lambda step: self._recorder.run(rollback_points.begin_undo, point.id, step),
+            )
+        except Exception as error:
+            self._log.error("internal error in a rollback", execution=run.execution.id, exc_info=error)
+            result = undo.failed(point, error)
         run.worked_until = self._now()
         status = "undone" if result.is_whole else "incomplete"
         await self._recorder.move_point(point.id, ["undoing"], status, result=result.to_store())

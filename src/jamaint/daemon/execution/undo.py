@@ -132,6 +132,12 @@ async def undo(
     return result
 
 
+def failed(point: RollbackPoint, error: Exception) -> Undone:
+    """Return the outcome of an undo that ended in an internal error: what was held stays held."""
+    problem = {"path": "", "why": f"internal error ({type(error).__name__}), see the journal; roll back again"}
+    return Undone(problems=[problem], held=list((point.result or {}).get("held", ())))
+
+
 async def purge(
     point: RollbackPoint, hear: Callable[[Line], None], on_stderr: Callable[[str], None]
 ) -> tuple[int, list[Mapping[str, Any]], bool]:

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jamaint.databases.indexes.unused import LEAST_ROWS, _is_missed
+from jamaint.databases.maintenance.analysis import _of_indexes
 from jamaint.databases.rules.indexes import (
     Index,
     Noted,
@@ -128,6 +130,42 @@ class TestDuplicates:
         assert covered([index("a", "1"), index("ab", "1 2", predicate="b > 0")]) == []
         assert covered([index("a", "1"), index("ab", "1 2", is_valid=False)]) == []
         assert covered([index("a", "1"), index("ab", "1 2", table_oid=8)]) == []
+
+
+class TestAdvice:
+    AIRY = index("a", oid=5, needed_bytes=67 << 20, scans=9)
+
+    def test_rebuild_is_recommended_by_statistics_where_nothing_was_counted(self) -> None:
+        (advice,) = _of_indexes([self.AIRY], 0.3, {})
+        assert (advice["what"], advice["reason"]) == ("rebuild a", "33% of it is air by the statistics")
+
+    def test_rebuild_is_not_recommended_where_the_count_finds_less_air(self) -> None:
+        assert _of_indexes([self.AIRY], 0.3, {5: round(0.07 * self.AIRY.bytes)}) == []
+
+    def test_rebuild_is_recommended_by_the_count(self) -> None:
+        (advice,) = _of_indexes([self.AIRY], 0.3, {5: self.AIRY.bytes // 2})
+        assert advice["reason"] == "50% of it is air, as counted"
+
+
+class TestMissed:
+    """Scans of the table and of its indexes: at the drop since statistics began, and afterwards in one day."""
+
+    @pytest.mark.parametrize(
+        ("before", "scans", "index_scans", "missed"),
+        [
+            ((35, 0), 1, 0, False),  # a nightly dump of a table that nothing else looks into
+            ((0, 900_000), 1, 30_000, False),  # the first dump
+            ((100, 900), 20, 80, False),  # 10% before, 20% now
+            ((100, 900), 50, 50, True),
+            ((0, 900), 50, 50, True),
+        ],
+    )
+    def test_index_is_missed_only_when_far_more_is_read_without_it(
+        self, before: tuple[int, int], scans: int, index_scans: int, missed: bool
+    ) -> None:
+        baseline = {"rows": 0, "scans": before[0], "index_scans": before[1]}
+        now = {"rows": LEAST_ROWS, "scans": before[0] + scans, "index_scans": before[1] + index_scans}
+        assert _is_missed(baseline, now, timedelta(days=1)) is missed
 
 
 class TestUnused:
