@@ -9,8 +9,13 @@ from typing import Any
 
 import pytest
 
+import postgres_server as server
 from daemon_harness import Daemon, client, daemon
 from jamaint.errors import Problem
+from jamaint.host.signatures import Seals
+from jamaint.store import rollback_points
+from jamaint.store.jsonb import jsonb
+from jamaint.store.postgres import Connection
 from tree_snapshot import Entry, differences, snapshot
 
 CONFIG = """
@@ -59,6 +64,33 @@ def test_killed_at_every_call(scene: Path, when: str) -> None:
             assert number > 20, "the knife was never drawn"
             return
     raise AssertionError("the run makes more calls than were cut")
+
+
+@pytest.mark.parametrize("status", ["running", "failed"])
+def test_internal_error_of_an_undo_at_a_start_leaves_the_point_incomplete(
+    scene: Path, database: str, status: str
+) -> None:
+    with daemon(scene / "jamaintd.yaml"), client(scene / "sock") as caller:
+        ident = caller.run("app-logs")["id"]
+
+    async def break_point(connection: Connection) -> None:
+        """As an undo that the daemon's death cut short, of an executor that this version does not have."""
+        point = await rollback_points.of_execution(connection, ident)
+        assert point is not None
+        opening = {**point.opening, "executor": "of another version", "auto_rollback": True}
+        seal = Seals(str(scene / "state")).of(rollback_points.sealed(opening, point.steps))
+        wanted = "open" if status == "running" else "undoing"
+        await connection.execute(
+            "UPDATE rollback_points SET opening = $2, seal = $3, status = $4 WHERE id = $1",
+            point.id, jsonb(opening), seal, wanted,
+        )  # fmt: skip
+        await connection.execute("UPDATE maintenance_executions SET status = $2 WHERE id = $1", ident, status)
+
+    server.on_connection(database, break_point)
+    with daemon(scene / "jamaintd.yaml"), client(scene / "sock") as caller:
+        found = caller.call("execution.get", execution=ident)
+        assert (found["status"], found["rollback_point"]["status"]) == ("failed", "incomplete")
+        assert "internal error in a rollback" in (scene / "jamaintd.log").read_text()
 
 
 def _run_with_knife(scene: Path, knife: str) -> bool:

@@ -168,7 +168,27 @@ def test_a_directory_that_is_moved_away_and_back(top: Path) -> None:
         outcome = undo_all(steps)
         assert (outcome["kept"], outcome["problems"]) == ([], [])
     assert differences(before, snapshot(canary)) == []
-    assert contents(root) == sorted(f"root/a/b {number}".encode() for number in range(FILES))
+    # An undo while the directory is away makes it again, and then the attacker's own stays where he has put it.
+    assert sorted(contents(root) + contents(top / "aside")) == [content for _, content in logs_of_root()]
+
+
+def logs_of_root() -> list[tuple[int, bytes]]:
+    """The logs of `a_tree` below its root, as (number, content), in the order of their contents."""
+    return sorted(((number, f"root/a/b {number}".encode()) for number in range(FILES)), key=lambda one: one[1])
+
+
+def test_undo_while_the_directory_is_away_loses_nothing(top: Path) -> None:
+    root, _ = a_tree(top)
+    place = root / "a" / "b"
+    untouched = put(place / "young.log", 0, b"young").name
+    steps = one_run(root, 0)
+    os.rename(place, top / "aside")
+    outcome = undo_all(steps)
+    assert (outcome["kept"], outcome["problems"]) == ([], [])
+    with pytest.raises(OSError, match="not empty"):  # what has come back is not overwritten by who moves his own back
+        os.rename(top / "aside", place)
+    assert contents(root) == [content for _, content in logs_of_root()]
+    assert [path.name for path in (top / "aside").glob("*.log")] == [untouched]
 
 
 def test_a_file_that_is_swapped_for_a_fresh_one(top: Path) -> None:

@@ -21,6 +21,8 @@ WATCH_DAYS = 14
 """For so long it is watched how its table is read without it."""
 READ_FACTOR, LEAST_ROWS = 2.0, 100_000
 """So many times more rows read one after the other in a day than before, and at least so many: it is missed."""
+LEAST_SHARE, MOSTLY_SCANNED = 0.05, 0.9
+"""Shares of a table's scans that read it whole: below the one no index is missed, from the other nothing is known."""
 _CREATE = re.compile(r"^CREATE INDEX ")
 
 _SQL = statements("jamaint.databases", "unused")
@@ -224,7 +226,9 @@ def _is_missed(before: Mapping[str, int], now: Mapping[str, int], since: timedel
         return False
     share_before = before["scans"] / max(1, before["scans"] + before["index_scans"])
     share_now = scans / max(1, scans + now["index_scans"] - before["index_scans"])
-    return share_now > min(0.9, READ_FACTOR * share_before)
+    if share_before >= MOSTLY_SCANNED:  # dumps read such a table as its queries do: no share of scans tells more
+        return False
+    return share_now > min(MOSTLY_SCANNED, max(LEAST_SHARE, READ_FACTOR * share_before))
 
 
 async def _back(target: Target, row: Row, reins: Reins, dry_run: bool) -> int:

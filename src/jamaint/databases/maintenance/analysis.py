@@ -46,7 +46,7 @@ async def run(doing: Doing, task: str, threshold: float) -> None:
     indexes = await indexes_of(target)
     measured = await _measured(doing, tables, indexes)
     slow = await _statements(target, "slow_queries")
-    recommendations = [*_of_age(totals), *_of_tables(tables, measured), *_of_indexes(indexes, threshold)]
+    recommendations = [*_of_age(totals), *_of_tables(tables, measured), *_of_indexes(indexes, threshold, measured)]
     recommendations += [_missing(row) for row in foreign]
     tally |= {
         "database_bytes": totals["bytes"],
@@ -169,7 +169,7 @@ def _of_tables(tables: Sequence[Row], measured: Mapping[int, int]) -> list[Recom
     return found
 
 
-def _of_indexes(indexes: Sequence[Index], threshold: float) -> list[Recommendation]:
+def _of_indexes(indexes: Sequence[Index], threshold: float, measured: Mapping[int, int]) -> list[Recommendation]:
     found, told = list[Recommendation](), set[int]()
     for index, other in duplicates(indexes):
         told.add(index.oid)
@@ -192,8 +192,9 @@ def _of_indexes(indexes: Sequence[Index], threshold: float) -> list[Recommendati
                     "sql": f"REINDEX INDEX CONCURRENTLY {index.quoted}",
                 }
             )
-        elif index.bytes >= LARGE_BYTES and (index.air or 0.0) >= threshold:
-            reason = f"{index.air:.0%} of it is air by the statistics"
+        elif index.bytes >= LARGE_BYTES and (_air(index, measured.get(index.oid)) or 0.0) >= threshold:
+            source = " by the statistics" if index.oid not in measured else ", as counted"
+            reason = f"{_air(index, measured.get(index.oid)):.0%} of it is air{source}"
             found.append(
                 {
                     "what": f"rebuild {index.quoted}",
@@ -235,8 +236,13 @@ def _table(row: Row, measured: int | None) -> dict[str, Any]:
     }
 
 
+def _air(index: Index, measured: int | None) -> float | None:
+    """The share of air in an index: counted (`measured`, in bytes) where it was, else estimated; None if unknown."""
+    return index.air if measured is None else measured / max(1, index.bytes)
+
+
 def _index(index: Index, measured: int | None) -> dict[str, Any]:
-    air = index.air if measured is None else measured / max(1, index.bytes)
+    air = _air(index, measured)
     return {
         "index": index.quoted,
         "bytes": index.bytes,
