@@ -18,7 +18,7 @@ from jamaint.executors.shared.executor import Host, StepFailed, Stopped, Tell, W
 from jamaint.executors.shared.subplans import Items, PartOfPlan, items_of, named
 from jamaint.files.access.skip_report import words
 from jamaint.files.rules.ages import nanoseconds
-from jamaint.files.trash.inventory import pack
+from jamaint.files.trash.inventory import Part, pack
 from jamaint.files.trash.stops import NotRecordedError
 from jamaint.host.plan_file import Unreadable
 
@@ -169,7 +169,7 @@ class CacheCleanup:
         """What was kept, by the daemon's own record, and is kept no more: the file is gone, or does not hold all."""
         if self._work.taken is None:
             return None
-        total = sum(int(count) for count, _, _ in self._work.taken.parts(self._record_key()))
+        total = sum(int(part.rel) for part in self._work.taken.parts(self._record_key()))
         lost = total - self._kept_keys().count() if total else 0
         if lost <= 0:
             return None
@@ -182,7 +182,7 @@ class CacheCleanup:
 
     def _note_kept(self, count: int) -> None:
         """Has so many keys written down that are kept, before they go."""
-        self._host.taken(pack(self._record_key(), [(str(count), (), ())]))
+        self._host.taken(pack(self._record_key(), [Part(str(count), ())]))
 
     def _kept_keys(self) -> KeptKeys:
         return KeptKeys(self._work.kept_directory, self._work.execution, f"{CLEANUP}.keys")

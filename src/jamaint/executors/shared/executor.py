@@ -10,6 +10,7 @@ from jamaint.core.plans import Item, MassDeletion, Plan, Step
 from jamaint.core.rate_limits import WindowEnd
 from jamaint.core.rotation_records import Records
 from jamaint.core.safety.deletion_guard import Sighting
+from jamaint.files.trash.inventory import Part
 
 
 class Planned(Protocol):
@@ -22,8 +23,8 @@ class Planned(Protocol):
 class Taken(Protocol):
     """The record of what an execution took: see files.trash.inventory."""
 
-    def parts(self, key: Sequence[str]) -> Iterator[tuple[str, Sequence[str], Sequence[int]]]:
-        """(directory below the root, names, inodes) of one (trash, step, root)."""
+    def parts(self, key: Sequence[str]) -> Iterator[Part]:
+        """Return the files that were taken, of one (trash, step, root), directory by directory."""
 
 
 NOWHERE = "/nonexistent"

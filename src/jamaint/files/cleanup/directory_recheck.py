@@ -12,6 +12,7 @@ from jamaint.files.access.globs import OURS
 from jamaint.files.access.root import NotEntered
 from jamaint.files.access.skip_report import why_not, words
 from jamaint.files.cleanup.eligibility import EXCLUDED, Judge, Name, Three, in_trash
+from jamaint.files.trash.inventory import Part
 from jamaint.files.trash.removal import CHANGED, Taken
 
 _NO_INODES: frozenset[int] = frozenset()
@@ -30,7 +31,7 @@ class Looked:
     found: int | str
     taken: Taken
     directories: int
-    parts: Sequence[tuple[str, list[str], list[int]]] = ()
+    parts: Sequence[Part] = ()
     """What is in it, directory by directory, where that is asked for: see trash.Part."""
 
 
@@ -60,7 +61,7 @@ class Whole:
 
     def __init__(self, judge: Judge, rel: str, seen: Statuses, told: Callable[[], object], lists: bool = False) -> None:
         self._judge, self._rel, self._told, self._lists = judge, rel, told, lists
-        self.parts: list[tuple[str, list[str], list[int]]] = []
+        self.parts: list[Part] = []
         self._seen = seen
         self.taken = Taken()
         self.directories = 0
@@ -111,7 +112,9 @@ class Whole:
             if not names:
                 continue
             if self._lists:
-                self.parts.append((self._path(descent), list(names), self._seen.inodes))
+                seen = self._seen
+                part = self._path(descent), list(names), seen.inodes, seen.sizes, seen.nanoseconds("modification")
+                self.parts.append(Part(*part))
             old, _ = judge.sift(self._seen)
             all_old = len(old) == len(names)
             if all_old and meant is None and stays is None and judge.plain(names, self._seen, at_root=False):

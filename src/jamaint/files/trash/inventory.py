@@ -9,11 +9,24 @@ import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 from jamaint.host.plan_file import BLOCK_BYTES, BLOCK_ITEMS, CutShortError, Unreadable, blocks
 
-Part = tuple[str, Sequence[str], Sequence[int]]
-"""A directory by its path below the root, with names in it and their inodes (0: not known)."""
+
+class Part(NamedTuple):
+    """A directory by its path below the root, names in it, and their inodes, sizes (bytes) and mtimes (nanoseconds).
+
+    Records of before have no sizes and mtimes, and may have 0 for an inode that was not known.
+    """
+
+    rel: str
+    names: Sequence[str]
+    inodes: Sequence[int] = ()
+    sizes: Sequence[int] = ()
+    mtimes: Sequence[int] = ()
+
+
 Record = Callable[[Sequence[Part]], None]
 """Writes down what is about to be taken: see Recording."""
 
@@ -57,7 +70,7 @@ class Inventory:
             except (zlib.error, ValueError, TypeError) as error:
                 raise Unreadable(f"a block of it cannot be read: {error}") from None
             if list(key) == found:
-                yield from ((str(rel), names, inodes) for rel, names, inodes in parts)
+                yield from (Part(*part) for part in parts)
 
     def _blocks(self) -> Iterator[bytes]:
         """All whole blocks: what the daemon was killed in the midst of writing down tells of nothing else."""

@@ -1,10 +1,11 @@
-"""Inventory comparison: what the record of a step names, and neither its trash nor its root has any more."""
+"""Inventory comparison: what the record of a step names, and its trash and its root do not have as it was taken."""
 
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from jamaint.files.access.batch_stat import Statuses, listed
 from jamaint.files.access.root import NotEntered, RootRefused, readable
 from jamaint.files.trash.inventory import Part
 from jamaint.files.trash.shards import LOOSE, numbers
@@ -13,6 +14,11 @@ from jamaint.files.trash.trash import GONE, OPEN
 
 NAMED = 20
 """Missing files that are named."""
+
+
+_Mark = tuple[int, ...]
+"""Inode, size in bytes, and mtime in nanoseconds of a file."""
+_Marks = dict[str, _Mark]
 
 
 @dataclass(slots=True)
@@ -24,13 +30,33 @@ class Missing:
     below_wholes: int = 0
     """Those in directories that were taken whole and are still in the trash."""
     names: list[str] = field(default_factory=list)
+    changed: int = 0
+    """Those that are in the trash with another inode, size or time of writing than they were taken with."""
+    changed_names: list[str] = field(default_factory=list)
 
-    def words(self) -> str:
-        """What is said of it."""
-        are, they = ("is", "it") if self.count == 1 else ("are", "they")
-        what = f"{self.count:,} of {self.total:,} files {are} not in the trash any more: {they} cannot be put back"
-        more = f" and {self.count - len(self.names):,} more" if self.count > len(self.names) else ""
-        return f"{what}: {', '.join(self.names)}{more}"
+    def add(self, name: str, below_whole: bool) -> None:
+        """Count one that is missing."""
+        self.count += 1
+        self.below_wholes += below_whole
+        if len(self.names) < NAMED:
+            self.names.append(name)
+
+    def add_changed(self, name: str) -> None:
+        """Count one that was edited or replaced."""
+        self.changed += 1
+        if len(self.changed_names) < NAMED:
+            self.changed_names.append(name)
+
+    def words(self) -> Iterator[str]:
+        """Yield a sentence for those that are missing, and one for those that were changed."""
+        if self.count:
+            are, they = ("is", "it") if self.count == 1 else ("are", "they")
+            what = f"{self.count:,} of {self.total:,} files {are} not in the trash any more: {they} cannot be put back"
+            yield f"{what}: {_listed_names(self.names, self.count)}"
+        if self.changed:
+            was, they = ("was", "it") if self.changed == 1 else ("were", "they")
+            what = f"{self.changed:,} of {self.total:,} files {was} edited or replaced in the trash"
+            yield f"{what}, and {they} cannot be put back as taken: {_listed_names(self.changed_names, self.changed)}"
 
 
 class Comparison:
@@ -39,52 +65,70 @@ class Comparison:
     def __init__(self, left: Leftover) -> None:
         self._left, self._root = left, left.root
         self._numbers = {record.rel: record.number for record in left.records.of.values()}
-        self._found: tuple[str, frozenset[str], frozenset[str], Mapping[str, int]] | None = None
+        self._found: tuple[str, _Marks, Mapping[str, int]] | None = None
+        self._seen = Statuses()
 
     def missing(self, parts: Iterator[Part]) -> Missing:
         """Raises Unreadable, OSError, NotEntered."""
         found = Missing()
-        for rel, names, inodes in parts:
-            gone, loose, place = self._listings(rel)
-            found.total += len(names)
-            for name, inode in zip(names, inodes, strict=True):
-                if name not in gone and name not in loose and not _same(place.get(name), inode):
-                    found.count += 1
-                    found.below_wholes += bool(gone) and rel not in self._left.records.of
-                    if len(found.names) < NAMED:
-                        found.names.append(name if rel == "." else f"{rel}/{name}")
+        for part in parts:
+            trash, place = self._listings(part.rel)
+            found.total += len(part.names)
+            below_whole = bool(trash) and part.rel not in self._left.records.of
+            for name, mark in zip(part.names, _marks(part), strict=True):
+                path = name if part.rel == "." else f"{part.rel}/{name}"
+                there = trash.get(name)
+                if there is not None:
+                    if not _is_as_taken(there, mark):
+                        found.add_changed(path)
+                elif not _same(place.get(name), mark[0]):
+                    found.add(path, below_whole)
         return found
 
-    def _listings(self, rel: str) -> tuple[frozenset[str], frozenset[str], Mapping[str, int]]:
+    def _listings(self, rel: str) -> "tuple[_Marks, Mapping[str, int]]":
         if self._found is None or self._found[0] != rel:
-            self._found = rel, self._in_gone(rel), self._in_drawers(rel), self._in_place(rel)
+            self._found = rel, {**self._in_gone(rel), **self._in_drawers(rel)}, self._in_place(rel)
         return self._found[1:]
 
-    def _in_gone(self, rel: str) -> frozenset[str]:
-        names: frozenset[str] = frozenset()
+    def _in_gone(self, rel: str) -> "_Marks":
         with suppress(FileNotFoundError, NotADirectoryError, RootRefused):
             gone = self._left.part(GONE)
             if gone is not None:
                 try:
-                    names = _listed(gone, rel)
+                    return self._listed(gone, rel)
                 finally:
                     os.close(gone)
-        return names
+        return {}
 
-    def _in_drawers(self, rel: str) -> frozenset[str]:
+    def _in_drawers(self, rel: str) -> "_Marks":
         loose, number = self._left.part(LOOSE), self._numbers.get(rel)
+        found: _Marks = {}
         if loose is None:
-            return frozenset()
+            return found
         try:
             with suppress(FileNotFoundError):
                 fd = os.open(str(number), OPEN, dir_fd=loose)
                 try:
-                    return frozenset(name for drawer in numbers(fd) for name in _listed(fd, str(drawer)))
+                    for drawer in numbers(fd):
+                        found |= self._listed(fd, str(drawer))
                 finally:
                     os.close(fd)
-            return frozenset()
+            return found
         finally:
             os.close(loose)
+
+    def _listed(self, parent: int, rel: str) -> "_Marks":
+        """Return what lies in a directory of the trash, but for directories."""
+        found: _Marks = {}
+        fd = os.open(rel, OPEN | os.O_NOATIME, dir_fd=parent)
+        try:
+            for files, _ in listed(fd):
+                names, seen = self._seen.look(files, fd, _gone_meanwhile), self._seen
+                columns = seen.inodes, seen.sizes, seen.nanoseconds("modification")
+                found.update(zip(names, zip(*columns, strict=True), strict=True))
+        finally:
+            os.close(fd)
+        return found
 
     def _in_place(self, rel: str) -> Mapping[str, int]:
         try:
@@ -105,9 +149,21 @@ def _same(found: int | None, recorded: int) -> bool:
     return found is not None and (recorded in (0, found))
 
 
-def _listed(parent: int, rel: str) -> frozenset[str]:
-    fd = os.open(rel, OPEN | os.O_NOATIME, dir_fd=parent)
-    try:
-        return frozenset(os.listdir(fd))
-    finally:
-        os.close(fd)
+def _marks(part: Part) -> Iterator[_Mark]:
+    """Return (inode, size, mtime) of each file of a part; (inode,) in a record of before."""
+    if part.sizes or not part.names:
+        return zip(part.inodes, part.sizes, part.mtimes, strict=True)
+    return zip(part.inodes, strict=True)
+
+
+def _is_as_taken(found: _Mark, recorded: _Mark) -> bool:
+    return found[: len(recorded)] == recorded or recorded == (0,)
+
+
+def _gone_meanwhile(_name: str, _error: OSError) -> None:
+    """It is told as missing."""
+
+
+def _listed_names(names: list[str], count: int) -> str:
+    more = f" and {count - len(names):,} more" if count > len(names) else ""
+    return f"{', '.join(names)}{more}"

@@ -18,6 +18,7 @@ from jamaint.files.access.skip_report import Few, why_not, words
 from jamaint.files.access.traversal import traverse
 from jamaint.files.access.tree_walk import BATCH
 from jamaint.files.trash.directory_records import PASSED, SETTLED, TOUCHED
+from jamaint.files.trash.inventory import Part
 from jamaint.files.trash.inventory_comparison import Comparison
 from jamaint.files.trash.moved_directories import WHOLES, read
 from jamaint.files.trash.recently_restored import Restored
@@ -105,7 +106,7 @@ def undo(
 
 
 def _compare(part: "_Undoing", taken: "Taken", key: tuple[str, str], outcome: Outcome, tally: Restored) -> None:
-    """Tells what was taken and is neither in the trash nor in its place any more."""
+    """Tell what was taken and is neither in the trash nor in its place any more, and what was changed in the trash."""
     path = part.root.path
     try:
         found = Comparison(part.left).missing(taken.parts((*key, path)))
@@ -113,9 +114,10 @@ def _compare(part: "_Undoing", taken: "Taken", key: tuple[str, str], outcome: Ou
         why = words(error) if isinstance(error, OSError) else str(error)
         outcome.problems.add(path, f"what comes back cannot be compared with what was taken: {why}")
         return
+    for why in found.words():
+        outcome.missing.append({"path": path, "why": why})
+        outcome.problems.add(path, why)
     if found.count:
-        outcome.missing.append({"path": path, "why": found.words()})
-        outcome.problems.add(path, found.words())
         outcome.restored -= found.below_wholes
         tally.add(path, -found.below_wholes)
 
@@ -123,8 +125,8 @@ def _compare(part: "_Undoing", taken: "Taken", key: tuple[str, str], outcome: Ou
 class Taken(Protocol):
     """The record of what was taken: see inventory.Inventory."""
 
-    def parts(self, key: Sequence[str]) -> Iterator[tuple[str, Sequence[str], Sequence[int]]]:
-        """(directory, names, inodes) of one (trash, step, root)."""
+    def parts(self, key: Sequence[str]) -> Iterator[Part]:
+        """Return the files that were taken, of one (trash, step, root), directory by directory."""
 
 
 class _Tick:

@@ -144,8 +144,7 @@ class Trash:
     def _take_some(self, place: Place, where: "_Where", prints: Mapping[str, int], ledger: Ledger) -> list[str]:
         same, left = unchanged(self._seen, self.root, place, prints, ledger)
         if self._record is not None and same:
-            known = len(same) == self._seen.count
-            self._record([(place.rel, same, self._seen.inodes if known else [0] * len(same))])
+            self._record([self._part(place, same)])
         moved: dict[str, int] = {}
         move, source, target = where.move, place.fd, where.fd
         try:
@@ -159,6 +158,13 @@ class Trash:
         finally:  # also when the disk is full
             left += self._check_taken(place, where.fd, moved, ledger)
         return left
+
+    def _part(self, place: Place, names: list[str]) -> Part:
+        """Return what is recorded of files; they are looked at once more where others were looked at with them."""
+        if len(names) != self._seen.count:
+            names = self._seen.look(names, place.fd, lambda _name, _error: None)
+        seen = self._seen
+        return Part(place.rel, names, seen.inodes, seen.sizes, seen.nanoseconds("modification"))
 
     def _check_taken(self, place: Place, gone: int, prints: Mapping[str, int], ledger: Ledger) -> list[str]:
         """Puts back what was changed in the moment before it was taken, and counts the others; by path in `gone`."""

@@ -1,7 +1,9 @@
 """The record of what was taken finds out what is in the trash no more."""
 
+import json
 import os
 import shutil
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -80,6 +82,42 @@ def test_thinned_trash_is_told_by_name(cleaned: Any, name: str) -> None:
         (problem,) = outcome["problems"]
         assert problem["why"].startswith("1 of 41 files is not in the trash any more")
         assert problem["why"].endswith(name)
+
+
+@pytest.mark.parametrize("name", ["one", "m07", "w07"])
+@pytest.mark.parametrize("how", ["edited", "edited in its size", "replaced"])
+def test_file_changed_in_the_trash_is_told_by_name(cleaned: Any, tmp_path: Path, name: str, how: str) -> None:
+    root, step, record, _ = cleaned
+    (found,) = (root / ".jamaint-trash").rglob(name)
+    before = found.stat()
+    if how == "replaced":  # by one of the same size and times
+        other = tmp_path / "other"
+        other.write_bytes(bytes(before.st_size))
+        os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+        other.rename(found)
+    elif how == "edited":
+        found.write_bytes(bytes(before.st_size))
+    else:
+        found.write_bytes(bytes(before.st_size + 1))
+        os.utime(found, ns=(before.st_atime_ns, before.st_mtime_ns))
+    for dry_run in (True, False):
+        outcome = temp(root, taken=record).undo(step, dry_run)
+        assert outcome["restored"] == 41
+        (problem,) = outcome["problems"]
+        assert problem["why"].startswith("1 of 41 files was edited or replaced in the trash")
+        assert problem["why"].endswith(name)
+        assert outcome["missing"] == [problem]
+
+
+def test_record_without_sizes_and_times_is_compared_by_inode(cleaned: Any, tmp_path: Path) -> None:
+    root, step, record, before = cleaned
+    key = ("e-1", step.name, str(root))
+    parts = [(part.rel, part.names, part.inodes) for part in record.parts(key)]
+    assert parts
+    former = zlib.compress(json.dumps([list(key), parts]).encode("ascii"))
+    outcome = temp(root, taken=stored([former], tmp_path / "former")).undo(step, False)
+    assert (outcome["restored"], outcome["problems"]) == (41, [])
+    assert differences(before, snapshot(root)) == []
 
 
 def test_another_file_in_the_place_of_a_missing_one_is_told(cleaned: Any) -> None:
