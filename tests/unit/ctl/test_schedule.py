@@ -118,6 +118,8 @@ def test_a_window_that_opens_often_takes_a_few_rows_of_a_day() -> None:
     listed = schedule.draw({"openings": often, "items": [], "from": "", "to": ""}, Look(start, 80))
     assert len(listed) == 5
     assert listed[-1].split("  ")[-2:] == ["17 more openings", "the last at 23:00"]
+    cut = {"openings": often, "items": [], "from": "", "to": "", "openings_cut": ["nightly"]}
+    assert schedule.draw(cut, Look(start, 80))[-1].endswith("17 more openings or more")
 
 
 def test_a_calendar_file_has_what_the_rfc_asks_for() -> None:

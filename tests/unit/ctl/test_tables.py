@@ -128,6 +128,7 @@ def test_long_words_of_one_row_wrap_in_their_own_column() -> None:
     assert lines[1].startswith("app-logs             enabled")
     frozen = next(at for at, line in enumerate(lines) if line.startswith("rotate-nginx-access  frozen"))
     assert frozen + 1 < len(lines) <= 7
+    assert all("Wed 02:00" in line for line in lines if line.startswith(("app", "rotate")))
     assert all(line[:19].strip() == "" for line in lines[frozen + 1 :])
 
 

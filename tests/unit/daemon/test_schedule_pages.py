@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from jamaint.config import Grants, Known, parse_task
+from jamaint.config import Grants, Known, parse_task, parse_window
 from jamaint.core.scheduling.timetable import Timetable
 from jamaint.core.tasks import Task
-from jamaint.daemon.control.commands.schedule import _Asked, _look, _Row
+from jamaint.daemon.control.commands.schedule import _Asked, _look, _openings, _Row
 from jamaint.errors import Problem, unavailable
 
 START = datetime(2026, 11, 24, 12, 0, 7, tzinfo=UTC)
@@ -65,3 +65,14 @@ def test_schedule_looks_whether_somebody_waits_where_no_row_is_wanted() -> None:
 
     with pytest.raises(Problem, match="nobody waits"):
         rows(asked(399, {"every": "1s"}), 10**9, None, checkpoint)
+
+
+def test_schedule_names_the_window_of_which_not_all_openings_are_told() -> None:
+    often = {"name": "often", "schedule": {"cron": "*/5 * * * *"}, "duration": 4, "timezone": "UTC"}
+    daily = {"name": "daily", "schedule": {"cron": "0 2 * * *"}, "duration": 60, "timezone": "UTC"}
+    windows = {
+        str(one["name"]): parse_window(one, origin="api", grants=Grants(), known=Known()) for one in (often, daily)
+    }
+    found, cut = _openings(asked(3)._replace(windows=windows), lambda: None)
+    assert cut == ["often"]
+    assert {name: sum(one.window.name == name for one in found) for name in windows} == {"often": 250, "daily": 3}

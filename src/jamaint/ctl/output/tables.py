@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 GAP = 2
 MEASURED = 50
 """So many rows decide which columns give way."""
+WHOLE = 12
+"""A column of so few columns wraps only when nothing else helps: a time, a state."""
 LONGEST_WORD = 24
 """A word of more columns than these is broken to make a table fit; a shorter one only when nothing else helps."""
 
@@ -90,7 +92,8 @@ def _shrunk(rows: Sequence[Row], shown: Sequence[int], screen: int) -> list[int]
     widths = _widths(rows, shown)
     words = [max((wide(word) for row in rows if at < len(row) for word in row[at][1].split(" ")), default=0)
              for at in shown]  # fmt: skip
-    for floors in ([min(word, LONGEST_WORD) for word in words], [min(word, NARROW) for word in words]):
+    kept = [max(min(word, LONGEST_WORD), min(width, WHOLE)) for word, width in zip(words, widths, strict=True)]
+    for floors in (kept, [min(word, NARROW) for word in words]):
         heights = [_heights(rows, at, width) for at, width in zip(shown, widths, strict=True)]
         while _total(widths) > screen:
             free = [number for number, width in enumerate(widths) if width > floors[number]]

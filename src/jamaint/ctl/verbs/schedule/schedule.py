@@ -38,7 +38,7 @@ def show(call: Call) -> int:
 
 def draw(found: Mapping[str, Any], look: Look) -> list[str]:
     """The result of `schedule.get` as lines, a day at a time."""
-    rows = _opening_rows(found["openings"])
+    rows = _opening_rows(found["openings"], found.get("openings_cut") or ())
     rows += [(str(one["at"]), _task_row(one, look)) for one in found["items"]]
     lines: list[str] = []
     for day, of_day in _by_day(sorted(rows, key=lambda row: row[0])):
@@ -184,17 +184,24 @@ def _by_day(rows: Sequence[tuple[str, Sequence[Cell]]]) -> list[tuple[str, list[
     return list(days.items())
 
 
-def _opening_rows(openings: Sequence[Mapping[str, Any]]) -> list[tuple[str, Sequence[Cell]]]:
-    """When each opening begins, and its row; of a window that opens often only the first of a day, and their number."""
+def _opening_rows(openings: Sequence[Mapping[str, Any]], cut: Sequence[str]) -> list[tuple[str, Sequence[Cell]]]:
+    """When each opening begins, and its row; of a window that opens often only the first of a day, and their number.
+
+    Of the windows in `cut` the daemon has not told all: on their last day there may be more.
+    """
     of_day: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for one in openings:
         day = time.strftime("%Y-%m-%d", time.localtime(epoch(one["starts_at"]) or 0))
         of_day.setdefault((str(one["window_name"]), day), []).append(one)
     rows: list[tuple[str, Sequence[Cell]]] = []
-    for (name, _), of_window in of_day.items():
+    last_days = dict(of_day.keys())
+    for (name, day), of_window in of_day.items():
         rows += [(str(one["starts_at"]), _opening_row(one)) for one in of_window[:OFTEN]]
         if len(of_window) > OFTEN:
             more = count(len(of_window) - OFTEN, "more opening")
+            if name in cut and last_days[name] == day:
+                rows.append((str(of_window[OFTEN]["starts_at"]), (("cyan", f"window {name}"), f"{more} or more", "")))
+                continue
             last = time.strftime("%H:%M", time.localtime(epoch(of_window[-1]["starts_at"]) or 0))
             rows.append((str(of_window[OFTEN]["starts_at"]), (("cyan", f"window {name}"), more, f"the last at {last}")))
     return rows

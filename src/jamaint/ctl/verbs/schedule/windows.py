@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from jamaint.ctl.cli.context import DONE, REFUSED
 from jamaint.ctl.cli.object_files import send
 from jamaint.ctl.output.tables import table
@@ -89,7 +91,7 @@ def draw_skip(found: Mapping[str, Any], look: Look) -> list[str]:
     starts, words = found.get("skipped"), "will not open"
     if starts is None:
         starts, words = found.get("taken_back") or [], "will open after all"
-    lines = [f"{name} {words} {moment(start, look.now)} ({_there(start, zone)})" for start in starts]
+    lines = [f"{name} {words} {moment(start, look.now)}{_there(start, zone)}" for start in starts]
     if not starts:
         lines.append(f"{name}: nothing was skipped")
     coming = found.get("next")
@@ -156,8 +158,12 @@ def _opens(opens: Any, look: Look) -> str:
 
 
 def _there(start: Any, zone: str) -> str:
+    """The start on the window's clock, in brackets; nothing where that reads as the local one."""
     seconds = epoch(start)
-    return zone if seconds is None else f"{zone_time(seconds, zone)} {zone}"
+    if seconds is None:
+        return f" ({zone})"
+    there = zone_time(seconds, zone)
+    return "" if there == time.strftime("%a %Y-%m-%d %H:%M", time.localtime(seconds)) else f" ({there} {zone})"
 
 
 def _now(window: Window, look: Look) -> Cell:

@@ -95,7 +95,7 @@ def _last_day(totals: Value) -> str:
 def _scheduler(scheduler: Value, look: Look) -> Cell:
     text = str(scheduler["state"])
     due = scheduler.get("next_due")
-    if due:
+    if due and scheduler["state"] == "active":
         text += f", next due {moment(due, look.now)} ({until(due, look.now)})"
     text += f"; {count(scheduler['tasks'], 'task')}, {count(scheduler['windows'], 'window')}"
     text += f", at most {scheduler['max_concurrent_tasks']} at once"
@@ -172,4 +172,4 @@ def _alert(alert: Any, look: Look) -> Sequence[Cell]:
         return (("red", str(alert)),)
     text = alert.get("message") or alert.get("name") or alert.get("id")
     when = ago(alert["at"], look.now) if alert.get("at") else ""
-    return ("red", str(alert.get("severity") or "alert")), str(text), ("dim", when)
+    return ("red", str(alert.get("severity") or "alert")), f"{text}, {when}" if when else str(text)

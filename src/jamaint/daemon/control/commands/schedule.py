@@ -82,7 +82,7 @@ async def get(daemon: Daemon, call: Call) -> dict[str, Any]:
     asked = _asked(daemon, start, end)
     durations = dict(daemon.scheduler.experience.durations)
     after = _cursor(cursor)
-    rows, frequent, openings, changes = await _beside(_look, asked, size, after, bool(often))
+    rows, frequent, (openings, cut), changes = await _beside(_look, asked, size, after, bool(often))
     restrictions = freezes.all_restrictions(daemon)
     holds = Holds(restrictions)
     items = [_item(row, durations) | {"frozen": freezes.frozen(row.task, holds.at(row.at))} for row in rows[:size]]
@@ -98,6 +98,7 @@ async def get(daemon: Daemon, call: Call) -> dict[str, Any]:
             for begins, ends in frozen(one.freeze, start, end)
         ],
         "openings": [_opening(asked, opening, durations) for opening in openings],
+        "openings_cut": cut,
         "clock_changes": changes,
     }
 
@@ -200,7 +201,7 @@ def _breathe(given_up: threading.Event, deadline: float) -> None:
 
 def _look(
     asked: _Asked, size: int, after: tuple[datetime, str] | None, often: bool, checkpoint: Callable[[], None]
-) -> tuple[list[_Row], list[dict[str, Any]], list[Opening], list[dict[str, Any]]]:
+) -> tuple[list[_Row], list[dict[str, Any]], tuple[list[Opening], list[str]], list[dict[str, Any]]]:
     streams, frequent = [], []
     for number, task in enumerate(asked.tasks):
         if number % 20 == 0:
@@ -255,8 +256,10 @@ def _waits(task: Task) -> bool:
     return task.schedule is not None and task.schedule.waits_for_an_end
 
 
-def _openings(asked: _Asked, checkpoint: Callable[[], None]) -> list[Opening]:
+def _openings(asked: _Asked, checkpoint: Callable[[], None]) -> tuple[list[Opening], list[str]]:
+    """The openings, of each window its share of OPENINGS at most; the windows that have more."""
     found: list[Opening] = []
+    cut = []
     share = max(OPENINGS // max(len(asked.windows), 1), 1)
     for window in asked.windows.values():
         now = opening_at(window, asked.start)
@@ -267,8 +270,10 @@ def _openings(asked: _Asked, checkpoint: Callable[[], None]) -> list[Opening]:
                 checkpoint()
             ours.append(opening)
             opening = next_opening(window, opening.start)
+        if opening is not None and opening.start <= asked.end:
+            cut.append(window.name)
         found += ours
-    return sorted(found, key=lambda opening: (opening.start, opening.window.name))
+    return sorted(found, key=lambda opening: (opening.start, opening.window.name)), cut
 
 
 def _clock_changes(asked: _Asked) -> list[dict[str, Any]]:
