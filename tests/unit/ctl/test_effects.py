@@ -67,4 +67,5 @@ def test_effects_in_green_only_where_something_was_done() -> None:
     blocked = completed({**NOT_RUN, "skipped": [HELD], "skipped_count": 1})
     said = "completed, nothing done: 1 left alone: rotated weekly"
     assert LOOK.paint("yellow", said) in execution_text.ending(blocked, LOOK)[0]
-    assert execution_text.ending(completed(NOT_RUN), LOOK)[0].startswith("t completed, nothing done")
+    timed = {**completed(NOT_RUN), "duration": 4000}
+    assert execution_text.ending(timed, LOOK)[0].startswith("t completed, nothing done: nothing was due (4 s)")

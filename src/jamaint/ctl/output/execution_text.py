@@ -41,7 +41,7 @@ def ending(execution: Execution, look: Look) -> list[str]:
     if idle := nothing_done(execution):
         style, status = "yellow" if is_blocked(execution) else "", f"{status}, nothing done: {idle}"
     took = duration(execution.get("duration"))
-    head = f"{execution.get('task_name')} {look.paint(style, status)}" + (f" after {took}" if took else "")
+    head = f"{execution.get('task_name')} {look.paint(style, status)}" + _took(took, bool(idle))
     lines = [f"{head}  {look.paint('dim', short(execution.get('id')))}"]
     lines += _why(execution, look)
     lines += _steps(execution, look)
@@ -50,6 +50,13 @@ def ending(execution: Execution, look: Look) -> list[str]:
     if space:
         lines.append(f"  {space}")
     return lines + _next(execution, look)
+
+
+def _took(took: str, follows_reason: bool) -> str:
+    """`after 1 min` behind a status, `(1 min)` behind the reason of one."""
+    if not took:
+        return ""
+    return f" ({took})" if follows_reason else f" after {took}"
 
 
 def details(execution: Execution, look: Look) -> list[str]:
