@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jamaint.core.resources import Touch, database_of, meeting, touched
+from jamaint.core.safety.sandbox import database_words
 
 LOGS = {"log_paths": ["/var/log/app/*.log", "/srv/w?b/logs/x"], "archive": {"directory": "/srv/old"}, "exclude": ["/x"]}
 
@@ -89,3 +90,17 @@ def test_they_meet_just_when_one_is_a_beginning_of_the_other(one, other):
     shorter = min(len(one), len(other))
     assert (meeting([some], [others]) is not None) is (one[:shorter] == other[:shorter])
     assert (meeting([some], [others]) is None) is (meeting([others], [some]) is None)
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("postgresql://jamaint@/cms", "database cms on localhost"),
+        ("postgresql://", "the server on localhost"),
+        ("postgresql://db.example", "the server on db.example"),
+        ("cms", "database cms"),
+        ("", "a database without a name"),
+    ],
+)
+def test_a_database_is_never_called_by_an_empty_name(address: str, words: str) -> None:
+    assert database_words(database_of(address)) == words

@@ -245,6 +245,8 @@ def why_unbound(path: str, kind: str, applied: Mapping[str, Any]) -> str:
 
 def database_words(name: str) -> str:
     """Return a database as messages call it; an address without a database names a server."""
+    if not name:
+        return "a database without a name"
     return f"the server{name}" if name.startswith(" on ") else f"database {name}"
 
 
