@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import trio
 
+from jamaint.core.executor_table import EXECUTORS, ExecutorRow
 from jamaint.host.processes.run import MARK
 from jamaint.worker_client import child_process
 from jamaint.worker_client.session import Worker, open_worker
@@ -118,6 +119,9 @@ def boots(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     monkeypatch.setattr(child_process, "_BOOT", f"import os, sys, signal\ndaemon = sys.stdout.buffer.raw\n{code}")
 
 
+TEST_ROW = ExecutorRow("test", "test", "", "executor:Test", (), "files")
+
+
 def executes(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
     """Gives the next worker an executor `test` whose `plan` is `body`."""
     lines = "\n".join(f"        {line}" for line in body.splitlines())
@@ -136,7 +140,8 @@ class Test:
 {lines}
         return Plan((), ())
 sys.modules["jamaint.executors.test.executor"] = types.SimpleNamespace(Test=Test)
-EXECUTORS["test"] = ExecutorRow("test", "test", "", "executor:Test", (), "files")
+EXECUTORS["test"] = ExecutorRow(*{tuple(TEST_ROW)!r})
 main()
 """
+    monkeypatch.setitem(EXECUTORS, "test", TEST_ROW)  # type: ignore[arg-type]  # a mapping to everybody else
     monkeypatch.setattr(child_process, "_BOOT", code)
