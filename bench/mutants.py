@@ -91,7 +91,12 @@ class Copy:
         (top / "tmp").mkdir()
         server = Path(__file__).with_name("mutant_server.py")
         self._server = subprocess.Popen(
-            [sys.executable, str(server)], cwd=top, env=there, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [*_own_mounts(), sys.executable, str(server)],
+            cwd=top,
+            env=there,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def run(self, tests: Sequence[str], seconds: float) -> str:
@@ -121,6 +126,13 @@ class Copy:
         """End the process."""
         self._server.send_signal(signal.SIGTERM)
         self._server.wait()
+
+
+def _own_mounts() -> list[str]:
+    """Return what a command begins with to have mounts of its own, which go with it; nothing where that may not be."""
+    command = ["unshare", "--mount"]
+    allowed = shutil.which("unshare") and subprocess.run([*command, "true"], capture_output=True, check=False)
+    return command if allowed and allowed.returncode == 0 else []
 
 
 def _say(pipe: IO[str], value: object) -> None:
