@@ -13,7 +13,7 @@ from jamaint.executors.logs_rotate.plan import RotationPlanner
 from jamaint.executors.logs_rotate.rules import COMPRESSION, EXPIRY, ROTATION, RotationRules
 from jamaint.executors.logs_rotate.run import RotationRun, WriterNotifier
 from jamaint.executors.logs_rotate.survey import LogSurveyor, LogTurn, RotationSurvey
-from jamaint.executors.logs_rotate.undo import LOOK_SECONDS, LOOKS, Writers, turn_back
+from jamaint.executors.logs_rotate.undo import LOOK_SECONDS, LOOKS, Writers, lost_journals, turn_back
 from jamaint.executors.shared.executor import Host, StepFailed, Stopped, Work
 from jamaint.executors.shared.unknown_use import refused_if_use_unknown
 from jamaint.files.access.compression import Codec, codec
@@ -98,7 +98,11 @@ class LogsRotate:
                 failures.append(failed.message)
 
         writers = Writers(notifier.can_tell, tell)
+        lost = [] if self._work.taken is None else list(lost_journals(step.undo, self._work.taken))
         outcome = self._in_trash(lambda way, _: turn_back(way, dry_run, self._host.checkpoint, writers, tally), step)
+        outcome["problems"] += lost
+        if lost:
+            outcome["missing"] = lost
         outcome["problems"] += [{"path": self._work.task_name, "why": why} for why in failures]
         return noted(outcome, tally, step.undo)
 

@@ -19,6 +19,7 @@ from jamaint.files.access.root import NotEntered, Place, Root, RootRefused
 from jamaint.files.cleanup.survey import SAMPLE, Found, free_bytes
 from jamaint.files.rights.attributes import NotTheSame
 from jamaint.files.rights.borrowed import acting_as, own_rights
+from jamaint.files.trash.inventory import Part, Recording
 from jamaint.files.trash.removal import note_error
 from jamaint.files.trash.stops import DiskStopped
 from jamaint.files.trash.trash import Busy, Trash
@@ -169,6 +170,10 @@ class RotationRun:
         with found.reopen() as root:
             trash = Trash(root, self._work.execution, step.name) if found.path in kept else None
             turning = Turning(root, trash)
+            if trash is not None:
+                key = self._work.execution, step.name, found.path
+                some = [Part(log.rel, [log.turn.log], [log.seen.st_ino], [log.seen.st_size]) for log in logs]
+                Recording(key, self._host.taken)(some)
             try:
                 for log in logs:
                     self._host.checkpoint()

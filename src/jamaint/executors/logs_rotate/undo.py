@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jamaint.executors.logs_rotate.rename import COPIED, CUT, MADE, MOVED, Act, read_acts
+from jamaint.executors.shared.executor import Taken
 from jamaint.files.access import syscalls
 from jamaint.files.access.file_copy import open_source, pieces, write_all
+from jamaint.files.access.globs import TRASH
 from jamaint.files.access.root import NotEntered, Place, RootRefused, open_root
 from jamaint.files.access.skip_report import Few, words
 from jamaint.files.trash.recently_restored import Restored
@@ -24,6 +26,7 @@ from jamaint.files.use.open_files import open_files
 
 SINCE = ".written-since"
 _CHUNK = 1 << 20
+_NAMED = 20
 LOOKS, LOOK_SECONDS = 10, 0.2
 """How often, and how far apart, it is looked whether the writers have let go of what they were told to."""
 
@@ -109,6 +112,32 @@ def turn_back(
             with outcome.guarding(back.path):
                 back.settle(writers.can, checkpoint)
         return outcome.details()
+
+
+def lost_journals(way_back: Mapping[str, Any], taken: Taken) -> Iterator[dict[str, str]]:
+    """Yield a problem for each root whose journal of the rotation is gone, with the logs that were rotated there."""
+    for entry in way_back["roots"]:
+        path = entry["path"]
+        if os.path.lexists(f"{path}/{TRASH}/{way_back['trash']}/{way_back['step']}/{TURNS}"):
+            continue
+        logs = [
+            name if part.rel == "." else f"{part.rel}/{name}"
+            for part in taken.parts((way_back["trash"], way_back["step"], path))
+            for name, inode, size in zip(part.names, part.inodes, part.sizes, strict=True)
+            if _was_rotated(f"{path}/{part.rel}/{name}", inode, size)
+        ]
+        if logs:
+            what = "the trash has no record of this rotation any more, so that it cannot be taken back"
+            yield {"path": path, "why": f"{what}: {', '.join(logs[:_NAMED])}"}
+
+
+def _was_rotated(path: str, inode: int, size: int) -> bool:
+    """True if a log is not the one any more that was to be rotated, or was cut."""
+    try:
+        seen = os.lstat(path)
+    except OSError:
+        return True
+    return seen.st_ino != inode or seen.st_size < size
 
 
 class _Back:
