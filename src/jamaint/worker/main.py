@@ -306,6 +306,8 @@ def _open(opening: Order, host: DaemonHost, window_end: WindowEnd, unit: str | N
         name = opening["executor"]
         if name not in EXECUTORS or not EXECUTORS[name].folder:
             raise StepFailed(f"this worker knows no executor {name}", "refused")
+        if not _is_name(str(opening["execution"])):  # directories are named after it
+            raise StepFailed("the execution's id is no name of one", "refused")
         only_back: str | None = None
         writable_groups.trust(opening.get("trust", ()))
         if unit is not None:
@@ -347,6 +349,11 @@ def _open(opening: Order, host: DaemonHost, window_end: WindowEnd, unit: str | N
         return _from_items(answer, planned is not None)
 
     return perform
+
+
+def _is_name(ident: str) -> bool:
+    """True if it is made of letters, digits and hyphens, as the ids of executions are."""
+    return ident.isascii() and ident.replace("-", "").isalnum() and len(ident) <= 64
 
 
 def _from_items(answer: Answer, from_items: bool) -> Answer:

@@ -113,3 +113,12 @@ async def test_a_stored_plan_names_no_other_directory(
     assert (answer["is"], answer["error"]["kind"]) == ("failed", "refused")
     assert "the plan's items cannot be read" in answer["error"]["message"]
     assert key.read_text() == "a key"
+
+
+@pytest.mark.parametrize(
+    "ident", ["", ".", "..", "../e-1", "/e-1", "a/b", "e 1", "\N{LATIN SMALL LETTER E WITH ACUTE}"]
+)
+async def test_execution_that_is_no_name_is_refused(monkeypatch: pytest.MonkeyPatch, root: Path, ident: str) -> None:
+    answer = await asked(monkeypatch, of(root), root, {"do": "plan"}, execution=ident)
+    assert (answer["is"], answer["error"]["kind"]) == ("failed", "refused")
+    assert "no name of one" in answer["error"]["message"]
