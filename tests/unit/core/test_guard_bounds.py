@@ -198,6 +198,8 @@ class TestDependency:
             "backup has not run yet; check has not run yet, and so this is skipped (on_failure: skip); "
             "last has not run yet",
         )
+        due = view(waiting=[waiting(task("check"))])
+        assert dependency.judge(waiting(task(dependencies=(skips,))), due).verdict == "wait"
         running = view(tasks={"check"})
         assert dependency.judge(waiting(task(dependencies=(skips,))), running) == (
             "dependency",
@@ -217,8 +219,10 @@ class TestFit:
         assert fit.judge(waiting(), view()) == ("fit", "pass", "nothing ends that it would have to fit into")
         opening = Opening(window(), NOON - HOUR, NOON + HOUR)
         seen = view(openings={"night": opening})
-        assert fit.judge(waiting(window_name="night"), seen).detail == (
-            "how long it takes is not known yet (expected_duration would say it)"
+        assert fit.judge(waiting(window_name="night"), seen) == (
+            "fit",
+            "pass",
+            "how long it takes is not known yet (expected_duration would say it)",
         )
 
     @pytest.mark.parametrize(("seconds", "verdict", "asked"), [(3600, "pass", "pass"), (3601, "wait", "refuse")])
