@@ -123,6 +123,8 @@ class Worker:
             message: dict[str, Any] = json.loads(line)
             if message["is"] in ("plan", "done", "failed", "cancelled"):
                 return message
+            if message["is"] == "taken":  # nothing goes before it is recorded
+                self.tell({"do": "recorded", "number": message["number"], "why": ""})
         raise AssertionError("it ended without an answer: " + self.end())
 
     def tell(self, order: dict[str, Any]) -> None:
