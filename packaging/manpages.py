@@ -12,7 +12,7 @@ from markdown_it.token import Token
 from jamaint import VERSION
 from jamaint.ctl.cli.arguments import GLOBAL_FLAGS, Flag, Verb
 from jamaint.ctl.cli.help import CODES, synopsis
-from jamaint.ctl.main import VERBS
+from jamaint.ctl.verbs.table import VERBS
 from jamaint.daemon.main import parser
 
 HERE = pathlib.Path(__file__).parent

@@ -14,7 +14,7 @@ import postgres_server as server
 from command_line import NOBODY, Scene, needs_nobody, scene, window
 from daemon_harness import Daemon
 from jamaint.core.guards import GUARDS
-from jamaint.ctl.main import VERBS
+from jamaint.ctl.verbs.table import VERBS
 
 WORDS = {
     "status": [],

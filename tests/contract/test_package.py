@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from jamaint.config import load
-from jamaint.ctl.main import VERBS
+from jamaint.ctl.verbs.table import VERBS
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from jamaint.ctl.main import VERBS
 from jamaint.ctl.verbs.service.completion import SCRIPTS, candidates
+from jamaint.ctl.verbs.table import VERBS
 from jamaint.errors import unavailable
 
 CTL = Path(sys.executable).parent / "jamaintctl"

@@ -4,7 +4,7 @@ import pytest
 
 from jamaint.ctl.cli.arguments import Arguments, Usage, parse
 from jamaint.ctl.cli.failures import lines
-from jamaint.ctl.main import VERBS
+from jamaint.ctl.verbs.table import VERBS
 
 NOW = 1795485613.0
 

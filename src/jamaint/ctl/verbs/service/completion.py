@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jamaint.ctl.cli.arguments import GLOBAL_FLAGS, Usage
 from jamaint.ctl.cli.context import DONE, Call
-from jamaint.ctl.main import VERBS
+from jamaint.ctl.verbs.table import VERBS
 from jamaint.errors import Problem
 
 TYPE_CHECKING = False
