@@ -70,6 +70,7 @@ def test_a_copy_that_leaves_is_not_missed(scene: Path) -> None:
         (logs / "a.log").write_text("")
         call.call("execution.rollback", execution=first["id"])
         assert (logs / "a.log").read_text() == "a line\n"
+        call.call("held.release", execution=first["id"])
         third = executed(call)  # it was not rotated, after all
         assert (third["status"], rotated(third)) == ("completed", 1)
 

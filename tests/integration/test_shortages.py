@@ -153,7 +153,7 @@ def make_writable(place: Place) -> None:
 def test_a_state_directory_that_takes_nothing(plain: Scene, hurt: Act, heal: Act, said: str, errno: str) -> None:
     state = plain.directory / "state"
     place = Place(plain, state, ("-t", "tmpfs", "-o", "size=4m,nr_inodes=200,mode=711", "none", str(state)))
-    before = snapshot(plain.directory / "logs")
+    before, logs = snapshot(plain.directory / "logs"), len(list((plain.directory / "logs").rglob("*.log")))
     with served(place) as caller:
         assert alerts(caller) == {}
         assert caller.call("task.plan", task="logs")["hash"]
@@ -165,10 +165,15 @@ def test_a_state_directory_that_takes_nothing(plain: Scene, hurt: Act, heal: Act
         assert said in plain.ctl("status").stdout
         problem = refusal(caller, "task.plan", task="logs")
         assert errno in problem.message, problem
-        # What needs nothing of it is done all the same: that is what one runs a cleaner for.
+        # What needs nothing of it is done all the same.
         assert caller.run("nothing")["status"] == "completed"
+        # What goes would not be on record: it stays, and the execution says why and what to do.
         ended = caller.run("logs")
-        assert ended["status"] == "completed"
+        assert ended["status"] == "failed"
+        told = json.dumps(ended)
+        assert errno in told
+        assert "rollback: {enabled: false}" in told
+        assert len(list((plain.directory / "logs").rglob("*.log"))) == logs
         caller.call("execution.rollback", execution=ended["id"])
         assert differences(before, snapshot(plain.directory / "logs")) == []
         heal(place)
@@ -201,7 +206,7 @@ def test_the_disk_that_is_cleaned_is_full(plain: Scene) -> None:
     disk = plain.directory / "disk"
     sections: dict[str, Any] = json.loads(plain.config.read_text())
     sections["tasks"]["logs"]["config"]["log_paths"] = [f"{disk}/app/*.log"]
-    plain.configure(tasks=sections["tasks"])
+    plain.configure(tasks=sections["tasks"], rollback={"low_space": "0%"})
     place = Place(plain, disk, ("-t", "tmpfs", "-o", "size=4m,mode=755", "none", str(disk)))
     with served(place) as caller:
         (place.disk / "app").mkdir()

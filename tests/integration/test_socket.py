@@ -428,7 +428,9 @@ class TestWhoMayDoWhat:
         problem = refusal(viewer, "execution.start", task="nothing")
         viewer.close()
         name = users(1)[0].pw_name
-        assert problem.message == f"execution.start needs the role operator, and {name} has the role viewer"
+        assert problem.message.startswith(
+            f"execution.start needs the role operator, and {name} has the role viewer (as root: adduser {name} "
+        )
         assert problem.data == {"needs": "operator", "role": "viewer"}
 
     @needs_root

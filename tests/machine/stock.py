@@ -117,7 +117,9 @@ def tests(stock: Stock) -> str:
 
 def quick_tests(stock: Stock) -> str:
     """The unit and contract tests pass."""
-    return _end_of(stock.run(".venv/bin/pytest", "tests/unit", "tests/contract", seconds=TEST_SECONDS), 3)
+    return _end_of(
+        stock.run(".venv/bin/pytest", "-rfE", "--tb=short", "tests/unit", "tests/contract", seconds=TEST_SECONDS), 3
+    )
 
 
 def month_end(stock: Stock) -> str:
