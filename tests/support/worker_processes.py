@@ -2,7 +2,7 @@
 
 import os
 import select
-from collections.abc import Iterator
+from collections.abc import Awaitable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,14 @@ STRAYS = """
 """
 
 
+class _Recorded:
+    """The answer that a block is written down; nobody has to wait for it."""
+
+    def __await__(self) -> Generator[Any, Any, str]:
+        yield from trio.lowlevel.checkpoint().__await__()
+        return ""
+
+
 class Heard:
     """What a worker says on its way, and a wait for one line of it."""
 
@@ -32,10 +40,12 @@ class Heard:
         self.stderr: list[str] = []
         self._changed = trio.Event()
 
-    def __call__(self, message: Message) -> None:
+    def __call__(self, message: Message) -> Awaitable[str] | None:
+        """Keep the line; the answer to `taken`, which the worker waits for, says that it is recorded."""
         self.messages.append(message)
         self._changed.set()
         self._changed = trio.Event()
+        return _Recorded() if message["is"] == "taken" else None
 
     @property
     def lines(self) -> list[str]:
