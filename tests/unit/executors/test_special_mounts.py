@@ -90,8 +90,8 @@ def test_trash_that_somebody_else_made_is_foreseen(tmp_path: Path) -> None:
     (tmp_path / "a" / ".jamaint-trash").symlink_to(tmp_path)
     cleaner = cleanup(*({"path": str(tmp_path / name), **OLD} for name in ("a", "b")))
     plan, (details,) = run(cleaner)
-    (warning,) = plan.warnings
-    assert f"{tmp_path}/a/.jamaint-trash is not a directory of ours alone" in warning
+    told = f"{tmp_path}/a/.jamaint-trash is not a directory of ours alone"
+    assert sum(told in warning for warning in plan.warnings) == 1, plan.warnings
     assert (details["files"], details["problems"]) == (1, [])
     assert (left(tmp_path / "a"), left(tmp_path / "b")) == ({"old"}, set())
 
