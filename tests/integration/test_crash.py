@@ -93,6 +93,33 @@ def test_internal_error_of_an_undo_at_a_start_leaves_the_point_incomplete(
         assert "internal error in a rollback" in (scene / "jamaintd.log").read_text()
 
 
+@pytest.mark.parametrize("status", ["purging", "open"])
+def test_internal_error_of_a_purge_stops_nothing_else(scene: Path, database: str, status: str) -> None:
+    """At a start, of a purge that was cut short, and when a retention ends."""
+    with daemon(scene / "jamaintd.yaml"), client(scene / "sock") as caller:
+        ident = caller.run("app-logs")["id"]
+
+    async def break_point(connection: Connection) -> None:
+        point = await rollback_points.of_execution(connection, ident)
+        assert point is not None
+        opening = {key: value for key, value in point.opening.items() if key != "task"}  # nothing of ours writes that
+        seal = Seals(str(scene / "state")).of(rollback_points.sealed(opening, point.steps))
+        await connection.execute(
+            "UPDATE rollback_points SET opening = $2, seal = $3, status = $4, expires_at = now() WHERE id = $1",
+            point.id, jsonb(opening), seal, status,
+        )  # fmt: skip
+
+    server.on_connection(database, break_point)
+    units = {"JAMAINT_WORKERS": str(scene / "workers")}
+    with daemon(scene / "jamaintd.yaml", units) as served, client(scene / "sock") as caller:
+        until = time.monotonic() + 60
+        while "internal error in a purge" not in (scene / "jamaintd.log").read_text():
+            assert time.monotonic() < until
+            caller.call("daemon.version")
+        assert caller.call("execution.get", execution=ident)["status"] == "completed"
+        assert served.process.poll() is None
+
+
 def _run_with_knife(scene: Path, knife: str) -> bool:
     """Runs the task in a daemon that dies at a call; False if it lived to the end."""
     wounded = Daemon(scene / "jamaintd.yaml", knife=knife)

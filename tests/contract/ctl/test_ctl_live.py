@@ -270,8 +270,9 @@ def test_a_log_is_followed_without_loss_or_repetition(daemon: Any, ctl: Any) -> 
         "09:00:01 warning: cleanup: two\\nlines",
         "09:00:01 error: three",
     ]
+    del written[1:]
     followed = ctl("--json", "execution", "log", "last", "--follow").stdout.splitlines()
-    assert [json.loads(line)["seq"] for line in followed] == [1, 3, 7, 3, 7]
+    assert [json.loads(line)["seq"] for line in followed] == [1, 3, 7]
 
 
 def test_events_are_followed_until_nobody_reads(scripted: Any, ctl_process: Any) -> None:

@@ -252,7 +252,7 @@ class Rollbacks:
             return
         await self._end_left(point.execution_id)
         if point.status == "purging":
-            await self._purge_claimed(point, point.status)
+            await self._purge_or_put_off(point, point.status)
             return
         found = await self._recorder.run(executions.by_reference, point.execution_id)
         for execution in found:
@@ -316,9 +316,21 @@ class Rollbacks:
         try:
             claimed = await self._recorder.move_point(point.id, [point.status], "purging")
             if claimed is not None:
-                await self._purge_claimed(claimed, point.status)
+                await self._purge_or_put_off(claimed, point.status)
         finally:
             self._in_hand.discard(point.id)
+
+    async def _purge_or_put_off(self, point: RollbackPoint, before: str) -> None:
+        """Purge with nobody waiting: an internal error is logged and tried again in an hour, and stops nothing else."""
+        try:
+            await self._purge_claimed(point, before)
+        except Problem:  # the store is away
+            raise
+        except Exception as error:
+            self._log.error("internal error in a purge", execution=point.execution_id, exc_info=error)
+            result = {"problems": [{"path": "", "why": f"internal error: {error}"}]}
+            until = self._clock.now() + PURGE_AGAIN
+            await self._recorder.run(rollback_points.put_off_purge, point.id, until, "purging", result)
 
     async def release(self, point: RollbackPoint, path: str | None) -> Sequence[HoldRecord]:
         """Let what an undo has put back be taken again: all of a point, or one place of it. Returns what is still held.
