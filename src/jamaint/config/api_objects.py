@@ -1,4 +1,4 @@
-"""Requests: tasks and windows that come through the socket, judged like those in files, and bound by the grants."""
+"""Tasks and windows that come through the socket, checked like those in files and bound by the grants."""
 
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

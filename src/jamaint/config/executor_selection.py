@@ -1,4 +1,4 @@
-"""Kinds of tasks: which executor a task's type and category mean, or which one it names itself."""
+"""Selection of the executor: by a task's type and category, or by the name that it gives."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Doubts: what can be taken, and is probably not what was meant, or will not do what it says. Told as warnings."""
+"""Warnings for valid settings that are probably not meant, or do not do what they say."""
 
 import grp
 import pwd

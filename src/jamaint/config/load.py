@@ -1,4 +1,4 @@
-"""Loading: all files and the environment, checked as a whole, to a Config or to every mistake that is in them."""
+"""Load all files and the environment, checked as a whole, into a Config or every mistake in them."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime

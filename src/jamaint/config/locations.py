@@ -1,4 +1,4 @@
-"""Places: in which file, and where in it, an object stands."""
+"""Location of an object: in which file it stands, and where in it."""
 
 from jamaint.config.values import Config
 from jamaint.schema.yaml_document import read_document

@@ -1,4 +1,4 @@
-"""Doubts about logs that several tasks look after: each would undo what the other is for."""
+"""Warnings for logs that several tasks work on: each undoes what the other is for."""
 
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase

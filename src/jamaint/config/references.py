@@ -1,4 +1,4 @@
-"""Names: whether the windows and tasks that a task names are there, and that no task waits for itself."""
+"""References between objects: whether named windows and tasks exist, and that no task waits for itself."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime

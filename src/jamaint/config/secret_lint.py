@@ -1,4 +1,4 @@
-"""Doubts about secrets: those that others can read, and those that cannot be had."""
+"""Warnings for secrets that others can read, and for those that cannot be had."""
 
 import os
 import stat

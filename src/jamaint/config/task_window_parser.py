@@ -1,4 +1,4 @@
-"""Reading one task or window: from the mapping that was given to the core's value, with every flaw and doubt."""
+"""Parse one task or window from its mapping into the core's value, with every error and warning."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Usage: what is measured, how it grows, when a disk is full, and what would help. Sizes in bytes, times in UTC."""
+"""Capacity: what is measured, how it grows, when a disk is full, and what would help. Sizes in bytes, times in UTC."""
 
 import posixpath
 import re

@@ -71,7 +71,7 @@ class Paused:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """One execution, as it stands in the store and goes over the protocol.control."""
+    """One execution, as it stands in the store and goes over the control protocol."""
 
     id: str
     task_id: str | None

@@ -1,4 +1,4 @@
-"""Pacing: how long work has to rest to keep a ratio of rest to work, and so many operations and bytes a second."""
+"""Rate limits: the rest that keeps a ratio of rest to work, and so many operations and bytes a second."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

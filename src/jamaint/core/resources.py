@@ -1,4 +1,4 @@
-"""Touching: what a task works on, from its normalised config, and whether two tasks would get into each other's way."""
+"""Resources of a task, from its normalised config, and whether two tasks conflict over one."""
 
 import posixpath
 import re

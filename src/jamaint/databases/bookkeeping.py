@@ -1,4 +1,4 @@
-"""What we write down in the database itself: a schema `jamaint` with cursors, what is under way, and what is kept."""
+"""Bookkeeping in the maintained database: a schema `jamaint` with cursors, work under way, and kept rows."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

@@ -1,4 +1,4 @@
-"""Reins: how statements that take long are stopped, paused and held back, and what they wait for."""
+"""Pacing of database statements: how long ones are stopped, paused and held back, and what they wait for."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Promises: what a stored plan says of a database, as its items, and what of it is done when it is carried out."""
+"""Plan items of a database: what a stored plan lists, and how much of it is done when it is carried out."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Disks: how full the file system is that a path is on."""
+"""Disk space: how full the file system of a path is."""
 
 import os
 from collections.abc import Mapping, Sequence

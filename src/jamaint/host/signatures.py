@@ -1,4 +1,4 @@
-"""Seals: a mark on what root has made, so that a row of the database cannot claim to be of root."""
+"""Signatures on what root has made, so that a database row cannot claim to be root's."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""Mistakes: what is wrong in a configuration, where it stands, and what would be right."""
+"""Errors in a configuration: what is wrong, where it stands, and what would be right."""
 
 import difflib
 import re
@@ -41,7 +41,7 @@ class Mistake:
     problem: str
 
     def to_json(self) -> dict[str, Any]:
-        """As it goes over the protocol.control."""
+        """As it goes over the control protocol."""
         return {
             "file": self.file,
             "line": self.line,

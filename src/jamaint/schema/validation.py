@@ -1,4 +1,4 @@
-"""Explaining: runs a model over a value and says in a person's words everything that is wrong with it."""
+"""Validate a value by its model, and turn pydantic's errors into messages for people."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar, get_args

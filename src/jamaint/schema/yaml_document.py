@@ -1,4 +1,4 @@
-"""Documents: one YAML text as plain values, with the place of each, and its mistakes.
+"""YAML document: one text as plain values, with the position of each, and its errors.
 
 Read from the parser's events, which come one by one: composing a tree recurses in C, and a file of 200,000 brackets
 would end the process. Scalars are read as YAML 1.2 does, and stricter: true and false, null, decimal numbers. All that

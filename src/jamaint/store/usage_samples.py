@@ -1,4 +1,4 @@
-"""Samples: how large things were, kept so that growth is measured and not guessed."""
+"""Usage samples: how large things were, kept so that growth is measured."""
 
 from collections.abc import Iterable
 from datetime import datetime

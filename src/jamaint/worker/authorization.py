@@ -1,4 +1,4 @@
-"""Allowed: what a worker that is a unit does of what the daemon asks: only what root's own configuration names."""
+"""Authorization in a worker that is a unit: it does only what root's own configuration names."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The outlook: which windows would be open at a moment and which freezes would hold, and when that changes next.
+"""Availability: which windows are open at a moment, which freezes hold, and when that changes next.
 
 What the machine will be like then is not known, so windows are without their conditions here.
 """

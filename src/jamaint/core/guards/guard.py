@@ -26,7 +26,7 @@ class Verdict(NamedTuple):
     detail: str
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in an execution's reasons and goes over the protocol.control."""
+        """As it stands in an execution's reasons and goes over the control protocol."""
         return {"guard": self.guard, "verdict": self.verdict, "detail": self.detail}
 
 

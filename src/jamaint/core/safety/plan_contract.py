@@ -1,4 +1,4 @@
-"""Promises: what a person who has read a plan relies on, and whether a newer plan of the same would still keep it."""
+"""Plan contract: check that a re-made plan still matches the one that a person has read."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Former: what the configuration named once and names no more, which the ways back of those days still need.
+"""Access to resources removed from the configuration but still needed to undo earlier executions.
 
 Root had allowed it, and only an undo or a purge may use it, until what was kept then has expired.
 """

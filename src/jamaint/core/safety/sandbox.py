@@ -1,4 +1,4 @@
-"""Fences: what each kind of worker is to reach, as the root-owned configuration says, and what an opening may name.
+"""Sandbox policy: what each kind of worker may reach, by the root-owned configuration.
 
 `jamaintctl config apply` makes units of it, and a file by which each worker checks what the daemon gives it: so neither
 a row of the state database nor a daemon that has been taken over can introduce a directory, a command or a database.

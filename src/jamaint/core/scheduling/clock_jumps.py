@@ -1,4 +1,4 @@
-"""Leaps of the wall clock: after a great one forward, nothing is let go for good until somebody could set it right.
+"""Clock jumps: after a large jump forward, irreversible purges are deferred until a person could correct it.
 
 Whatever is kept until a time would be gone at once, and a clock that was set wrong is usually set right soon after
 (reliability: systemd#13513, pg_cron#105).

@@ -1,4 +1,4 @@
-"""Holds: which guards kept an execution from starting, and for how long, also those that let go meanwhile.
+"""Hold history: which guards kept an execution from starting, and for how long, also those that let go meanwhile.
 
 A decision sees one moment. What an operator asks afterwards is what kept it all the time: at the end of a window
 everything is closed, and the place that was taken until then is forgotten. So the moments are summed up here.

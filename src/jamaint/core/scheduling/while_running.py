@@ -1,4 +1,4 @@
-"""Watching: what becomes of an execution that runs, from the conditions that its task has looked at meanwhile."""
+"""Changes to a running execution, from the conditions that its task has checked meanwhile."""
 
 from collections.abc import Iterable
 from typing import Literal, NamedTuple

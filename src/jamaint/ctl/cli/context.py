@@ -1,4 +1,4 @@
-"""Call: what a verb is given - its values, the screen, the daemon."""
+"""Context of a verb: its values, the screen, the daemon."""
 
 from __future__ import annotations
 

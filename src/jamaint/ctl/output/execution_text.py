@@ -158,7 +158,7 @@ def left(execution: Execution, look: Look) -> str:
 
 
 def duration(milliseconds: Any) -> str:
-    """A duration of the protocol.control's as a person reads it; nothing for None."""
+    """A duration of the control protocol as a person reads it; nothing for None."""
     return span(milliseconds / 1000) if isinstance(milliseconds, (int, float)) else ""
 
 

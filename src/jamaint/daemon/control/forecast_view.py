@@ -1,4 +1,4 @@
-"""A forecast as it goes over the protocol.control: figures of each task and window, and the first runs one by one."""
+"""A forecast as JSON: figures of each task and window, and the first runs one by one."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Approving: the approvals that have not ended, in memory for what decides, and what has started on them."""
+"""Approvals that have not ended, in memory for the decisions, and what has started on them."""
 
 from collections.abc import Iterable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Looking at facts beside the loop: it decides on what is known within a moment, and is woken when more is."""
+"""Facts for conditions, probed beside the loop: a decision uses what is known within a moment."""
 
 from collections.abc import Callable, Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Experience: how long tasks took and when they completed, kept in memory for what decides; the store has it all."""
+"""Run statistics: how long tasks took and when they completed, in memory for the decisions."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Watching what runs: the conditions that a task wants looked at again meanwhile, and what they do to it."""
+"""Conditions of running executions: probe them again meanwhile, and apply what they demand."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Values as they go over the protocol.control: the objects of the contract. Pure; only the client formats."""
+"""The contract's objects as JSON. Pure; only the client formats."""
 
 from collections.abc import Mapping
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""Forgetting: what has ended is deleted when its retention is over: a policy's, or that of `history`."""
+"""Retention: delete what has ended when its time is over, by a policy or by `history`."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""Batches: how many rows are taken at once, how long to rest after them, and what to wait for instead of going on."""
+"""Batch size: how many rows at once, how long to rest after them, and what to wait for instead."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

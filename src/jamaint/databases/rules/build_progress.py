@@ -1,4 +1,4 @@
-"""Building: how far the server is with an index, by the phase that it tells."""
+"""Progress of an index build, by the phase that the server tells."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Benefit: whether queries were faster after an optimization than before it, by what the server has counted."""
+"""Query benefit: whether queries were faster after an optimisation, by the server's own counters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

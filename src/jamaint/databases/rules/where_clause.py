@@ -1,4 +1,4 @@
-"""Predicates: whether a text can only be one condition of a WHERE, whatever the server makes of it.
+"""WHERE clause: check that a text can only be one condition, whatever the server makes of it.
 
 The server parses the condition; what it cannot tell is that a condition was meant to be one. `a) OR (b` inside our
 parentheses is good SQL and means something else, and a comment could swallow what follows.

@@ -1,4 +1,4 @@
-"""Warming: when the next page may be asked for, and what the answers amount to."""
+"""Rules of cache.warmup: when the next page may be asked for, and what the answers amount to."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -333,7 +333,7 @@ def _kind(refusal: RootRefused) -> str:
 
 
 def _moment(nanoseconds: int | None) -> str | None:
-    """A time of a file as it goes on the protocol.control; None also for one that no calendar has."""
+    """A time of a file as it goes on the control protocol; None also for one that no calendar has."""
     if nanoseconds is None:
         return None
     try:

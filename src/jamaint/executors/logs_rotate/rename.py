@@ -1,4 +1,4 @@
-"""Turning: gives a log another name in its directory and makes a new one, each act written down before it is done.
+"""Rename a log within its directory and make a new one; each act is written down before it is done.
 
 The journal is `turns/` in the trash of the step: one symbolic link an act, whose name has the figures and whose target
 the names, so that it is there whole or not at all. turning_back.py reads it.

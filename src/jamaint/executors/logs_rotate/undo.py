@@ -1,4 +1,4 @@
-"""Turning back: reads from the trash what a rotation did, and gives the logs their names back.
+"""Undo of a rotation: read from the trash what was done, and give the logs their names back.
 
 What has been written to a new log since is never lost: it is kept beside, under the log's name with `.written-since`,
 and told. Right also when the rotation or an earlier undo was killed at any call, and when it is called again.

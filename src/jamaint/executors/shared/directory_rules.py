@@ -1,4 +1,4 @@
-"""File places: the rule of each directory that filesystem.cleanup works on, from a path of its config.
+"""Directory rules of filesystem.cleanup, one for each path of its config.
 
 What goes is what is older than the age, by its times or by the date in its name; what is beyond a limit; and, where a
 disk is to have so much free, of what may go the oldest until then. The newest stay in any case.

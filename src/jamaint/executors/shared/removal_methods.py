@@ -1,4 +1,4 @@
-"""Ways out: whether what an executor takes goes to a trash, at once, or not at all, by how full its disks are."""
+"""Removal method: to the trash, at once, or not at all, by how full the disk is."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Parts: what an executor that has others do its steps tells of their items, and hands them of a stored plan."""
+"""Plan items of an executor that has others do its steps, and their parts of a stored plan."""
 
 from collections.abc import Callable, Iterator
 

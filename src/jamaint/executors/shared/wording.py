@@ -1,4 +1,4 @@
-"""Clearing: how a plan says what it takes, and what was left."""
+"""Wording of plans: what a step takes, and what it leaves."""
 
 from collections.abc import Sequence
 

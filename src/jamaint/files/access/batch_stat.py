@@ -1,4 +1,4 @@
-"""Statuses: what statx says of many files of one open directory, asked in one go and told as columns.
+"""statx of many files of one open directory in one call, as columns.
 
 A look at one file costs Python several times what it costs the kernel. So the calls of a batch are made by `map`, into
 one buffer, and what all files have in common (the kinds, the latest time, the sum of the blocks) is then read column by

@@ -1,4 +1,4 @@
-"""Descent: down into a tree and up again by open directories, each checked as it is entered.
+"""Directory cursor: descend into a tree and up again by open directories, each checked as it is entered.
 
 Never through a link, never into another mount, at any depth.
 

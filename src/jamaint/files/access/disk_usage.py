@@ -1,4 +1,4 @@
-"""Measuring: what all that is below a root takes on its disk, in one pass that judges nothing and so is quick."""
+"""Disk usage: what all below a root takes on its disk, in one pass that checks nothing else."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Beside: a second process of ours, that looks through directories while we look through others. It changes nothing.
+"""A forked helper that reads directories beside its parent. It changes nothing.
 
 It is forked, so that it has our rights, our open roots and all that we know; it speaks with nobody but us, and ends
 when we do. It is there for looking only: what changes something is done by one process, in one order.

@@ -1,4 +1,4 @@
-"""Space: what the file system of a path has free, and which device each path lies on, as the mount table says."""
+"""Free space of a path's file system, and the device each path lies on, by the mount table."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Sharing: some of the directories of a large root are looked through by a second process, where nothing forbids it."""
+"""Parallel walk: a second process reads some directories of a large root, where nothing forbids it."""
 
 import os
 from collections.abc import Callable

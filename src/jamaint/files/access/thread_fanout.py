@@ -1,4 +1,4 @@
-"""Spread: does the same to many names in several threads, where the disk makes each one wait.
+"""Run one call for many names in several threads, where the disk makes each one wait.
 
 A disk that discards freed blocks at once keeps every unlink waiting, and eight of them wait as long as one; in memory
 or on a disk that does not, threads only cost. So the first names show which it is.

@@ -1,4 +1,4 @@
-"""Whole: judges a directory again when it has been taken in one rename, where nobody else reaches it any more."""
+"""Recheck of a directory that was taken in one rename, where nobody else reaches it any more."""
 
 import os
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Judging: what is old below one path, and why something there is left alone whatever its age."""
+"""Eligibility: which files below a path are old enough, and why others are left alone whatever their age."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""Finding: what has to be known of all files below a path before any of them goes: limits and duplicates."""
+"""Limits and duplicates: what must be known of all files below a path before any of them goes."""
 
 import fnmatch
 import hashlib

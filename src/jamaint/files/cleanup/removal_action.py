@@ -1,4 +1,4 @@
-"""Taker: what becomes of what a step finds old: it goes through the trash, or at once, and is counted."""
+"""Remove expired entries, via the trash or directly, and count them."""
 
 import errno
 import os

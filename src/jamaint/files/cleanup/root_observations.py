@@ -1,4 +1,4 @@
-"""Sightings: what a survey saw of each root, for the guard against mass deletion now and at the next run."""
+"""Root observations: what a survey saw of each root, for the deletion guard now and at the next run."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Planned: from what a survey found to the items of a stored plan, and from those back to what still is as it was."""
+"""Plan items of a survey: made from what it found, and checked against what is still the same."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Leaving: carries out one step over all roots of a survey: files are deleted, compressed or moved to an archive."""
+"""Carry out one step over all roots of a survey: delete, compress or archive files."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence

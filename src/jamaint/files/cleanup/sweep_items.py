@@ -1,4 +1,4 @@
-"""Itemised: what a sweep would take, as the items of a stored plan; and the rule by which just those go."""
+"""Plan items of a sweep, and the rule by which only those go."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""Clearing: what is old below the roots of a task is counted for a plan, and taken by the step that was planned."""
+"""Sweep step: count what is old below a task's roots for a plan, and take it in the planned step."""
 
 import os
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Units: takes the directories that a plan found whole. Where there is much in them, a second process helps to look.
+"""Take directories that a plan found expired as a whole. In large ones a second process helps to look.
 
 Each is moved to the trash in one rename, looked through there, where nobody else reaches it any more, and put back if
 something in it may not go. While the second process looks through one or two, the next is dealt with here.

@@ -1,4 +1,4 @@
-"""Rights: acts for a while as another user, and comes back: files are worked on by whoever owns them, scripts by root.
+"""Borrowed rights: act as another user for a while and come back: files by their owner, scripts by root.
 
 Prior art: logrotate's `su`, and file servers that answer with their client's rights. The effective ids and the groups
 change, in all threads of the process at once (glibc sees to it); the real and the saved user stay root's, so that no

@@ -1,4 +1,4 @@
-"""Groups: who may write in a directory beside its owner, and whether that is somebody whom we have to fear.
+"""Writable groups: who may write in a directory beside its owner, and whether they are to be trusted.
 
 Who may write in a directory may swap what is in it under us, and have us act on another file. Nobody is to be feared
 

@@ -1,4 +1,4 @@
-"""Stamps: the part that a rotated log's name adds to the log's own, a date or a number, and how it is read back.
+"""Rotated names: the date or number that a rotation adds to a log's name, and how it is read back.
 
 A date's parts may stand in any order (`-%d%m%Y`), for the order of two names is that of the moments read from them,
 never that of their letters. With an extension the stamp stands before it: app-20261124.log.gz.

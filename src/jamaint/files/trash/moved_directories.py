@@ -1,4 +1,4 @@
-"""Wholes: the trash's own journal of directories that were taken in one rename, with all that is in them.
+"""Journal of directories that were moved to the trash in one rename, with all that is in them.
 
 One symbolic link each, made once the directory has been looked through where nobody else reaches it: the name carries
 the figures, the target is its path below the root. A directory without one was not taken on purpose, or not to the end.

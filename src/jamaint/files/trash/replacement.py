@@ -1,4 +1,4 @@
-"""Replacing: makes something of a file, proves it, puts it in its place, and only then takes the file away."""
+"""Replacement: make something of a file, prove it, put it in place, and only then take the file away."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Drawers: where the trash keeps what was taken file by file from one directory, a few files in each.
+"""Shards: where the trash keeps files that were taken one by one from a directory, a few in each.
 
     loose/<number of the directory's record>/<drawer>/<name>
 

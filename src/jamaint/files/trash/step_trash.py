@@ -1,4 +1,4 @@
-"""Leftover: the trash of a step as another process finds it: opened, its journal read, and at last cleared away."""
+"""The trash of one step, reopened by another process: its journal is read, and at last it is cleared away."""
 
 import errno
 import os

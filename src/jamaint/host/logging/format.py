@@ -33,7 +33,7 @@ def escaped(text: str) -> str:
 
 
 def plain(value: Any) -> str:  # noqa: PLR0911 one line for each kind
-    """A field's value as text: moments as on the protocol.control, lists and mappings as JSON. Never raises."""
+    """A field's value as text: moments as on the control protocol, lists and mappings as JSON. Never raises."""
     if isinstance(value, str):
         return value
     try:

@@ -1,4 +1,4 @@
-"""Standing still: stops what a command has started while its execution is paused, and lets it go on after that."""
+"""Suspend what a command has started while its execution is paused, and resume it after that."""
 
 import signal
 from collections.abc import Callable, Hashable
