@@ -15,7 +15,6 @@ import pytest
 
 from jamaint.core.plans import MassDeletion, undo_order
 from jamaint.executors.shared.executor import StepFailed, Stopped
-from jamaint.files.use.open_files import OpenFiles, open_files
 from logs_cleanup_runs import NOW, Talk, age_directories, put
 from logs_rotate_runs import names, rotate, rotation_config, rotator, undo_rotation
 from tree_snapshot import differences, snapshot
@@ -23,17 +22,7 @@ from tree_snapshot import differences, snapshot
 DAY = timedelta(days=1)
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
-
-@pytest.fixture(autouse=True)
-def all_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As for root, who may look into all processes."""
-
-    def looking() -> OpenFiles:
-        found = open_files()
-        found.hidden = 0
-        return found
-
-    monkeypatch.setattr("jamaint.executors.logs_rotate.executor.open_files", looking)
+pytestmark = pytest.mark.usefixtures("all_seen")
 
 
 @pytest.fixture

@@ -12,23 +12,12 @@ import pytest
 
 from jamaint.core.rotation_records import Neighbour, OpenRotation, Records, RotationRecord, unpack
 from jamaint.executors.shared.executor import StepFailed
-from jamaint.files.use.open_files import OpenFiles, open_files
 from logs_cleanup_runs import NOW as NOON
 from logs_cleanup_runs import age_directories, put
 from logs_rotate_runs import names, rotate, rotation_config, rotator, undo_rotation
 from tree_snapshot import differences, snapshot
 
-
-@pytest.fixture(autouse=True)
-def all_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As for root, who may look into all processes."""
-
-    def looking() -> OpenFiles:
-        found = open_files()
-        found.hidden = 0
-        return found
-
-    monkeypatch.setattr("jamaint.executors.logs_rotate.executor.open_files", looking)
+pytestmark = pytest.mark.usefixtures("all_seen")
 
 
 @pytest.fixture

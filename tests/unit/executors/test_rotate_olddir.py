@@ -8,22 +8,11 @@ from typing import Any
 import pytest
 
 from jamaint.executors.logs_rotate.rename import read_acts
-from jamaint.files.use.open_files import OpenFiles, open_files
 from logs_cleanup_runs import age_directories, put
 from logs_rotate_runs import names, rotate, rotation_config, rotator, undo_rotation
 from tree_snapshot import differences, snapshot
 
-
-@pytest.fixture(autouse=True)
-def all_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As for root, who may look into all processes."""
-
-    def looking() -> OpenFiles:
-        found = open_files()
-        found.hidden = 0
-        return found
-
-    monkeypatch.setattr("jamaint.executors.logs_rotate.executor.open_files", looking)
+pytestmark = pytest.mark.usefixtures("all_seen")
 
 
 @pytest.fixture
