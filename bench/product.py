@@ -14,7 +14,7 @@ from typing import Any
 from measure import until
 from places import CHECKOUT, INSTALLED, scratch
 
-from jamaint.errors import Problem
+from jamaint.errors import JamaintError
 from jamaint.protocol import control
 
 START_SECONDS = 60
@@ -129,7 +129,7 @@ def _serves(path: Path) -> bool:
         return False
     try:
         caller.call("execution.list", limit=1)
-    except Problem:
+    except JamaintError:
         return False
     finally:
         caller.socket.close()

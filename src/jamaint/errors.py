@@ -20,7 +20,7 @@ UNAVAILABLE = -32005
 TOO_LARGE = -32006
 
 
-class Problem(Exception):  # noqa: N818 - it is an answer, not an error of the program
+class JamaintError(Exception):
     """What cannot be done, why, and what to do, in one sentence; `code` and `data` are for programs."""
 
     def __init__(self, code: int, message: str, data: Mapping[str, Any] | None = None) -> None:
@@ -30,25 +30,25 @@ class Problem(Exception):  # noqa: N818 - it is an answer, not an error of the p
         self.data = dict(data or {})
 
 
-def invalid(path: str, problem: str) -> Problem:
+def invalid(path: str, problem: str) -> JamaintError:
     """A parameter or key that cannot be taken: `path` names it, `problem` says what would be right."""
-    return Problem(INVALID_PARAMS, f"{path}: {problem}", {"path": path, "problem": problem})
+    return JamaintError(INVALID_PARAMS, f"{path}: {problem}", {"path": path, "problem": problem})
 
 
-def not_found(kind: str, name: str, meant: str | None = None) -> Problem:
+def not_found(kind: str, name: str, meant: str | None = None) -> JamaintError:
     """There is no such object; `kind` is the glossary's word for it (task, window, execution …), `meant` the name of
     the one that was probably meant."""
     if meant is None:
-        return Problem(NOT_FOUND, f"no such {kind}: {name}", {"kind": kind, "name": name})
+        return JamaintError(NOT_FOUND, f"no such {kind}: {name}", {"kind": kind, "name": name})
     message = f"no such {kind}: {name}; did you mean {meant}?"
-    return Problem(NOT_FOUND, message, {"kind": kind, "name": name, "meant": meant})
+    return JamaintError(NOT_FOUND, message, {"kind": kind, "name": name, "meant": meant})
 
 
-def refused(message: str, reasons: Sequence[Mapping[str, Any]]) -> Problem:
+def refused(message: str, reasons: Sequence[Mapping[str, Any]]) -> JamaintError:
     """A guard says no; `reasons` is a list of {guard, verdict, detail}."""
-    return Problem(REFUSED, message, {"reasons": list(reasons)})
+    return JamaintError(REFUSED, message, {"reasons": list(reasons)})
 
 
-def unavailable(message: str, retry_after_seconds: float) -> Problem:
+def unavailable(message: str, retry_after_seconds: float) -> JamaintError:
     """Not now: something the daemon needs is away, and it is worth asking again after that time."""
-    return Problem(UNAVAILABLE, message, {"retry_after": retry_after_seconds})
+    return JamaintError(UNAVAILABLE, message, {"retry_after": retry_after_seconds})

@@ -19,7 +19,7 @@ from command_line import Scene, scene
 from daemon_harness import Client, Daemon, client, refusal
 from daemon_harness import daemon as serving_daemon
 from database_runs import run_script
-from jamaint.config import ConfigInvalid, load, mistakes_text
+from jamaint.config import ConfigError, load, mistakes_text
 from postgres_server import on_connection
 from socket_peers import CAN_BE_OTHERS
 
@@ -314,7 +314,7 @@ def _make_mistakes(there: Place, caller: Client) -> None:
     texts["no space"] = "database:\n  dsn:postgresql://u:zqplanted-space@h/x\n"
     for name, text in texts.items():
         there.there.config.write_text(text)
-        with pytest.raises(ConfigInvalid) as refused:
+        with pytest.raises(ConfigError) as refused:
             load(str(there.there.config), environ={}, euid=os.geteuid())
         there.said[name] = mistakes_text(refused.value.mistakes)
         answer = refusal(caller, "daemon.reload")

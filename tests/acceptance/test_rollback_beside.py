@@ -8,11 +8,11 @@ from command_line import Scene, scene
 from jamaint.core.executions import Execution, State
 from jamaint.core.guards import touches
 from jamaint.core.guards.guard import Snapshot, View, Waiting
-from jamaint.core.resources import Touch
+from jamaint.core.resources import Resource
 from jamaint.core.tasks import Task
 from logs_cleanup_runs import NOW, put
 
-LOGS = Touch("path", "/var/log/app")
+LOGS = Resource("path", "/var/log/app")
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_start_waits_for_a_rollback_that_works_on_the_same(name: str, path: str,
         category="logs",
         executor="logs.cleanup",
         config={},
-        touches=(Touch("path", path),),
+        touches=(Resource("path", path),),
     )
     execution = Execution("e", None, name, State.SCHEDULED, "schedule", NOW)
     snapshot = Snapshot((), undoing=[("logs", (LOGS,))])

@@ -19,7 +19,7 @@ import pytest
 import trio
 
 from cluster_harness import DAEMON, Place, Told, ask, daemon, ended, keep_a_note, say
-from jamaint.errors import Problem
+from jamaint.errors import JamaintError
 from jamaint.host.accounts import find_account, own_account
 from jamaint.store.embedded import binaries, orphans
 from jamaint.store.embedded import server as cluster_module
@@ -305,7 +305,7 @@ async def test_a_socket_path_that_is_too_long_is_refused(empty_place: Place) -> 
 async def test_a_runtime_directory_that_cannot_be_made_is_refused(place: Place) -> None:
     Path(place.directory, "run").write_text("not a directory")
     cluster = Cluster(place.directory, f"{place.directory}/run/jamaint", log=Told().log)
-    with pytest.raises(Problem, match=r"cannot be prepared: .*/run"):
+    with pytest.raises(JamaintError, match=r"cannot be prepared: .*/run"):
         await cluster.supervise()
 
 

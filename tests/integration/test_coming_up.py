@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from daemon_harness import Client, Daemon, client, refusal
-from jamaint.errors import CONFLICT, UNAVAILABLE, Problem
+from jamaint.errors import CONFLICT, UNAVAILABLE, JamaintError
 from jamaint.host.listen_socket import listening
 
 CTL = Path(sys.executable).parent / "jamaintctl"
@@ -199,7 +199,7 @@ class TestASocketOfSystemds:
                     with client(place / "sock") as call:
                         call.call("daemon.version")
                     answered[number] += 1
-                except (OSError, EOFError, Problem) as error:
+                except (OSError, EOFError, JamaintError) as error:
                     failed.append(error)
 
         with _listener(place / "sock") as ours:
@@ -228,7 +228,7 @@ class TestASocketOfSystemds:
     def test_a_daemon_started_by_hand_leaves_it_alone(self, place: Path) -> None:
         with (
             _listener(place / "sock"),
-            pytest.raises(Problem, match=r"systemctl stop jamaintd\.socket") as refused,
+            pytest.raises(JamaintError, match=r"systemctl stop jamaintd\.socket") as refused,
             listening(str(place / "sock"), 0o600, None),
         ):
             pass

@@ -11,7 +11,7 @@ import pytest
 
 import postgres_server as server
 from daemon_harness import Daemon, client, daemon
-from jamaint.errors import Problem
+from jamaint.errors import JamaintError
 from jamaint.host.signatures import Seals
 from jamaint.store import rollback_points
 from jamaint.store.jsonb import jsonb
@@ -176,7 +176,7 @@ def _roll_back_what_is_open(caller: Any, execution: dict[str, Any]) -> None:
         return
     try:
         result = caller.call("execution.rollback", execution=execution["id"])
-    except Problem as problem:
+    except JamaintError as problem:
         raise AssertionError(f"{execution['id']}: {problem}") from problem
     assert result["kept"] == [], result
     assert result["problems"] == [], result

@@ -9,8 +9,8 @@ import trio
 import postgres_server
 from jamaint.core.conditions import Facts, Unknown, judge
 from jamaint.core.tasks import Condition
-from jamaint.probes.local import Outside, look
-from jamaint.probes.worker_pool import Lookers
+from jamaint.probes.local import ProbeContext, look
+from jamaint.probes.worker_pool import ProbePool
 
 ASKS: dict[str, Any] = {
     "name": "cms", "primary": None, "max_replication_lag_seconds": None, "max_active_connections": None,
@@ -24,7 +24,7 @@ def asking(dsn: str, **limits: Any) -> Condition:
 
 async def fact(condition: Condition, _own: str) -> Any:
     async with trio.open_nursery() as nursery:
-        outside = Outside(Lookers(lambda _text: None))
+        outside = ProbeContext(ProbePool(lambda _text: None))
         await nursery.start(outside.lookers.serve)
         found = await look(condition, outside)
         nursery.cancel_scope.cancel()

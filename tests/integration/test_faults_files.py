@@ -15,7 +15,7 @@ from jamaint.executors.filesystem_cleanup.executor import FilesystemCleanup
 from jamaint.executors.logs_cleanup.executor import LogsCleanup
 from jamaint.executors.logs_rotate.executor import LogsRotate
 from jamaint.executors.shared import age_cleanup
-from jamaint.executors.shared.executor import Executor, StepFailed, Work
+from jamaint.executors.shared.executor import Executor, StepError, Work
 from jamaint.executors.temp_cleanup.executor import TempCleanup
 from jamaint.files.cleanup import sweep_step
 from jamaint.files.use.open_files import OpenFiles
@@ -141,14 +141,14 @@ class Case:
         self._steps.write_text("[]")
         try:
             plan = executor.plan()
-        except (StepFailed, OSError) as failure:
+        except (StepError, OSError) as failure:
             return {"failed": str(failure), "details": []}
         with open(self._steps, "w", encoding="utf-8") as file:
             json.dump([step_to_json(step) for step in plan.steps], file)
         for step in plan.steps:
             try:
                 said.append(executor.run(step))
-            except (StepFailed, OSError) as failure:
+            except (StepError, OSError) as failure:
                 said.append(getattr(failure, "details", {}))
                 return {"failed": str(failure), "details": said}
         return {"details": said, "warnings": plan.warnings}
@@ -162,7 +162,7 @@ class Case:
         for step in undo_order(self.steps()):
             try:
                 found = self.executor().undo(step, False)
-            except StepFailed as failure:
+            except StepError as failure:
                 found = {**failure.details, "problems": [*failure.details.get("problems", ()), failure.message]}
             total = {key: value + found.get(key, type(value)()) for key, value in total.items()}
         return total
@@ -172,7 +172,7 @@ class Case:
         for step in undo_order(self.steps()):
             try:
                 found += self.executor().purge(step)["problems"]
-            except StepFailed as failure:
+            except StepError as failure:
                 found.append(failure.message)
         return found
 

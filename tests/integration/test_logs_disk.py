@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jamaint.core.safety.deletion_guard import from_json
-from jamaint.executors.shared.executor import StepFailed
+from jamaint.executors.shared.executor import StepError
 from jamaint.files.rights.attributes import FileAttributes
 from logs_cleanup_runs import DAY, Talk, executor, in_fresh_process, put, run_all, undo_all
 from logs_rotate_runs import rotation_config, rotator
@@ -62,7 +62,7 @@ def use_up_inodes(top: Path) -> None:
 def failure(logs: Any, step: Any) -> str:
     try:
         logs.run(step)
-    except StepFailed as failed:
+    except StepError as failed:
         return failed.message
     return "done"
 
@@ -152,7 +152,7 @@ def test_a_trash_that_cannot_be_made_for_want_of_inodes(tmp_path: Path) -> None:
 
 
 def refusal(top: Path) -> str:
-    with pytest.raises(StepFailed) as refused:
+    with pytest.raises(StepError) as refused:
         executor(log_paths=[f"{top}/logs/*.log"]).plan()
     return refused.value.message
 
@@ -190,7 +190,7 @@ def test_a_disk_that_turns_read_only(tmp_path: Path) -> None:
         left = len(os.listdir(top / "logs"))
         try:
             undone = str(undo_all(steps))
-        except StepFailed as failed:
+        except StepError as failed:
             undone = failed.message
         subprocess.run(["mount", "-o", "remount,rw", str(top)], check=True)
         again = undo_all(steps)

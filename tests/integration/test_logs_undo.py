@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jamaint.executors.shared.executor import Stopped
+from jamaint.executors.shared.executor import StopRequestedError
 from logs_cleanup_runs import (
     DAY,
     NOW,
@@ -296,7 +296,7 @@ class TestOthersMeanwhile:
         logs = executor(host, **config(root))
         steps = logs.plan().steps
         host.stop_after(4)
-        with pytest.raises(Stopped):
+        with pytest.raises(StopRequestedError):
             logs.run(steps[1])
         details = executor(**config(root)).run(steps[1])
         assert 0 < details["files"] < 7

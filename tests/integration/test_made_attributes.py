@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from jamaint.core.plans import step_from_json, step_to_json
-from jamaint.files.rights.attributes import FileAttributes, NotTheSame
+from jamaint.files.rights.attributes import AttributesDifferError, FileAttributes
 from jamaint.host.accounts import become, find_account
 from logs_cleanup_runs import DAY, executor, grow_old, in_fresh_process, put, run_all, undo_all, without_modern_calls
 from logs_rotate_runs import rotate, rotation_config, rotator, undo_rotation
@@ -194,7 +194,7 @@ def test_attributes_that_cannot_be_given_are_told(tmp_path: Path, monkeypatch: p
     with path.open("r+b") as file:
         wanted = FileAttributes(os.geteuid(), os.getegid(), 0o600, {})
         os.chmod(path, 0o644)
-        with pytest.raises(NotTheSame, match="another mode than its original"):
+        with pytest.raises(AttributesDifferError, match="another mode than its original"):
             wanted.settle(file.fileno(), (5, 6))
 
 
@@ -207,5 +207,5 @@ def test_a_label_counts_where_the_kernel_decides_by_it(tmp_path: Path, monkeypat
     with path.open("r+b") as file:
         wanted.settle(file.fileno(), (5, 6))
         monkeypatch.setattr("jamaint.files.rights.attributes._LABELS", {"security.selinux": str(tmp_path)})
-        with pytest.raises(NotTheSame, match="label"):
+        with pytest.raises(AttributesDifferError, match="label"):
             wanted.settle(file.fileno(), (5, 6))

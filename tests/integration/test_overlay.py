@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from test_temp_killed import temp
 
-from jamaint.executors.shared.executor import StepFailed
+from jamaint.executors.shared.executor import StepError
 from jamaint.executors.temp_cleanup.executor import TempCleanup
 from jamaint.files.access import syscalls
 from logs_cleanup_runs import Talk, age_directories, put
@@ -155,7 +155,7 @@ def test_a_file_system_without_modes_is_said(tmp_path: Path, monkeypatch: pytest
     executor = temp(tmp_path / "t")
     step = executor.plan().steps[0]
     monkeypatch.setattr(os, "mkdir", without_modes)
-    with pytest.raises(StepFailed, match=r"keeps no modes or owners.*enabled: false"):
+    with pytest.raises(StepError, match=r"keeps no modes or owners.*enabled: false"):
         executor.run(step)
     assert (tmp_path / "t" / "old").exists()
     assert not (tmp_path / "t" / ".jamaint-trash").exists()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jamaint.core.plans import Item
-from jamaint.executors.shared.executor import StepFailed
+from jamaint.executors.shared.executor import StepError
 from jamaint.files.rights.owners import each_owner
 from jamaint.host.accounts import find_account
 from logs_cleanup_runs import DAY, age_directories, executor, grow_old, put, run_all, undo_all
@@ -181,7 +181,7 @@ def test_links_of_an_owner_lead_nowhere(www: Path) -> None:
 
 def test_no_rights_are_borrowed_for_a_worker_of_a_user(www: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jamaint.files.rights.owners.can_lend", lambda: False)
-    with pytest.raises(StepFailed, match="set `user: nobody` on the task"):
+    with pytest.raises(StepError, match="set `user: nobody` on the task"):
         rotator(rotation_config([f"{www}/nobody/logs/*.log"])).plan()
 
 

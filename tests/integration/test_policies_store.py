@@ -18,7 +18,7 @@ from jamaint.core.policies.policies import Policy, Rules, in_order
 from jamaint.core.tasks import Task
 from jamaint.daemon.state.definitions import Definitions
 from jamaint.daemon.state.recorder import Recorder
-from jamaint.daemon.state.retention import Forgetting
+from jamaint.daemon.state.retention import Retention
 from jamaint.store import audit_log, definitions, executions, history, policies, rollback_points, window_skips
 from jamaint.store.policies import Override
 from jamaint.store.postgres import open_postgres
@@ -58,10 +58,10 @@ def point(execution: Execution) -> RollbackPoint:
     return RollbackPoint(str(uuid4()), execution.id, "open", NOON, NOON + DAY, {}, (), seal="s")
 
 
-def forgetting(recorder: Recorder, *found: Policy) -> Forgetting:
+def forgetting(recorder: Recorder, *found: Policy) -> Retention:
     config = SimpleNamespace(history=HistoryRules())
     known = SimpleNamespace(tasks={TASK.name: TASK}, policies_in_order=in_order(found), config=config)
-    return Forgetting(cast(Definitions, known), recorder, lambda: NOON, structlog.get_logger())
+    return Retention(cast(Definitions, known), recorder, lambda: NOON, structlog.get_logger())
 
 
 async def kept(recorder: Recorder) -> set[str]:
@@ -93,7 +93,7 @@ async def test_audit_log_expires_and_what_is_young_cannot_be_deleted(recorder: R
     await recorder.run(audit_log.append, entries)
     rules = SimpleNamespace(history=HistoryRules())
     known = SimpleNamespace(tasks={}, policies_in_order=(), config=rules)
-    await Forgetting(cast(Definitions, known), recorder, lambda: now, structlog.get_logger()).forget()
+    await Retention(cast(Definitions, known), recorder, lambda: now, structlog.get_logger()).forget()
     assert len(await recorder.run(audit_log.page, None, None, 10)) == 2
     assert await recorder.run(history.forget_audit, now) == 1
     for sql in ("DELETE FROM audit_log", "UPDATE audit_log SET uid = 1", "TRUNCATE audit_log"):

@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from database_runs import cleanup, rule
-from jamaint.errors import INVALID_PARAMS, Problem
-from jamaint.executors.shared.executor import StepFailed
+from jamaint.errors import INVALID_PARAMS, JamaintError
+from jamaint.executors.shared.executor import StepError
 from jamaint.store.postgres import open_postgres
 from postgres_server import short_directory
 
@@ -64,7 +64,9 @@ async def test_before_the_daemons_own(database: str, mode: str, tolerates: str) 
     with bouncing(database, mode, tolerates) as dsn:
         async with open_postgres(dsn) as pool:
             for _ in range(2):
-                with pytest.raises(Problem, match=r"a pooler such as PgBouncer.*name the server itself") as refused:
+                with pytest.raises(
+                    JamaintError, match=r"a pooler such as PgBouncer.*name the server itself"
+                ) as refused:
                     await pool.open_session(1)
                 assert refused.value.code == INVALID_PARAMS
 
@@ -72,5 +74,5 @@ async def test_before_the_daemons_own(database: str, mode: str, tolerates: str) 
 def test_before_one_that_is_maintained(empty_database: str) -> None:
     with bouncing(empty_database, "transaction", ALL) as dsn:
         for _ in range(2):
-            with pytest.raises(StepFailed, match="a pooler such as PgBouncer"):
+            with pytest.raises(StepError, match="a pooler such as PgBouncer"):
                 cleanup(dsn, rule("t")).plan()

@@ -14,7 +14,7 @@ import pytest
 import trio
 
 import postgres_server as server
-from jamaint.errors import CONFLICT, INVALID_PARAMS, Problem
+from jamaint.errors import CONFLICT, INVALID_PARAMS, JamaintError
 from jamaint.store import migrations
 from jamaint.store import postgres as bridge
 from jamaint.store.postgres import DatabaseAwayError, OccurrenceTakenError, Postgres, open_postgres
@@ -505,14 +505,14 @@ class TestMigrations:
         """It gives its clients a number of its own for the server's process."""
         monkeypatch.setattr(asyncpg.Connection, "get_server_pid", lambda _: -1)
         async with open_postgres(database) as pool:
-            with pytest.raises(Problem, match="name the server itself") as refused:
+            with pytest.raises(JamaintError, match="name the server itself") as refused:
                 await pool.open_session(1)
         assert refused.value.code == INVALID_PARAMS
 
     async def test_a_database_without_a_schema_for_them(self, empty_database: str) -> None:
         await ask(empty_database, "DROP SCHEMA public CASCADE")
         async with open_postgres(empty_database) as pool:
-            with pytest.raises(Problem, match="CREATE SCHEMA jamaintd AUTHORIZATION") as failed:
+            with pytest.raises(JamaintError, match="CREATE SCHEMA jamaintd AUTHORIZATION") as failed:
                 await pool.run(migrations.migrate)
             assert failed.value.code == INVALID_PARAMS
             name = await ask(empty_database, "SELECT current_database() AS name")
@@ -528,7 +528,7 @@ class TestMigrations:
         wrong = migrations.Migration(2, "0002_wrong.sql", "CREATE TABLE half (); SELECT nosuch;")
         monkeypatch.setattr(migrations, "known", lambda: (*whole, wrong))
         async with open_postgres(empty_database) as pool:
-            with pytest.raises(Problem, match='column "nosuch" does not exist'):
+            with pytest.raises(JamaintError, match='column "nosuch" does not exist'):
                 await pool.run(migrations.migrate)
             monkeypatch.setattr(migrations, "known", lambda: whole)
             tables = await ask(
@@ -539,7 +539,7 @@ class TestMigrations:
 
 
 async def refusal(pool: Postgres) -> tuple[int, str]:
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(JamaintError) as refused:
         await pool.run(migrations.migrate)
     return refused.value.code, refused.value.message
 

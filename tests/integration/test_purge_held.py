@@ -20,7 +20,7 @@ from jamaint.daemon.execution.rollbacks import Rollbacks
 from jamaint.daemon.state.events import Observer
 from jamaint.daemon.state.live import Current
 from jamaint.daemon.state.recorder import Recorder
-from jamaint.errors import Problem
+from jamaint.errors import JamaintError
 from jamaint.host.signatures import Seals
 from jamaint.store import executions, rollback_points
 from jamaint.store.postgres import open_postgres
@@ -201,7 +201,7 @@ async def test_what_a_purge_has_begun_to_let_go_is_not_called_rolled_back(
         else:
             assert await place.status() == "purging"
             (execution,) = await place.recorder.run(executions.by_reference, place.execution.id)
-            with pytest.raises(Problem, match="a part of it may be gone"):
+            with pytest.raises(JamaintError, match="a part of it may be gone"):
                 await place.rollbacks.point_of(execution)
         for name in away:
             (tmp_path / f"{name}.away").rename(tmp_path / name)
@@ -220,6 +220,6 @@ async def test_an_early_purge_lets_nothing_go_that_a_rollback_has_left_since_it_
         assert seen is not None
         for before, after in (("open", "undoing"), ("undoing", "incomplete")):
             assert await place.recorder.move_point(seen.id, [before], after) is not None
-        with pytest.raises(Problem, match="taken its rollback point"):
+        with pytest.raises(JamaintError, match="taken its rollback point"):
             await place.rollbacks.purge_now(seen, "root")
         assert await place.status() == "incomplete"

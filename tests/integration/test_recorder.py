@@ -16,7 +16,7 @@ import postgres_server as server
 from jamaint.core.executions import Execution, State, advance
 from jamaint.core.tasks import Task
 from jamaint.daemon.state.recorder import UNWRITTEN_LINES, Recorder
-from jamaint.errors import CONFLICT, Problem
+from jamaint.errors import CONFLICT, JamaintError
 from jamaint.store import daemon_lock, definitions, executions, migrations
 from jamaint.store.executions import LogLine
 from jamaint.store.postgres import DatabaseAwayError, OccurrenceTakenError, Postgres, open_postgres
@@ -272,7 +272,7 @@ class TestAway:
 class TestTheLock:
     async def test_the_second_daemon_is_refused_and_told_by_whom(self, recorder: Recorder, database: str) -> None:
         async with open_postgres(database) as other:
-            with pytest.raises(Problem) as refused:
+            with pytest.raises(JamaintError) as refused:
                 await new(other, "the second daemon").connect()
         assert refused.value.code == CONFLICT
         assert refused.value.message == (
@@ -284,7 +284,7 @@ class TestTheLock:
         async with open_postgres(empty_database) as pool, open_postgres(empty_database) as other:
             first = await pool.open_session(daemon_lock.KEY)
             assert first is not None
-            with pytest.raises(Problem, match="another daemon uses it already"):
+            with pytest.raises(JamaintError, match="another daemon uses it already"):
                 await new(other).connect()
             await first.close()
 
@@ -298,7 +298,7 @@ class TestTheLock:
             async def note(name: str, work: Any, *args: Any) -> None:
                 try:
                     await work(*args)
-                except Problem as problem:
+                except JamaintError as problem:
                     outcomes[name] = (problem.code, "the second daemon" in problem.message)
 
             taking = await take_over(recorder, database, other)
@@ -312,7 +312,9 @@ class TestTheLock:
             await note("late", recorder.put, occurrence(9))
             assert "late" in outcomes
             await taking.close()
-            with pytest.raises(Problem):  # also when the other one has gone: what was known here may be out of date
+            with pytest.raises(
+                JamaintError
+            ):  # also when the other one has gone: what was known here may be out of date
                 await recorder.connect()
         assert await rows(database, "SELECT 1 FROM maintenance_executions") == []
 
@@ -321,7 +323,7 @@ class TestTheLock:
             recorder = new(pool)
             await recorder.connect()
             taking = await take_over(recorder, database, other)
-            with trio.fail_after(PATIENCE_SECONDS), pytest.raises(Problem) as refused:
+            with trio.fail_after(PATIENCE_SECONDS), pytest.raises(JamaintError) as refused:
                 await recorder.guard()
             assert refused.value.code == CONFLICT
             await taking.close()

@@ -10,7 +10,7 @@ import pytest
 from command_line import Scene, scene
 from daemon_harness import Client, refusal
 from jamaint.daemon.control.commands import COMMANDS
-from jamaint.errors import CONFLICT, NOT_AUTHORISED, Problem
+from jamaint.errors import CONFLICT, NOT_AUTHORISED, JamaintError
 from socket_peers import CAN_BE_OTHERS, Who, connecting_as, users
 
 ROLES = ("nobody", "viewer", "operator", "admin", "root")
@@ -98,7 +98,7 @@ def outcome(caller: Client, method: str, **params: Any) -> int:
     """0, or the code of the refusal."""
     try:
         caller.call(method, **params)
-    except Problem as problem:
+    except JamaintError as problem:
         return problem.code
     return 0
 

@@ -13,7 +13,7 @@ from test_logs_attacker import Attack, attacker, swap
 
 from jamaint.core.plans import Step
 from jamaint.executors.logs_rotate import executor as rotate_module
-from jamaint.executors.shared.executor import StepFailed
+from jamaint.executors.shared.executor import StepError
 from jamaint.files.cleanup import survey_step
 from jamaint.files.use.open_files import OpenFiles
 from logs_cleanup_runs import NOW, fast_directory, put
@@ -56,7 +56,7 @@ def one_run(root: Path, run: int) -> tuple[dict[str, Any], list[Step]]:
     worker = rotator(config, now=NOW + timedelta(days=run), execution=f"e-{run}")
     steps = list(worker.plan().steps)
     for step in steps:
-        with suppress(StepFailed):  # nothing could be done: the directory was away
+        with suppress(StepError):  # nothing could be done: the directory was away
             worker.run(step)
     return config, steps
 
@@ -79,7 +79,7 @@ def test_a_directory_that_is_swapped_for_a_link(top: Path, real: str, target: st
     attack = Attack()
     for run in itertools.takewhile(attack.goes_on, itertools.count()):
         refill(root)
-        with attacker(swap(top / real, top / "aside", top / target), attack), suppress(StepFailed):
+        with attacker(swap(top / real, top / "aside", top / target), attack), suppress(StepError):
             config, steps = one_run(root, run)
             if run % 3 == 2:
                 undo_rotation(config, steps)
@@ -105,7 +105,7 @@ def test_a_log_that_is_swapped_for_a_link(top: Path, link: Callable[..., None]) 
 
     attack = Attack()
     for run in itertools.takewhile(attack.goes_on, itertools.count()):
-        with attacker(once, attack), suppress(StepFailed):
+        with attacker(once, attack), suppress(StepError):
             config, steps = one_run(root, run)
             if run % 3 == 2:
                 undo_rotation(config, steps)
@@ -126,6 +126,6 @@ def test_the_new_logs_name_is_taken_by_a_link(top: Path) -> None:
 
     attack = Attack()
     for run in itertools.takewhile(attack.goes_on, itertools.count()):
-        with attacker(once, attack), suppress(StepFailed):
+        with attacker(once, attack), suppress(StepError):
             one_run(root, run)
         assert differences(before, snapshot(canary)) == []

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import log_writer
-from jamaint.executors.shared.executor import StepFailed
+from jamaint.executors.shared.executor import StepError
 from logs_cleanup_runs import NOW
 from logs_rotate_runs import rotate, rotation_config, rotator, undo_rotation
 
@@ -151,7 +151,7 @@ def test_with_logrotate_at_the_same_log_at_the_same_time(root: Path, tmp_path: P
             grown(root / "a.log")
             command = ["logrotate", "-f", "-s", str(tmp_path / "state"), str(theirs)]
             with subprocess.Popen(command, stderr=subprocess.DEVNULL) as other:
-                with suppress(StepFailed):  # it was taken from under our hands
+                with suppress(StepError):  # it was taken from under our hands
                     _, details = rotate(rotator(mine, now=NOW + timedelta(days=day), execution=f"e-{day}"))
                     rotated += details["rotation"]["files"]
                 other.wait()

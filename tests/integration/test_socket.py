@@ -31,7 +31,7 @@ from jamaint.errors import (
     NOT_FOUND,
     PARSE_ERROR,
     TOO_LARGE,
-    Problem,
+    JamaintError,
 )
 from jamaint.host import listen_socket
 from jamaint.protocol.control import LINE_LIMIT
@@ -584,7 +584,7 @@ class TestTheFile:
 
     def test_a_path_that_is_too_long_is_said(self, tmp_path: Path) -> None:
         with (
-            pytest.raises(Problem, match="107 bytes; name a shorter one"),
+            pytest.raises(JamaintError, match="107 bytes; name a shorter one"),
             listen_socket.listening(f"/{'x' * 107}", 0o600, None),
         ):
             pass

@@ -11,7 +11,7 @@ import pytest
 
 from jamaint.core.plans import Step
 from jamaint.executors.shared import age_cleanup
-from jamaint.executors.shared.executor import StepFailed, Work
+from jamaint.executors.shared.executor import StepError, Work
 from jamaint.executors.temp_cleanup.executor import TempCleanup
 from jamaint.files.cleanup import sweep_step
 from jamaint.files.use.open_files import OpenFiles
@@ -66,7 +66,7 @@ def temp(root: Path, execution: str = "e", keeps: bool = True) -> TempCleanup:
 def one_run(root: Path, number: int, keeps: bool = True) -> Step:
     worker = temp(root, f"e-{number}", keeps)
     step = worker.plan().steps[0]
-    with suppress(StepFailed):  # nothing could be done: the directory was away
+    with suppress(StepError):  # nothing could be done: the directory was away
         worker.run(step)
     return step
 
@@ -83,7 +83,7 @@ def test_a_directory_that_is_swapped_for_a_link(top: Path, real: str, target: st
     held = os.open(root, os.O_PATH)  # by its path, the refill below would itself follow the link
     with attacker(swap(top / real, top / "aside", top / target)) as attack:
         for run in itertools.takewhile(attack.goes_on, itertools.count()):
-            with suppress(StepFailed):
+            with suppress(StepError):
                 step = one_run(root, run, keeps)
                 if keeps:
                     temp(root).undo(step, False)

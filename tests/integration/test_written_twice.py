@@ -21,7 +21,7 @@ from jamaint.core.plans import Step
 from jamaint.core.policies.approvals import Approval
 from jamaint.core.policies.policies import Policy
 from jamaint.core.rotation_records import RotationRecord
-from jamaint.core.safety.deletion_guard import Filesystem, Sighting
+from jamaint.core.safety.deletion_guard import Filesystem, RootObservation
 from jamaint.core.system_cleanup import Cleanup
 from jamaint.store import (
     audit_log,
@@ -109,7 +109,7 @@ CHANGES = (
     Change(plans.put, (PLAN,)),
     Change(plans.approve, (PLAN.hash, "ana", NOON, "seal")),
     Change(plans.expire, (NOON + 2 * HOUR,)),
-    Change(plans.put_roots, (TASK.name, [Sighting("/x", 3, Filesystem("ext4", "/dev/a", "/", "u"), 1, "2026")])),
+    Change(plans.put_roots, (TASK.name, [RootObservation("/x", 3, Filesystem("ext4", "/dev/a", "/", "u"), 1, "2026")])),
     Change(policies.put_policy, (Policy("00000000-0000-0000-0000-000000000001", "p"),)),
     Change(policies.delete_policy, ("p",)),
     Change(policies.approve, (APPROVAL, "seal")),

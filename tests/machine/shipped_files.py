@@ -21,7 +21,7 @@ from pathlib import Path
 from jamaint.config.load import load
 from jamaint.ctl.imports import logrotate, tmpfiles
 from jamaint.ctl.imports.result import Imported, yaml_lines
-from jamaint.schema.errors import ConfigInvalid
+from jamaint.schema.errors import ConfigError
 from shipped_rotation import Rotation, rotation_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "shipped-files.md"
@@ -129,7 +129,7 @@ def objections(found: Imported, scratch: Path) -> list[str]:
     file.chmod(0o600)
     try:
         load(str(file), environ={}, euid=os.geteuid())
-    except ConfigInvalid as invalid:
+    except ConfigError as invalid:
         return [mistake.problem for mistake in invalid.mistakes]
     return []
 

@@ -20,8 +20,8 @@ from jamaint.ctl.imports import logrotate
 from jamaint.ctl.imports.result import Imported, yaml_lines
 from jamaint.executors.logs_rotate.executor import LogsRotate
 from jamaint.executors.logs_rotate.rules import ROTATION
-from jamaint.executors.shared.executor import StepFailed, Work
-from jamaint.schema.errors import ConfigInvalid
+from jamaint.executors.shared.executor import StepError, Work
+from jamaint.schema.errors import ConfigError
 from logs_cleanup_runs import EVERYTHING, Talk
 from tree_snapshot import differences, snapshot
 
@@ -57,7 +57,7 @@ def rotation_of(name: str, text: str, found: Imported, scratch: Path) -> Rotatio
     moved = logrotate.read([str(file)], lambda path: Path(path).read_text(errors="surrogateescape"), _no_list)
     try:
         tasks = _configured(moved, scratch)
-    except ConfigInvalid:
+    except ConfigError:
         return result  # told with what could not be carried over
     logs = [log for config in tasks.values() for log in _make_logs(config)]
     result.logs = len(set(logs))
@@ -154,7 +154,7 @@ def _rotate(
                 details = worker.run(step)
                 result.told += [problem["why"] for problem in details["problems"]]
                 ours |= {one["path"] for one in details.get("rotated", ())} if step.name == ROTATION else set()
-        except StepFailed as failed:
+        except StepError as failed:
             result.told.append(failed.message.replace(str(top), ""))
     for name, config, steps in reversed(runs):
         for step in undo_order(steps):

@@ -11,7 +11,7 @@ import pytest
 import structlog
 import trio
 
-from jamaint.errors import Problem
+from jamaint.errors import JamaintError
 from jamaint.store.embedded.server import Cluster
 from postgres_server import on_connection
 
@@ -70,7 +70,7 @@ class Place:
             async with self.running(binaries):
                 pytest.fail("it started")
         [problem] = caught.value.exceptions
-        assert isinstance(problem, Problem), problem
+        assert isinstance(problem, JamaintError), problem
         return problem.message
 
     @property

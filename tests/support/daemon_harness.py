@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jamaint.errors import Problem
+from jamaint.errors import JamaintError
 from jamaint.protocol import control
 
 SECONDS = 60.0
@@ -28,7 +28,7 @@ class Client:
         self._number = 0
 
     def call(self, method: str, **params: Any) -> Any:
-        """The result of one call. Raises Problem."""
+        """The result of one call. Raises JamaintError."""
         self.begin(method, **params)
         while True:
             reply = self.receive()
@@ -167,11 +167,11 @@ def client(path: Path) -> Iterator[Client]:
         found.close()
 
 
-def refusal(call: Client, method: str, **params: Any) -> Problem:
+def refusal(call: Client, method: str, **params: Any) -> JamaintError:
     """The problem that a call is refused with."""
     try:
         result = call.call(method, **params)
-    except Problem as problem:
+    except JamaintError as problem:
         return problem
     raise AssertionError(f"{method} was not refused: {result}")
 

@@ -10,7 +10,7 @@ from jamaint.core.plans import Item, MassDeletion, Step, step_from_json, step_to
 from jamaint.core.rate_limits import WindowEnd
 from jamaint.executors.database_cleanup.executor import DatabaseCleanup
 from jamaint.executors.database_optimize.executor import DatabaseOptimize
-from jamaint.executors.shared.executor import Stopped, Work
+from jamaint.executors.shared.executor import StopRequestedError, Work
 from jamaint.host.plan_file import Packing, unpack
 from postgres_server import on_connection
 
@@ -51,7 +51,7 @@ class Talk:
         """See Host."""
         self.looks += 1
         if self._stop_after is not None and self.looks > self._stop_after:
-            raise Stopped
+            raise StopRequestedError
 
     def paused(self) -> int:
         """See Host."""

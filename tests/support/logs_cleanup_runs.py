@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from jamaint.core.plans import MassDeletion, Step, step_from_json, step_to_json, undo_order
 from jamaint.executors.logs_cleanup.executor import LogsCleanup
-from jamaint.executors.shared.executor import Stopped, Work
+from jamaint.executors.shared.executor import StopRequestedError, Work
 from jamaint.files.access import syscalls
 
 DAY = 86400.0
@@ -53,7 +53,7 @@ class Talk:
         """See Host."""
         self.checkpoints += 1
         if self._stop_after is not None and self.checkpoints > self._stop_after:
-            raise Stopped
+            raise StopRequestedError
 
     def paused(self) -> int:
         """See Host."""

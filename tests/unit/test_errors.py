@@ -3,7 +3,7 @@
 import pytest
 
 from jamaint import errors
-from jamaint.errors import Problem, invalid, not_found, refused, unavailable
+from jamaint.errors import JamaintError, invalid, not_found, refused, unavailable
 
 REASON = {"guard": "window", "verdict": "refuse", "detail": "window night is closed"}
 
@@ -11,7 +11,7 @@ REASON = {"guard": "window", "verdict": "refuse", "detail": "window night is clo
 @pytest.mark.parametrize(
     ("problem", "code", "message", "data"),
     [
-        (Problem(-32700, "not JSON"), -32700, "not JSON", {}),
+        (JamaintError(-32700, "not JSON"), -32700, "not JSON", {}),
         (
             invalid("task.name", "must be a string"),
             -32602,
@@ -29,9 +29,11 @@ REASON = {"guard": "window", "verdict": "refuse", "detail": "window night is clo
         (unavailable("the database is away", 1.5), -32005, "the database is away", {"retry_after": 1.5}),
     ],
 )
-def test_a_problem_is_one_sentence_a_code_and_data(problem: Problem, code: int, message: str, data: object) -> None:
+def test_a_problem_is_one_sentence_a_code_and_data(
+    problem: JamaintError, code: int, message: str, data: object
+) -> None:
     assert (problem.code, problem.message, problem.data, str(problem)) == (code, message, data, message)
-    with pytest.raises(Problem) as raised:
+    with pytest.raises(JamaintError) as raised:
         raise problem
     assert raised.value is problem
 
@@ -56,7 +58,7 @@ def test_the_codes_of_the_contract_are_all_there_and_differ() -> None:
 
 def test_what_is_done_to_a_problem_s_data_is_not_done_to_what_it_was_made_from() -> None:
     data, reasons = {"path": "x"}, [REASON]
-    problems = Problem(errors.CONFLICT, "x", data), refused("x", reasons)
+    problems = JamaintError(errors.CONFLICT, "x", data), refused("x", reasons)
     problems[0].data["id"] = 7
     problems[1].data["reasons"].append(REASON)
     assert (data, reasons) == ({"path": "x"}, [REASON])

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jamaint.errors import CONFLICT, INTERNAL, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, TOO_LARGE, Problem
+from jamaint.errors import CONFLICT, INTERNAL, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, TOO_LARGE, JamaintError
 from jamaint.protocol import control
 from jamaint.protocol.control import DEPTH_LIMIT, LINE_LIMIT, Lines, dumps, loads, parse_reply, parse_request
 
@@ -36,8 +36,8 @@ def value_of(text: str) -> Any:
     return parse_request(with_params(text)).params["x"]
 
 
-def refusal_of(data: bytes) -> Problem:
-    with pytest.raises(Problem) as refused:
+def refusal_of(data: bytes) -> JamaintError:
+    with pytest.raises(JamaintError) as refused:
         parse_request(data)
     return refused.value
 
@@ -364,7 +364,7 @@ def cut(data: Iterator[bytes] | list[bytes], limit: int) -> list[bytes | int]:
     try:
         for chunk in data:
             found += lines.feed(chunk)
-    except Problem as problem:
+    except JamaintError as problem:
         found.append(problem.code if problem.data == {"limit": limit} else 0)
     return found
 
@@ -410,13 +410,13 @@ class TestLines:
         lines = Lines(100)
         assert list(lines.feed(b"x" * 100)) == []
         for _ in range(3):
-            with pytest.raises(Problem, match=r"^a line may have at most 100 bytes$"):
+            with pytest.raises(JamaintError, match=r"^a line may have at most 100 bytes$"):
                 list(lines.feed(b"x" * 1000))
 
     def test_after_a_line_that_is_too_long_its_rest_is_not_taken_for_a_line(self) -> None:
         lines = Lines(100)
         for chunk in (b"x" * 101, b'xxx\n{"method":"daemon.drain"}\n', b"\n", b""):
-            with pytest.raises(Problem, match=r"^a line may have at most 100 bytes$"):
+            with pytest.raises(JamaintError, match=r"^a line may have at most 100 bytes$"):
                 list(lines.feed(chunk))
 
     def test_what_was_not_asked_for_at_once_is_not_lost_and_not_joined(self) -> None:
@@ -498,7 +498,7 @@ class TestReplies:
         assert parse_reply(control.reply(1, None)).result is None
 
     def test_a_refusal(self) -> None:
-        reply = parse_reply(control.refusal(None, Problem(CONFLICT, "there is one already", {"name": "\udcff"})))
+        reply = parse_reply(control.refusal(None, JamaintError(CONFLICT, "there is one already", {"name": "\udcff"})))
         assert reply.error is not None
         assert (reply.id, reply.error.code, reply.error.message) == (None, CONFLICT, "there is one already")
         assert reply.error.data == {"name": "\udcff"}
@@ -553,7 +553,7 @@ class TestReplies:
         ids=lambda data: data[:40].decode("latin-1"),
     )
     def test_what_no_daemon_of_ours_would_send_is_one_refusal(self, data: bytes) -> None:
-        with pytest.raises(Problem, match="does not speak this protocol") as refused:
+        with pytest.raises(JamaintError, match="does not speak this protocol") as refused:
             parse_reply(data)
         assert refused.value.code == INTERNAL
 
@@ -562,7 +562,7 @@ SEEDS = [
     GOOD,
     line(id="é\u202e", params={"at": 1.5e10, "wait": True, "options": {"a": [1, -2, None, {"b": "c"}]}}),
     b'{"jsonrpc":"2.0","method":"status"}',
-    control.refusal(1, Problem(CONFLICT, "there is one already", {"name": "\udcff"})).rstrip(b"\n"),
+    control.refusal(1, JamaintError(CONFLICT, "there is one already", {"name": "\udcff"})).rstrip(b"\n"),
     control.event({"event": "execution.progress", "at": "2026-11-24T02:00:00.000Z", "execution": {"id": "x"}}).rstrip(),
 ]
 TOKENS = [
@@ -589,10 +589,10 @@ def mutated(random: Random) -> bytes:
     return bytes(data)
 
 
-def verdict_on(data: bytes, as_request: bool) -> Problem | control.Request | control.Reply:
+def verdict_on(data: bytes, as_request: bool) -> JamaintError | control.Request | control.Reply:
     try:
         return parse_request(data) if as_request else parse_reply(data)
-    except Problem as problem:
+    except JamaintError as problem:
         return problem
 
 
@@ -600,7 +600,7 @@ def test_a_hundred_thousand_mutated_lines_are_taken_or_refused_and_nothing_else(
     random, refused = Random(20261124), 0
     for number in range(100_000):
         found = verdict_on(mutated(random), as_request=number % 4 > 0)
-        if isinstance(found, Problem):
+        if isinstance(found, JamaintError):
             refused += 1
             assert found.code in (PARSE_ERROR, INVALID_REQUEST, INVALID_PARAMS, INTERNAL)
             assert "\n" not in found.message

@@ -7,21 +7,21 @@ SECONDS = 10.0
 ANSWER_BYTES = 1 << 20
 
 
-class MemcachedFailed(Exception):  # noqa: N818 - it says what happened
+class MemcachedError(Exception):
     """No statistics could be had; the message is for a person."""
 
 
 def statistics(address: str) -> dict[str, Any]:
-    """The figures of the server at HOST:PORT or at the path of a socket; sizes in bytes. Raises MemcachedFailed."""
+    """The figures of the server at HOST:PORT or at the path of a socket; sizes in bytes. Raises MemcachedError."""
     try:
         with _connected(address) as connection:
             connection.sendall(b"stats\r\n")
             lines = _answer(connection).decode("ascii", "replace").splitlines()
     except (OSError, ValueError) as error:
-        raise MemcachedFailed(f"memcached at {address} cannot be asked: {error}") from None
+        raise MemcachedError(f"memcached at {address} cannot be asked: {error}") from None
     found = dict(line.split(" ", 2)[1:] for line in lines if line.startswith("STAT ") and line.count(" ") >= 2)
     if "limit_maxbytes" not in found:
-        raise MemcachedFailed(f"memcached at {address} does not answer as one would: {lines[:1]}")
+        raise MemcachedError(f"memcached at {address} does not answer as one would: {lines[:1]}")
     hits, misses = int(found.get("get_hits", 0)), int(found.get("get_misses", 0))
     used, maximum = int(found.get("bytes", 0)), int(found["limit_maxbytes"])
     return {

@@ -50,7 +50,7 @@ return {bytes, stays}
 """
 
 
-class CacheRefused(Exception):  # noqa: N818 - it says what happened
+class CacheRefusedError(Exception):
     """The server cannot be used so; the message is for a person, and names the server without its password."""
 
 
@@ -74,11 +74,11 @@ class Kept(NamedTuple):
 
 
 class RedisCache:
-    """One connection. Every method raises CacheRefused when the server does not do what is asked."""
+    """One connection. Every method raises CacheRefusedError when the server does not do what is asked."""
 
     def __init__(self, url: str) -> None:
         if redis is None:
-            raise CacheRefused(f"the client library for Redis is not installed: {how_to_add('cache')}")
+            raise CacheRefusedError(f"the client library for Redis is not installed: {how_to_add('cache')}")
         self.name = shown(url)
         with self._named():
             self._client = redis.Redis.from_url(
@@ -95,9 +95,11 @@ class RedisCache:
         """Refuses a server whose keys are not its own to remove."""
         if self._info.get("role") == "slave":
             primary = f"{self._info.get('master_host')}:{self._info.get('master_port')}"
-            raise CacheRefused(f"{self.name} is a replica: give the address of its primary ({primary})")
+            raise CacheRefusedError(f"{self.name} is a replica: give the address of its primary ({primary})")
         if self._info.get("cluster_enabled") == 1:
-            raise CacheRefused(f"{self.name} is a node of a cluster, which is not supported: its keys lie on all nodes")
+            raise CacheRefusedError(
+                f"{self.name} is a node of a cluster, which is not supported: its keys lie on all nodes"
+            )
 
     @property
     def counts_uses(self) -> bool:
@@ -217,17 +219,17 @@ class RedisCache:
         try:
             yield
         except redis.AuthenticationError as error:
-            raise CacheRefused(f"{self.name} refuses the password or user: {error}") from None
+            raise CacheRefusedError(f"{self.name} refuses the password or user: {error}") from None
         except redis.exceptions.NoPermissionError as error:
-            raise CacheRefused(f"{self.name} does not let this user do it: {error}") from None
+            raise CacheRefusedError(f"{self.name} does not let this user do it: {error}") from None
         except redis.TimeoutError:
-            raise CacheRefused(f"{self.name} does not answer within {SECONDS:g} s") from None
+            raise CacheRefusedError(f"{self.name} does not answer within {SECONDS:g} s") from None
         except redis.ConnectionError as error:
-            raise CacheRefused(f"{self.name} cannot be reached: {error}") from None
+            raise CacheRefusedError(f"{self.name} cannot be reached: {error}") from None
         except redis.RedisError as error:
-            raise CacheRefused(f"{self.name} refuses: {error}") from None
+            raise CacheRefusedError(f"{self.name} refuses: {error}") from None
         except ValueError:  # of its address; the text may repeat a part of it
-            raise CacheRefused(f"{self.name}: its address cannot be used") from None
+            raise CacheRefusedError(f"{self.name}: its address cannot be used") from None
 
 
 def shown(url: str) -> str:

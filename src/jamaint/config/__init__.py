@@ -15,12 +15,12 @@ from jamaint.config.values import (
     Socket,
     shown_config,
 )
-from jamaint.schema.errors import ConfigInvalid, Mistake, mistakes_text
+from jamaint.schema.errors import ConfigError, Mistake, mistakes_text
 
 __all__ = [
     "Address",
     "Config",
-    "ConfigInvalid",
+    "ConfigError",
     "Database",
     "Grants",
     "Known",

@@ -12,10 +12,10 @@ from jamaint.config.values import Address, Config, Grants
 from jamaint.core.calendar.windows import Window
 from jamaint.core.policies.policies import Policy
 from jamaint.core.tasks import Origin, Task
-from jamaint.errors import INVALID_PARAMS, Problem
+from jamaint.errors import INVALID_PARAMS, JamaintError
 from jamaint.schema import paths
 from jamaint.schema.errors import Flaw, dotted
-from jamaint.schema.executor_config import Named, Setting
+from jamaint.schema.executor_config import GrantedName, Setting
 from jamaint.schema.secrets import WAYS, given_secrets
 
 
@@ -71,7 +71,7 @@ def parse_task(
     """The task that `value` (with its `name`) defines. `grants` None: root made it, who may name anything.
 
     One that was `taken_before` stays when a task that it depends on has gone since: the dependency then says so.
-    Raises Problem(INVALID_PARAMS) with data {path, problem, mistakes: [{path, problem}]}, every mistake at once.
+    Raises JamaintError(INVALID_PARAMS) with data {path, problem, mistakes: [{path, problem}]}, every mistake at once.
     """
     found = read_task(value, origin, known.setting)
     name = str(value.get("name"))
@@ -105,7 +105,7 @@ def parse_policy(value: Mapping[str, Any], *, origin: Origin, grants: Grants | N
     return found.value
 
 
-def _not_granted(named: Iterable[Named], grants: Grants | None) -> Iterator[Flaw]:
+def _not_granted(named: Iterable[GrantedName], grants: Grants | None) -> Iterator[Flaw]:
     for each in named if grants is not None else ():
         assert grants is not None  # the line above
         problem = _RULES[each.kind](each.value, grants)
@@ -207,7 +207,7 @@ _RULES: Mapping[str, Callable[[str, Grants], str | None]] = {
 }
 
 
-def _refusal(flaws: Sequence[Flaw]) -> Problem:
+def _refusal(flaws: Sequence[Flaw]) -> JamaintError:
     mistakes = [{"path": dotted(flaw.path), "problem": flaw.problem} for flaw in flaws]
     message = "; ".join(f"{mistake['path']}: {mistake['problem']}" for mistake in mistakes)
-    return Problem(INVALID_PARAMS, message, {**mistakes[0], "mistakes": mistakes})
+    return JamaintError(INVALID_PARAMS, message, {**mistakes[0], "mistakes": mistakes})

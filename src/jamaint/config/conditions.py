@@ -13,7 +13,7 @@ from jamaint.core.tasks import Condition
 from jamaint.schema import paths
 from jamaint.schema.command_line import Command, command_line
 from jamaint.schema.errors import did_you_mean
-from jamaint.schema.executor_config import Named, setting_of
+from jamaint.schema.executor_config import GrantedName, setting_of
 from jamaint.schema.fields import Account, Flag, Positive, Seconds, Section, Share, Text, between, one_of, some
 from jamaint.schema.secrets import WAYS, PostgresAddress, Secret, joined, reference
 from jamaint.schema.units import share, shown, size_bytes, text
@@ -105,7 +105,7 @@ class Fact(Section):
     def params(self) -> dict[str, Any]:
         """Plain values, every key there."""
 
-    def named(self) -> Iterator[Named]:
+    def named(self) -> Iterator[GrantedName]:
         """All that grants must allow before an object that was made through the socket may name it."""
         yield from ()
 
@@ -140,8 +140,8 @@ class DiskFree(Fact):
     def params(self) -> dict[str, Any]:
         return {"path": self.path, **self.min}
 
-    def named(self) -> Iterator[Named]:
-        yield Named("path", ("path",), self.path)
+    def named(self) -> Iterator[GrantedName]:
+        yield GrantedName("path", ("path",), self.path)
 
 
 class Pressure(Fact):
@@ -180,8 +180,8 @@ class FileState(Fact):
         ages = {"min_age_seconds": self.min_age, "max_age_seconds": self.max_age}
         return {"path": self.path, "exists": self.exists, **ages}
 
-    def named(self) -> Iterator[Named]:
-        yield Named("path", ("path",), self.path)
+    def named(self) -> Iterator[GrantedName]:
+        yield GrantedName("path", ("path",), self.path)
 
 
 class CommandEnds(Fact):
@@ -197,10 +197,10 @@ class CommandEnds(Fact):
         given = {"command": self.command.arguments, "exit_codes": codes, "user": self.user}
         return {**given, "timeout_seconds": self.timeout}
 
-    def named(self) -> Iterator[Named]:
-        yield Named("command", ("command",), self.command.name or "")
+    def named(self) -> Iterator[GrantedName]:
+        yield GrantedName("command", ("command",), self.command.name or "")
         if self.user:
-            yield Named("user", ("user",), self.user)
+            yield GrantedName("user", ("user",), self.user)
 
 
 class HttpAnswers(Fact):
@@ -215,8 +215,8 @@ class HttpAnswers(Fact):
         given = {"url": self.url, "headers": self.headers, "status": self.status}
         return {**given, "timeout_seconds": self.timeout}
 
-    def named(self) -> Iterator[Named]:
-        yield Named("server", ("url",), "")
+    def named(self) -> Iterator[GrantedName]:
+        yield GrantedName("server", ("url",), "")
 
 
 class TcpConnects(Fact):
@@ -227,8 +227,8 @@ class TcpConnects(Fact):
     def params(self) -> dict[str, Any]:
         return {"host": self.host, "port": self.port, "timeout_seconds": self.timeout}
 
-    def named(self) -> Iterator[Named]:
-        yield Named("server", ("host",), self.host)
+    def named(self) -> Iterator[GrantedName]:
+        yield GrantedName("server", ("host",), self.host)
 
 
 class PostgresqlState(Fact):
@@ -266,11 +266,11 @@ class PostgresqlState(Fact):
             "timeout_seconds": self.timeout,
         }
 
-    def named(self) -> Iterator[Named]:
+    def named(self) -> Iterator[GrantedName]:
         if self.dsn is not None:
-            yield Named("dsn", ("dsn",), "")
+            yield GrantedName("dsn", ("dsn",), "")
         if self.database is not None:
-            yield Named("database", ("database",), self.database[0])
+            yield GrantedName("database", ("database",), self.database[0])
 
 
 class LoggedInUsers(Fact):
@@ -314,7 +314,7 @@ class ConditionGiven(Section):
             params = {**params, "unknown_lag_is_met": unknown_is_met}
         return Condition(self.kind, params, self.while_running, unknown_is_met)
 
-    def named(self) -> Iterator[Named]:
+    def named(self) -> Iterator[GrantedName]:
         """All that grants must allow."""
         fact = getattr(self, self.kind)
         for each in fact.named() if isinstance(fact, Fact) else ():

@@ -18,7 +18,7 @@ from jamaint.core.calendar.freezes import Freeze
 from jamaint.core.calendar.windows import Window
 from jamaint.core.policies.policies import Policy
 from jamaint.core.tasks import Task
-from jamaint.schema.errors import ConfigInvalid, Flaw, Mistake
+from jamaint.schema.errors import ConfigError, Flaw, Mistake
 from jamaint.schema.executor_config import Setting
 from jamaint.schema.fields import object_name
 from jamaint.schema.units import shown
@@ -44,7 +44,7 @@ def load(
     """The configuration in `path`, or else in the file that the environment names, or else in the usual place.
 
     `loaded_at` (aware, UTC) is now if it is not given; `secret` says why one that is referred to cannot be had.
-    Raises ConfigInvalid with every mistake there is.
+    Raises ConfigError with every mistake there is.
     """
     found = files.find(path, environ, euid)
     # Where root's workers do what these files say, they have to be root's too.
@@ -59,7 +59,7 @@ def load(
     policies = _read_all(merged, "policies", lambda given: read_policy(given, "file"))
     _check_names(merged)
     if merged.mistakes:
-        raise ConfigInvalid(_in_order(merged.mistakes, documents))
+        raise ConfigError(_in_order(merged.mistakes, documents))
     now = loaded_at or datetime.now(UTC)
     warnings = [*files.unread(found), *doubts(merged, documents, settings, tasks, windows, judge=secret, now=now)]
     return Config(

@@ -17,7 +17,7 @@ from jamaint.core.policies.policies import DECISIONS, BackupRequired, Policy, Ra
 from jamaint.core.tasks import PRIORITIES, Condition, Origin, Retry
 from jamaint.schema import paths
 from jamaint.schema.errors import Flaw, dotted
-from jamaint.schema.executor_config import Named
+from jamaint.schema.executor_config import GrantedName
 from jamaint.schema.fields import Flag, Note, Seconds, Section, between, one_of, some
 from jamaint.schema.validation import exactly_one, read
 
@@ -265,10 +265,10 @@ def _retry(given: RetryGiven) -> Retry:
     return Retry(given.attempts, given.delay, given.factor, frozenset(given.on))
 
 
-def _named(model: PolicyGiven) -> Iterator[Named]:
+def _named(model: PolicyGiven) -> Iterator[GrantedName]:
     for index, condition in enumerate(model.conditions):
         for kind, path, value in condition.named():
-            yield Named(kind, ("conditions", index, *path), value)
+            yield GrantedName(kind, ("conditions", index, *path), value)
     for index, rule in enumerate(model.rules):
         if rule.freeze is not None and rule.freeze.ics is not None:
-            yield Named("path", ("rules", index, "freeze", "ics"), rule.freeze.ics)
+            yield GrantedName("path", ("rules", index, "freeze", "ics"), rule.freeze.ics)

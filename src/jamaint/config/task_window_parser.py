@@ -19,7 +19,7 @@ from jamaint.core.resources import touched
 from jamaint.core.tasks import Dependency, Origin, Retry, RollbackRule, Task
 from jamaint.executors.command.config import RunCommand
 from jamaint.schema.errors import Flaw, closest
-from jamaint.schema.executor_config import Named, Setting, Work
+from jamaint.schema.executor_config import GrantedName, Setting, Work
 from jamaint.schema.validation import exactly_one, misspelled, read
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ class Read(Generic[T]):
     value: T | None
     flaws: tuple[Flaw, ...]
     doubts: tuple[Flaw, ...] = ()
-    named: tuple[Named, ...] = ()
+    named: tuple[GrantedName, ...] = ()
 
 
 def read_task(given: Mapping[str, Any], origin: Origin, setting: Setting) -> Read[Task]:
@@ -86,7 +86,7 @@ def read_window(given: Mapping[str, Any], origin: Origin, setting: Setting) -> R
     )
     doubts = _schedule_doubts(window.schedule, model.schedule.zone_said() or model.timezone)
     files = [
-        Named("path", ("exclusions", index, "ics"), each.ics)
+        GrantedName("path", ("exclusions", index, "ics"), each.ics)
         for index, each in enumerate(model.exclusions)
         if each.ics is not None
     ]
@@ -195,15 +195,15 @@ def _addresses(databases: Iterable[str], setting: Setting) -> Iterator[str]:
     return ((setting.databases or {}).get(name, name) for name in databases)
 
 
-def _named_by_conditions(model: TaskGiven | WindowGiven) -> Iterator[Named]:
+def _named_by_conditions(model: TaskGiven | WindowGiven) -> Iterator[GrantedName]:
     for index, condition in enumerate(model.conditions):
         for kind, path, value in condition.named():
-            yield Named(kind, ("conditions", index, *path), value)
+            yield GrantedName(kind, ("conditions", index, *path), value)
 
 
-def _named(model: TaskGiven, work: Work) -> list[Named]:
-    inside = [Named(kind, ("config", *path), value) for kind, path, value in work.named()]
-    inside += [Named("path", ("touches", "paths", index), path) for index, path in enumerate(model.touches.paths)]
+def _named(model: TaskGiven, work: Work) -> list[GrantedName]:
+    inside = [GrantedName(kind, ("config", *path), value) for kind, path, value in work.named()]
+    inside += [GrantedName("path", ("touches", "paths", index), path) for index, path in enumerate(model.touches.paths)]
     return [*inside, *_named_by_conditions(model)]
 
 

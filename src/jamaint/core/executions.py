@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from jamaint.errors import CONFLICT, Problem
+from jamaint.errors import CONFLICT, JamaintError
 
 
 class State(StrEnum):
@@ -111,9 +111,9 @@ class Execution:
 
 
 def advance(execution: Execution, state: State, **changes: Any) -> Execution:
-    """The execution in its next state. Raises Problem(CONFLICT) for a move that is not in TRANSITIONS."""
+    """The execution in its next state. Raises JamaintError(CONFLICT) for a move that is not in TRANSITIONS."""
     if state not in TRANSITIONS[execution.status]:
-        raise Problem(
+        raise JamaintError(
             CONFLICT,
             f"execution {execution.id} is {execution.status.value} and cannot become {state.value}",
             {"status": execution.status.value},

@@ -19,7 +19,7 @@ ONLY_LOOKING = frozenset(row.key for row in ROWS if row.only_reads)
 _WILDCARD = re.compile(r"[*?\[]")
 
 
-class Touch(NamedTuple):
+class Resource(NamedTuple):
     """A directory (all below it included) or a database that a task works on."""
 
     kind: Literal["path", "database"]
@@ -31,15 +31,15 @@ class Touch(NamedTuple):
 
 def touched(
     executor: str, config: Mapping[str, Any], paths: Iterable[str] = (), databases: Iterable[str] = ()
-) -> tuple[Touch, ...]:
+) -> tuple[Resource, ...]:
     """What a task of that executor and normalised config works on, beside the paths and databases that it declares."""
     found = [] if executor in ONLY_LOOKING else list(_in(config, None))
-    found += [Touch("path", path) for path in paths]
-    found += [Touch("database", database_of(address)) for address in databases]
+    found += [Resource("path", path) for path in paths]
+    found += [Resource("database", database_of(address)) for address in databases]
     return tuple(dict.fromkeys(found))
 
 
-def meeting(some: Iterable[Touch], others: Iterable[Touch]) -> tuple[Touch, Touch] | None:
+def meeting(some: Iterable[Resource], others: Iterable[Resource]) -> tuple[Resource, Resource] | None:
     """The first two that are one thing, or of which one lies in the other; None where nothing meets."""
     others = tuple(others)
     return next(((one, other) for one in some for other in others if _meet(one, other)), None)
@@ -73,10 +73,10 @@ def database_of(address: Any) -> str:
     return f"{name} on {'localhost' if local else host}" + ("" if number == "5432" else f":{number}")
 
 
-def _in(value: Any, key: str | None) -> Iterator[Touch]:
+def _in(value: Any, key: str | None) -> Iterator[Resource]:
     """Walks a config; `key` is the nearest of PATHS or DATABASES above, if any."""
     if key in DATABASES and is_address(value):
-        yield Touch("database", database_of(value))
+        yield Resource("database", database_of(value))
     elif isinstance(value, Mapping):
         for name, item in value.items():
             yield from _in(item, name if name in PATHS or name in DATABASES else None)
@@ -84,9 +84,9 @@ def _in(value: Any, key: str | None) -> Iterator[Touch]:
         for item in value:
             yield from _in(item, key)
     elif isinstance(value, str) and key in PATHS and value.startswith("/"):
-        yield Touch("path", _directory(value))
+        yield Resource("path", _directory(value))
     elif isinstance(value, str) and key in DATABASES and value:
-        yield Touch("database", database_of(value))
+        yield Resource("database", database_of(value))
 
 
 def _directory(path: str) -> str:
@@ -95,7 +95,7 @@ def _directory(path: str) -> str:
     return path if found is None else posixpath.dirname(path[: found.start()]) or "/"
 
 
-def _meet(one: Touch, other: Touch) -> bool:
+def _meet(one: Resource, other: Resource) -> bool:
     if one.kind != other.kind:
         return False
     if one.kind == "database":

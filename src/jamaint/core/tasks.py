@@ -8,7 +8,7 @@ from typing import Any, Literal
 from jamaint.core.plans import MassDeletion
 from jamaint.core.rate_limits import Limits
 from jamaint.core.recurrence import Schedule
-from jamaint.core.resources import Touch
+from jamaint.core.resources import Resource
 
 TYPES = ("cleanup", "optimization", "backup", "update", "monitoring", "security", "custom")
 CATEGORIES = ("database", "filesystem", "cache", "logs", "security", "performance", "system")
@@ -97,7 +97,7 @@ class Task:
     retry: Retry = Retry()
     overlap: Literal["skip", "queue", "cancel_older"] = "skip"
     """What becomes of an execution that is due while an earlier one of the same task runs."""
-    touches: tuple[Touch, ...] = ()
+    touches: tuple[Resource, ...] = ()
     """The directories and databases that it works on: two tasks that meet there never run together."""
     rollback: RollbackRule = RollbackRule()
     mass_deletion: MassDeletion = field(default_factory=MassDeletion)

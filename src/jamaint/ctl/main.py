@@ -13,7 +13,7 @@ from jamaint.ctl.cli.arguments import Verb, parse
 from jamaint.ctl.cli.context import INTERRUPTED, Call
 from jamaint.ctl.output.terminal import Screen
 from jamaint.ctl.verbs.table import VERBS
-from jamaint.errors import Problem
+from jamaint.errors import JamaintError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _guarded(words: Sequence[str], screen: Screen) -> int:
-    """The exit code, whatever happens: a Problem in words, an answer that makes no sense in words too."""
+    """The exit code, whatever happens: a JamaintError in words, an answer that makes no sense in words too."""
     verb: Verb | None = None
     try:
         now = time.time()
@@ -44,7 +44,7 @@ def _guarded(words: Sequence[str], screen: Screen) -> int:
         verb = arguments.verb
         assert verb is not None
         return int(load(f"verbs.{verb.run}")(Call(arguments.values, screen, now)))
-    except Problem as problem:
+    except JamaintError as problem:
         return _failed(problem, verb, screen, words)
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -52,7 +52,7 @@ def _guarded(words: Sequence[str], screen: Screen) -> int:
         return _failed(load("cli.failures:nonsense")(error), verb, screen, words)
 
 
-def _failed(problem: Problem, verb: Verb | None, screen: Screen, words: Sequence[str]) -> int:
+def _failed(problem: JamaintError, verb: Verb | None, screen: Screen, words: Sequence[str]) -> int:
     return int(load("cli.failures:report")(problem, verb, screen, "--json" in words))
 
 

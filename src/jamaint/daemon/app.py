@@ -13,7 +13,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from jamaint import VERSION
-from jamaint.config import Address, Config, ConfigInvalid, Principal, shown_config
+from jamaint.config import Address, Config, ConfigError, Principal, shown_config
 from jamaint.core.estimates import HISTORY
 from jamaint.core.executions import Execution, State, advance
 from jamaint.core.roles import ROLES, Members, role_of
@@ -21,12 +21,12 @@ from jamaint.daemon.control.background import Background
 from jamaint.daemon.control.commands.command import Daemon
 from jamaint.daemon.control.server import Server
 from jamaint.daemon.control.startup_replies import Waiting
-from jamaint.daemon.execution.crash_recovery import Aftermath
+from jamaint.daemon.execution.crash_recovery import CrashRecovery
 from jamaint.daemon.execution.rollbacks import Rollbacks
 from jamaint.daemon.execution.rotations import Rotations
 from jamaint.daemon.execution.runner import Runner
 from jamaint.daemon.execution.stored_plans import Plans
-from jamaint.daemon.monitoring.self_check import Shortages
+from jamaint.daemon.monitoring.self_check import SelfCheck
 from jamaint.daemon.monitoring.usage import Usage
 from jamaint.daemon.sandbox.apply import left
 from jamaint.daemon.scheduling.condition_facts import Looking
@@ -39,16 +39,16 @@ from jamaint.daemon.state.events import Observer
 from jamaint.daemon.state.live import Current
 from jamaint.daemon.state.recent import History
 from jamaint.daemon.state.recorder import RETRY_SECONDS, Recorder
-from jamaint.daemon.state.retention import Forgetting
-from jamaint.errors import INTERNAL, Problem
+from jamaint.daemon.state.retention import Retention
+from jamaint.errors import INTERNAL, JamaintError
 from jamaint.host import machine_id, secrets, service_manager
 from jamaint.host.clock import Clock, WallClock
 from jamaint.host.listen_socket import listening
 from jamaint.host.logging.setup import MESSAGE_IDS
 from jamaint.host.peer_credentials import Peer, gid_of, uid_of
 from jamaint.host.signatures import SealKeyError, Seals
-from jamaint.probes.local import Outside
-from jamaint.probes.worker_pool import Lookers
+from jamaint.probes.local import ProbeContext
+from jamaint.probes.worker_pool import ProbePool
 from jamaint.store import executions, policies
 from jamaint.store.embedded.server import Cluster
 from jamaint.store.postgres import DatabaseAwayError, Postgres, open_postgres
@@ -79,7 +79,7 @@ class App:
         """What it waits for before it can do its work; empty when it is up."""
         self._reload_wanted = False
         self._reloading = trio.Lock()
-        self._shortages = Shortages(config.state_dir, log, self._say_status)
+        self._shortages = SelfCheck(config.state_dir, log, self._say_status)
         self._current: Current
         self._scheduler: Scheduler
         self._definitions: Definitions
@@ -87,7 +87,8 @@ class App:
         self._runner: Runner
 
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serves until it is told to stop. Raises Problem when it cannot start, or another daemon takes its place."""
+        """Serves until it is told to stop. Raises JamaintError when it cannot start, or another daemon takes its
+        place."""
         passed = [activated.socket for activated in service_manager.listen_fds()]
         async with AsyncExitStack() as stack:
             clock = self._scheduler_clock = await stack.enter_async_context(self._clocks())
@@ -138,7 +139,8 @@ class App:
         self._stop.set()
 
     async def reload(self) -> dict[str, Any]:
-        """Applies the files as they are now. Raises Problem(INVALID_PARAMS) with all mistakes; the old stays then."""
+        """Applies the files as they are now. Raises JamaintError(INVALID_PARAMS) with all mistakes; the old stays
+        then."""
         async with self._reloading:  # of two at once, the one that reads later is the one in force
             return await self._reload()
 
@@ -244,7 +246,9 @@ class App:
             executor_of=lambda name: definitions.tasks[name].executor if name in definitions.tasks else "",
             log=self._log,
         )
-        looking = Looking(Outside(Lookers(lambda text: self._log.warning("a worker said", text=text))), clock.wake)
+        looking = Looking(
+            ProbeContext(ProbePool(lambda text: self._log.warning("a worker said", text=text))), clock.wake
+        )
         scheduler = self._scheduler = Scheduler(
             definitions=definitions,
             recorder=recorder,
@@ -298,7 +302,7 @@ class App:
                 serving.start_soon(scheduler.serve)
                 serving.start_soon(rollbacks.purge_expired)
                 serving.start_soon(plans.serve)
-                serving.start_soon(Forgetting(definitions, recorder, clock.now, self._log).serve)
+                serving.start_soon(Retention(definitions, recorder, clock.now, self._log).serve)
                 serving.start_soon(usage.serve)
                 gc.freeze()  # what is there by now stays: no collection has to look through it again
                 self._comes_up = ""
@@ -355,7 +359,7 @@ class App:
         approvals = await recorder.run(policies.approvals, now)
         scheduler.approving.load(approval for approval, seal in approvals if definitions.is_given(approval, seal))
         ended = await recorder.run(executions.newest_ended_by_task)
-        again = await Aftermath(recorder, definitions, self._log).settle(ended, now)
+        again = await CrashRecovery(recorder, definitions, self._log).settle(ended, now)
         scheduler.load(
             await recorder.run(executions.last_occurrences),
             ended,
@@ -385,7 +389,7 @@ class App:
     async def _reload_when_told(self) -> None:
         try:
             await self.reload()
-        except Problem:
+        except JamaintError:
             pass  # it has been logged, and status tells it
         except Exception as error:
             self._log.error("the reload failed, the old configuration stays in force", exc_info=error)
@@ -397,7 +401,7 @@ class App:
     async def _read(self, note: bool = True) -> Config:
         try:
             return await trio.to_thread.run_sync(self._load)
-        except ConfigInvalid as error:
+        except ConfigError as error:
             count = "1 mistake" if len(error.mistakes) == 1 else f"{len(error.mistakes)} mistakes, the first"
             problem = f"{count}: {error.mistakes[0]}"
             if note:
@@ -499,8 +503,8 @@ class App:
 def _address(dsn: Address) -> str:
     try:
         return str(secrets.resolved(dsn))
-    except secrets.NoSecret as error:
-        raise Problem(INTERNAL, f"cannot reach the database that keeps the state: {error}") from None
+    except secrets.SecretError as error:
+        raise JamaintError(INTERNAL, f"cannot reach the database that keeps the state: {error}") from None
 
 
 async def _close(recorder: Recorder) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import trio
 
 from jamaint import VERSION
-from jamaint.config import Config, ConfigInvalid, load, mistakes_text
+from jamaint.config import Config, ConfigError, load, mistakes_text
 from jamaint.daemon.app import App
 from jamaint.daemon.sandbox.apply import apply
-from jamaint.errors import INVALID_PARAMS, Problem
+from jamaint.errors import INVALID_PARAMS, JamaintError
 from jamaint.host.logging import setup
 from jamaint.host.secrets import keep_out_of_tracebacks, problem_with
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_out_of_tracebacks()
     try:
         config = _load(options.config)
-    except ConfigInvalid as error:
+    except ConfigError as error:
         print(mistakes_text(error.mistakes), file=sys.stderr)
         return EXIT_CONFIGURATION
     if options.check:
@@ -43,10 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     code = 0
     try:
         trio.run(app.serve)
-    except* Problem as group:
+    except* JamaintError as group:
         for message in dict.fromkeys(str(problem) for problem in _leaves(group)):  # several parts may have met it
             log.error(message)
-        wrong = any(isinstance(one, Problem) and one.code == INVALID_PARAMS for one in _leaves(group))
+        wrong = any(isinstance(one, JamaintError) and one.code == INVALID_PARAMS for one in _leaves(group))
         code = EXIT_CONFIGURATION if wrong else EXIT_FAILED
     return code
 
@@ -55,7 +55,7 @@ def _load(path: str | None) -> Config:
     return load(path, environ=os.environ, euid=os.geteuid(), secret=problem_with)
 
 
-def _leaves(group: BaseExceptionGroup[Problem]) -> list[BaseException]:
+def _leaves(group: BaseExceptionGroup[JamaintError]) -> list[BaseException]:
     found: list[BaseException] = []
     for error in group.exceptions:
         found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]

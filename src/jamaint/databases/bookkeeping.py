@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from jamaint.databases.connection import OUR_SCHEMA, Connection, Target, TargetFailed
+from jamaint.databases.connection import OUR_SCHEMA, Connection, Target, TargetError
 from jamaint.host.sql_files import statements
 
 SCHEMA = OUR_SCHEMA
@@ -15,18 +15,18 @@ NOTES = statements("jamaint.databases", "notebook")
 
 
 async def check_notebook(target: Target) -> None:
-    """Raises TargetFailed when the schema is somebody else's, who could have us run anything, or cannot be made."""
+    """Raises TargetError when the schema is somebody else's, who could have us run anything, or cannot be made."""
     row = await target.watch.fetchrow(NOTES["schema_owner"])
     role, database = target.identity.role, target.identity.database
     if row is None:
         if not await target.watch.fetchval(NOTES["may_create"]):
-            raise TargetFailed(
+            raise TargetError(
                 f"role {role} may not make the schema {SCHEMA} in database {database}, in which it writes down how far "
                 f'it is and keeps what it removes: CREATE SCHEMA {SCHEMA} AUTHORIZATION "{role}"',
                 "refused",
             )
     elif not row["is_ours"]:
-        raise TargetFailed(
+        raise TargetError(
             f"the schema {SCHEMA} in database {database}, or a table in it, belongs to {row['owner']}, and role {role} "
             f"is not one of his. If it was made by an earlier role of this task: {row['cure']}",
             "refused",
@@ -131,7 +131,7 @@ async def let_held_go(connection: Connection) -> None:
 
 @asynccontextmanager
 async def alone_on(target: Target, oid: int, name: str) -> AsyncIterator[None]:
-    """Raises TargetFailed when another of us is at work on the table, and stays so for longer than a session takes to
+    """Raises TargetError when another of us is at work on the table, and stays so for longer than a session takes to
     end whose client was killed."""
     number = oid if oid < 1 << 31 else oid - (1 << 32)
     for _ in range(LOCK_TRIES):
@@ -139,7 +139,7 @@ async def alone_on(target: Target, oid: int, name: str) -> AsyncIterator[None]:
             break
         await asyncio.sleep(LOCK_PAUSE_SECONDS)
     else:
-        raise TargetFailed(f"another execution is at work on {name}", "refused")
+        raise TargetError(f"another execution is at work on {name}", "refused")
     try:
         yield
     finally:

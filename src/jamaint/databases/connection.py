@@ -38,7 +38,7 @@ _FUNCTION = re.compile(r"function \"?([^\"]+?)\"?(?: line|$| during)", re.MULTIL
 _SQL = statements("jamaint.databases", "server")
 
 
-class TargetFailed(Exception):  # noqa: N818 - it is told as the failure of a step
+class TargetError(Exception):
     """What cannot be done on that database, and why, for a person. `kind`: failed, refused or lost."""
 
     def __init__(self, message: str, kind: str = "failed") -> None:
@@ -94,14 +94,14 @@ class Target:
         await self.work.fetch(_SQL["set_timeouts"], _milliseconds(lock), f"{round(statement_seconds * 1000)}ms")
 
     async def check_primary(self) -> None:
-        """Raises TargetFailed when the server is a standby now."""
+        """Raises TargetError when the server is a standby now."""
         if await self.watch.fetchval(_SQL["in_recovery"]):
             raise _standby(self.identity.database)
 
 
 @contextlib.asynccontextmanager
 async def open_target(address: Address) -> AsyncIterator[Target]:
-    """Connects twice. Raises TargetFailed for what cannot be reached, is not let in, or is no server for this."""
+    """Connects twice. Raises TargetError for what cannot be reached, is not let in, or is no server for this."""
     work, identity = await _connect(address)
     try:
         watch, _ = await _connect(address)
@@ -117,7 +117,7 @@ async def open_target(address: Address) -> AsyncIterator[Target]:
 
 @contextlib.contextmanager
 def failures_named(database: str) -> Iterator[None]:
-    """asyncpg's errors as TargetFailed; LockTimeoutError and TooSlowError where a caller may try again."""
+    """asyncpg's errors as TargetError; LockTimeoutError and TooSlowError where a caller may try again."""
     try:
         yield
     except asyncpg.LockNotAvailableError as error:
@@ -125,19 +125,19 @@ def failures_named(database: str) -> Iterator[None]:
     except asyncpg.QueryCanceledError as error:
         raise TooSlowError(first_line(error)) from error
     except asyncpg.InsufficientPrivilegeError as error:
-        raise TargetFailed(f"the rights in database {database} do not suffice: {first_line(error)}") from error
+        raise TargetError(f"the rights in database {database} do not suffice: {first_line(error)}") from error
     except asyncpg.ReadOnlySQLTransactionError as error:
         raise _standby(database) from error
     except asyncpg.DiskFullError as error:
-        raise TargetFailed(f"the server of database {database} has no space left: {first_line(error)}") from error
+        raise TargetError(f"the server of database {database} has no space left: {first_line(error)}") from error
     except _GONE as error:
-        raise TargetFailed(
+        raise TargetError(
             f"the connection to database {database} was lost in the middle ({_how(error)}): what was not committed is "
             "undone by the server",
             "lost",
         ) from error
     except asyncpg.PostgresError as error:
-        raise TargetFailed(f"database {database} refused: {first_line(error)}") from error
+        raise TargetError(f"database {database} refused: {first_line(error)}") from error
 
 
 _GONE: tuple[type[Exception], ...] = (
@@ -185,11 +185,11 @@ def leave_closed_home() -> None:
 
 
 async def connected(address: Address) -> Connection:
-    """One connection, to whatever answers there. Raises TargetFailed."""
+    """One connection, to whatever answers there. Raises TargetError."""
     leave_closed_home()
     wrong = wrong_address(address.dsn) or missing_file(address.dsn)
     if wrong is not None:
-        raise TargetFailed(f"the database's address {wrong}", "refused")
+        raise TargetError(f"the database's address {wrong}", "refused")
     try:
         # No cache of statements: each is used a few times only, and names of them are lost behind a pooler.
         return await asyncpg.connect(
@@ -200,22 +200,22 @@ async def connected(address: Address) -> Connection:
             server_settings={"application_name": _name(address.task)},
         )
     except asyncpg.InvalidCatalogNameError as error:
-        raise TargetFailed(f"there is no such database: {first_line(error)}") from error
+        raise TargetError(f"there is no such database: {first_line(error)}") from error
     except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
-        raise TargetFailed(f"the server does not let us in: {first_line(error)}") from error
+        raise TargetError(f"the server does not let us in: {first_line(error)}") from error
     except asyncpg.CannotConnectNowError as error:
-        raise TargetFailed(f"the server takes no connections now: {first_line(error)}", "lost") from error
+        raise TargetError(f"the server takes no connections now: {first_line(error)}", "lost") from error
     except asyncpg.TooManyConnectionsError as error:
-        raise TargetFailed(f"the server has no connection left for us: {first_line(error)}", "lost") from error
+        raise TargetError(f"the server has no connection left for us: {first_line(error)}", "lost") from error
     except asyncpg.InsufficientPrivilegeError as error:
-        raise TargetFailed(f"the role may not connect to that database: {first_line(error)}") from error
+        raise TargetError(f"the role may not connect to that database: {first_line(error)}") from error
     except asyncpg.PostgresError as error:
-        raise TargetFailed(f"the server refused the connection: {first_line(error)}") from error
+        raise TargetError(f"the server refused the connection: {first_line(error)}") from error
     except (OSError, TimeoutError) as error:
-        raise TargetFailed(f"the database server cannot be reached: {_reached(error)}", "lost") from error
+        raise TargetError(f"the database server cannot be reached: {_reached(error)}", "lost") from error
     except (asyncpg.InterfaceError, asyncpg.InternalClientError, ValueError) as error:
         # Its message may repeat the address, and with it a password.
-        raise TargetFailed(
+        raise TargetError(
             f"the database's address cannot be used ({type(error).__name__}): write it as "
             "postgresql://user@host/name, and / : @ of a password as %2F %3A %40"
         ) from None
@@ -223,12 +223,12 @@ async def connected(address: Address) -> Connection:
 
 def _check(row: Row, pid: int) -> None:
     if row["version"] < OLDEST_VERSION:
-        raise TargetFailed(
+        raise TargetError(
             f"the server of database {row['database']} is PostgreSQL {row['version_text']}: 14 or later is needed",
             "refused",
         )
     if row["pid"] != pid:
-        raise TargetFailed(
+        raise TargetError(
             f"database {row['database']} is reached through a pooler such as PgBouncer, which may hand each statement "
             "to another session: name the server itself in the address",
             "refused",
@@ -236,7 +236,7 @@ def _check(row: Row, pid: int) -> None:
     if row["in_recovery"]:
         raise _standby(row["database"])
     if row["replication_role"] != "origin":
-        raise TargetFailed(
+        raise TargetError(
             f"sessions of role {row['role']} begin with session_replication_role = {row['replication_role']}, in which "
             "no foreign key is checked: ALTER ROLE … RESET session_replication_role",
             "refused",
@@ -256,8 +256,8 @@ def _identity(row: Row) -> Identity:
     )
 
 
-def _standby(database: str) -> TargetFailed:
-    return TargetFailed(
+def _standby(database: str) -> TargetError:
+    return TargetError(
         f"the server of database {database} is in recovery or read-only: name the primary in the address", "refused"
     )
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from jamaint.core.plans import Step
 from jamaint.core.rate_limits import WindowEnd
-from jamaint.databases.connection import Target, TargetFailed, failures_named
+from jamaint.databases.connection import Target, TargetError, failures_named
 from jamaint.databases.rules.batch_size import LOOKS, Limits, Vitals, rest_seconds, why_wait, writes_much
 from jamaint.host.sql_files import statements
 
@@ -29,7 +29,7 @@ LIMITS = Limits()
 SQL = statements("jamaint.databases", "vitals")
 
 
-class Speaks(Protocol):
+class ExecutorHost(Protocol):
     """What an executor's host does for what runs here; see executors.shared.executor.Host."""
 
     def progress(self, done: int, total: int | None, unit: str) -> None: ...
@@ -47,13 +47,13 @@ _HIDDEN = (
 
 
 @dataclass(slots=True)
-class Reins:
+class StatementControl:
     """One execution's: it stops by the exception that its host raises, and counts how long it stood aside.
 
     `slowly`: others alone make the server write more log than it should, so that we go on, but at a slow pace.
     """
 
-    host: Speaks
+    host: ExecutorHost
     target: Target
     window_end: WindowEnd = field(default_factory=WindowEnd)
     waited_seconds: float = 0.0
@@ -186,16 +186,16 @@ class Doing:
     """A step under way. What has been done stands in `tally`, also when it is cut short; `now` is when it was due."""
 
     target: Target
-    reins: Reins
+    reins: StatementControl
     execution: str
     now: datetime
     step: Step
     tally: dict[str, Any]
 
     def check_rights(self) -> None:
-        """Raise TargetFailed where the plan found that the role may do nothing of what is to be done."""
+        """Raise TargetError where the plan found that the role may do nothing of what is to be done."""
         if why := self.step.args.get("may_not"):
-            raise TargetFailed(why, "refused")
+            raise TargetError(why, "refused")
 
     def skip(self, name: str, why: str) -> None:
         """Notes something that is left as it is."""

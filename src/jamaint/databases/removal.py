@@ -5,12 +5,12 @@ from typing import Any
 import asyncpg
 
 from jamaint.databases.bookkeeping import NOTES, SCHEMA, check_notebook
-from jamaint.databases.connection import Target, TargetFailed, failures_named, first_line
+from jamaint.databases.connection import Target, TargetError, failures_named, first_line
 from jamaint.databases.rows.delete import is_kept_table
 
 
 async def forget(target: Target, with_kept: bool, dry_run: bool) -> dict[str, Any]:
-    """Drops the tables and the schema; what they took. Raises TargetFailed where rows are kept there, unless they are
+    """Drops the tables and the schema; what they took. Raises TargetError where rows are kept there, unless they are
     meant too; where another of us is at work; and where something of others depends on it."""
     with failures_named(target.identity.database):
         rows = await target.work.fetch(NOTES["all_of_ours"])
@@ -23,10 +23,10 @@ async def forget(target: Target, with_kept: bool, dry_run: bool) -> dict[str, An
             return found
         await check_notebook(target)
         if await target.work.fetchval(NOTES["is_at_work"]):
-            raise TargetFailed(f"another execution is at work in database {target.identity.database}", "refused")
+            raise TargetError(f"another execution is at work in database {target.identity.database}", "refused")
     kept = [row["quoted"] for row in rows if is_kept_table(row["quoted"])]
     if kept and not with_kept:
-        raise TargetFailed(
+        raise TargetError(
             f"rows are kept for a rollback in {', '.join(kept[:5])}: purge their executions (jamaintctl purge), or add "
             "--with-kept to lose them",
             "refused",
@@ -43,9 +43,9 @@ async def _drop(target: Target, tables: list[str]) -> None:
                 for quoted in tables:
                     await target.work.execute(NOTES["drop_one"].format(table=quoted))
                 await target.work.execute(NOTES["drop_schema"])
-    except TargetFailed as failure:
+    except TargetError as failure:
         if isinstance(failure.__cause__, asyncpg.DependentObjectsStillExistError):
-            raise TargetFailed(
+            raise TargetError(
                 f"something of others depends on the schema {SCHEMA}: {first_line(failure.__cause__)}; drop that first",
                 "refused",
             ) from failure

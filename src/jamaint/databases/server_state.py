@@ -11,7 +11,7 @@ _SQL = statements("jamaint.databases", "state")
 
 
 async def state_of(dsn: str, seconds: float) -> Mapping[str, Any]:
-    """One row, of any server, a standby too. Raises TargetFailed, TimeoutError."""
+    """One row, of any server, a standby too. Raises TargetError, TimeoutError."""
     async with asyncio.timeout(seconds):
         connection = await connected(Address(dsn, "condition"))
         try:

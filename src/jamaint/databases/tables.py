@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from jamaint.databases.connection import OUR_SCHEMA, Connection, Row, Target, TargetFailed
+from jamaint.databases.connection import OUR_SCHEMA, Connection, Row, Target, TargetError
 from jamaint.host.sql_files import statements
 
 SQL = statements("jamaint.databases", "tables")
@@ -83,7 +83,7 @@ class Table:
 
 
 async def find_table(target: Target, given: str) -> Table:
-    """The table that a person named, `users` or `app.users`. Raises TargetFailed if there is none, or none to touch."""
+    """The table that a person named, `users` or `app.users`. Raises TargetError if there is none, or none to touch."""
     row = await _find(target, given)
     _check(row, given, target.identity.role)
     connection, oid = target.watch, row["oid"]
@@ -147,14 +147,14 @@ async def _find(target: Target, given: str) -> Row:
     try:
         parts: Sequence[str] = await target.watch.fetchval(SQL["parts"], given)
     except asyncpg.InvalidParameterValueError as error:
-        raise TargetFailed(f"{given} is no name of a table: {error}") from error
+        raise TargetError(f"{given} is no name of a table: {error}") from error
     if len(parts) > 2:
-        raise TargetFailed(f"{given} is no name of a table: write TABLE or SCHEMA.TABLE")
+        raise TargetError(f"{given} is no name of a table: write TABLE or SCHEMA.TABLE")
     schemas = [parts[0]] if len(parts) == 2 else list(target.identity.schemas)
     row = await target.watch.fetchrow(SQL["find"], schemas, parts[-1])
     if row is None:
         where = ", ".join(schemas) or "no schema at all"
-        raise TargetFailed(f"there is no table {given} in database {target.identity.database} (looked in {where})")
+        raise TargetError(f"there is no table {given} in database {target.identity.database} (looked in {where})")
     return row
 
 
@@ -176,17 +176,15 @@ def _check(row: Row, given: str, role: str) -> None:
     elif row["has_children"]:
         why = "other tables inherit from it: name each of them"
     if why is not None:
-        raise TargetFailed(f"rows of {given} are not deleted: {why}", "refused")
+        raise TargetError(f"rows of {given} are not deleted: {why}", "refused")
     if not row["may_delete"]:
-        raise TargetFailed(
-            f"role {role} may not read and delete rows of {given}: grant it SELECT and DELETE", "refused"
-        )
+        raise TargetError(f"role {role} may not read and delete rows of {given}: grant it SELECT and DELETE", "refused")
 
 
 async def _key(connection: Connection, oid: int, given: str, columns: Sequence[Column]) -> tuple[Column, ...]:
     names = await connection.fetchval(SQL["key"], oid)
     if not names:
-        raise TargetFailed(
+        raise TargetError(
             f"{given} has no key: without a primary key, or a unique index over columns that are NOT NULL (neither "
             "DEFERRABLE nor WITHOUT OVERLAPS), there is no order to go through it by, and no telling which rows were "
             "put back",
@@ -200,13 +198,13 @@ async def _references(connection: Connection, oid: int, given: str) -> tuple[Ref
     found = []
     for row in await connection.fetch(SQL["referring"], oid):
         if not row["may_look"]:
-            raise TargetFailed(
+            raise TargetError(
                 f"whether rows of {row['quoted']} refer to {given} ({row['name']}) cannot be seen: grant SELECT on it",
                 "refused",
             )
         if not row["is_indexed"] and row["bytes"] > UNINDEXED_BYTES:
             columns = ", ".join(row["columns"])
-            raise TargetFailed(
+            raise TargetError(
                 f"each row that goes from {given} would have all of {row['quoted']} read, because its foreign key "
                 f"{row['name']} has no index: CREATE INDEX CONCURRENTLY ON {row['quoted']} ({columns})",
                 "refused",

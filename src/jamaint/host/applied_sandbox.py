@@ -10,7 +10,8 @@ PATH = "/etc/jamaint/workers.json"
 
 
 def read() -> dict[str, Any]:
-    """As core.safety.sandbox.Fences.to_json; nothing where it has never been applied. Raises OSError, ValueError."""
+    """As core.safety.sandbox.SandboxPolicy.to_json; nothing where it has never been applied. Raises OSError,
+    ValueError."""
     try:
         with open(PATH, "rb") as file:
             found = json.load(file)

@@ -9,7 +9,7 @@ import socket
 import stat
 from collections.abc import Iterator, Sequence
 
-from jamaint.errors import CONFLICT, Problem
+from jamaint.errors import CONFLICT, JamaintError
 from jamaint.host.unix_sockets import LISTENING, why_socket_stays
 
 PATH_LIMIT = 107
@@ -24,8 +24,8 @@ def listening(
     `passed` are those that systemd has opened for us: theirs are the files, which stay with systemd, and with them the
     clients that connect while no daemon runs. The one at `path` gets the mode and the group too.
 
-    Raises Problem(CONFLICT) when somebody else listens there, when something that is no dead socket stands there, or
-    when nothing can be made there.
+    Raises JamaintError(CONFLICT) when somebody else listens there, when something that is no dead socket stands there,
+    or when nothing can be made there.
     """
     taken = [one for one in passed if _listens(one)]
     for one in taken:
@@ -61,13 +61,13 @@ def _give(path: str, mode: int, gid: int | None) -> None:
     except OSError as error:
         wanted = f"mode {mode:04o}" + ("" if gid is None else f", group {gid}")
         what = f"cannot give {path} the {wanted} of the configuration ({error.strerror})"
-        raise Problem(CONFLICT, f"{what}: say the same in its unit (systemctl edit jamaintd.socket)") from error
+        raise JamaintError(CONFLICT, f"{what}: say the same in its unit (systemctl edit jamaintd.socket)") from error
 
 
 @contextlib.contextmanager
 def _made(path: str, mode: int, gid: int | None) -> Iterator[socket.socket]:
     if len(os.fsencode(path)) > PATH_LIMIT:
-        raise Problem(
+        raise JamaintError(
             CONFLICT, f"cannot listen at {path}: a socket's path may have {PATH_LIMIT} bytes; name a shorter one"
         )
     lock = _open_lock(path)
@@ -93,8 +93,8 @@ def _open_lock(path: str) -> int:
         raise _cannot(path, error) from error
 
 
-def _cannot(path: str, error: OSError) -> Problem:
-    return Problem(CONFLICT, f"cannot listen at {path}: {error.filename or path}: {error.strerror}")
+def _cannot(path: str, error: OSError) -> JamaintError:
+    return JamaintError(CONFLICT, f"cannot listen at {path}: {error.filename or path}: {error.strerror}")
 
 
 def _alone(lock: int, path: str) -> None:
@@ -103,7 +103,7 @@ def _alone(lock: int, path: str) -> None:
     except OSError as error:
         if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
             raise
-        raise Problem(CONFLICT, f"cannot listen at {path}: another jamaintd does; stop it first") from None
+        raise JamaintError(CONFLICT, f"cannot listen at {path}: another jamaintd does; stop it first") from None
 
 
 def _remove_dead(path: str) -> None:
@@ -113,13 +113,15 @@ def _remove_dead(path: str) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(found.st_mode):
-        raise Problem(CONFLICT, f"cannot listen at {path}: something that is no socket stands there; move it away")
+        raise JamaintError(CONFLICT, f"cannot listen at {path}: something that is no socket stands there; move it away")
     why = _why_taken(path)
     if why == LISTENING:
         what = "another program does, most likely systemd for jamaintd.service"
-        raise Problem(CONFLICT, f"cannot listen at {path}: {what}; systemctl stop jamaintd.socket jamaintd.service")
+        raise JamaintError(
+            CONFLICT, f"cannot listen at {path}: {what}; systemctl stop jamaintd.socket jamaintd.service"
+        )
     if why:
-        raise Problem(CONFLICT, f"cannot listen at {path}: {why}; if nobody does, remove it")
+        raise JamaintError(CONFLICT, f"cannot listen at {path}: {why}; if nobody does, remove it")
     os.unlink(path)
 
 

@@ -25,11 +25,11 @@ YOUNG_SECONDS = 24 * 3600.0
 _BYTES_OF_LENGTH = 4
 
 
-class Unreadable(Exception):  # noqa: N818 - it says what the file is
+class PlanFileError(Exception):
     """The file is no plan of ours, or not whole."""
 
 
-class CutShortError(Unreadable):
+class CutShortError(PlanFileError):
     """The last block is not all there: who wrote it was killed in the midst of it."""
 
 
@@ -46,7 +46,7 @@ def unpack(block: bytes) -> tuple[str, list[Item]]:
         step, items = json.loads(text)
         return str(step), [Item(*item) for item in items]
     except (zlib.error, ValueError, TypeError) as error:
-        raise Unreadable(f"a block of it cannot be read: {error}") from None
+        raise PlanFileError(f"a block of it cannot be read: {error}") from None
 
 
 class Packing:
@@ -88,7 +88,7 @@ class Writing:
     def add(self, block: bytes) -> None:
         """Appends a block. Raises OSError, and Unreadable where it is larger than a plan may be."""
         if len(block) > BLOCK_BYTES or self.bytes + len(block) > FILE_BYTES:
-            raise Unreadable(f"it would be larger than {FILE_BYTES >> 30} GiB")
+            raise PlanFileError(f"it would be larger than {FILE_BYTES >> 30} GiB")
         data = memoryview(len(block).to_bytes(_BYTES_OF_LENGTH, "big") + block)
         self._hash.update(data)
         self.bytes += len(data)
@@ -121,7 +121,7 @@ def blocks(fd: int, offset: int = 0) -> Iterator[tuple[int, bytes]]:
         if len(head) < _BYTES_OF_LENGTH:
             raise CutShortError("it is cut short")
         if not 0 < length <= BLOCK_BYTES:
-            raise Unreadable("it has a block that is none")
+            raise PlanFileError("it has a block that is none")
         block = os.pread(fd, length, offset + _BYTES_OF_LENGTH)
         if len(block) < length:
             raise CutShortError("it is cut short")

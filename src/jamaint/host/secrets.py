@@ -23,23 +23,23 @@ WRITABLE = stat.S_IWGRP | stat.S_IWOTH
 _known: set[str] = set()
 
 
-class NoSecret(Exception):  # noqa: N818 - it says what happened
+class SecretError(Exception):
     """A secret that cannot be had; the text says which, why, and what to do, and never what it is."""
 
 
 def read(kind: str, name: str, environ: Mapping[str, str] | None = None) -> str:
-    """The secret of that reference, which is known from now on. Raises NoSecret."""
+    """The secret of that reference, which is known from now on. Raises SecretError."""
     value = _READ[kind](name, os.environ if environ is None else environ)
     if not value:
-        raise NoSecret(f"{kind} {name} is empty")
+        raise SecretError(f"{kind} {name} is empty")
     if "\0" in value:
-        raise NoSecret(f"{kind} {name} holds a NUL, which no password has")
+        raise SecretError(f"{kind} {name} holds a NUL, which no password has")
     learn((value,))
     return value
 
 
 def resolved(value: Any, environ: Mapping[str, str] | None = None) -> Any:
-    """`value` with the secrets that it refers to; all passwords in it are known from now on. Raises NoSecret."""
+    """`value` with the secrets that it refers to; all passwords in it are known from now on. Raises SecretError."""
     found = secrets.resolved(value, lambda kind, name: read(kind, name, environ))
     learn(secrets.passwords(found))
     return found
@@ -105,7 +105,7 @@ def problem_with(kind: str, name: str, environ: Mapping[str, str] | None = None)
         elif kind == "file" and not os.path.exists(_handed(name, environ)):
             against = _distrust(os.lstat(name), name, trusted=False)
             return against and f"{name} {against}"
-    except NoSecret as error:
+    except SecretError as error:
         return str(error)
     except FileNotFoundError:
         return f"there is no {name}: write it"
@@ -117,7 +117,7 @@ def problem_with(kind: str, name: str, environ: Mapping[str, str] | None = None)
 def _of_credentials(name: str, environ: Mapping[str, str]) -> str:
     directory = environ.get("CREDENTIALS_DIRECTORY")
     if not directory:
-        raise NoSecret(
+        raise SecretError(
             f"there are no credentials here, so none of the name {name}: add LoadCredential={name}:/path to the unit"
         )
     return _content(os.path.join(directory, name), f"credential {name}", trusted=True)
@@ -145,7 +145,7 @@ def _of_file(path: str, environ: Mapping[str, str]) -> str:
 
 def _of_environment(name: str, environ: Mapping[str, str]) -> str:
     if name not in environ:
-        raise NoSecret(f"{name} is not set in the daemon's environment: set it where the daemon is started")
+        raise SecretError(f"{name} is not set in the daemon's environment: set it where the daemon is started")
     return environ[name]
 
 
@@ -159,13 +159,13 @@ def _content(path: str, called: str, *, trusted: bool) -> str:
         with open(descriptor, "rb") as stream:
             data = stream.read(SIZE_LIMIT + 1)
     except OSError as error:
-        raise NoSecret(f"{called} cannot be read: {_reason(error)}") from None
+        raise SecretError(f"{called} cannot be read: {_reason(error)}") from None
     if len(data) > SIZE_LIMIT:
-        raise NoSecret(f"{called} is larger than {SIZE_LIMIT >> 10} KiB: that is no password")
+        raise SecretError(f"{called} is larger than {SIZE_LIMIT >> 10} KiB: that is no password")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
-        raise NoSecret(f"{called} is not UTF-8") from None  # the error would repeat its bytes
+        raise SecretError(f"{called} is not UTF-8") from None  # the error would repeat its bytes
     return text.removesuffix("\n").removesuffix("\r")
 
 
@@ -177,15 +177,15 @@ def _opened(path: str, called: str, *, trusted: bool) -> int:
         descriptor = os.open(path, flags)
     except FileNotFoundError:
         hint = f"add LoadCredential={os.path.basename(path)}:/path to the unit" if trusted else "write it"
-        raise NoSecret(f"there is no {called}: {hint}") from None
+        raise SecretError(f"there is no {called}: {hint}") from None
     except (OSError, ValueError) as error:
         link = not trusted and os.path.islink(path)
         why = "it is a link: name the file itself" if link else _reason(error)
-        raise NoSecret(f"{called} cannot be read: {why}") from None
+        raise SecretError(f"{called} cannot be read: {why}") from None
     against = _distrust(os.fstat(descriptor), path, trusted)
     if against:
         os.close(descriptor)
-        raise NoSecret(f"{called} {against}")
+        raise SecretError(f"{called} {against}")
     return descriptor
 
 

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from jamaint.errors import INTERNAL, Problem
+from jamaint.errors import INTERNAL, JamaintError
 from jamaint.protocol.control import dumps
 
 KEY_BYTES = 32
@@ -15,7 +15,7 @@ MARK_BYTES = 32
 """Behind the key, its SHA-256: a file that was damaged is known by it. Keys of earlier versions stand alone."""
 
 
-class SealKeyError(Problem):
+class SealKeyError(JamaintError):
     """The key is damaged or gone; `message` says how it is restored."""
 
     def __init__(self, message: str) -> None:
@@ -33,7 +33,7 @@ class Seals:
             self._key = _key(path)
         except OSError as error:
             what = f"cannot read or make {path}, the key of what root allows: {error.strerror}"
-            raise Problem(INTERNAL, f"{what}; state_dir must be writable and have room") from error
+            raise JamaintError(INTERNAL, f"{what}; state_dir must be writable and have room") from error
 
     def of(self, value: Mapping[str, Any]) -> str:
         """The seal of `value`: the same for the same keys and values, in whatever order they come."""

@@ -19,8 +19,8 @@ from jamaint.core.conditions.postgresql import Server
 from jamaint.core.tasks import Condition
 from jamaint.core.worker_kinds import COMMANDS, LOOKED_AT, kind_of_look
 from jamaint.host import secrets
-from jamaint.worker_client.composite import Side
-from jamaint.worker_client.session import Message, WorkerLost, open_worker
+from jamaint.worker_client.composite import WorkerHandle
+from jamaint.worker_client.session import Message, WorkerLostError, open_worker
 
 IDLE_SECONDS = 60.0
 WORKERS = 4
@@ -40,7 +40,7 @@ assert FACTS.keys() == LOOKED_AT
 
 
 @dataclass(slots=True)
-class _Question:
+class _ProbeRequest:
     condition: Condition
     answered: trio.Event = field(default_factory=trio.Event)
     found: Any = None
@@ -57,14 +57,14 @@ class _Question:
 class _Pool:
     """The workers of one kind, and what none of them has taken yet."""
 
-    waiting: deque[_Question] = field(default_factory=deque)
+    waiting: deque[_ProbeRequest] = field(default_factory=deque)
     workers: int = 0
     coming: int = 0
     """How many of them are on their way to take what waits."""
     idle: list[trio.Event] = field(default_factory=list)
 
 
-class Lookers:
+class ProbePool:
     """All workers that look; `look` is asked of it while `serve` runs."""
 
     def __init__(self, on_stderr: Callable[[str], None], idle_seconds: float = IDLE_SECONDS) -> None:
@@ -89,7 +89,7 @@ class Lookers:
         if self._nursery is None:
             return Unknown("nobody looks here")
         pool = self._pools.setdefault(kind, _Pool())
-        question = _Question(condition)
+        question = _ProbeRequest(condition)
         pool.waiting.append(question)
         self._call(kind, pool)
         try:
@@ -116,7 +116,7 @@ class Lookers:
 
     async def _work(self, kind: str, pool: _Pool) -> None:
         """One worker, from its start to its end."""
-        visit = _Visit(pool)
+        visit = _ProbeWorker(pool)
         try:
             async with open_worker(
                 _opening(), visit.hear, self._on_stderr, grace_seconds=GRACE_SECONDS, kind=kind
@@ -126,15 +126,15 @@ class Lookers:
                     if await _ask(worker, visit.batch):
                         break  # a look hangs in there, and would for ever
                     visit.batch = []
-        except WorkerLost as lost:
+        except WorkerLostError as lost:
             visit.tell(lost)
         finally:
             visit.end()
         if pool.waiting:
             self._call(kind, pool)
 
-    async def _is_wanted(self, visit: "_Visit", worker: Side) -> bool:
-        """Waits until something is to be looked at; false when nothing was for long enough. Raises WorkerLost."""
+    async def _is_wanted(self, visit: "_ProbeWorker", worker: WorkerHandle) -> bool:
+        """Waits until something is to be looked at; false when nothing was for long enough. Raises WorkerLostError."""
         while not visit.has_work():
             woken = trio.Event()
             visit.pool.idle.append(woken)
@@ -148,12 +148,12 @@ class Lookers:
         return True
 
 
-class _Visit:
+class _ProbeWorker:
     """What one worker does: whether it is coming for what waits, what it has taken, and what it says of that."""
 
     def __init__(self, pool: _Pool) -> None:
         self.pool = pool
-        self.batch: list[_Question] = []
+        self.batch: list[_ProbeRequest] = []
         self.is_coming = True
         self._came = False
 
@@ -185,7 +185,7 @@ class _Visit:
             self.is_coming = True
             self.pool.coming += 1
 
-    def tell(self, lost: WorkerLost) -> None:
+    def tell(self, lost: WorkerLostError) -> None:
         """The worker is gone: what it had taken is unknown, and all that waits if it could not even be started."""
         for question in self.batch:
             question.answer(Unknown(f"what looks at it was lost: {lost.message}"))
@@ -205,8 +205,8 @@ class _Visit:
             self.pool.coming -= 1
 
 
-async def _ask(worker: Side, batch: list[_Question]) -> int:
-    """How many looks of the batch hang still. Raises WorkerLost."""
+async def _ask(worker: WorkerHandle, batch: list[_ProbeRequest]) -> int:
+    """How many looks of the batch hang still. Raises WorkerLostError."""
     conditions = [{"kind": one.condition.kind, "params": dict(one.condition.params)} for one in batch]
     answer = await worker.ask({"do": "look", "conditions": conditions, "environment": secrets.handed_over(conditions)})
     for question in batch:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from _json import encode_basestring, make_encoder, make_scanner
 
-from jamaint.errors import INTERNAL, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, TOO_LARGE, Problem
+from jamaint.errors import INTERNAL, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, TOO_LARGE, JamaintError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Reply:
     __slots__ = ("error", "event", "id", "result")
 
     def __init__(
-        self, ident: Any, result: Any = None, error: Problem | None = None, event: dict[str, Any] | None = None
+        self, ident: Any, result: Any = None, error: JamaintError | None = None, event: dict[str, Any] | None = None
     ) -> None:
         self.id = ident
         self.result = result
@@ -66,7 +66,7 @@ class Lines:
         return len(self._rest)
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """Yields each whole line without its newline. Raises Problem(TOO_LARGE) once a line passes the limit.
+        """Yields each whole line without its newline. Raises JamaintError(TOO_LARGE) once a line passes the limit.
 
         After that it always does: what follows cannot be told from the rest of that line.
         """
@@ -82,7 +82,7 @@ class Lines:
         if self._broken or len(self._rest) > self._limit:
             self._broken = True
             self._rest.clear()
-            raise Problem(TOO_LARGE, f"a line may have at most {self._limit} bytes", {"limit": self._limit})
+            raise JamaintError(TOO_LARGE, f"a line may have at most {self._limit} bytes", {"limit": self._limit})
 
 
 def loads(text: str) -> Any:
@@ -115,35 +115,36 @@ def dumps(value: Any) -> str:
 
 
 def parse_request(line: bytes) -> Request:
-    """Takes no message at its word. Raises Problem with PARSE_ERROR, INVALID_REQUEST or INVALID_PARAMS.
+    """Takes no message at its word. Raises JamaintError with PARSE_ERROR, INVALID_REQUEST or INVALID_PARAMS.
 
     What is JSON, and cannot be kept (a number beyond 64 bits, a NUL, half a surrogate pair), is refused with its id.
     """
     value, unfit = _value_of(line)
     if not isinstance(value, dict):
-        raise Problem(INVALID_REQUEST, "a request is an object")
+        raise JamaintError(INVALID_REQUEST, "a request is an object")
     ident, method, params = value.get("id"), value.get("method"), value.get("params", {})
     if isinstance(ident, bool) or not isinstance(ident, (str, int, type(None))) or _unfit(ident, "id") is not None:
-        raise Problem(INVALID_REQUEST, "id: must be a string or a whole number")
+        raise JamaintError(INVALID_REQUEST, "id: must be a string or a whole number")
     if unfit is not None and unfit[0].startswith("params."):
         path, problem = unfit[0].removeprefix("params."), unfit[1]
-        raise Problem(INVALID_PARAMS, f"{path}: {problem}", {"path": path, "problem": problem, "id": ident})
+        raise JamaintError(INVALID_PARAMS, f"{path}: {problem}", {"path": path, "problem": problem, "id": ident})
     if unfit is not None:
-        raise Problem(INVALID_REQUEST, f"{unfit[0]}: {unfit[1]}", {"id": ident})
+        raise JamaintError(INVALID_REQUEST, f"{unfit[0]}: {unfit[1]}", {"id": ident})
     if value.get("jsonrpc") != "2.0":
-        raise Problem(INVALID_REQUEST, 'jsonrpc: must be "2.0"', {"id": ident})
+        raise JamaintError(INVALID_REQUEST, 'jsonrpc: must be "2.0"', {"id": ident})
     unknown = value.keys() - {"jsonrpc", "id", "method", "params"}
     if unknown:
-        raise Problem(INVALID_REQUEST, f"a request has no field {_shown(min(unknown))}", {"id": ident})
+        raise JamaintError(INVALID_REQUEST, f"a request has no field {_shown(min(unknown))}", {"id": ident})
     if not isinstance(method, str):
-        raise Problem(INVALID_REQUEST, "method: must be a string", {"id": ident})
+        raise JamaintError(INVALID_REQUEST, "method: must be a string", {"id": ident})
     if not isinstance(params, dict):
-        raise Problem(INVALID_REQUEST, "params: must be an object", {"id": ident})
+        raise JamaintError(INVALID_REQUEST, "params: must be an object", {"id": ident})
     return Request(ident, method, params, answered="id" in value)
 
 
 def _value_of(line: bytes) -> tuple[Any, tuple[str, str] | None]:
-    """Return the value of a line, and where in it something cannot be kept, and why. Raises Problem(PARSE_ERROR)."""
+    """Return the value of a line, and where in it something cannot be kept, and why. Raises
+    JamaintError(PARSE_ERROR)."""
     try:
         text = line.decode("utf-8")
         try:
@@ -151,7 +152,7 @@ def _value_of(line: bytes) -> tuple[Any, tuple[str, str] | None]:
         except _BeyondError:
             value, looks = _scanned(text, _SCAN_ALL), True
     except ValueError as error:  # UnicodeDecodeError is one
-        raise Problem(PARSE_ERROR, f"not JSON: {_first_line(error)}") from None
+        raise JamaintError(PARSE_ERROR, f"not JSON: {_first_line(error)}") from None
     return value, _unfit(value, "") if looks else None
 
 
@@ -165,7 +166,7 @@ def reply(ident: Any, result: Any) -> bytes:
     return _line({"jsonrpc": "2.0", "id": ident, "result": result})
 
 
-def refusal(ident: Any, problem: Problem) -> bytes:
+def refusal(ident: Any, problem: JamaintError) -> bytes:
     """The line that refuses a call."""
     error = {"code": problem.code, "message": problem.message, "data": problem.data}
     return _line({"jsonrpc": "2.0", "id": ident, "error": error})
@@ -184,10 +185,10 @@ def parse_reply(line: bytes) -> Reply:
             return Reply(None, event=dict(value["params"]))
         if "error" in value:
             error = value["error"]
-            return Reply(value["id"], error=Problem(int(error["code"]), str(error["message"]), error.get("data")))
+            return Reply(value["id"], error=JamaintError(int(error["code"]), str(error["message"]), error.get("data")))
         return Reply(value["id"], result=value["result"])
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise Problem(INTERNAL, "the other side of the socket does not speak this protocol") from None
+        raise JamaintError(INTERNAL, "the other side of the socket does not speak this protocol") from None
 
 
 def _line(value: dict[str, Any]) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from jamaint.core.secrets import cleaned
-from jamaint.errors import INVALID_PARAMS, Problem
+from jamaint.errors import INVALID_PARAMS, JamaintError
 from jamaint.schema.units import shown
 
 WORD_LIMIT = 100
@@ -55,7 +55,7 @@ class Mistake:
         return cleaned(": ".join(part for part in (place, self.key, self.problem) if part))
 
 
-class ConfigInvalid(Problem):
+class ConfigError(JamaintError):
     """A configuration that cannot be taken, with every mistake that is in it."""
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:

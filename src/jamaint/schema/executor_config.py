@@ -20,7 +20,7 @@ class Setting:
     databases: Mapping[str, Any] | None = field(default_factory=dict)
 
 
-class Named(NamedTuple):
+class GrantedName(NamedTuple):
     """Something that grants rule: `kind` is path, user, script user, default script user, command, argument,
     environment, server, database or dsn (an address, which is not told), `value` what the task names."""
 
@@ -37,7 +37,7 @@ class Work(Section):
         """Plain JSON: seconds and bytes, every key there."""
 
     @abstractmethod
-    def named(self) -> Iterator[Named]:
+    def named(self) -> Iterator[GrantedName]:
         """All that grants must allow before an object that was made through the socket may name it."""
 
     def doubts(self) -> Iterator[Flaw]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import NamedTuple
 
-from jamaint.errors import CONFLICT, Problem
+from jamaint.errors import CONFLICT, JamaintError
 from jamaint.store.postgres import Connection, Row, tables_refused
 
 LOCK_KEY = 0x6A616D61696E74  # "jamaint" in ASCII
@@ -37,7 +37,7 @@ def known() -> tuple[Migration, ...]:
 
 
 async def migrate(connection: Connection) -> tuple[str, ...]:
-    """Applies what is missing and returns its names. Raises Problem(CONFLICT) for a newer or an edited schema."""
+    """Applies what is missing and returns its names. Raises JamaintError(CONFLICT) for a newer or an edited schema."""
     with tables_refused():
         return await _migrate(connection)
 
@@ -67,7 +67,7 @@ async def _migrate(connection: Connection) -> tuple[str, ...]:
 def _check(applied: Mapping[int, Row], migrations: tuple[Migration, ...]) -> None:
     newest = max(applied, default=0)
     if newest > migrations[-1].version:
-        raise Problem(
+        raise JamaintError(
             CONFLICT,
             f"the database has schema {newest}, this jamaintd knows up to {migrations[-1].version}: "
             "start the newer version, or restore a database of this one",
@@ -75,4 +75,4 @@ def _check(applied: Mapping[int, Row], migrations: tuple[Migration, ...]) -> Non
     for migration in migrations:
         row = applied.get(migration.version)
         if row is not None and row["sha256"] != migration.sha256:
-            raise Problem(CONFLICT, f"migration {migration.name} was changed after it had been applied here")
+            raise JamaintError(CONFLICT, f"migration {migration.name} was changed after it had been applied here")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from jamaint.core.safety.deletion_guard import Sighting, from_json, to_json
+from jamaint.core.safety.deletion_guard import RootObservation, from_json, to_json
 from jamaint.store.jsonb import from_jsonb, jsonb
 from jamaint.store.postgres import Connection, Row
 from jamaint.store.queries import statements
@@ -80,16 +80,16 @@ async def expire(connection: Connection, now: datetime) -> list[str]:
     return [row["hash"] for row in await connection.fetch(SQL["hashes"])]
 
 
-async def roots(connection: Connection) -> dict[str, dict[str, Sighting]]:
+async def roots(connection: Connection) -> dict[str, dict[str, RootObservation]]:
     """By task and path, what was seen of a root at the task's last run."""
-    found: dict[str, dict[str, Sighting]] = {}
+    found: dict[str, dict[str, RootObservation]] = {}
     for row in await connection.fetch(SQL["roots"]):
         sighting = from_json(from_jsonb(row["sighting"]))
         found.setdefault(row["task_name"], {})[sighting.path] = sighting
     return found
 
 
-async def put_roots(connection: Connection, task: str, sightings: Sequence[Sighting]) -> None:
+async def put_roots(connection: Connection, task: str, sightings: Sequence[RootObservation]) -> None:
     """Writes what was seen."""
     for sighting in sightings:
         await connection.execute(SQL["put_root"], task, sighting.path, jsonb(to_json(sighting)))

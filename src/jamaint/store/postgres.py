@@ -26,7 +26,7 @@ import outcome
 import trio
 
 from jamaint.core.postgres_addresses import usable_address, wrong_address
-from jamaint.errors import INVALID_PARAMS, Problem
+from jamaint.errors import INVALID_PARAMS, JamaintError
 from jamaint.host.address_files import missing_file
 from jamaint.host.secrets import cleaned
 
@@ -216,7 +216,7 @@ def _connecting() -> Iterator[None]:
         ) from None
     except asyncpg.ProtocolViolationError as error:
         if "startup parameter" in str(error):  # no server says so: PgBouncer does
-            raise Problem(INVALID_PARAMS, _POOLER) from None
+            raise JamaintError(INVALID_PARAMS, _POOLER) from None
         raise DatabaseAwayError(_why(error)) from error
     except _NO_CONNECTION as error:
         raise DatabaseAwayError(_why(error)) from error
@@ -251,7 +251,7 @@ def tables_refused() -> Iterator[None]:
     try:
         yield
     except asyncpg.InvalidSchemaNameError as error:
-        raise Problem(
+        raise JamaintError(
             INVALID_PARAMS,
             f"database.dsn: our tables cannot be made in that database ({_why(error)}): make a schema that the "
             "role finds, such as CREATE SCHEMA jamaintd AUTHORIZATION …, and ALTER ROLE … SET search_path = jamaintd",
@@ -259,7 +259,7 @@ def tables_refused() -> Iterator[None]:
     except _AWAY:
         raise
     except asyncpg.PostgresError as error:
-        raise Problem(
+        raise JamaintError(
             INVALID_PARAMS,
             f"database.dsn: our tables cannot be made in that database: {_why(error)}. Give the daemon one of its own",
         ) from None
@@ -269,11 +269,11 @@ def tables_refused() -> Iterator[None]:
 async def open_postgres(dsn: str) -> AsyncIterator[Postgres]:
     """The bridge to the database at `dsn`. Connects when it is first used; the thread ends with the block.
 
-    Raises Problem for an address that can never be used.
+    Raises JamaintError for an address that can never be used.
     """
     wrong = wrong_address(dsn) or await trio.to_thread.run_sync(missing_file, dsn)
     if wrong is not None:
-        raise Problem(INVALID_PARAMS, f"database.dsn: the address {wrong}")
+        raise JamaintError(INVALID_PARAMS, f"database.dsn: the address {wrong}")
     dsn = usable_address(dsn)
     loop = new_event_loop()
     thread = threading.Thread(target=_serve, args=(loop,), name="asyncpg", daemon=True)
@@ -337,14 +337,14 @@ async def _pool(dsn: str) -> asyncpg.Pool[asyncpg.Record]:
 
 
 async def _check_direct(connection: Connection) -> None:
-    """Raises Problem where something stands before the server that may hand each statement to another session: the lock
-    would stay with a session that is not ours."""
+    """Raises JamaintError where something stands before the server that may hand each statement to another session:
+    the lock would stay with a session that is not ours."""
     try:
         pid = await connection.fetchval("SELECT pg_backend_pid()")
     except (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError):
-        raise Problem(INVALID_PARAMS, _POOLER) from None
+        raise JamaintError(INVALID_PARAMS, _POOLER) from None
     if pid != connection.get_server_pid():
-        raise Problem(INVALID_PARAMS, _POOLER)
+        raise JamaintError(INVALID_PARAMS, _POOLER)
 
 
 async def _lock(connection: Connection, key: int) -> Backend | None:

@@ -8,7 +8,7 @@ from jamaint.core.plans import Item
 from jamaint.core.safety.retained_access import with_former
 from jamaint.core.safety.sandbox import refused, refused_item, refused_look, refused_step
 from jamaint.host.applied_sandbox import applied
-from jamaint.host.plan_file import StoredItems, Unreadable
+from jamaint.host.plan_file import PlanFileError, StoredItems
 
 BACK = frozenset({"undo", "purge", "release"})
 """Operations that are done also for a task that the configuration names no more."""
@@ -59,5 +59,5 @@ class AllowedItems:
         for step, item in self._items.items():
             why = refused_item(self._unit, item.root, item.path, there)
             if why is not None:
-                raise Unreadable(why)
+                raise PlanFileError(why)
             yield step, item

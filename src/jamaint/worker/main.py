@@ -24,9 +24,9 @@ from jamaint.core.plans import MassDeletion, Plan, Step, step_from_json, step_to
 from jamaint.core.rate_limits import Limits, WindowEnd
 from jamaint.core.rotation_records import Records
 from jamaint.core.safety import deletion_guard
-from jamaint.errors import Problem
+from jamaint.errors import JamaintError
 from jamaint.executors import executor_of
-from jamaint.executors.shared.executor import NOWHERE, Executor, Planned, StepFailed, Stopped, Work
+from jamaint.executors.shared.executor import NOWHERE, Executor, Planned, StepError, StopRequestedError, Work
 from jamaint.executors.shared.subplans import items_of
 from jamaint.files.rights import writable_groups
 from jamaint.files.rights.borrowed import acting_as, can_lend
@@ -34,11 +34,11 @@ from jamaint.files.trash.inventory import Inventory
 from jamaint.files.trash.stops import NotRecordedError
 from jamaint.host import secrets
 from jamaint.host.accounts import Account, become, check_reachable, find_account
-from jamaint.host.plan_file import Packing, StoredItems, Unreadable, open_plan
+from jamaint.host.plan_file import Packing, PlanFileError, StoredItems, open_plan
 from jamaint.host.processes.control import lower_priority
 from jamaint.host.processes.output import printable
 from jamaint.host.processes.run import children, end_all
-from jamaint.host.secrets import NoSecret
+from jamaint.host.secrets import SecretError
 from jamaint.protocol import control
 from jamaint.protocol.worker import LINE_LIMIT, RECORDED, TAKEN, line, parse
 from jamaint.worker.pace import Pace
@@ -127,7 +127,7 @@ class Dialogue:
         try:
             for data in self._lines:
                 self._take(data)
-        except (Problem, OSError):
+        except (JamaintError, OSError):
             sys.excepthook(*sys.exc_info())
         finally:
             self.end()
@@ -207,11 +207,11 @@ class DaemonHost:
     def checkpoint(self) -> None:
         self._dialogue.pace.keep(lambda: self._dialogue.stopping, self.flush, self.held)
         if self._dialogue.stopping:
-            raise Stopped
+            raise StopRequestedError
 
     def paused(self) -> int:
         if self._dialogue.stopping:
-            raise Stopped
+            raise StopRequestedError
         return self._dialogue.pace.paused
 
     def alone(self) -> bool:
@@ -247,7 +247,7 @@ class DaemonHost:
             if answer.get("number") == number:
                 return str(answer.get("why") or "")
         self._dialogue.recorded.put(None)  # for who asks next
-        raise Stopped
+        raise StopRequestedError
 
     def flush(self) -> None:
         """Sends the progress that has been held back."""
@@ -305,9 +305,9 @@ def _open(opening: Order, host: DaemonHost, window_end: WindowEnd, unit: str | N
     try:
         name = opening["executor"]
         if name not in EXECUTORS or not EXECUTORS[name].folder:
-            raise StepFailed(f"this worker knows no executor {name}", "refused")
+            raise StepError(f"this worker knows no executor {name}", "refused")
         if not _is_name(str(opening["execution"])):  # directories are named after it
-            raise StepFailed("the execution's id is no name of one", "refused")
+            raise StepError("the execution's id is no name of one", "refused")
         only_back: str | None = None
         writable_groups.trust(opening.get("trust", ()))
         if unit is not None:
@@ -316,7 +316,7 @@ def _open(opening: Order, host: DaemonHost, window_end: WindowEnd, unit: str | N
             writable_groups.trust(authorization.trusted_groups())
             only_back, back = authorization.why_only_back(unit, opening)
             if not back:
-                raise StepFailed(str(only_back), "refused")
+                raise StepError(str(only_back), "refused")
         # A command may be one that others wait for (a service's reindex): it yields, but is not starved.
         if name != "looks":  # a start waits for it, and a busy machine is what it may be asked about
             lower_priority(10 if name == "command" else 19, idle_disk=name != "command")
@@ -329,10 +329,10 @@ def _open(opening: Order, host: DaemonHost, window_end: WindowEnd, unit: str | N
             preload(name, opening["task"]["config"])
         account = _take_rights(opening)
         executor = kind(replace(_work(opening, window_end), planned=planned, taken=taken), host)
-    except NoSecret as problem:
+    except SecretError as problem:
         answer = failed(f"a secret cannot be had: {problem}", "refused")
         return lambda _: answer
-    except StepFailed as refusal:
+    except StepError as refusal:
         answer = failed(refusal.message, refusal.kind, refusal.details)
         return lambda _: answer
     except Exception as error:  # the daemon learns of it as the answer to what it asks next
@@ -395,7 +395,7 @@ def _take_rights(opening: Order) -> Account | None:
     """Become the task's user, with no way back; or return the one whom this process acts as and keeps its own rights.
 
     It keeps them where scripts have rights of their own, and where root has to give a new log the group of the old one,
-    which its user is no member of (Debian's logs are in adm). Raises StepFailed.
+    which its user is no member of (Debian's logs are in adm). Raises StepError.
     """
     user, scripts = opening.get("user"), opening["task"]["config"].get("scripts") or {}
     if user is None or (user == OWNER and opening["executor"] in BY_OWNER):
@@ -408,7 +408,7 @@ def _take_rights(opening: Order) -> Account | None:
             return None
         check_reachable(account)
     except (LookupError, PermissionError) as error:
-        raise StepFailed(str(error), "refused") from None
+        raise StepError(str(error), "refused") from None
     os.umask(0o077)
     return account
 
@@ -452,7 +452,7 @@ def _items_of_plan(opening: Order) -> StoredItems | None:
             return StoredItems(int(fd))
         return None if path is None else StoredItems(open_plan(path))
     except OSError as error:
-        raise StepFailed(f"the plan's items cannot be read: {error}", "refused") from None
+        raise StepError(f"the plan's items cannot be read: {error}", "refused") from None
 
 
 def _taken(opening: Order) -> Inventory | None:
@@ -465,7 +465,7 @@ def _taken(opening: Order) -> Inventory | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise StepFailed(f"the record of what was taken cannot be read: {error}", "refused") from None
+        raise StepError(f"the record of what was taken cannot be read: {error}", "refused") from None
 
 
 def _limits(opening: Order) -> Limits:
@@ -484,12 +484,12 @@ def _perform(executor: Executor, host: DaemonHost, order: Order) -> Answer:
         if order.get("items"):
             answer["itemised"] = _tell_items(executor, host, answer)
         return answer
-    except Stopped as stopped:
+    except StopRequestedError as stopped:
         details = stopped.args[0] if stopped.args and isinstance(stopped.args[0], dict) else {}
         return {"is": "cancelled", "details": details}
-    except StepFailed as failure:
+    except StepError as failure:
         return failed(failure.message, failure.kind, failure.details)
-    except Unreadable as error:
+    except PlanFileError as error:
         return failed(f"the plan's items cannot be read: {error}", "refused")
     except Exception as error:  # a worker answers for whatever its executor does
         sys.excepthook(*sys.exc_info())

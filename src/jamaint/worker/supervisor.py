@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn
 
-from jamaint.errors import Problem
+from jamaint.errors import JamaintError
 from jamaint.host.processes.control import adopting_orphans
 from jamaint.host.processes.output import Lines
 from jamaint.host.processes.run import end_offspring
@@ -208,14 +208,14 @@ class _Relay:
             for data in self._from_daemon.feed(chunk):
                 if not self._is_end(data):
                     self._to_executor += data + b"\n"
-        except Problem:
+        except JamaintError:
             self._hang_up()
         self._write()
 
     def _is_end(self, data: bytes) -> bool:
         if len(data) > _ORDER_BYTES:
             return False
-        with suppress(ValueError, TypeError, Problem):
+        with suppress(ValueError, TypeError, JamaintError):
             order = parse(data)
             if order.get("do") == END:
                 self._end_within(float(order.get("grace", 0.0)))

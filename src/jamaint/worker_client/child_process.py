@@ -17,7 +17,7 @@ import jamaint
 from jamaint.host.accounts import SAFE_PATH
 from jamaint.host.processes.run import MARK, end_all
 from jamaint.protocol.worker import line
-from jamaint.worker_client.link import CHUNK_BYTES, LAST_BYTES, Incoming, LastWords, Message, WorkerLost, chunks
+from jamaint.worker_client.link import CHUNK_BYTES, LAST_BYTES, LineBuffer, Message, StderrTail, WorkerLostError, chunks
 
 _CLOSE_SECONDS = 5.0
 _STATUS_SECONDS = 2.0
@@ -49,11 +49,11 @@ class Child:
         self, execution: str, process: trio.Process, descriptors: _Descriptors, on_stderr: Callable[[str], None]
     ) -> None:
         self.messages: deque[Message] = deque()
-        self.last_words = LastWords(on_stderr)
+        self.last_words = StderrTail(on_stderr)
         self._execution = execution
         self._process = process
         self._stdin, self._stdout, self._stderr, self._exit, self._ready = descriptors
-        self._incoming = Incoming(self.messages)
+        self._incoming = LineBuffer(self.messages)
         for descriptor in (self._stdout, self._stderr, self._exit):
             self._ready.register(descriptor, select.EPOLLIN)
 
@@ -153,7 +153,7 @@ class Child:
 
 
 async def start(execution: str, on_stderr: Callable[[str], None]) -> Child:
-    """Starts a worker for one execution. Raises WorkerLost."""
+    """Starts a worker for one execution. Raises WorkerLostError."""
     with ExitStack() as theirs, ExitStack() as ours:
         try:
             ready = select.epoll()
@@ -169,14 +169,14 @@ async def start(execution: str, on_stderr: Callable[[str], None]) -> Child:
                 start_new_session=True,
             )
         except OSError as error:
-            raise WorkerLost(f"no worker could be started: {error}") from error
+            raise WorkerLostError(f"no worker could be started: {error}") from error
         try:
             end = os.pidfd_open(process.pid)
         except OSError as error:
             process.kill()  # it has had no order yet
             with trio.move_on_after(_STATUS_SECONDS, shield=True):
                 await process.wait()
-            raise WorkerLost(f"no worker could be started: {error}") from error
+            raise WorkerLostError(f"no worker could be started: {error}") from error
         ours.pop_all()
     return Child(execution, process, _Descriptors(stdin, stdout, stderr, end, ready), on_stderr)
 

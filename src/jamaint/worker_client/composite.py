@@ -7,7 +7,7 @@ from jamaint.core.cleanup_kinds import KINDS
 from jamaint.worker_client.link import Message
 
 
-class Side(Protocol):
+class WorkerHandle(Protocol):
     """One of the workers."""
 
     async def ask(self, message: Message) -> Message: ...
@@ -17,12 +17,12 @@ class Side(Protocol):
     async def steer(self, message: Message) -> None: ...
 
 
-class Sides:
+class CompositeWorker:
     """Workers by the kinds of cleanup that each does; it is spoken to as one of them is."""
 
     pid = None
 
-    def __init__(self, by_cleanup: Mapping[str, Side]) -> None:
+    def __init__(self, by_cleanup: Mapping[str, WorkerHandle]) -> None:
         self._by_cleanup = by_cleanup
         self._workers = tuple(dict.fromkeys(by_cleanup.values()))
 

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from jamaint.errors import Problem
+from jamaint.errors import JamaintError
 from jamaint.host.processes.output import Lines
 from jamaint.host.secrets import cleaned
 from jamaint.protocol import control
@@ -18,7 +18,7 @@ _STDERR_LINES = 20
 Message = dict[str, Any]
 
 
-class WorkerLost(Exception):  # noqa: N818 - it says what happened
+class WorkerLostError(Exception):
     """The worker did not start, died, or spoke nonsense. `message` tells which, for a person.
 
     `exit_status` as in subprocess (negative: a signal), None while it is not known; `stderr` its last lines.
@@ -36,7 +36,7 @@ class Link(Protocol):
 
     messages: deque[Message]
     """What has come and was not yet taken."""
-    last_words: "LastWords"
+    last_words: "StderrTail"
 
     @property
     def pid(self) -> int | None:
@@ -64,7 +64,7 @@ class Link(Protocol):
         """Ends the worker and all that it has started; to be called shielded. `idle`: it has no work left."""
 
 
-class Incoming:
+class LineBuffer:
     """Bytes of a worker on their way to messages."""
 
     def __init__(self, messages: deque[Message]) -> None:
@@ -75,11 +75,11 @@ class Incoming:
         """Raises ValueError for what is no line of ours."""
         try:
             self._messages.extend(parse(data) for data in self._lines.feed(chunk))
-        except Problem as error:
+        except JamaintError as error:
             raise ValueError(str(error)) from None
 
 
-class LastWords:
+class StderrTail:
     """stderr of a worker: each line goes to the callback, the last ones are kept."""
 
     def __init__(self, on_stderr: Callable[[str], None]) -> None:

@@ -15,15 +15,15 @@ from jamaint.host.processes.run import signal_name
 from jamaint.host.secrets import handed_over
 from jamaint.protocol.worker import FINAL, HEARD, RECORDED, TAKEN
 from jamaint.worker_client import child_process, systemd_unit
-from jamaint.worker_client.composite import Sides
-from jamaint.worker_client.link import Link, Message, WorkerLost
+from jamaint.worker_client.composite import CompositeWorker
+from jamaint.worker_client.link import Link, Message, WorkerLostError
 
 __all__ = [
     "GRACE_SECONDS",
     "Message",
     "OnLine",
     "Worker",
-    "WorkerLost",
+    "WorkerLostError",
     "former_ended",
     "open_worker",
     "units_are_used",
@@ -50,7 +50,7 @@ class Worker:
         self._grace_seconds = grace_seconds
         self._sending = trio.Lock()
         self._answered: trio.Event | None = None
-        self._lost: WorkerLost | None = WorkerLost("this worker was not opened")
+        self._lost: WorkerLostError | None = WorkerLostError("this worker was not opened")
         self._ended_because: str | None = None
 
     @property
@@ -66,8 +66,8 @@ class Worker:
     async def ask(self, message: Message) -> Message:
         """Has one operation done and returns the line that ends it: plan, done, failed or cancelled.
 
-        Raises WorkerLost when the worker dies in between or says what is no answer. An `ask` that is itself cancelled
-        leaves a worker that is of no more use.
+        Raises WorkerLostError when the worker dies in between or says what is no answer. An `ask` that is itself
+        cancelled leaves a worker that is of no more use.
         """
         if self._answered is not None:
             raise RuntimeError("a worker does one operation at a time")
@@ -75,11 +75,11 @@ class Worker:
             raise self._lost
         self._answered = trio.Event()
         # Stands if this is left in the midst: the answer that comes then would be taken for that of the next operation.
-        self._lost = WorkerLost("an operation of this worker was abandoned")
+        self._lost = WorkerLostError("an operation of this worker was abandoned")
         try:
             await self._send(message)
             answer = await self._answer()
-        except WorkerLost as lost:
+        except WorkerLostError as lost:
             self._lost = lost
             raise
         else:
@@ -92,7 +92,7 @@ class Worker:
     async def cancel(self) -> None:
         """Asks the operation under way to stop, and returns when it has; past the grace period it is ended hard.
 
-        `ask` then returns cancelled (done or failed if it was too late), or raises WorkerLost.
+        `ask` then returns cancelled (done or failed if it was too late), or raises WorkerLostError.
         """
         answered = self._answered
         if answered is None:
@@ -137,21 +137,21 @@ class Worker:
         except ValueError as error:
             raise self._nonsense(str(error)) from None
 
-    async def _death(self) -> WorkerLost:
+    async def _death(self) -> WorkerLostError:
         status = await self._link.status()
         said = self._link.last_words.lines
         if self._ended_because is not None:
-            return WorkerLost(f"the worker {self._ended_because}", status, said)
+            return WorkerLostError(f"the worker {self._ended_because}", status, said)
         if status is None:
             happened = self._link.unknown()
         elif status < 0:
             happened = f"was killed by {signal_name(-status)}"
         else:
             happened = f"exited with {status}"
-        return WorkerLost(f"the worker {happened}" + (f": {said[-1]}" if said else ""), status, said)
+        return WorkerLostError(f"the worker {happened}" + (f": {said[-1]}" if said else ""), status, said)
 
-    def _nonsense(self, what: str) -> WorkerLost:
-        return WorkerLost(f"the worker said what is no answer: {what}", None, self._link.last_words.lines)
+    def _nonsense(self, what: str) -> WorkerLostError:
+        return WorkerLostError(f"the worker said what is no answer: {what}", None, self._link.last_words.lines)
 
     async def close(self) -> None:
         """Ends the worker and all that it has started. Shielded; how long it may take is the link's to say."""
@@ -166,23 +166,23 @@ async def open_worker(
     on_stderr: Callable[[str], None],
     grace_seconds: float = GRACE_SECONDS,
     kind: str | None = None,
-) -> AsyncIterator[Worker | Sides]:
+) -> AsyncIterator[Worker | CompositeWorker]:
     """Starts a worker for one execution and gives it its opening line; on the way out it is ended, come what may.
 
     `opening` is the first line of the dialogue. `on_stderr` gets printable lines for the journal. `grace_seconds` is
     from a cancel, or SIGTERM, to SIGKILL. `kind`, where workers are units: which (core.worker_kinds; what the opening
     says
-    if it is not given). Raises WorkerLost when no worker can be started.
+    if it is not given). Raises WorkerLostError when no worker can be started.
     """
     parts = {} if kind or not units_are_used() else _sides(opening)
     if len(parts) > 1:
         async with AsyncExitStack() as stack:
-            by_cleanup: dict[str, Worker | Sides] = {}
+            by_cleanup: dict[str, Worker | CompositeWorker] = {}
             for each, config in parts.items():
                 part = {**opening, "task": {**opening["task"], "config": config}}
                 worker = await stack.enter_async_context(open_worker(part, on_line, on_stderr, grace_seconds, each))
                 by_cleanup |= {one["kind"]: worker for one in config["kinds"]}
-            yield Sides(by_cleanup)
+            yield CompositeWorker(by_cleanup)
         return
     link = await _link(opening, on_stderr, kind or next(iter(parts), ""))
     worker = Worker(link, on_line=on_line, grace_seconds=grace_seconds)
@@ -207,7 +207,7 @@ def _sides(opening: Message) -> dict[str, Mapping[str, Any]]:
     try:
         return sides(opening["executor"], opening["task"]["config"], opening.get("user"))
     except ValueError as error:
-        raise WorkerLost(f"no worker could be started: {error}") from None
+        raise WorkerLostError(f"no worker could be started: {error}") from None
 
 
 async def _link(opening: Message, on_stderr: Callable[[str], None], kind: str) -> Link:

@@ -17,7 +17,7 @@ from jamaint.core.safety.sandbox import APPLY
 from jamaint.core.worker_kinds import FILES
 from jamaint.host.plan_file import open_plan
 from jamaint.protocol.worker import END, ENDED, STDERR, line
-from jamaint.worker_client.link import CHUNK_BYTES, LAST_BYTES, Incoming, LastWords, Message, WorkerLost, chunks
+from jamaint.worker_client.link import CHUNK_BYTES, LAST_BYTES, LineBuffer, Message, StderrTail, WorkerLostError, chunks
 
 VARIABLE = "JAMAINT_WORKERS"
 
@@ -38,10 +38,10 @@ class Connection:
 
     def __init__(self, kind: str, channel: socket.socket, on_stderr: Callable[[str], None]) -> None:
         self.messages: deque[Message] = deque()
-        self.last_words = LastWords(on_stderr)
+        self.last_words = StderrTail(on_stderr)
         self._kind = kind
         self._channel = channel
-        self._incoming = Incoming(self.messages)
+        self._incoming = LineBuffer(self.messages)
         self._status: int | None = None
         self._is_open = True
 
@@ -54,7 +54,7 @@ class Connection:
         try:
             fd = open_plan(plan)
         except OSError as error:
-            raise WorkerLost(f"the plan's items cannot be read: {error}") from None
+            raise WorkerLostError(f"the plan's items cannot be read: {error}") from None
         try:
             await self._send(line(message), fd)
         finally:
@@ -134,7 +134,7 @@ class Connection:
 
 
 async def connect(directory: str, kind: str, on_stderr: Callable[[str], None]) -> Connection:
-    """Has systemd start a worker of that kind. Raises WorkerLost."""
+    """Has systemd start a worker of that kind. Raises WorkerLostError."""
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     path = f"{directory}/{kind}.sock"
     try:
@@ -146,7 +146,7 @@ async def connect(directory: str, kind: str, on_stderr: Callable[[str], None]) -
             raise OSError(number, os.strerror(number))
     except (OSError, trio.TooSlowError) as error:
         channel.close()
-        raise WorkerLost(f"no worker could be started: {_why(kind, path, error)}") from None
+        raise WorkerLostError(f"no worker could be started: {_why(kind, path, error)}") from None
     except BaseException:
         channel.close()
         raise

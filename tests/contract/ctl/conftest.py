@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from jamaint.errors import METHOD_NOT_FOUND, Problem
+from jamaint.errors import METHOD_NOT_FOUND, JamaintError
 from jamaint.protocol import control
 
 SOURCES = Path(__file__).parents[3] / "src"
@@ -80,14 +80,14 @@ class FakeDaemon:
 
     def _answer(self, connection: socket.socket, request: control.Request) -> None:
         self.asked.append((request.method, request.params))
-        answer = self.answers.get(request.method, Problem(METHOD_NOT_FOUND, f"no such method: {request.method}"))
+        answer = self.answers.get(request.method, JamaintError(METHOD_NOT_FOUND, f"no such method: {request.method}"))
         if callable(answer):
             answer = answer(request.params)
         if isinstance(answer, bytes):
             connection.sendall(answer)
             if not answer:
                 connection.shutdown(socket.SHUT_RDWR)
-        elif isinstance(answer, Problem):
+        elif isinstance(answer, JamaintError):
             connection.sendall(control.refusal(request.id, answer))
         else:
             connection.sendall(control.reply(request.id, answer))

@@ -15,7 +15,7 @@ from jamaint.errors import (
     REFUSED,
     TOO_LARGE,
     UNAVAILABLE,
-    Problem,
+    JamaintError,
 )
 
 EXECUTION = {"id": "a1b2c3d4-1", "task_name": "app-logs", "status": "completed", "steps": [], "metrics": {}}
@@ -188,7 +188,7 @@ def test_exit_codes(daemon: Any, ctl: Any, code: int, words: list[str], exit_cod
     methods = ("task.get", "execution.start", "task.delete", "daemon.drain", "status", "execution.list",
                "execution.get", "daemon.reload", "config.check")  # fmt: skip
     for method in methods:
-        daemon.answers[method] = Problem(code, "it cannot be", {"k": "v"})
+        daemon.answers[method] = JamaintError(code, "it cannot be", {"k": "v"})
     done = ctl(*words)
     assert (done.returncode, done.stdout) == (exit_code, "")
     assert done.stderr.startswith("jamaintctl: it cannot be")
@@ -203,7 +203,9 @@ def test_a_refusal_tells_its_reasons_once(daemon: Any, ctl: Any) -> None:
         {"guard": "window", "verdict": "refuse", "detail": "window nightly is closed"},
         {"guard": "condition", "verdict": "refuse", "detail": "the load is 9.1"},
     ]
-    daemon.answers["execution.start"] = Problem(REFUSED, "cannot run a: window nightly is closed", {"reasons": reasons})
+    daemon.answers["execution.start"] = JamaintError(
+        REFUSED, "cannot run a: window nightly is closed", {"reasons": reasons}
+    )
     assert ctl("execute", "a").stderr == "jamaintctl: cannot run a: window nightly is closed; the load is 9.1\n"
 
 
@@ -212,7 +214,7 @@ def test_mistakes_of_a_configuration_are_a_line_each(daemon: Any, ctl: Any) -> N
         {"file": "/c.yaml", "line": 3, "column": 5, "key": "tasks.a.shedule", "problem": "did you mean schedule?"},
         {"file": "/c.yaml", "line": 9, "column": 1, "key": "x", "problem": "unknown key"},
     ]
-    daemon.answers["daemon.reload"] = Problem(INVALID_PARAMS, "2 mistakes", {"mistakes": mistakes})
+    daemon.answers["daemon.reload"] = JamaintError(INVALID_PARAMS, "2 mistakes", {"mistakes": mistakes})
     done = ctl("reload")
     assert done.returncode == 7
     assert done.stderr.splitlines() == [

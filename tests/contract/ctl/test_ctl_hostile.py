@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from jamaint.ctl.cli.client import Client, Unreachable, default_path
-from jamaint.errors import Problem
+from jamaint.ctl.cli.client import Client, UnreachableError, default_path
+from jamaint.errors import JamaintError
 from jamaint.protocol.control import LINE_LIMIT, event
 
 SOURCES = Path(__file__).parents[3] / "src"
@@ -134,7 +134,7 @@ def test_no_text_of_the_daemons_reaches_the_terminal_as_it_is(
 
 def test_no_refusal_reaches_the_terminal_as_it_is(daemon: Any, ctl: Any) -> None:
     data = {"reasons": [{"guard": EVIL, "detail": EVIL}], "mistakes": [{"file": EVIL, "key": EVIL, "problem": EVIL}]}
-    for problem in (Problem(-32002, EVIL, data), Problem(-32602, EVIL, {"reasons": data["reasons"]})):
+    for problem in (JamaintError(-32002, EVIL, data), JamaintError(-32602, EVIL, {"reasons": data["reasons"]})):
         daemon.answers["status"] = problem
         assert line_of(ctl("status")).rstrip("\n").isprintable()
         assert ctl("--json", "status").stderr.rstrip("\n").isprintable()
@@ -160,7 +160,7 @@ def test_a_socket_that_nobody_listens_at(tmp_path: Path, ctl: Any) -> None:
 def test_a_path_that_is_no_socket(tmp_path: Path, name: str) -> None:
     if "\0" not in name and len(name) < 200:
         (tmp_path / name).touch()
-    with pytest.raises(Unreachable, match="cannot reach the daemon"):
+    with pytest.raises(UnreachableError, match="cannot reach the daemon"):
         Client(str(tmp_path / name), None, lambda value: value)
 
 
@@ -186,7 +186,7 @@ def as_user(uid: int, work: Callable[[], str]) -> str:
 def refusal(path: Path) -> str:
     try:
         Client(str(path), None, lambda value: value).close()
-    except Unreachable as error:
+    except UnreachableError as error:
         return error.message
     return "connected"
 

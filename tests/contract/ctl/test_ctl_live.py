@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from jamaint.errors import UNAVAILABLE, Problem
+from jamaint.errors import UNAVAILABLE, JamaintError
 
 SECONDS = 20
 ID = "a1b2c3d4-0000-4000-8000-000000000001"
@@ -135,7 +135,7 @@ def test_an_interrupt_detaches(scripted: Any, ctl_process: Any, flags: list[str]
 
 def test_a_restart_of_the_daemon_does_not_lose_the_execution(scripted: Any, ctl: Any) -> None:
     waiting = scripted.answers["event.subscribe"]
-    replies = [b"", Problem(UNAVAILABLE, "the database is starting"), waiting]
+    replies = [b"", JamaintError(UNAVAILABLE, "the database is starting"), waiting]
     scripted.answers["event.subscribe"] = lambda _params: replies.pop(0)
     done = ctl("execute", "app-logs")
     assert done.returncode == 0

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jamaint.errors import INVALID_PARAMS, Problem
+from jamaint.errors import INVALID_PARAMS, JamaintError
 
 YAML = """\
 name: uploads   # made by hand
@@ -60,7 +60,7 @@ def test_the_daemons_mistakes_come_with_line_and_column(daemon: Any, ctl: Any) -
         {"path": "config.pathes", "problem": "unknown key"},
         {"path": "", "problem": "must have a category"},
     ]
-    daemon.answers["task.create"] = Problem(INVALID_PARAMS, "no", {**mistakes[0], "mistakes": mistakes})
+    daemon.answers["task.create"] = JamaintError(INVALID_PARAMS, "no", {**mistakes[0], "mistakes": mistakes})
     done = ctl("task", "create", "-f", "-", stdin=YAML)
     assert (done.returncode, done.stdout) == (7, "")
     assert done.stderr.splitlines() == [
@@ -119,7 +119,7 @@ def test_a_file_that_cannot_be_read_is_usage(daemon: Any, ctl: Any, tmp_path: Pa
 
 
 def test_without_pyyaml_json_is_read_and_yaml_is_explained(daemon: Any, ctl: Any, tmp_path: Path) -> None:
-    daemon.answers["task.create"] = Problem(INVALID_PARAMS, "no", {"path": "name", "problem": "too long"})
+    daemon.answers["task.create"] = JamaintError(INVALID_PARAMS, "no", {"path": "name", "problem": "too long"})
     (tmp_path / "yaml.py").write_text("raise ImportError('as if it were not installed')")
     path = {"PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[3] / 'src'}"}
     done = ctl("task", "create", "-f", "-", stdin=YAML, **path)

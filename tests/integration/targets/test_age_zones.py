@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from database_runs import cleanup, planned, rule, run_script, value
-from jamaint.executors.shared.executor import StepFailed
+from jamaint.executors.shared.executor import StepError
 
 HOUR = 3600.0
 TABLE = """
@@ -29,7 +29,7 @@ def seen(column: str = "at", **changes: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("column", ["at", "day"])
 def test_a_zone_that_is_not_known_is_refused(jakarta: str, column: str) -> None:
-    with pytest.raises(StepFailed, match=r"Say `timezone: UTC`.* or `timezone: Asia/Jakarta`") as failed:
+    with pytest.raises(StepError, match=r"Say `timezone: UTC`.* or `timezone: Asia/Jakarta`") as failed:
         cleanup(jakarta, seen(column)).plan()
     assert failed.value.kind == "refused"
 
@@ -46,7 +46,7 @@ def test_the_zone_that_is_said_counts(jakarta: str) -> None:
 
 def test_times_with_a_zone_need_none(jakarta: str) -> None:
     assert abs(planned(cleanup(jakarta, seen("whole"))).items - 241) <= 1
-    with pytest.raises(StepFailed, match="has its zone in it"):
+    with pytest.raises(StepError, match="has its zone in it"):
         cleanup(jakarta, seen("whole", timezone="UTC")).plan()
 
 

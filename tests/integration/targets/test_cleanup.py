@@ -16,7 +16,7 @@ from jamaint.core.rate_limits import WindowEnd
 from jamaint.databases import connection
 from jamaint.databases.rows import delete, restore
 from jamaint.databases.rows.selection import SQL
-from jamaint.executors.shared.executor import StepFailed, Stopped
+from jamaint.executors.shared.executor import StepError, StopRequestedError
 
 KEPT = f"jamaint.kept_{EXECUTION.replace('-', '')}_1"
 SIMPLE = """
@@ -68,7 +68,7 @@ class TestWhatGoesAndComesBack:
         stored = Stored(cleanup(events, *rules, now=now - timedelta(seconds=200)))
         run_script(events, "INSERT INTO events VALUES (500, now() - interval '30 days' - interval '100 s', 'since')")
         later = cleanup(events, *rules, planned=stored, now=now)
-        with pytest.raises(StepFailed, match=r"public.events: 101 rows are meant now, and 100 in the plan: make a new"):
+        with pytest.raises(StepError, match=r"public.events: 101 rows are meant now, and 100 in the plan: make a new"):
             later.plan()
         run_script(events, "UPDATE events SET id = -1 WHERE id = 500; DELETE FROM events WHERE id = 350")
         details = later.run(planned(later))
@@ -360,7 +360,7 @@ class TestWhatIsRefused:
         )
         step = planned(executor)
         run_script(events, "INSERT INTO which VALUES (400)")
-        with pytest.raises(StepFailed, match="more rows now than when it was planned") as failed:
+        with pytest.raises(StepError, match="more rows now than when it was planned") as failed:
             executor.run(step)
         assert failed.value.details["rows"] == 40
 
@@ -453,7 +453,7 @@ class TestWhatIsRefused:
                 changed[0].join()
 
         host.progress = change  # type: ignore[method-assign]
-        with pytest.raises(StepFailed, match=r"columns of public.events were changed"):
+        with pytest.raises(StepError, match=r"columns of public.events were changed"):
             executor.run(step)
         assert executor.undo(step, dry_run=False)["restored"] == 21  # the old ones of the first fifty
 
@@ -463,7 +463,7 @@ class TestOthers:
         host = Talk()
         executor = cleanup(events, rule("events"), host=host)
         step = planned(executor)
-        with held_row(events, "events", 200), pytest.raises(StepFailed, match="gave up after 3 tries"):
+        with held_row(events, "events", 200), pytest.raises(StepError, match="gave up after 3 tries"):
             executor.run(step)
         assert any("tries again" in line for line in host.logged)
         executor.run(step)
@@ -507,7 +507,7 @@ class TestOthers:
         tables = [{**one, "kept": kept} for one in step.undo["tables"]]
         forged = replace(step, undo={**step.undo, "tables": tables})
         for act in (executor.purge, lambda it: executor.undo(it, dry_run=False)):
-            with pytest.raises(StepFailed, match="none of the tables that rows are kept in"):
+            with pytest.raises(StepError, match="none of the tables that rows are kept in"):
                 act(forged)
         assert value(events, "SELECT count(*) FROM events") == 400
 
@@ -569,7 +569,7 @@ class TestStopping:
         before = look(events, "events")
         first = cleanup(events, rule("events", batch_size=40), host=Talk(stop_after=8))
         step = planned(first)
-        with pytest.raises(Stopped) as stopped:
+        with pytest.raises(StopRequestedError) as stopped:
             first.run(step)
         done = stopped.value.args[0]["rows"]
         assert 0 < done < step.items
@@ -664,7 +664,7 @@ def test_what_is_kept_is_told_where_a_connection_was_lost(events: str, ended: st
         thread.join()
 
     host.progress = end  # type: ignore[method-assign]
-    with pytest.raises(StepFailed, match="was lost in the middle") as failed:
+    with pytest.raises(StepError, match="was lost in the middle") as failed:
         executor.run(step)
     assert failed.value.kind == "lost"
     assert (failed.value.details["rows"], failed.value.details["freed_on_purge"] > 0) == (71, True)
@@ -717,6 +717,6 @@ def _run_killed(executor: Any, step: Any, at: int) -> bool:
 
 def refusal(dsn: str, *rules: dict[str, Any], **changes: Any) -> str:
     """What a plan is refused with."""
-    with pytest.raises(StepFailed) as failed:
+    with pytest.raises(StepError) as failed:
         cleanup(dsn, *rules, **changes).plan()
     return failed.value.message

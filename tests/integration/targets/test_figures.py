@@ -14,7 +14,7 @@ from database_runs import Talk, cleanup, optimize, planned, rule, run_script, va
 from jamaint.core.plans import MassDeletion
 from jamaint.databases.pacing import SQL as VITALS
 from jamaint.databases.rows import delete
-from jamaint.executors.shared.executor import StepFailed
+from jamaint.executors.shared.executor import StepError
 from jamaint.store.embedded import files
 from postgres_server import BINARIES, serving
 
@@ -107,7 +107,7 @@ def test_a_partitioned_table_that_refers_here_is_as_large_as_its_parts(
         "INSERT INTO child SELECT i, 1 + i % 100 FROM generate_series(1, 1000) i; ANALYZE ev",
     )
     monkeypatch.setattr("jamaint.databases.tables.UNINDEXED_BYTES", 8192)
-    with pytest.raises(StepFailed, match=r"CREATE INDEX .*public.child \(event\)"):
+    with pytest.raises(StepError, match=r"CREATE INDEX .*public.child \(event\)"):
         cleanup(empty_database, rule("ev")).plan()
 
 
@@ -204,7 +204,7 @@ class TestLimitsOfARole:
         run_script(empty_database, AGED)
         name = value(empty_database, "SELECT current_database()")
         run_script(empty_database, f"ALTER DATABASE {name} SET session_replication_role = replica")
-        with pytest.raises(StepFailed, match="RESET session_replication_role"):
+        with pytest.raises(StepError, match="RESET session_replication_role"):
             cleanup(empty_database, rule("ev")).plan()
 
 

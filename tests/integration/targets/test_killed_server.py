@@ -21,7 +21,7 @@ from jamaint.databases import connection
 from jamaint.databases.indexes import build, rebuild, unused
 from jamaint.databases.indexes.catalog import Around, around
 from jamaint.databases.rules import indexes as rules
-from jamaint.executors.shared.executor import StepFailed
+from jamaint.executors.shared.executor import StepError
 from postgres_server import short_directory
 
 TABLE = """
@@ -74,7 +74,7 @@ async def a_table(place: Place) -> AsyncIterator[str]:
 
 async def killed(place: Place, run: Callable[[], Any]) -> str:
     """The failure of what ran when the server was killed; returns when there is a server again."""
-    with pytest.raises(StepFailed) as failed:
+    with pytest.raises(StepError) as failed:
         await trio.to_thread.run_sync(run)
     await place.told.wait_for("the embedded PostgreSQL is up", times=2)
     return failed.value.message

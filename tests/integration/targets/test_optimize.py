@@ -16,7 +16,7 @@ from jamaint.core.plans import Step
 from jamaint.databases.indexes import build, catalog, rebuild, unused
 from jamaint.databases.maintenance import analyze_vacuum
 from jamaint.databases.rules import indexes as rules
-from jamaint.executors.shared.executor import StepFailed, Stopped
+from jamaint.executors.shared.executor import StepError, StopRequestedError
 from jamaint.store.embedded import files
 from postgres_server import on_connection, serving
 
@@ -155,7 +155,7 @@ class TestRebuilding:
         host = Talk()
         executor = optimize(airy, host, optimize_indexes=True)
         step = step_of(executor, "index_optimization")
-        with reading(airy), stop_in_a_build(airy, host), pytest.raises(Stopped):
+        with reading(airy), stop_in_a_build(airy, host), pytest.raises(StopRequestedError):
             executor.run(step)
         assert value(airy, BROKEN) == 0
         assert value(airy, "SELECT count(*) FROM jamaint.builds") == 0
@@ -310,7 +310,7 @@ class TestUnused:
         step = step_of(executor, "unused_indexes")
         host = Talk()
         stopped = optimize(airy, host, remove_unused_indexes=True, now=self.NOW)
-        with reading(airy, "t"), stop_in_a_build(airy, host), pytest.raises(Stopped):
+        with reading(airy, "t"), stop_in_a_build(airy, host), pytest.raises(StopRequestedError):
             stopped.run(step)
         assert any("is half dropped, and goes with the next execution" in line for line in host.logged)
         if comes_back:
@@ -522,7 +522,7 @@ def test_a_failure_keeps_its_figures(airy: str) -> None:
         airy, "DROP SCHEMA IF EXISTS jamaint CASCADE; CREATE ROLE mallory; CREATE SCHEMA jamaint AUTHORIZATION mallory"
     )
     try:
-        with pytest.raises(StepFailed, match="belongs to mallory") as failed:
+        with pytest.raises(StepError, match="belongs to mallory") as failed:
             executor.run(step)
         assert failed.value.details["rebuilt"] == 0
         assert EXECUTION

@@ -7,7 +7,7 @@ import pytest
 
 from database_runs import EXECUTION, Talk, cleanup, look, optimize, planned, rule, run_script, value
 from jamaint.databases.rows import delete
-from jamaint.executors.shared.executor import StepFailed
+from jamaint.executors.shared.executor import StepError
 from jamaint.store.embedded import files
 from postgres_server import fresh_database, serving
 
@@ -71,7 +71,7 @@ def _same(publisher: str, subscriber: str) -> None:
 
 
 def test_a_way_back_is_refused_with_the_cure(publisher: str, subscriber: str) -> None:
-    with pytest.raises(StepFailed) as failed:
+    with pytest.raises(StepError) as failed:
         cleanup(publisher, rule("ev")).plan()
     assert failed.value.kind == "refused"
     assert "publication cdc would send what is kept for a rollback to its subscribers" in failed.value.message
@@ -126,7 +126,7 @@ def test_a_publication_that_comes_in_the_middle_stops_it(publisher: str) -> None
         thread.join()
 
     host.progress = publish  # type: ignore[method-assign]
-    with pytest.raises(StepFailed, match="a publication FOR ALL TABLES was made meanwhile"):
+    with pytest.raises(StepError, match="a publication FOR ALL TABLES was made meanwhile"):
         executor.run(step)
     assert value(publisher, "SELECT count(*) FROM ev") > 300
 

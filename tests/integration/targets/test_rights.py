@@ -8,7 +8,7 @@ import pytest
 from database_runs import optimize, run_script, value
 from jamaint.databases.indexes import rebuild
 from jamaint.databases.maintenance import analyze_vacuum
-from jamaint.executors.shared.executor import StepFailed
+from jamaint.executors.shared.executor import StepError
 
 TABLES = """
 CREATE TABLE due (id int PRIMARY KEY, body text); ALTER TABLE due OWNER TO shop;
@@ -36,7 +36,7 @@ def as_helper(dsn: str, **changes: Any) -> Any:
     return optimize(f"{dsn}&role=helper", **changes)
 
 
-def cure_of(failed: pytest.ExceptionInfo[StepFailed]) -> str:
+def cure_of(failed: pytest.ExceptionInfo[StepError]) -> str:
     """The statement that the message ends with."""
     assert failed.value.kind == "refused"
     return failed.value.message.partition("To let it: ")[2]
@@ -46,7 +46,7 @@ def test_statistics_of_tables_of_another_role(shared: str) -> None:
     executor = as_helper(shared, update_statistics=True)
     plan = executor.plan()
     assert any("public.due is left out, because it is shop's" in line for line in plan.warnings)
-    with pytest.raises(StepFailed, match=r"nothing could be vacuumed or analysed: public.due would be") as failed:
+    with pytest.raises(StepError, match=r"nothing could be vacuumed or analysed: public.due would be") as failed:
         executor.run(plan.steps[1])
     run_script(shared, cure_of(failed))
     assert executor.run(executor.plan().steps[1])["analysed"] == 1
@@ -75,7 +75,7 @@ def test_indexes_of_tables_of_another_role(shared: str) -> None:
     run_script(shared, "GRANT SELECT ON due TO helper")  # statistics are shown to those who may read
     executor = as_helper(shared, optimize_indexes=True)
     plan = executor.plan()
-    with pytest.raises(StepFailed, match=r"nothing could be rebuilt: public.due_body, public.due_pkey would") as failed:
+    with pytest.raises(StepError, match=r"nothing could be rebuilt: public.due_body, public.due_pkey would") as failed:
         executor.run(plan.steps[1])
     run_script(shared, cure_of(failed))
     assert executor.run(executor.plan().steps[1])["rebuilt"] == 2

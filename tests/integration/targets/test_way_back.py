@@ -8,7 +8,7 @@ import pytest
 
 from database_runs import EXECUTION, Talk, cleanup, look, planned, rule, run_script, value
 from jamaint.databases.rows import delete, restore
-from jamaint.executors.shared.executor import StepFailed
+from jamaint.executors.shared.executor import StepError
 
 KEPT = f"jamaint.kept_{EXECUTION.replace('-', '')}_1"
 FILL = (
@@ -69,7 +69,7 @@ def later(dsn: str, sql: str) -> None:
 def refusal(dsn: str, sql: str, **changes: Any) -> str:
     run_script(dsn, sql)
     before = look(dsn, "ev")
-    with pytest.raises(StepFailed) as failed:
+    with pytest.raises(StepError) as failed:
         cleanup(dsn, rule("ev"), **changes).plan()
     assert failed.value.kind == "refused"
     assert look(dsn, "ev") == before
@@ -300,7 +300,7 @@ class TestWhatIsTold:
             "ALTER TABLE ev RENAME TO ev_old; CREATE TABLE public.ev (LIKE ev_old INCLUDING ALL);"
             "INSERT INTO ev SELECT * FROM ev_old",
         )
-        with pytest.raises(StepFailed, match="is another table than the one that the plan was made for"):
+        with pytest.raises(StepError, match="is another table than the one that the plan was made for"):
             executor.run(step)
         assert value(empty_database, "SELECT count(*) FROM ev") == 400
 

@@ -18,7 +18,7 @@ from jamaint.core.conditions import Unknown
 from jamaint.core.conditions.command import Ended
 from jamaint.core.safety.sandbox import digest_of_look
 from jamaint.core.tasks import Condition
-from jamaint.probes.worker_pool import WORKERS, Lookers
+from jamaint.probes.worker_pool import WORKERS, ProbePool
 from jamaint.worker_client import child_process
 
 SECONDS = 60.0
@@ -56,8 +56,8 @@ def web() -> Iterator[Web]:
 
 
 @contextlib.asynccontextmanager
-async def lookers(idle_seconds: float = SECONDS) -> AsyncIterator[Lookers]:
-    made = Lookers(lambda _text: None, idle_seconds)
+async def lookers(idle_seconds: float = SECONDS) -> AsyncIterator[ProbePool]:
+    made = ProbePool(lambda _text: None, idle_seconds)
     async with trio.open_nursery() as nursery:
         await nursery.start(made.serve)
         yield made

@@ -137,7 +137,7 @@ async def test_an_unexpected_exception_is_a_failure_and_its_traceback_goes_to_st
 @pytest.mark.parametrize(
     ("body", "error"),
     [
-        ("raise StepFailed('no\\nway \\udcff', 'unsafe', {'files': 2})", ("no\\nway \\udcff", "unsafe")),
+        ("raise StepError('no\\nway \\udcff', 'unsafe', {'files': 2})", ("no\\nway \\udcff", "unsafe")),
         ("def f(): f()\nf()", ("RecursionError: maximum recursion depth exceeded", "failed")),
         ("bytearray(1 << 60)", ("MemoryError: ", "failed")),
         ("return Plan((), (object(),))", ("the answer cannot be sent: object cannot go on the wire", "failed")),
@@ -192,7 +192,7 @@ while True:
     try:
         host.checkpoint()
     except Stopped:
-        raise Stopped({"files": 3})
+        raise StopRequestedError({"files": 3})
 """
     executes(monkeypatch, body)
     async with open_worker(opening(execution, "test"), heard, heard.stderr.append) as worker:

@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 from jamaint.worker_client import child_process
-from jamaint.worker_client.session import WorkerLost, open_worker
+from jamaint.worker_client.session import WorkerLostError, open_worker
 from worker_processes import (
     STRAYS,
     Heard,
@@ -38,10 +38,10 @@ async def test_a_worker_that_is_killed_is_lost_and_what_it_started_is_ended(exec
                 os.kill(worker.pid, signal.SIGKILL)
 
             nursery.start_soon(kill)
-            with pytest.raises(WorkerLost) as lost:
+            with pytest.raises(WorkerLostError) as lost:
                 await worker.ask({"do": "run", "step": step})
         strays = heard.strays()
-        with pytest.raises(WorkerLost):
+        with pytest.raises(WorkerLostError):
             await worker.ask({"do": "plan"})
     assert (lost.value.exit_status, lost.value.message) == (-9, "the worker was killed by SIGKILL")
     assert len(strays) == 1
@@ -88,7 +88,7 @@ async def test_an_abandoned_operation_leaves_a_worker_of_no_use(execution: str, 
                 nursery.start_soon(worker.ask, {"do": "run", "step": step})
                 await heard.line("begun")
                 scope.cancel()
-        with pytest.raises(WorkerLost, match="abandoned"):
+        with pytest.raises(WorkerLostError, match="abandoned"):
             await worker.ask({"do": "plan"})
 
 
@@ -118,7 +118,7 @@ async def test_a_worker_that_cannot_start_is_lost(
     execution: str, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    with pytest.raises(WorkerLost, match="no worker could be started: "):
+    with pytest.raises(WorkerLostError, match="no worker could be started: "):
         async with open_worker(opening(execution), heard, heard.stderr.append):
             pass
 
@@ -136,7 +136,7 @@ async def test_no_descriptors_left_is_a_lost_worker_and_no_more(execution: str, 
                 async with open_worker(opening(execution), heard, heard.stderr.append) as worker:
                     assert (await worker.ask({"do": "plan"}))["is"] == "plan"
                     started += 1
-            except WorkerLost:
+            except WorkerLostError:
                 continue
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -172,7 +172,7 @@ async def test_a_worker_that_speaks_nonsense_is_lost(
     if code == "os.close(1)":
         monkeypatch.setattr(child_process, "_BOOT", "import os")
     async with open_worker(opening(execution), heard, heard.stderr.append, grace_seconds=0.5) as worker:
-        with pytest.raises(WorkerLost) as lost, trio.fail_after(30):
+        with pytest.raises(WorkerLostError) as lost, trio.fail_after(30):
             await worker.ask({"do": "plan"})
     assert lost.value.message.startswith(problem)
 
@@ -184,7 +184,7 @@ async def test_one_that_closes_its_pipe_and_lives_on_is_lost(
     monkeypatch.setattr(child_process, "_STATUS_SECONDS", 0.2)
     boots(monkeypatch, "os.close(1); signal.pause()")
     async with open_worker(opening(execution), heard, heard.stderr.append) as worker:
-        with pytest.raises(WorkerLost, match="closed its pipe and lives on"):
+        with pytest.raises(WorkerLostError, match="closed its pipe and lives on"):
             await worker.ask({"do": "plan"})
 
 
@@ -192,7 +192,7 @@ async def test_one_that_never_answers_is_ended_by_a_cancel(
     execution: str, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     boots(monkeypatch, "signal.signal(15, signal.SIG_IGN); print('deaf', file=sys.stderr, flush=True); signal.pause()")
-    lost: list[WorkerLost] = []
+    lost: list[WorkerLostError] = []
     async with (
         open_worker(opening(execution), heard, heard.stderr.append, grace_seconds=0.2) as worker,
         trio.open_nursery() as nursery,
@@ -201,7 +201,7 @@ async def test_one_that_never_answers_is_ended_by_a_cancel(
         async def ask() -> None:
             try:
                 await worker.ask({"do": "plan"})
-            except WorkerLost as error:
+            except WorkerLostError as error:
                 lost.append(error)
 
         nursery.start_soon(ask)
@@ -232,7 +232,7 @@ sys.stderr.write('y' * 1000000); sys.stderr.flush(); sys.exit(9)
 """
     boots(monkeypatch, code)
     async with open_worker(opening(execution), heard, heard.stderr.append) as worker:
-        with pytest.raises(WorkerLost) as lost:
+        with pytest.raises(WorkerLostError) as lost:
             await worker.ask({"do": "plan"})
     assert heard.stderr[:2] == ["line 0 \\x1b[31m", "line 1 \\x1b[31m"]
     assert sum(line.count("y") for line in heard.stderr if line.startswith("y")) == 1_000_000

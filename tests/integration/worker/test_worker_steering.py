@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from jamaint.worker_client.session import Worker, WorkerLost, open_worker
+from jamaint.worker_client.session import Worker, WorkerLostError, open_worker
 from worker_processes import Heard, Message, executes, opening, planned, shell
 
 LOOP = """
@@ -25,12 +25,12 @@ class Answers:
     def __init__(self, worker: Worker, order: Message) -> None:
         self._worker, self._order = worker, order
         self.answer: Message | None = None
-        self.lost: WorkerLost | None = None
+        self.lost: WorkerLostError | None = None
 
     async def run(self) -> None:
         try:
             self.answer = await self._worker.ask(self._order)
-        except WorkerLost as lost:
+        except WorkerLostError as lost:
             self.lost = lost
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jamaint.caches.memcached import MemcachedFailed, statistics
+from jamaint.caches.memcached import MemcachedError, statistics
 
 PROGRAM = shutil.which("memcached")
 START_SECONDS = 30
@@ -54,7 +54,7 @@ def test_what_it_holds_and_how_often_it_was_right(address: str) -> None:
 
 
 def test_nobody_is_there() -> None:
-    with pytest.raises(MemcachedFailed, match="memcached at /nonexistent/socket cannot be asked"):
+    with pytest.raises(MemcachedError, match="memcached at /nonexistent/socket cannot be asked"):
         statistics("/nonexistent/socket")
 
 
@@ -70,7 +70,7 @@ def test_somebody_else_is_there() -> None:
         thread = threading.Thread(target=answer)
         thread.start()
         try:
-            with pytest.raises(MemcachedFailed, match="does not answer as one would"):
+            with pytest.raises(MemcachedError, match="does not answer as one would"):
                 statistics(f"127.0.0.1:{server.getsockname()[1]}")
         finally:
             thread.join()

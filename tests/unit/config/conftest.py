@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from config_fixtures import Loading, Mistakes
-from jamaint.config import Config, ConfigInvalid, load
+from jamaint.config import Config, ConfigError, load
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -32,7 +32,7 @@ def mistakes(loading: Loading, tmp_path: Path) -> Mistakes:
     """The mistakes of a text, each as a line, without the directory."""
 
     def mistakes_of(text: str, extra: dict[str, str] | None = None, **environ: str) -> list[str]:
-        with pytest.raises(ConfigInvalid) as caught:
+        with pytest.raises(ConfigError) as caught:
             loading(text, extra, **environ)
         return [str(mistake).replace(f"{tmp_path}/", "") for mistake in caught.value.mistakes]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jamaint.config import ConfigInvalid, load
+from jamaint.config import ConfigError, load
 from jamaint.config.files import Found, find
 
 NAP = "tasks: { nap: { executor: noop } }\n"
@@ -15,7 +15,7 @@ HOME = {"HOME": "/home/somebody"}
 
 
 def problem_of(path: Path | str | None, euid: int = 0, **environ: str) -> str:
-    with pytest.raises(ConfigInvalid) as caught:
+    with pytest.raises(ConfigError) as caught:
         load(None if path is None else str(path), environ={**HOME, **environ}, euid=euid)
     (mistake,) = caught.value.mistakes
     return str(mistake)

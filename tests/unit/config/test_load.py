@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jamaint.config import ConfigInvalid, Database, Grants, Roles, mistakes_text, shown_config
+from jamaint.config import ConfigError, Database, Grants, Roles, mistakes_text, shown_config
 from jamaint.core.plans import MassDeletion
 from jamaint.core.recurrence import Schedule
 from jamaint.core.tasks import Condition, Dependency, RollbackRule
-from jamaint.errors import INVALID_PARAMS, Problem
+from jamaint.errors import INVALID_PARAMS, JamaintError
 
 CONTRACT = """\
 database: { dsn: postgresql:///jamaint }
@@ -242,7 +242,7 @@ def test_nine_mistakes_at_once(mistakes):
 
 
 def test_the_mistakes_go_over_the_wire(loading, tmp_path):
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(JamaintError) as caught:
         loading("scheduler: { max_concurrent_tasks: 0 }\ntasks: []\n")
     file = str(tmp_path / "jamaintd.yaml")
     assert caught.value.code == INVALID_PARAMS
@@ -265,7 +265,7 @@ def test_the_mistakes_go_over_the_wire(loading, tmp_path):
         ]
     }
     assert caught.value.message.startswith(f"the configuration has 2 mistakes, the first: {file}:1:36: scheduler")
-    assert isinstance(caught.value, ConfigInvalid)
+    assert isinstance(caught.value, ConfigError)
     assert mistakes_text(caught.value.mistakes).splitlines() == [str(mistake) for mistake in caught.value.mistakes]
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jamaint.config import Grants, Known, parse_policy, parse_task, parse_window
 from jamaint.config.schedules import TaskSchedule
 from jamaint.config.task_window_models import TaskGiven
-from jamaint.errors import INVALID_PARAMS, Problem
+from jamaint.errors import INVALID_PARAMS, JamaintError
 from jamaint.executors.command.config import RunCommand
 from jamaint.executors.logs_cleanup.config import LogsCleanup
 
@@ -39,8 +39,8 @@ def task(grants=GRANTS, known=KNOWN, **given):
     return parse_task({"name": "x", **given}, origin="api", grants=grants, known=known)
 
 
-def refusal(grants=GRANTS, known=KNOWN, **given) -> Problem:
-    with pytest.raises(Problem) as caught:
+def refusal(grants=GRANTS, known=KNOWN, **given) -> JamaintError:
+    with pytest.raises(JamaintError) as caught:
         task(grants, known, **given)
     assert caught.value.code == INVALID_PARAMS
     return caught.value
@@ -264,7 +264,7 @@ def test_a_window():
     given = {"name": "w", "schedule": {"cron": "0 2 * * *"}, "duration": 60, "timezone": "Asia/Jakarta"}
     window = parse_window(given, origin="api", grants=NONE, known=KNOWN)
     assert (window.name, window.origin, window.definition) == ("w", "api", given)
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(JamaintError) as caught:
         parse_window(
             {**given, "conditions": [{"disk_free": {"path": "/srv", "min": "1%"}}]},
             origin="api",
@@ -272,7 +272,7 @@ def test_a_window():
             known=KNOWN,
         )
     assert caught.value.data["path"] == "conditions[0].disk_free.path"
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(JamaintError) as caught:
         parse_window({**given, "cutoff": 60, "durations": 1}, origin="api", grants=NONE, known=KNOWN)
     assert [mistake["path"] for mistake in caught.value.data["mistakes"]] == ["durations", "cutoff"]
 
@@ -317,7 +317,7 @@ ANY = st.recursive(
 def test_whatever_comes_is_a_task_or_a_problem_that_can_be_shown(value):
     try:
         name, problem = parse_task(value, origin="api", grants=GRANTS, known=KNOWN).name, None
-    except Problem as refused:
+    except JamaintError as refused:
         name, problem = None, refused
     if problem is None:
         assert name == value["name"]
@@ -393,7 +393,7 @@ def test_a_hostile_value_anywhere_is_refused_in_words_that_can_be_shown(given, h
         value = with_value(given, path, hostile)
         try:
             taken = parse_task(value, origin="api", grants=GRANTS, known=KNOWN)
-        except Problem as refused:
+        except JamaintError as refused:
             said = refused.message
         else:
             # Free text, and a load that is never reached.

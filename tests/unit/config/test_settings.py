@@ -2,7 +2,7 @@
 
 import pytest
 
-from jamaint.config import ConfigInvalid, load
+from jamaint.config import ConfigError, load
 
 HOME = {"HOME": "/home/ana"}
 
@@ -69,7 +69,7 @@ def test_mistakes_of_the_environment(mistakes, environ, expected):
 
 
 def test_a_user_without_a_home(tmp_path):
-    with pytest.raises(ConfigInvalid) as caught:
+    with pytest.raises(ConfigError) as caught:
         load(None, environ={"CONFIGURATION_DIRECTORY": str(tmp_path)}, euid=1000)
     assert [str(mistake) for mistake in caught.value.mistakes] == [
         "HOME: the daemon needs a place for its state: set JAMAINT_STATE_DIR or HOME, or `state_dir:` in the "

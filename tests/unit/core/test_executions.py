@@ -7,7 +7,7 @@ import pytest
 
 from core_examples import NOON, execution
 from jamaint.core.executions import ENDED, TRANSITIONS, State, advance
-from jamaint.errors import CONFLICT, Problem
+from jamaint.errors import CONFLICT, JamaintError
 
 MOVES = {(before, after) for before, some in TRANSITIONS.items() for after in some}
 
@@ -36,7 +36,7 @@ def test_a_move_in_the_table_works_and_carries_what_changes_with_it(before: Stat
 
 @pytest.mark.parametrize(("before", "after"), sorted(set(product(State, State)) - MOVES))
 def test_any_other_move_is_refused(before: State, after: State) -> None:
-    with pytest.raises(Problem, match=rf"^execution e1 is {before} and cannot become {after}$") as refused:
+    with pytest.raises(JamaintError, match=rf"^execution e1 is {before} and cannot become {after}$") as refused:
         advance(execution(status=before), after)
     assert refused.value.code == CONFLICT
     assert refused.value.data == {"status": str(before)}

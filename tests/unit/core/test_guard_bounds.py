@@ -31,13 +31,13 @@ from jamaint.core.guards import window as window_guard
 from jamaint.core.guards.guard import Occupied, Snapshot, View, Waiting, clock, span
 from jamaint.core.policies.policies import BackupRequired, Policy, Rate, Rules
 from jamaint.core.recurrence import Schedule
-from jamaint.core.resources import Touch
+from jamaint.core.resources import Resource
 from jamaint.core.scopes import Scope
 from jamaint.core.tasks import Condition, Dependency, Retry, Task
 
 CALM = Condition("load_average", {"max": 2.0, "minutes": 1, "per_cpu": False})
 BUSY = Condition("load_average", {"max": 2.0, "minutes": 5, "per_cpu": False})
-LOG = (Touch("path", "/var/log"),)
+LOG = (Resource("path", "/var/log"),)
 LATER = "2026-11-24 13:00:00 UTC"
 
 
@@ -398,7 +398,7 @@ class TestTouches:
         assert touches.judge(waiting(self.ONE), seen) == ("touches", "wait", told)
 
     def test_several_are_listed(self) -> None:
-        one = task(touches=(*LOG, Touch("path", "/srv")))
+        one = task(touches=(*LOG, Resource("path", "/srv")))
         assert touches.judge(waiting(one), view()).detail == "nothing else works on /var/log, /srv"
         assert touches.judge(waiting(), view()) == (
             "touches",

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jamaint.core.resources import Touch, database_of, meeting, touched
+from jamaint.core.resources import Resource, database_of, meeting, touched
 from jamaint.core.safety.sandbox import database_words
 
 LOGS = {"log_paths": ["/var/log/app/*.log", "/srv/w?b/logs/x"], "archive": {"directory": "/srv/old"}, "exclude": ["/x"]}
@@ -34,7 +34,7 @@ def test_what_a_config_works_on(executor, config, values):
 
 def test_what_is_declared_counts_for_every_executor_and_once():
     found = touched("command", {}, ["/srv/a", "/srv/a"], ["cms", "postgresql:///cms"])
-    assert found == (Touch("path", "/srv/a"), Touch("database", "cms"), Touch("database", "cms on localhost"))
+    assert found == (Resource("path", "/srv/a"), Resource("database", "cms"), Resource("database", "cms on localhost"))
 
 
 @pytest.mark.parametrize(
@@ -73,11 +73,11 @@ def test_no_password_is_in_what_a_person_reads():
     ],
 )
 def test_paths_meet_when_one_holds_the_other(one, other, meet):
-    assert (meeting([Touch("path", one)], [Touch("path", other)]) is not None) is meet
+    assert (meeting([Resource("path", one)], [Resource("path", other)]) is not None) is meet
 
 
 def test_a_database_named_like_a_path_meets_no_path():
-    assert meeting([Touch("path", "/a")], [Touch("database", "/a")]) is None
+    assert meeting([Resource("path", "/a")], [Resource("database", "/a")]) is None
 
 
 PARTS = st.lists(st.sampled_from(["a", "b", "ab"]), max_size=4)
@@ -86,7 +86,7 @@ PARTS = st.lists(st.sampled_from(["a", "b", "ab"]), max_size=4)
 @given(PARTS, PARTS)
 @settings(derandomize=True, deadline=None)
 def test_they_meet_just_when_one_is_a_beginning_of_the_other(one, other):
-    some, others = (Touch("path", "/" + "/".join(parts)) for parts in (one, other))
+    some, others = (Resource("path", "/" + "/".join(parts)) for parts in (one, other))
     shorter = min(len(one), len(other))
     assert (meeting([some], [others]) is not None) is (one[:shorter] == other[:shorter])
     assert (meeting([some], [others]) is None) is (meeting([others], [some]) is None)

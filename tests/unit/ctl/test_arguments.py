@@ -2,7 +2,7 @@
 
 import pytest
 
-from jamaint.ctl.cli.arguments import Arguments, Usage, parse
+from jamaint.ctl.cli.arguments import Arguments, UsageError, parse
 from jamaint.ctl.cli.failures import lines
 from jamaint.ctl.verbs.table import VERBS
 
@@ -86,7 +86,7 @@ def test_help_is_found_wherever_it_stands(words: tuple[str, ...]) -> None:
     ],
 )
 def test_mistakes_say_what_would_be_right(words: tuple[str, ...], says: str) -> None:
-    with pytest.raises(Usage) as caught:
+    with pytest.raises(UsageError) as caught:
         read(*words)
     (line,) = lines(caught.value)
     assert line.startswith(says)

@@ -10,7 +10,7 @@ from jamaint.ctl.output import icalendar
 from jamaint.ctl.output.text import Look
 from jamaint.ctl.output.times import epoch
 from jamaint.ctl.verbs.schedule import schedule, schedule_calendar
-from jamaint.errors import Problem
+from jamaint.errors import JamaintError
 
 NOW = epoch("2027-03-01T00:00:00Z") or 0.0
 LOOK = Look(NOW)
@@ -67,7 +67,7 @@ def test_more_room_is_a_longer_bar() -> None:
 
 @pytest.mark.parametrize("text", ["2027", "2027-00", "2027-13", "27-03", "x", "2027-3x", "9999-12"])
 def test_a_month_that_is_none(text: str) -> None:
-    with pytest.raises(Problem, match="must be as 2026-11"):
+    with pytest.raises(JamaintError, match="must be as 2026-11"):
         schedule_calendar._month(text, NOW)
 
 

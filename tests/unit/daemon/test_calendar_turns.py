@@ -10,7 +10,7 @@ from jamaint.core.calendar.windows import Window
 from jamaint.core.recurrence import Schedule
 from jamaint.daemon.scheduling import calendar
 from jamaint.daemon.scheduling.calendar import Calendar
-from jamaint.daemon.scheduling.run_statistics import Experience
+from jamaint.daemon.scheduling.run_statistics import RunStatistics
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HALF_HOUR = timedelta(minutes=30)
@@ -31,7 +31,7 @@ def windows(count: int = 48, **changes: Any) -> dict[str, Window]:
 
 def calendar_of(defined: dict[str, Window]) -> Calendar:
     definitions: Any = SimpleNamespace(windows=defined, freezes={}, policies_in_order=())
-    return Calendar(definitions, Experience())
+    return Calendar(definitions, RunStatistics())
 
 
 def test_it_stands_as_when_all_is_looked_at_anew() -> None:

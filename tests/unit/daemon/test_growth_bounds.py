@@ -17,7 +17,7 @@ from jamaint.daemon.scheduling.queue import Queue
 from jamaint.daemon.scheduling.scheduler import Scheduler
 from jamaint.daemon.state import audit_writer
 from jamaint.daemon.state.audit_writer import Auditor
-from jamaint.errors import CONFLICT, REFUSED, Problem
+from jamaint.errors import CONFLICT, REFUSED, JamaintError
 from jamaint.store.audit_log import Entry
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -57,7 +57,7 @@ def test_queue_is_full_of_what_was_asked_for_and_says_so() -> None:
         found._refuse_when_full(task)
         execution = Execution(f"e{number}", task.id, task.name, State.SCHEDULED, "request", NOON)
         found._queue.add(Waiting(execution, task))
-    with pytest.raises(Problem, match="100 executions of it that were asked for wait already") as told:
+    with pytest.raises(JamaintError, match="100 executions of it that were asked for wait already") as told:
         found._refuse_when_full(task)
     assert told.value.code == REFUSED
     found._refuse_when_full(other)
@@ -74,6 +74,6 @@ def test_plans_are_no_more_than_may_be(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "plans").mkdir(exist_ok=True)
     for number in range(2):
         (tmp_path / "plans" / str(number)).write_bytes(b"items")
-    with pytest.raises(Problem, match="2 plans with 0 MiB are stored") as told:
+    with pytest.raises(JamaintError, match="2 plans with 0 MiB are stored") as told:
         found.collect()
     assert told.value.code == CONFLICT

@@ -11,7 +11,7 @@ from jamaint.core.tasks import Condition
 from jamaint.daemon.scheduling import condition_facts
 from jamaint.daemon.scheduling.condition_facts import FRESH_SECONDS, PATIENCE_SECONDS, Looking
 from jamaint.daemon.scheduling.while_running import HOLDER, WATCH_SECONDS, Watching
-from jamaint.probes.local import Outside
+from jamaint.probes.local import ProbeContext
 
 QUICK, SLOW = Condition("load_average", {"max": 1}), Condition("tcp", {"host": "h", "port": 1})
 FOREVER = float("inf")
@@ -26,7 +26,7 @@ class Machine:
         self.looked: list[str] = []
         self.woken = 0
 
-    async def look(self, condition: Condition, _outside: Outside) -> Any:
+    async def look(self, condition: Condition, _outside: ProbeContext) -> Any:
         self.looked.append(condition.kind)
         await trio.sleep(self.seconds.get(condition.kind, 0))
         return self.facts.get(condition.kind, condition.kind)
@@ -44,7 +44,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 @pytest.fixture
 async def eyes(machine: Machine, nursery: trio.Nursery) -> Looking:
-    found = Looking(Outside(), machine.wake)
+    found = Looking(ProbeContext(), machine.wake)
     await nursery.start(found.serve)
     return found
 
@@ -126,7 +126,7 @@ class Steered:
         return True
 
 
-class Named:
+class GrantedName:
     id = "e1"
     task_name = "cleanup"
 
@@ -141,7 +141,7 @@ async def test_what_runs_is_paused_resumed_and_stopped_as_its_conditions_go(
     runner: Any = Steered()
     machine.facts.update(processor=0.2, tcp="")
     log: Any = None
-    named: Any = Named()
+    named: Any = GrantedName()
     nursery.start_soon(Watching(eyes, runner, log).watch, named, (BUSY, GONE))
     courses: list[tuple[str, ...]] = []
     for facts in ({}, {"processor": 0.9}, {}, {"processor": 0.3}, {"processor": 0.8}, {"tcp": "connection refused"}):

@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from jamaint.daemon.execution.runner import Runner
-from jamaint.errors import UNAVAILABLE, Problem
+from jamaint.errors import UNAVAILABLE, JamaintError
 
 
 class Away:
@@ -33,6 +33,6 @@ async def test_nothing_is_planned_while_it_is_not_known_what_undos_have_put_back
         plans=whatever,
         log=whatever,
     )
-    with trio.fail_after(60), pytest.raises(Problem, match="the database is away, nothing can be planned") as told:
+    with trio.fail_after(60), pytest.raises(JamaintError, match="the database is away, nothing can be planned") as told:
         await runner.plan("e-1", cast("Any", SimpleNamespace(executor="logs.cleanup")))
     assert told.value.code == UNAVAILABLE

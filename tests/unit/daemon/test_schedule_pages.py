@@ -9,7 +9,7 @@ from jamaint.config import Grants, Known, parse_task, parse_window
 from jamaint.core.scheduling.timetable import Timetable
 from jamaint.core.tasks import Task
 from jamaint.daemon.control.commands.schedule import _Asked, _look, _openings, _Row
-from jamaint.errors import Problem, unavailable
+from jamaint.errors import JamaintError, unavailable
 
 START = datetime(2026, 11, 24, 12, 0, 7, tzinfo=UTC)
 SCHEDULES: list[dict[str, Any]] = [
@@ -63,7 +63,7 @@ def test_schedule_looks_whether_somebody_waits_where_no_row_is_wanted() -> None:
         if next(calls) == 40:
             raise unavailable("nobody waits for it any more", 1)
 
-    with pytest.raises(Problem, match="nobody waits"):
+    with pytest.raises(JamaintError, match="nobody waits"):
         rows(asked(399, {"every": "1s"}), 10**9, None, checkpoint)
 
 

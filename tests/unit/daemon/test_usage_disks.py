@@ -10,7 +10,7 @@ import trio
 
 from jamaint.core.capacity import Measurer, Target
 from jamaint.daemon.monitoring import usage
-from jamaint.daemon.monitoring.usage import Outside, Usage
+from jamaint.daemon.monitoring.usage import ProbeContext, Usage
 from jamaint.host.disk_space import disk
 
 
@@ -30,7 +30,7 @@ def test_disk_below_a_closed_home_is_shown_once(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(Usage, "_ask_worker", as_worker)
     measuring = object.__new__(Usage)
     measuring._definitions = SimpleNamespace(tasks={})  # type: ignore[assignment]
-    measuring._outside = Outside()
+    measuring._outside = ProbeContext()
     wanted = [Target("storage", str(tmp_path)), Target("storage", str(closed))]
     found = trio.run(measuring._ask, wanted)
     assert [one["name"] for one in found] == [str(tmp_path)]

@@ -15,8 +15,8 @@ from jamaint.core.plans import Plan
 from jamaint.core.tasks import Task
 from jamaint.daemon.monitoring import usage
 from jamaint.daemon.monitoring.usage import Usage
-from jamaint.errors import Problem
-from jamaint.worker_client.session import WorkerLost
+from jamaint.errors import JamaintError
+from jamaint.worker_client.session import WorkerLostError
 
 TASKS = (
     Task(
@@ -40,7 +40,7 @@ def measuring(monkeypatch: pytest.MonkeyPatch, silent: Set[str | None], lost: Se
             if opening["user"] in silent:
                 await trio.sleep_forever()
             if opening["user"] in lost:
-                raise WorkerLost("it was killed")
+                raise WorkerLostError("it was killed")
             found = [{"kind": kind, "name": name, "bytes": 7} for kind, name in order["step"]["args"]["targets"]]
             return {"is": "done", "details": {"targets": found}}
 
@@ -69,7 +69,7 @@ async def test_usage_of_silent_worker_is_not_waited_for(
 async def test_usage_is_refused_when_no_worker_answers(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    with pytest.raises(Problem, match=r"the usage could not be measured: .* does not answer"):
+    with pytest.raises(JamaintError, match=r"the usage could not be measured: .* does not answer"):
         await measuring(monkeypatch, {None, "b"})._ask([Target("logs", "/var/log/a"), Target("logs", "/var/log/b")])
 
 

@@ -16,9 +16,9 @@ from jamaint.caches.key_backup import KeptKeys
 from jamaint.caches.redis import Kept
 from jamaint.config import Known, parse_task
 from jamaint.core.plans import MassDeletion, Step, step_from_json, step_to_json
-from jamaint.errors import Problem
+from jamaint.errors import JamaintError
 from jamaint.executors.cache_cleanup.executor import CacheCleanup
-from jamaint.executors.shared.executor import StepFailed, Stopped, Work
+from jamaint.executors.shared.executor import StepError, StopRequestedError, Work
 from jamaint.files.trash.inventory import Inventory
 from redis_server import needs_redis, serving
 from tree_snapshot import differences, snapshot
@@ -65,7 +65,7 @@ class Listener:
     def checkpoint(self) -> None:
         self.checkpoints += 1
         if self.checkpoints == self.stop_at:
-            raise Stopped
+            raise StopRequestedError
         self.at_checkpoint()
 
 
@@ -373,7 +373,7 @@ class TestTheWayBack:
         executor = cleanup(keep_for_rollback=True)
         step = executor.plan().steps[-1]
         host.stop_at = host.checkpoints + 3
-        with pytest.raises(Stopped) as stopped:
+        with pytest.raises(StopRequestedError) as stopped:
             executor.run(step)
         removed = stopped.value.args[0]["files"]
         assert 0 < removed < 500
@@ -439,13 +439,13 @@ class TestDirectories:
 
     def test_a_cache_must_be_named(self) -> None:
         given = {"name": "sweep", "executor": "cache.cleanup", "config": {}}
-        with pytest.raises(Problem, match="names no cache"):
+        with pytest.raises(JamaintError, match="names no cache"):
             parse_task(given, origin="file", grants=None, known=Known())
 
 
 class TestRefused:
     def said(self, make: Callable[[], Any]) -> str:
-        with pytest.raises(StepFailed) as failed:
+        with pytest.raises(StepError) as failed:
             make().plan()
         return failed.value.message
 
@@ -489,5 +489,5 @@ class TestRefused:
             step = executor.plan().steps[-1]
             host.checkpoints = 0
             host.at_checkpoint = lambda: subprocess.run(["kill", "-9", str(pid)], check=False) and None
-            with pytest.raises(StepFailed, match="cannot be reached"):
+            with pytest.raises(StepError, match="cannot be reached"):
                 executor.run(step)

@@ -15,7 +15,7 @@ import pytest
 from jamaint.core.plans import MassDeletion, Step, step_from_json, step_to_json
 from jamaint.executors import executor_of
 from jamaint.executors.command.executor import Command
-from jamaint.executors.shared.executor import StepFailed, Stopped, Work
+from jamaint.executors.shared.executor import StepError, StopRequestedError, Work
 from jamaint.host.processes.run import children
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -43,7 +43,7 @@ class Listener:
 
     def checkpoint(self) -> None:
         if self._stopped.is_set():
-            raise Stopped
+            raise StopRequestedError
 
     def paused(self) -> int:
         self.checkpoint()
@@ -141,7 +141,7 @@ def test_a_plan_runs_nothing(work: Work, tmp_path: Path) -> None:
     ],
 )
 def test_a_plan_refuses_what_could_not_run(work: Work, config: dict[str, Any], problem: str) -> None:
-    with pytest.raises(StepFailed) as failed:
+    with pytest.raises(StepError) as failed:
         command(work, config).plan()
     assert problem in failed.value.message
 
@@ -153,7 +153,7 @@ def test_a_name_alone_is_found_in_the_fixed_path_only(
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(StepFailed, match="there is no program"):
+    with pytest.raises(StepError, match="there is no program"):
         command(work, {"command": [program.name]}).plan()
     assert perform(work, {"command": ["true"]})["exit_code"] == 0
 
@@ -164,11 +164,11 @@ def test_a_plan_looks_with_the_eyes_of_the_user_it_will_be(work: Work, tmp_path:
     program.write_text("#!/bin/sh\n")
     program.chmod(0o700)
     assert command(work, {"command": [str(program)]}).plan().steps
-    with pytest.raises(StepFailed, match=f"nobody may not execute {program}"):
+    with pytest.raises(StepError, match=f"nobody may not execute {program}"):
         command(work, {"command": [str(program)], "user": "nobody"}).plan()
     private = tmp_path / "private"
     private.mkdir(mode=0o700)
-    with pytest.raises(StepFailed, match="nobody may not enter the working directory"):
+    with pytest.raises(StepError, match="nobody may not enter the working directory"):
         command(work, {"command": ["/bin/true"], "user": "nobody", "working_directory": str(private)}).plan()
 
 
@@ -256,22 +256,22 @@ def test_it_runs_wholly_as_the_user(work: Work) -> None:
 
 
 def test_an_exit_that_is_no_success_fails_with_its_last_line(work: Work) -> None:
-    with pytest.raises(StepFailed) as failed:
+    with pytest.raises(StepError) as failed:
         perform(work, shell("echo working; echo; echo the index is locked; echo; exit 3"))
     assert failed.value.message == "reindex-search exited with 3; last line: the index is locked"
     assert (failed.value.kind, failed.value.details["exit_code"]) == ("exit", 3)
-    with pytest.raises(StepFailed, match=r"^reindex-search exited with 1$"):
+    with pytest.raises(StepError, match=r"^reindex-search exited with 1$"):
         perform(work, {"command": ["/bin/false"]})
 
 
 def test_the_task_says_which_exits_are_successes(work: Work) -> None:
     assert perform(work, shell("exit 1", success_exit_codes=[0, 1]))["exit_code"] == 1
-    with pytest.raises(StepFailed, match="exited with 0"):
+    with pytest.raises(StepError, match="exited with 0"):
         perform(work, shell("exit 0", success_exit_codes=[1]))
 
 
 def test_a_signal_is_a_failure_and_named(work: Work) -> None:
-    with pytest.raises(StepFailed) as failed:
+    with pytest.raises(StepError) as failed:
         perform(work, shell("echo here; kill -SEGV $$", success_exit_codes=[0, 11, 139]))
     assert failed.value.message == "reindex-search was killed by SIGSEGV; last line: here"
     assert (failed.value.kind, failed.value.details["signal"]) == ("exit", "SIGSEGV")
@@ -283,7 +283,7 @@ def test_what_is_no_program_after_all_fails_as_one_that_could_not_start(work: Wo
         program = tmp_path / "program"
         program.write_bytes(content)
         program.chmod(0o755)
-        with pytest.raises(StepFailed, match=r"^reindex-search could not be started: ") as failed:
+        with pytest.raises(StepError, match=r"^reindex-search could not be started: ") as failed:
             perform(work, {"command": [str(program)]})
         assert failed.value.kind == "failed"
 
@@ -303,7 +303,7 @@ def gone(pid: str) -> bool:
 def test_a_timeout_ends_all_that_was_started_wherever_it_went(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jamaint.executors.command.executor.GRACE_SECONDS", 0.3)
     host = Listener()
-    with pytest.raises(StepFailed) as failed:
+    with pytest.raises(StepError) as failed:
         perform(replace(work, timeout_seconds=0.5), shell(GRANDCHILDREN), host)
     assert failed.value.kind == "timeout"
     assert "reindex-search was ended: it had not finished within 0.5 s; last line: " in failed.value.message
@@ -317,7 +317,7 @@ def test_a_cancel_lets_the_command_end_in_order_and_gives_the_figures(work: Work
     os.mkfifo(tmp_path / "pipe")
     host = Listener(stop_at="begun")
     script = f"trap 'echo tidying; exit 5' TERM; exec 3<> {tmp_path}/pipe; echo begun; read line <&3"
-    with pytest.raises(Stopped) as stopped:
+    with pytest.raises(StopRequestedError) as stopped:
         perform(work, shell(script), host)
     assert host.lines == ["begun", "tidying"]
     assert (stopped.value.args[0]["exit_code"], stopped.value.args[0]["output_lines"]) == (5, 2)
@@ -326,7 +326,7 @@ def test_a_cancel_lets_the_command_end_in_order_and_gives_the_figures(work: Work
 def test_nothing_is_begun_after_a_cancel(work: Work, tmp_path: Path) -> None:
     host = Listener(stop_at="stop")
     host.log("info", "stop")
-    with pytest.raises(Stopped):
+    with pytest.raises(StopRequestedError):
         perform(work, {"command": ["/bin/touch", f"{tmp_path}/ran"]}, host)
     assert list(tmp_path.iterdir()) == []
 
@@ -340,7 +340,7 @@ def test_what_it_leaves_in_the_background_is_ended_and_told(work: Work) -> None:
 
 def test_a_command_that_is_not_the_tasks_is_not_run(work: Work, tmp_path: Path) -> None:
     step = Step(name="command", says="", args={"command": ["/bin/touch", f"{tmp_path}/ran"]})
-    with pytest.raises(StepFailed) as failed:
+    with pytest.raises(StepError) as failed:
         command(work, {"command": ["/bin/true"]}).run(step)
     assert failed.value.kind == "refused"
     assert list(tmp_path.iterdir()) == []

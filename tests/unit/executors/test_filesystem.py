@@ -15,7 +15,7 @@ import pytest
 from jamaint.core.plans import MassDeletion, Plan, Step
 from jamaint.executors.filesystem_cleanup.executor import FilesystemCleanup
 from jamaint.executors.filesystem_optimize.executor import FilesystemOptimize
-from jamaint.executors.shared.executor import StepFailed, Work
+from jamaint.executors.shared.executor import StepError, Work
 from jamaint.files.access.mounts import Mount, mount_of, mounts
 from logs_cleanup_runs import DAY, EVERYTHING, NOW, Talk, age_directories, put, through_json
 from tree_snapshot import differences, snapshot
@@ -304,7 +304,7 @@ def test_trim_says_what_the_disk_got_back(programs: Path, monkeypatch: pytest.Mo
 def test_a_disk_that_cannot_is_told(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program(programs, "fstrim", 'echo "fstrim: $2: the discard operation is not supported" >&2; exit 1')
     executor = optimize(DISKS, monkeypatch, trim=["/"])
-    with pytest.raises(StepFailed, match="the discard operation is not supported"):
+    with pytest.raises(StepError, match="the discard operation is not supported"):
         executor.run(executor.plan().steps[0])
 
 
@@ -312,7 +312,7 @@ def test_a_program_that_is_not_there_is_told(programs: Path, monkeypatch: pytest
     executor = optimize(DISKS, monkeypatch, defragment=["/"])
     plan = executor.plan()
     assert "install e2fsprogs" in plan.warnings[0]
-    with pytest.raises(StepFailed, match="there is no program e4defrag"):
+    with pytest.raises(StepError, match="there is no program e4defrag"):
         executor.run(plan.steps[0])
 
 
@@ -372,11 +372,11 @@ def test_fresh_copy_of_empty_directory_stays(root: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 def test_mount_point_goes_only_when_it_is_meant(root: Path) -> None:
     path = {"path": str(root), "age_seconds": 10 * DAY}
-    with pytest.raises(StepFailed, match="is no mount point now, and `mount: true` says that it is one"):
+    with pytest.raises(StepError, match="is no mount point now, and `mount: true` says that it is one"):
         cleanup(path | {"mount": True}).plan()
     with mounted("-t", "tmpfs", "none", root):
         put(root / "old", 40, b"x")
-        with pytest.raises(StepFailed, match="is where a file system is mounted: set `mount: true`"):
+        with pytest.raises(StepError, match="is where a file system is mounted: set `mount: true`"):
             cleanup(path).plan()
         _, (details,) = run(cleanup(path | {"mount": True}))
         assert details["files"] == 1
@@ -396,7 +396,7 @@ def without_inodes(top: Path) -> Iterator[Path]:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 def test_trash_without_inodes_is_foreseen_in_the_plan(tmp_path: Path) -> None:
     with without_inodes(tmp_path) as full:
-        with pytest.raises(StepFailed, match=r"cannot be made below .*: only 0\.0% of the inodes") as refusal:
+        with pytest.raises(StepError, match=r"cannot be made below .*: only 0\.0% of the inodes") as refusal:
             cleanup({"path": str(full), "age_seconds": DAY}).plan()
         assert refusal.value.kind == "refused"
         other = tmp_path.parent / "other"
@@ -409,7 +409,7 @@ def test_trash_without_inodes_is_foreseen_in_the_plan(tmp_path: Path) -> None:
         again = cleanup({"path": str(full), "age_seconds": DAY}, {"path": str(other), "age_seconds": DAY})
         for number in range(60):
             (full / f"f{number}").unlink()
-        with pytest.raises(StepFailed, match="the plan did not have it"):  # what becomes of it, the plan did not say
+        with pytest.raises(StepError, match="the plan did not have it"):  # what becomes of it, the plan did not say
             again.run(through_json(plan.steps[0]))
         assert (full / "f60").exists()
 
@@ -576,5 +576,5 @@ def test_whole_directories_stay_where_links_beside_them_cannot_be_seen(
     top = tree(tmp_path / "app" / "releases", r1=1, r2=10)
     with mounted("--bind", top, top):  # as a unit has it that has been given this directory alone
         monkeypatch.setattr("jamaint.files.cleanup.sweep_step.is_mount_point", lambda _root: False)
-        with pytest.raises(StepFailed, match=r"links in .*/app, such as `current`, cannot be seen by this worker"):
+        with pytest.raises(StepError, match=r"links in .*/app, such as `current`, cannot be seen by this worker"):
             cleanup({"path": str(top), "keep_newest": 1} | RELEASES).plan()

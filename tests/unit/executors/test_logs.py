@@ -18,7 +18,7 @@ from jamaint.core.plans import MassDeletion, Plan, step_to_json, undo_order
 from jamaint.core.purges import FreeSpace
 from jamaint.core.safety.deletion_guard import Filesystem, from_json
 from jamaint.executors.shared import removal_methods
-from jamaint.executors.shared.executor import StepFailed, Stopped
+from jamaint.executors.shared.executor import StepError, StopRequestedError
 from jamaint.files.access import compression
 from jamaint.files.use.open_files import OpenFiles, open_files
 from logs_cleanup_runs import DAY, NOW, Talk, executor, grow_old, put, run_all, through_json, undo_all
@@ -58,8 +58,8 @@ def names(top: Path) -> list[str]:
     )
 
 
-def refusal(**changes: Any) -> StepFailed:
-    with pytest.raises(StepFailed) as failed:
+def refusal(**changes: Any) -> StepError:
+    with pytest.raises(StepError) as failed:
         executor(**changes).plan()
     return failed.value
 
@@ -234,7 +234,7 @@ class TestRefusals:
         plan = logs.plan()
         root.rename(root.parent / "old")
         put(root / "app" / "a40.log", 40)
-        with pytest.raises(StepFailed, match="was replaced since it was looked at"):
+        with pytest.raises(StepError, match="was replaced since it was looked at"):
             logs.run(plan.steps[1])
         assert (root / "app" / "a40.log").exists()
 
@@ -463,7 +463,7 @@ class TestTrouble:
         monkeypatch.setattr(os, "rename", refuse)
         logs = executor(**everything(root))
         plan = logs.plan()
-        with pytest.raises(StepFailed, match="nothing could be done") as failed:
+        with pytest.raises(StepError, match="nothing could be done") as failed:
             logs.run(plan.steps[1])
         assert failed.value.details["problems_count"] == 2
 
@@ -499,7 +499,7 @@ class TestTrouble:
         logs = executor(**everything(root))
         steps = [through_json(step) for step in logs.plan().steps]
         step = next(step for step in steps if step.name == name)
-        with pytest.raises(StepFailed, match="no space left on device"):
+        with pytest.raises(StepError, match="no space left on device"):
             logs.run(step)
         monkeypatch.setattr(os, "write", plain_write)
         monkeypatch.setattr(os, "link", plain_link)
@@ -518,7 +518,7 @@ class TestTrouble:
         plan = logs.plan()
         assert "the archive cannot be used" in plan.warnings[0]
         logs.run(plan.steps[1])
-        with pytest.raises(StepFailed, match="may be written by everyone") as failed:
+        with pytest.raises(StepError, match="may be written by everyone") as failed:
             logs.run(plan.steps[3])
         assert failed.value.kind == "unsafe"
 
@@ -557,7 +557,7 @@ class TestTrouble:
         steps = logs.plan().steps
         host.stop_after(12)
         step = next(step for step in steps if step.name == name)
-        with pytest.raises(Stopped) as stopped:
+        with pytest.raises(StopRequestedError) as stopped:
             logs.run(step)
         done = stopped.value.args[0]["files"]
         assert 0 < done < 40
@@ -571,7 +571,7 @@ class TestTrouble:
         logs = executor(host, **everything(root, archive=None, log_paths=[f"{root}/app/big.log"]))
         steps = logs.plan().steps
         host.stop_after(3)
-        with pytest.raises(Stopped):
+        with pytest.raises(StopRequestedError):
             logs.run(steps[2])
         assert host.progressed[-1][0] <= 4 << 20
         undo_all(steps)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jamaint.core.plans import Step, undo_order
-from jamaint.executors.shared.executor import StepFailed
+from jamaint.executors.shared.executor import StepError
 from jamaint.files.trash.inventory import Inventory
 from jamaint.files.trash.stops import NotRecordedError
 from logs_cleanup_runs import DAY, Talk, executor, put, through_json
@@ -98,7 +98,7 @@ def test_nothing_goes_that_is_not_recorded(tmp_path: Path) -> None:
     for step in [through_json(step) for step in logs.plan().steps]:
         try:
             logs.run(step)
-        except StepFailed as failure:
+        except StepError as failure:
             said.append(failure.message)
     assert len(said) >= 2  # nothing is archived of what could not be compressed
     assert all(why.startswith("nothing more is taken") and "no space left on device" in why for why in said)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from jamaint.core.plans import MassDeletion, undo_order
-from jamaint.executors.shared.executor import StepFailed, Stopped
+from jamaint.executors.shared.executor import StepError, StopRequestedError
 from logs_cleanup_runs import NOW, Talk, age_directories, put
 from logs_rotate_runs import names, rotate, rotation_config, rotator, undo_rotation
 from tree_snapshot import differences, snapshot
@@ -54,8 +54,8 @@ def config(root: Path, **changes: Any) -> dict[str, Any]:
     return rotation_config([f"{root}/*.log"], **changes)
 
 
-def refusal(logs: Any) -> StepFailed:
-    with pytest.raises(StepFailed) as failed:
+def refusal(logs: Any) -> StepError:
+    with pytest.raises(StepError) as failed:
         logs.plan()
     return failed.value
 
@@ -274,7 +274,7 @@ def test_an_owner_that_is_not_known_leaves_the_log_in_its_place(root: Path) -> N
     before = snapshot(root)
     mine = config(root, create={"mode": None, "owner": "nobody-of-that-name", "group": None})
     logs = rotator(mine)
-    with pytest.raises(StepFailed, match="the new log cannot be made"):
+    with pytest.raises(StepError, match="the new log cannot be made"):
         logs.run(logs.plan().steps[0])
     assert names(root) == ["a.log", "b.log", "empty.log"]
     assert differences(before, snapshot(root)) == []
@@ -345,13 +345,13 @@ class TestCommands:
 
     def test_a_failing_prerotate_leaves_all_as_it_is(self, root: Path) -> None:
         before = names(root)
-        with pytest.raises(StepFailed, match="prerotate exited with 1: nothing was rotated"):
+        with pytest.raises(StepError, match="prerotate exited with 1: nothing was rotated"):
             rotate(rotator(config(root, prerotate=["/bin/false"])))
         assert names(root) == before
 
     def test_one_that_hangs_is_ended_and_told(self, root: Path) -> None:
         obedient = ["/bin/sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait"]
-        with pytest.raises(StepFailed) as failed:
+        with pytest.raises(StepError) as failed:
             rotate(rotator(config(root, postrotate=obedient), timeout_seconds=0.3))
         assert failed.value.message == (
             "postrotate was ended: it had not finished within 0.3 s, and the logs are rotated"
@@ -364,11 +364,11 @@ class TestCommands:
             def paused(self) -> int:
                 self.asked += 1
                 if self.asked > 1:
-                    raise Stopped
+                    raise StopRequestedError
                 return 0
 
         before, host = names(root), Cancelled()
-        with pytest.raises(Stopped):
+        with pytest.raises(StopRequestedError):
             rotate(rotator(config(root, prerotate=["/bin/sleep", "1000"]), host))
         assert names(root) == before
         assert ("warning", "prerotate was stopped before it had finished: nothing was rotated") in host.logged
@@ -376,13 +376,13 @@ class TestCommands:
     def test_the_writers_are_told_although_it_is_to_stop(self, root: Path, tmp_path: Path) -> None:
         class Cancelled(Talk):
             def paused(self) -> int:
-                raise Stopped
+                raise StopRequestedError
 
         host = Cancelled()
         logs = rotator(config(root, postrotate=["/bin/sh", "-c", f"echo told > {tmp_path}/said"]), host)
         step = logs.plan().steps[0]
         host.stop_after(1)
-        with pytest.raises(Stopped):
+        with pytest.raises(StopRequestedError):
             logs.run(step)
         assert (tmp_path / "said").read_text() == "told\n"
 
@@ -391,7 +391,7 @@ class TestCommands:
         mine = config(root, postrotate=["/bin/sh", "-c", "echo why; exit 3"])
         logs = rotator(mine)
         steps = logs.plan().steps
-        with pytest.raises(StepFailed) as failed:
+        with pytest.raises(StepError) as failed:
             logs.run(steps[0])
         assert failed.value.message == "postrotate exited with 3, and the logs are rotated; last line: why"
         assert failed.value.details["files"] == 2
@@ -439,7 +439,7 @@ def test_a_large_log_that_is_copied_can_be_left_in_the_midst(root: Path) -> None
     logs = rotator(config(root, copy_truncate=True), host)
     steps = logs.plan().steps
     host.stop_after(3)
-    with pytest.raises(Stopped):
+    with pytest.raises(StopRequestedError):
         logs.run(steps[0])
     assert names(root) == ["a.log", "b.log", "empty.log"]
     undo_rotation(config(root, copy_truncate=True), steps)
@@ -484,7 +484,7 @@ def test_logrotate_at_work_is_not_disturbed(root: Path, tmp_path: Path, monkeypa
     assert plan.warnings == (f"logrotate rotates {root}/a.log too: take it out of one of the two",)
     with state.open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(StepFailed, match="logrotate is at work now: nothing was rotated"):
+        with pytest.raises(StepError, match="logrotate is at work now: nothing was rotated"):
             logs.run(plan.steps[0])
     assert logs.run(plan.steps[0])["files"] == 2
 
@@ -511,7 +511,7 @@ def test_a_writer_is_told_by_a_signal_also_when_all_is_back(root: Path, tmp_path
 def test_a_writer_that_cannot_be_told_is_a_failure_that_says_so(root: Path, tmp_path: Path) -> None:
     logs = rotator(config(root, signal={"pid_file": f"{tmp_path}/none", "signal": "HUP"}))
     step = logs.plan().steps[0]
-    with pytest.raises(StepFailed) as failed:
+    with pytest.raises(StepError) as failed:
         logs.run(step)
     why = f"{tmp_path}/none cannot be read: no such file or directory"
     assert failed.value.message == f"the writers were not told that their logs were rotated: {why}"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jamaint.core.rotation_records import Neighbour, OpenRotation, Records, RotationRecord, unpack
-from jamaint.executors.shared.executor import StepFailed
+from jamaint.executors.shared.executor import StepError
 from logs_cleanup_runs import NOW as NOON
 from logs_cleanup_runs import age_directories, put
 from logs_rotate_runs import names, rotate, rotation_config, rotator, undo_rotation
@@ -105,7 +105,7 @@ def test_a_script_that_fails_for_one_log_is_run_for_the_others(root: Path, tmp_p
     post = script(tmp_path / "post", f'echo "$1" >>{tmp_path}/heard; case $1 in *a.log) exit 4;; esac')
     logs = rotator(rotation_config([f"{root}/*.log"], scripts={"per_log": True}, postrotate=post))
     step = logs.plan().steps[0]
-    with pytest.raises(StepFailed, match=r"postrotate exited with 4, and .*a\.log is rotated"):
+    with pytest.raises(StepError, match=r"postrotate exited with 4, and .*a\.log is rotated"):
         logs.run(step)
     assert (tmp_path / "heard").read_text().splitlines() == [f"{root}/a.log", f"{root}/b.log"]
 
@@ -200,7 +200,7 @@ def test_writers_are_told_until_that_succeeds(root: Path, tmp_path: Path, per_lo
     mine = rotation_config([f"{root}/*.log"], every="daily", scripts={"user": None, "per_log": per_log})
     logs = rotator(mine | {"postrotate": ["/bin/false"]})
     step = logs.plan().steps[0]
-    with pytest.raises(StepFailed) as failed:
+    with pytest.raises(StepError) as failed:
         logs.run(step)
     untold = unpack(failed.value.details["rotations"]["block"])
     assert [one.is_told for one in untold] == [False, False]
@@ -224,7 +224,7 @@ def test_a_writer_that_stays_behind_is_a_problem_each_time(root: Path) -> None:
     with (root / "a.log.1").open("ab") as log, subprocess.Popen(["sleep", "600"], stdout=log) as writer:
         logs = rotator(mine)
         step = logs.plan().steps[0]
-        with pytest.raises(StepFailed, match=f"process {writer.pid} still writes to {root}/a.log.1"):
+        with pytest.raises(StepError, match=f"process {writer.pid} still writes to {root}/a.log.1"):
             logs.run(step)
         writer.kill()
     rotate(rotator(mine))

@@ -19,7 +19,7 @@ def test_a_log_that_is_swapped_during_the_undo_of_copy_truncate(
     victim.write_text("nobody but its owner writes here\n")
     config = rotation_config([str(log)], copy_truncate=True)
     steps, _ = rotate(rotator(config))
-    look: Any = undo._Back._is_marked
+    look: Any = undo._RotationUndo._is_marked
     done: list[str] = []
 
     def swapping(self: Any, link: str) -> bool:
@@ -32,7 +32,7 @@ def test_a_log_that_is_swapped_during_the_undo_of_copy_truncate(
                 os.link(log, tmp_path / "logs" / "second")
         return bool(look(self, link))
 
-    monkeypatch.setattr(undo._Back, "_is_marked", swapping)
+    monkeypatch.setattr(undo._RotationUndo, "_is_marked", swapping)
     outcome = undo_rotation(config, steps)
     assert done == [swap]
     assert victim.read_text() == "nobody but its owner writes here\n"

@@ -12,7 +12,7 @@ import pytest
 from test_filesystem import cleanup, left, run, through_json
 
 from jamaint.core.purges import FreeSpace
-from jamaint.executors.shared.executor import StepFailed
+from jamaint.executors.shared.executor import StepError
 from jamaint.files.rules.trash_room import RootSpace, trash_room
 from jamaint.files.trash import obstacles
 from logs_cleanup_runs import DAY, executor, put
@@ -62,7 +62,7 @@ def test_read_only_root_is_foreseen_and_harms_no_other(two: tuple[Path, Path]) -
 @needs_root
 @pytest.mark.parametrize("keeps", [True, False])
 def test_read_only_root_alone_is_refused_also_without_a_way_back(two: tuple[Path, Path], keeps: bool) -> None:
-    with read_only(two[0]), pytest.raises(StepFailed, match="mounted read-only") as told:
+    with read_only(two[0]), pytest.raises(StepError, match="mounted read-only") as told:
         cleanup({"path": str(two[0] / "srv"), **OLD}, keeps_way_back=keeps).plan()
     assert told.value.kind == "refused"
 
@@ -100,7 +100,7 @@ def test_trash_that_somebody_else_made_is_foreseen(tmp_path: Path) -> None:
 def test_root_that_may_not_be_written_is_foreseen(tmp_path: Path) -> None:
     put(tmp_path / "a" / "old", 40)
     (tmp_path / "a").chmod(0o555)
-    with pytest.raises(StepFailed, match="may not be written by uid"):
+    with pytest.raises(StepError, match="may not be written by uid"):
         cleanup({"path": str(tmp_path / "a"), **OLD}).plan()
 
 

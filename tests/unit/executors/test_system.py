@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from jamaint.core.plans import MassDeletion, Plan, Step, step_from_json, step_to_json
-from jamaint.core.safety.deletion_guard import Filesystem, Sighting, from_json
-from jamaint.executors.shared.executor import StepFailed, Stopped
+from jamaint.core.safety.deletion_guard import Filesystem, RootObservation, from_json
+from jamaint.executors.shared.executor import StepError, StopRequestedError
 from jamaint.executors.system_cleanup.executor import SystemCleanup
 from logs_cleanup_runs import EVERYTHING, NOW, Talk, work
 from tree_snapshot import differences, snapshot
@@ -63,7 +63,7 @@ def test_a_kind_that_cannot_be_is_a_step_that_says_so_and_stops_no_other(logs: P
     assert [step.name for step in steps] == ["log_cleanup", "cache_cleanup"]
     assert all(step.independent for step in steps)
     assert steps[1].says.startswith("Nothing, because the server at /nonexistent/redis.sock cannot be reached")
-    with pytest.raises(StepFailed, match="cannot be reached"):
+    with pytest.raises(StepError, match="cannot be reached"):
         one.run(steps[1])
     details = one.run(steps[0])
     assert (details["files"], set(details["steps"])) == (4, {"analysis", "cleanup", "compression"})
@@ -92,7 +92,7 @@ def test_what_the_guard_against_mass_deletion_refuses_is_not_done_and_its_root_n
     step = handed_over(plan)[0]
     assert plan.roots == ()
     assert "60 of 60" in step.says
-    with pytest.raises(StepFailed, match="60 of 60") as failed:
+    with pytest.raises(StepError, match="60 of 60") as failed:
         one.run(step)
     assert failed.value.kind == "refused"
     assert len(list(logs.iterdir())) == 60
@@ -101,7 +101,7 @@ def test_what_the_guard_against_mass_deletion_refuses_is_not_done_and_its_root_n
 
 def test_a_root_on_another_file_system_is_refused_at_the_second_run_too(logs: Path) -> None:
     gone = Filesystem("0", "/dev/gone", "ext4", str(logs))
-    seen = {str(logs): Sighting(str(logs), 5, gone, 0, "2026-11-20T02:00:00+00:00")}
+    seen = {str(logs): RootObservation(str(logs), 5, gone, 0, "2026-11-20T02:00:00+00:00")}
     for _ in range(2):
         whole = replace(executor(logs, with_cache=False)._work, seen=seen)
         plan = SystemCleanup(whole, Talk()).plan()
@@ -116,7 +116,7 @@ def test_two_kinds_that_mean_other_files_of_one_root_are_not_taken_for_each_othe
     config: dict[str, Any] = {"remove_empty_directories": False, "broken_links": False, "duplicates": None}
     config |= {"directory_age_seconds": 86400.0, "paths": [one]}
     kinds = [{"kind": "logs", "config": logs_config(logs)}, {"kind": "filesystem", "config": config}]
-    seen: dict[str, Sighting] = {}
+    seen: dict[str, RootObservation] = {}
     for _ in range(2):
         whole = replace(work(mass_deletion=MassDeletion(share=0.9)), config={"kinds": kinds}, seen=seen)
         plan = SystemCleanup(whole, Talk()).plan()
@@ -145,7 +145,7 @@ def test_stopped_it_tells_what_was_done_and_that_comes_back(logs: Path) -> None:
     one = executor(logs, talk)
     (step, _) = handed_over(one.plan())
     talk.stop_after(2)
-    with pytest.raises(Stopped) as stopped:
+    with pytest.raises(StopRequestedError) as stopped:
         one.run(step)
     assert stopped.value.args[0]["files"] < 4
     assert executor(logs).undo(step, dry_run=False)["problems"] == []
@@ -166,12 +166,12 @@ def test_a_part_that_cannot_be_undone_keeps_no_other_and_what_is_held_is_told(
     held = {"from_ns": 1, "until_ns": 2, "inodes": []}
     outcomes: dict[str, Any] = {
         "one": {"restored": 2, "removed": 0, "kept": [], "problems": [], "held": [held]},
-        "two": StepFailed("its trash is in use", "refused", {"restored": 1, "problems": [{"path": "/a", "why": "b"}]}),
+        "two": StepError("its trash is in use", "refused", {"restored": 1, "problems": [{"path": "/a", "why": "b"}]}),
     }
 
     class Part:
         def undo(self, step: Step, _dry_run: bool) -> dict[str, Any]:
-            if isinstance(outcomes[step.name], StepFailed):
+            if isinstance(outcomes[step.name], StepError):
                 raise outcomes[step.name]
             found: dict[str, Any] = outcomes[step.name]
             return found

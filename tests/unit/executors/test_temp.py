@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from jamaint.core.plans import MassDeletion, Step
-from jamaint.executors.shared.executor import StepFailed, Stopped, Work
+from jamaint.executors.shared.executor import StepError, StopRequestedError, Work
 from jamaint.executors.temp_cleanup.executor import TempCleanup
 from jamaint.executors.temp_cleanup.tmpfiles_d import spared
 from jamaint.files.access import syscalls
@@ -316,7 +316,7 @@ def test_directories_of_others_below_a_shared_root(tmp_path: Path) -> None:
     undone(step)
     assert differences(before, snapshot(root)) == []
     root.chmod(0o777)
-    with pytest.raises(StepFailed, match="may be written by everyone"):
+    with pytest.raises(StepError, match="may be written by everyone"):
         temp({"path": str(root)}).plan()
 
 
@@ -458,7 +458,7 @@ def test_it_can_be_stopped_at_every_safe_point(tmp_path: Path) -> None:
         try:
             executor.run(step)
             stopped = False
-        except Stopped:
+        except StopRequestedError:
             stopped = True
         assert undone(step)["problems"] == []
         assert differences(before, snapshot(root)) == []
@@ -507,7 +507,7 @@ def test_a_trash_that_somebody_has_prepared_is_not_used_and_it_is_said_what_to_d
     else:
         trap.mkdir()
         trap.chmod(0o777)
-    with pytest.raises(StepFailed, match=r"is not a directory of ours alone: .*; move it away"):
+    with pytest.raises(StepError, match=r"is not a directory of ours alone: .*; move it away"):
         run(temp({"path": str(top)}))
     assert (top / "a").exists()
     assert list(elsewhere.iterdir()) == []

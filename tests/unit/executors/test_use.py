@@ -11,7 +11,7 @@ import pytest
 from jamaint.executors.cache_cleanup.executor import CacheCleanup
 from jamaint.executors.filesystem_cleanup.executor import FilesystemCleanup
 from jamaint.executors.logs_cleanup.executor import LogsCleanup
-from jamaint.executors.shared.executor import Executor, StepFailed, Work
+from jamaint.executors.shared.executor import Executor, StepError, Work
 from jamaint.executors.temp_cleanup.executor import TempCleanup
 from jamaint.files.use.open_files import ADDRESS
 from logs_cleanup_runs import DAY, EVERYTHING, NOW, Talk, age_directories, put, through_json
@@ -103,7 +103,7 @@ def test_image_of_a_loop_device_is_not_copied_and_truncated(attached: Path) -> N
     for step in executor.plan().steps:
         try:
             executor.run(through_json(step))
-        except StepFailed:
+        except StepError:
             continue
     assert attached.stat().st_size == 65536
 
@@ -111,7 +111,7 @@ def test_image_of_a_loop_device_is_not_copied_and_truncated(attached: Path) -> N
 @pytest.mark.parametrize("name", MAKERS)
 def test_plan_is_refused_where_nobody_can_tell(name: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ADDRESS, f"{root}/../none.sock")
-    with pytest.raises(StepFailed, match="nobody can tell which files are in use, so none is touched") as refusal:
+    with pytest.raises(StepError, match="nobody can tell which files are in use, so none is touched") as refusal:
         MAKERS[name](root).plan()
     assert refusal.value.kind == "refused"
 
@@ -122,7 +122,7 @@ def test_step_is_refused_where_nobody_can_tell_any_more(name: str, root: Path, m
     step = next(step for step in executor.plan().steps if step.items and step.name != "analysis")
     before = snapshot(root)
     monkeypatch.setenv(ADDRESS, f"{root}/../none.sock")
-    with pytest.raises(StepFailed, match="nobody can tell"):
+    with pytest.raises(StepError, match="nobody can tell"):
         executor.run(through_json(step))
     assert differences(before, snapshot(root)) == []
     monkeypatch.delenv(ADDRESS)

@@ -12,7 +12,7 @@ import pytest
 
 from jamaint.core.plans import MassDeletion
 from jamaint.executors.cache_warmup.executor import CacheWarmup
-from jamaint.executors.shared.executor import StepFailed, Stopped, Work
+from jamaint.executors.shared.executor import StepError, StopRequestedError, Work
 
 XML = '<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{}</urlset>'
 INDEX = '<sitemapindex xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{}</sitemapindex>'
@@ -85,7 +85,7 @@ class Listener:
 
     def checkpoint(self) -> None:
         if self.stops():
-            raise Stopped
+            raise StopRequestedError
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def test_what_is_missing_or_fails_is_told(site, warmup, host) -> None:
 def test_it_fails_when_no_page_could_be_had(warmup) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    with pytest.raises(StepFailed, match=r"none of 1 pages could be had: .*refused"):
+    with pytest.raises(StepError, match=r"none of 1 pages could be had: .*refused"):
         run(warmup(urls=[f"http://127.0.0.1:{port}/"]))
 
 
@@ -196,7 +196,7 @@ def test_it_stops_when_it_is_told_to(site, warmup, host) -> None:
     executor = warmup(urls=[f"{site.address}/page{number}" for number in range(50)], concurrency=1)
     (step,) = executor.plan().steps
     host.stops = lambda: len(site.asked) >= 3
-    with pytest.raises(Stopped) as stopped:
+    with pytest.raises(StopRequestedError) as stopped:
         executor.run(step)
     details = stopped.value.args[0]
     assert details["files"] + details["left_out"] == 50
@@ -213,10 +213,10 @@ def test_it_stops_when_it_is_told_to(site, warmup, host) -> None:
 )
 def test_a_sitemap_that_cannot_be_read_is_refused(site, warmup, body: bytes, why: str) -> None:
     site.pages["/sitemap.xml"] = (200, body, {})
-    with pytest.raises(StepFailed, match=why):
+    with pytest.raises(StepError, match=why):
         warmup(sitemap=f"{site.address}/sitemap.xml").plan()
 
 
 def test_a_sitemap_that_is_not_there(site, warmup) -> None:
-    with pytest.raises(StepFailed, match=r"sitemap.xml answers with 404"):
+    with pytest.raises(StepError, match=r"sitemap.xml answers with 404"):
         warmup(sitemap=f"{site.address}/sitemap.xml").plan()

@@ -13,8 +13,8 @@ from jamaint.core.plans import Item
 from jamaint.host.plan_file import (
     BLOCK_BYTES,
     Packing,
+    PlanFileError,
     StoredItems,
-    Unreadable,
     Writing,
     hash_of,
     open_plan,
@@ -100,13 +100,13 @@ def test_what_is_no_plan_is_said_to_be_none(tmp_path: Path, damage: bytes) -> No
     if not damage:
         assert read(path) == []
         return
-    with pytest.raises(Unreadable):
+    with pytest.raises(PlanFileError):
         read(path)
 
 
 def test_a_block_that_is_too_large_is_refused(tmp_path: Path) -> None:
     writing = Writing(str(tmp_path), "new")
-    with pytest.raises(Unreadable):
+    with pytest.raises(PlanFileError):
         writing.add(bytes(BLOCK_BYTES + 1))
     writing.close()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jamaint.core.secrets import secret
-from jamaint.host.secrets import NoSecret, cleaned, credential_of, handed_over, problem_with, read, resolved
+from jamaint.host.secrets import SecretError, cleaned, credential_of, handed_over, problem_with, read, resolved
 from socket_peers import CAN_BE_OTHERS
 
 VALUE = "planted-Zk3 & co"
@@ -32,7 +32,7 @@ def test_a_file_that_only_the_right_people_read(tmp_path: Path, mode: int) -> No
 )
 def test_a_file_that_others_read_or_write_is_refused(tmp_path: Path, mode: int, why: str) -> None:
     path = kept(tmp_path, mode=mode)
-    with pytest.raises(NoSecret, match=why) as refused:
+    with pytest.raises(SecretError, match=why) as refused:
         read("file", path)
     assert f"chmod 0640 {path}" in str(refused.value)
     assert problem_with("file", path) == str(refused.value)
@@ -42,7 +42,7 @@ def test_a_file_that_others_read_or_write_is_refused(tmp_path: Path, mode: int, 
 def test_a_file_of_somebody_else_is_refused(tmp_path: Path) -> None:
     path = kept(tmp_path)
     os.chown(path, 65534, 65534)
-    with pytest.raises(NoSecret, match="belongs to user id 65534"):
+    with pytest.raises(SecretError, match="belongs to user id 65534"):
         read("file", path)
 
 
@@ -55,7 +55,7 @@ def test_a_link_a_directory_a_pipe_and_nothing_are_refused(tmp_path: Path) -> No
     assert "is no file" in (problem_with("file", str(pipe)) or "")
     assert "there is no /nowhere" in (problem_with("file", "/nowhere") or "")
     for path, why in ((link, "it is a link"), (tmp_path, "is no file"), (pipe, "is no file"), ("/nowhere", "is no /")):
-        with pytest.raises(NoSecret, match=why):
+        with pytest.raises(SecretError, match=why):
             read("file", str(path))
 
 
@@ -63,14 +63,14 @@ def test_a_link_a_directory_a_pipe_and_nothing_are_refused(tmp_path: Path) -> No
     ("text", "why"), [("", "is empty"), ("\n", "is empty"), ("a\0b", "NUL"), ("x" * 70_000, "larger than 64 KiB")]
 )
 def test_what_is_no_password_is_refused(tmp_path: Path, text: str, why: str) -> None:
-    with pytest.raises(NoSecret, match=why):
+    with pytest.raises(SecretError, match=why):
         read("file", kept(tmp_path, text))
 
 
 def test_bytes_that_are_no_text_are_refused_and_not_told(tmp_path: Path) -> None:
     path = kept(tmp_path)
     Path(path).write_bytes(b"planted\xff")
-    with pytest.raises(NoSecret) as refused:
+    with pytest.raises(SecretError) as refused:
         read("file", path)
     assert "planted" not in str(refused.value)
 
@@ -78,9 +78,9 @@ def test_bytes_that_are_no_text_are_refused_and_not_told(tmp_path: Path) -> None
 def test_a_credential_of_systemd(tmp_path: Path) -> None:
     kept(tmp_path, mode=0o444)  # as systemd makes them, in a directory that nobody else enters
     assert read("credential", "secret", {"CREDENTIALS_DIRECTORY": str(tmp_path)}) == VALUE
-    with pytest.raises(NoSecret, match="LoadCredential=other:/path"):
+    with pytest.raises(SecretError, match="LoadCredential=other:/path"):
         read("credential", "other", {"CREDENTIALS_DIRECTORY": str(tmp_path)})
-    with pytest.raises(NoSecret, match="there are no credentials here"):
+    with pytest.raises(SecretError, match="there are no credentials here"):
         read("credential", "secret", {})
 
 
@@ -90,7 +90,7 @@ def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert handed_over({"dsn": secret("environment", "CMS_PASSWORD"), "x": secret("environment", "NOT_SET")}) == {
         "CMS_PASSWORD": VALUE
     }
-    with pytest.raises(NoSecret, match="NOT_SET is not set"):
+    with pytest.raises(SecretError, match="NOT_SET is not set"):
         read("environment", "NOT_SET")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jamaint.errors import Problem
+from jamaint.errors import JamaintError
 from jamaint.host.signatures import Seals
 
 VALUE = {"what": "root allows"}
@@ -28,7 +28,7 @@ def test_key_damaged_is_restored_as_it_says(tmp_path: Path, content: bytes | Non
     key.unlink()
     if content is not None:
         key.write_bytes(content)
-    with pytest.raises(Problem, match=r"restore it with `cp -p (\S+) (\S+)`") as told:
+    with pytest.raises(JamaintError, match=r"restore it with `cp -p (\S+) (\S+)`") as told:
         seals(tmp_path)
     assert (key.read_bytes() if key.exists() else None) == content
     _, _, source, target = told.value.message.split("`")[1].split()
@@ -40,7 +40,7 @@ def test_key_damaged_without_a_copy_is_no_new_key(tmp_path: Path) -> None:
     seals(tmp_path)
     (tmp_path / "seal.key").write_bytes(b"x" * 16)
     (tmp_path / "seal.key.copy").unlink()
-    with pytest.raises(Problem, match="restore it from a backup"):
+    with pytest.raises(JamaintError, match="restore it from a backup"):
         seals(tmp_path)
     assert (tmp_path / "seal.key").read_bytes() == b"x" * 16
 

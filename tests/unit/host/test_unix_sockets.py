@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jamaint.errors import Problem
+from jamaint.errors import JamaintError
 from jamaint.host import listen_socket
 from jamaint.host.unix_sockets import LISTENING, why_socket_stays
 
@@ -120,7 +120,7 @@ def test_daemon_takes_no_socket_that_another_process_has(tmp_path: Path, how: st
     with listening(tmp_path, "made" if how == "renamed" else path.name, *enter):
         if how == "renamed":
             (tmp_path / "made").rename(path)
-        with pytest.raises(Problem, match="another program does"), listen_socket.listening(str(path), 0o600, None):
+        with pytest.raises(JamaintError, match="another program does"), listen_socket.listening(str(path), 0o600, None):
             pass
         assert path.is_socket()
     with listen_socket.listening(str(path), 0o600, None) as taken:

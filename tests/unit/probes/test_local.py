@@ -19,16 +19,16 @@ from jamaint.core.conditions.command import Ended
 from jamaint.core.conditions.unit import Unit
 from jamaint.core.tasks import Condition
 from jamaint.host.processes.run import MARK
-from jamaint.probes.local import LOOKS, Outside, look, mains_power, pressure, processor, unit
+from jamaint.probes.local import LOOKS, ProbeContext, look, mains_power, pressure, processor, unit
 from jamaint.probes.local.context import LookError
-from jamaint.probes.worker_pool import FACTS, Lookers
+from jamaint.probes.worker_pool import FACTS, ProbePool
 
 HAS_PSI, HAS_SYSTEMD = Path("/proc/pressure").exists(), Path("/run/systemd/system").exists()
 
 
 async def found(kind: str, /, **params: Any) -> Any:
     async with trio.open_nursery() as nursery:
-        outside = Outside(Lookers(lambda _text: None))
+        outside = ProbeContext(ProbePool(lambda _text: None))
         await nursery.start(outside.lookers.serve)
         answer = await look(Condition(kind, params), outside)
         nursery.cancel_scope.cancel()
@@ -327,7 +327,10 @@ async def test_a_look_that_hangs_is_left_behind_and_not_begun_again(monkeypatch)
         return os.lstat("/")
 
     monkeypatch.setattr(os, "statvfs", hang)
-    outside, condition = Outside(), Condition("disk_free", {"path": "/mnt", "min_bytes": 1, "timeout_seconds": 0.05})
+    outside, condition = (
+        ProbeContext(),
+        Condition("disk_free", {"path": "/mnt", "min_bytes": 1, "timeout_seconds": 0.05}),
+    )
     assert await look(condition, outside) == Unknown("no answer within 0.1 s")
     assert await look(condition, outside) == Unknown("an earlier look at it has not come back")
     other = await look(Condition("load_average", {}), outside)

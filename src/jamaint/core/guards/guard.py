@@ -14,7 +14,7 @@ from jamaint.core.conditions.condition import Facts
 from jamaint.core.executions import Execution
 from jamaint.core.policies.approvals import Approval
 from jamaint.core.policies.policies import Policy
-from jamaint.core.resources import Touch
+from jamaint.core.resources import Resource
 from jamaint.core.tasks import Task
 
 
@@ -85,7 +85,7 @@ class Snapshot:
     max_concurrent: int = 4
     enabled: bool = True
     draining: bool = False
-    undoing: Sequence[tuple[str, tuple[Touch, ...]]] = ()
+    undoing: Sequence[tuple[str, tuple[Resource, ...]]] = ()
     """Rollbacks that are under way: the task's name, and what it works on."""
 
 
@@ -113,7 +113,7 @@ class View:
     """When each task that has failed is tried again; reckoned together with `due_since`."""
     newest_due: dict[str, datetime] | None = None
     """When each task's newest waiting occurrence was due; reckoned once an older one is to make way for it."""
-    touched: list[tuple[str, tuple[Touch, ...]]] = field(default_factory=list)
+    touched: list[tuple[str, tuple[Resource, ...]]] = field(default_factory=list)
     """By what runs: the task's name, and what it works on."""
     started: list[Waiting] = field(default_factory=list)
     """What has been started in this very decision."""

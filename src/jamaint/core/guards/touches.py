@@ -1,7 +1,7 @@
 """touches: whether something runs, or is being rolled back, that works on the same directory or database."""
 
 from jamaint.core.guards.guard import Verdict, View, Waiting
-from jamaint.core.resources import Touch, meeting
+from jamaint.core.resources import Resource, meeting
 
 
 def judge(waiting: Waiting, view: View) -> Verdict:
@@ -21,7 +21,7 @@ def judge(waiting: Waiting, view: View) -> Verdict:
     return Verdict("touches", "pass", f"nothing else works on {', '.join(map(str, mine))}")
 
 
-def _says(name: str, mine: Touch, theirs: Touch) -> str:
+def _says(name: str, mine: Resource, theirs: Resource) -> str:
     if mine == theirs:
         return f"{name} runs and works on {theirs} too: never both at once"
     return f"{name} runs and works on {theirs}, and this on {mine}: never both at once"

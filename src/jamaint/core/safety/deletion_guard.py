@@ -24,7 +24,7 @@ class Filesystem:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class RootObservation:
     """A root as it was seen: how many files are meant there, and how many of them would be deleted.
 
     `filesystem` is None for a root that is missing; `at` is when a sighting of earlier was made, for people.
@@ -38,7 +38,7 @@ class Sighting:
 
 
 def refusals(
-    now: Sequence[Sighting], before: Mapping[str, Sighting], limit: MassDeletion, noun: str = "files"
+    now: Sequence[RootObservation], before: Mapping[str, RootObservation], limit: MassDeletion, noun: str = "files"
 ) -> tuple[dict[str, Any], ...]:
     """Why these roots need a second look, as {guard, verdict, detail, root, items, files}; empty when they do not.
 
@@ -53,7 +53,7 @@ def refusal(root: str, items: int, files: int, why: str) -> dict[str, Any]:
     return {"guard": GUARD, "verdict": "refuse", "detail": why, "root": root, "items": items, "files": files}
 
 
-def too_many(now: Sighting, limit: MassDeletion, noun: str) -> str | None:
+def too_many(now: RootObservation, limit: MassDeletion, noun: str) -> str | None:
     """Say why so many need an approval: both more than `items` and more than `share` would go. None: they need none."""
     if now.doomed <= limit.items or now.doomed <= limit.share * now.files:
         return None
@@ -63,19 +63,19 @@ def too_many(now: Sighting, limit: MassDeletion, noun: str) -> str | None:
     )
 
 
-def to_json(sighting: Sighting) -> dict[str, Any]:
+def to_json(sighting: RootObservation) -> dict[str, Any]:
     """As it goes over a worker's pipe and to the store."""
     return asdict(sighting)
 
 
-def from_json(value: Mapping[str, Any]) -> Sighting:
+def from_json(value: Mapping[str, Any]) -> RootObservation:
     """The inverse of to_json."""
     found = value["filesystem"]
     filesystem = None if found is None else Filesystem(**found)
-    return Sighting(value["path"], value["files"], filesystem, value["doomed"], value["at"])
+    return RootObservation(value["path"], value["files"], filesystem, value["doomed"], value["at"])
 
 
-def worth_noting(now: Sighting, before: Sighting | None, limit: MassDeletion) -> bool:
+def worth_noting(now: RootObservation, before: RootObservation | None, limit: MassDeletion) -> bool:
     """Whether a sighting tells more than the one before: a run must not cost a write that says nothing new."""
     if now.filesystem is None:
         return False
@@ -86,7 +86,7 @@ def worth_noting(now: Sighting, before: Sighting | None, limit: MassDeletion) ->
     return now.at[:10] != before.at[:10]
 
 
-def _against(now: Sighting, before: Sighting | None, limit: MassDeletion, noun: str) -> str | None:
+def _against(now: RootObservation, before: RootObservation | None, limit: MassDeletion, noun: str) -> str | None:
     if before is not None and before.filesystem is not None:
         last = f"when it was last worked in ({before.at[:10]})"
         if now.filesystem is None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from jamaint.core.safety.sandbox import Fences, is_in, topmost
+from jamaint.core.safety.sandbox import SandboxPolicy, is_in, topmost
 
 GRACE = timedelta(days=1)
 """A way back that has expired is purged soon, if not at once."""
 
-Former = Mapping[str, Any]
+RetainedAccess = Mapping[str, Any]
 """What went at one time: {until, kinds, back, databases, secrets}, the last four as in the workers' file."""
 
 
@@ -29,7 +29,7 @@ class Needs:
     secrets: Mapping[str, tuple[str, ...]]
 
 
-def with_what_left(wanted: Fences, before: Mapping[str, Any], now: datetime) -> Fences:
+def with_what_left(wanted: SandboxPolicy, before: Mapping[str, Any], now: datetime) -> SandboxPolicy:
     """`wanted` with what `before`, the workers' file of until now, has more, and what left earlier, while needed.
 
     Raises StrangeError where that file is none of ours.
@@ -42,7 +42,7 @@ def with_what_left(wanted: Fences, before: Mapping[str, Any], now: datetime) -> 
     return replace(wanted, keeps_until=until.isoformat() if until > now else None, former=former)
 
 
-def needs(former: Sequence[Former]) -> Needs:
+def needs(former: Sequence[RetainedAccess]) -> Needs:
     """All of them together."""
     return Needs(_joined([one["kinds"] for one in former]), _joined([one["secrets"] for one in former]))
 
@@ -59,7 +59,7 @@ def with_former(applied: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     }
 
 
-def _kept_until(wanted: Fences, before: Mapping[str, Any], now: datetime) -> datetime:
+def _kept_until(wanted: SandboxPolicy, before: Mapping[str, Any], now: datetime) -> datetime:
     """How long what was kept until now may be needed, where that is longer than what the retention says now."""
     earlier = before.get("keeps_until")
     until = now if earlier is None else _moment(earlier)
@@ -68,11 +68,13 @@ def _kept_until(wanted: Fences, before: Mapping[str, Any], now: datetime) -> dat
     return until
 
 
-def _keeps(wanted: Fences, before: Mapping[str, Any]) -> timedelta:
+def _keeps(wanted: SandboxPolicy, before: Mapping[str, Any]) -> timedelta:
     return timedelta(seconds=before.get("keeps_seconds", wanted.keeps_seconds))
 
 
-def _former(wanted: Fences, before: Mapping[str, Any], now: datetime, until: datetime) -> tuple[Former, ...]:
+def _former(
+    wanted: SandboxPolicy, before: Mapping[str, Any], now: datetime, until: datetime
+) -> tuple[RetainedAccess, ...]:
     still = [dict(one) for one in before.get("former", ()) if _moment(one["until"]) > now]
     gone = {
         "kinds": _left_of(before.get("kinds", {}), wanted.paths),

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 from jamaint.core.owner_rights import OWNER
-from jamaint.core.resources import Touch, database_of, touched
+from jamaint.core.resources import Resource, database_of, touched
 from jamaint.core.secrets import references
 from jamaint.core.tasks import Condition, Task
 from jamaint.core.worker_kinds import (
@@ -44,7 +44,7 @@ APPLY = "run jamaintctl config apply as root"
 
 
 @dataclass(frozen=True, slots=True)
-class Fences:
+class SandboxPolicy:
     """`paths` by kind of worker; `commands` are digests of command and environment, and of whose rights it is run
     with; `secrets` are files by kind.
 
@@ -108,7 +108,7 @@ def fences(
     databases: Iterable[Any] = (),
     *,
     conditions: Iterable[Condition] = (),
-) -> tuple[Fences, list[str]]:
+) -> tuple[SandboxPolicy, list[str]]:
     """What tasks and conditions of files, and grants, need; and in words what cannot be had."""
     kinds: dict[str, dict[str, None]] = {kind: {} for kind in BASES}
     whose = [_whose(kind, user) for kind in (COMMANDS, PACKAGES) for user in (None, *users)]
@@ -163,7 +163,7 @@ def fences(
         if kind.partition("-")[0] == DATABASES:
             secrets.setdefault(kind, {}).update(dict.fromkeys(files))
     return (
-        Fences(
+        SandboxPolicy(
             {kind: topmost(found) for kind, found in kinds.items()},
             tuple(sorted(allowed)),
             tuple(sorted(known)),
@@ -188,7 +188,7 @@ def topmost(paths: Iterable[str]) -> tuple[str, ...]:
 def refused(
     kind: str, executor: str, config: Mapping[str, Any], applied: Mapping[str, Any], *, back: bool = False
 ) -> str | None:
-    """Why a worker of that kind does not do what an opening says, or None; `applied` as `Fences.to_json`.
+    """Why a worker of that kind does not do what an opening says, or None; `applied` as `SandboxPolicy.to_json`.
 
     `back`: no more than an undo or a purge is meant, which run no other commands than those of the way back.
     """
@@ -277,7 +277,7 @@ def refused_look(unit: str, kind: str, params: Mapping[str, Any], applied: Mappi
     return f"the condition is none of the configuration's: {APPLY}"
 
 
-def not_applied(wanted: Fences, applied: Mapping[str, Any]) -> list[str]:
+def not_applied(wanted: SandboxPolicy, applied: Mapping[str, Any]) -> list[str]:
     """What the configuration names and the workers' units do not have yet, in words."""
     kinds = applied.get("kinds", {})
     told = []
@@ -297,7 +297,7 @@ def not_applied(wanted: Fences, applied: Mapping[str, Any]) -> list[str]:
     return told + [f"{database_words(name)} is not known to the workers: {APPLY}" for name in others]
 
 
-def unbound_words(wanted: Fences, kind: str, path: str, why: str) -> str:
+def unbound_words(wanted: SandboxPolicy, kind: str, path: str, why: str) -> str:
     """Return the warning about a directory that a worker is not given."""
     names = wanted.namers(kind, path)
     whose = f" ({', '.join(names)})" if names else ""
@@ -317,7 +317,7 @@ def digest_of_look(kind: str, params: Mapping[str, Any]) -> str:
     return sha256(json.dumps([kind, dict(params)], sort_keys=True).encode()).hexdigest()
 
 
-def _touches(executor: str, config: Mapping[str, Any]) -> list[Touch]:
+def _touches(executor: str, config: Mapping[str, Any]) -> list[Resource]:
     return [touch for part, sub in parts(executor, config) for touch in touched(part, sub)]
 
 

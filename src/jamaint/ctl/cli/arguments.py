@@ -7,7 +7,7 @@ flag. Here a flag that has a value takes the next word, whatever it looks like.
 from __future__ import annotations
 
 from jamaint.ctl.output.times import given
-from jamaint.errors import INVALID_PARAMS, Problem
+from jamaint.errors import INVALID_PARAMS, JamaintError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Verb:
         self.configures = configures
 
 
-class Usage(Problem):
+class UsageError(JamaintError):
     """A command line that cannot be taken; `about` is the command whose help would say what can."""
 
     def __init__(self, message: str, about: str = "", choice: tuple[str, Sequence[str]] | None = None) -> None:
@@ -159,7 +159,7 @@ class _Reader:
         self.found.verb = next((verb for verb in self._verbs if verb.name == name), None)
         if self.found.verb is None and not any(verb.name.startswith(name + " ") for verb in self._verbs):
             above = " ".join(self.found.words)
-            raise Usage(f"no such command: {name}", above, (word, _next_words(self._verbs, above)))
+            raise UsageError(f"no such command: {name}", above, (word, _next_words(self._verbs, above)))
         self.found.words = words
 
     def _flag(self, word: str) -> None:
@@ -176,18 +176,18 @@ class _Reader:
             if flag is not None and flag.value:
                 equals, value = "=", word[2:]
         if flag is None:
-            raise Usage(f"no such flag: {name}", self._about(), (name, [flag.name for flag in self._flags()]))
+            raise UsageError(f"no such flag: {name}", self._about(), (name, [flag.name for flag in self._flags()]))
         self._keep(flag, self._value(flag, equals, value))
 
     def _value(self, flag: Flag, equals: str, value: str) -> str:
         if not flag.value:
             if equals:
-                raise Usage(f"{flag.name} takes no value", self._about())
+                raise UsageError(f"{flag.name} takes no value", self._about())
             return ""
         if equals:
             return value
         if not self._rest:
-            raise Usage(f"{flag.name} needs a value: {flag.name} {flag.value}", self._about())
+            raise UsageError(f"{flag.name} needs a value: {flag.name} {flag.value}", self._about())
         return self._rest.pop()
 
     def _keep(self, flag: Flag, text: str) -> None:
@@ -196,7 +196,7 @@ class _Reader:
             try:
                 value = _read_value(flag.kind, text, self._now)
             except ValueError as error:
-                raise Usage(f"{flag.name} {text}: {error}", self._about()) from None
+                raise UsageError(f"{flag.name} {text}: {error}", self._about()) from None
         if flag.many:
             self.found.values.setdefault(flag.key, []).append(value)
         else:
@@ -207,20 +207,22 @@ class _Reader:
         if verb is None:
             given_words = " ".join(self.found.words)
             choices = ", ".join(_next_words(self._verbs, given_words))
-            raise Usage(f"{given_words} needs one of: {choices}" if given_words else "no command given", given_words)
+            raise UsageError(
+                f"{given_words} needs one of: {choices}" if given_words else "no command given", given_words
+            )
         any_number = bool(verb.positionals) and verb.positionals[-1].endswith(ANY_NUMBER)
         if len(self._plain) > len(verb.positionals) and not any_number:
-            raise Usage(f"{verb.name}: {self._plain[len(verb.positionals)]!r} is one word too many", verb.name)
+            raise UsageError(f"{verb.name}: {self._plain[len(verb.positionals)]!r} is one word too many", verb.name)
         for position, place in enumerate(verb.positionals):
             if place.endswith(ANY_NUMBER):
                 self.found.values[place[: -len(ANY_NUMBER)].strip("[]").lower()] = self._plain[position:]
             elif position < len(self._plain):
                 self.found.values[place.strip("[]").lower()] = self._plain[position]
             elif not place.startswith("["):
-                raise Usage(f"{verb.name} needs {_article(place)} {place}", verb.name)
+                raise UsageError(f"{verb.name} needs {_article(place)} {place}", verb.name)
         for flag in verb.flags:
             if flag.needed and flag.key not in self.found.values:
-                raise Usage(f"{verb.name} needs {flag.short or flag.name} {flag.value}", verb.name)
+                raise UsageError(f"{verb.name} needs {flag.short or flag.name} {flag.value}", verb.name)
 
     def _known(self, name: str) -> Flag | None:
         return next((flag for flag in self._flags() if name in (flag.name, flag.short)), None)
@@ -233,7 +235,7 @@ class _Reader:
 
 
 def parse(words: Sequence[str], verbs: Sequence[Verb], now: float) -> Arguments:
-    """What `words` say; relative times count from `now` (seconds since 1970). Raises Usage."""
+    """What `words` say; relative times count from `now` (seconds since 1970). Raises UsageError."""
     return _Reader(words, verbs, now).read()
 
 

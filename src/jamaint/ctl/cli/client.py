@@ -11,7 +11,7 @@ import sys
 import time
 from _socket import AF_UNIX, SO_PEERCRED, SOCK_STREAM, SOL_SOCKET, socket
 
-from jamaint.errors import INTERNAL, TOO_LARGE, UNAVAILABLE, Problem
+from jamaint.errors import INTERNAL, TOO_LARGE, UNAVAILABLE, JamaintError
 from jamaint.protocol.control import LINE_LIMIT, Lines, parse_reply, request
 
 TYPE_CHECKING = False
@@ -30,7 +30,7 @@ WAITING_LIMIT = 10_000
 BUSY_SECONDS = 0.02
 
 
-class Unreachable(Problem):
+class UnreachableError(JamaintError):
     """There is no daemon to talk to, or no longer; the message says at which socket, why, and what to do."""
 
     def __init__(self, path: str, why: str) -> None:
@@ -54,13 +54,13 @@ class Client:
     def call(self, method: str, params: dict[str, Any], patient: bool = False) -> Any:
         """The result of one call; `patient` waits as long as it takes, unless a timeout was asked for.
 
-        Raises the daemon's Problem, or Unreachable.
+        Raises the daemon's JamaintError, or UnreachableError.
         """
         seconds = self._timeout or (None if patient else ANSWER_SECONDS)
         self.begin(method, params)
         found, result = self.answer(seconds)
         if not found:
-            raise Unreachable(self.path, f"no answer to {method} within {seconds:g} s; see --timeout")
+            raise UnreachableError(self.path, f"no answer to {method} within {seconds:g} s; see --timeout")
         return result
 
     def begin(self, method: str, params: dict[str, Any]) -> None:
@@ -79,7 +79,7 @@ class Client:
             elif reply.id == self._last:
                 return True, self._received(reply.result)
             else:
-                raise Problem(INTERNAL, "the daemon answered something that was not asked")
+                raise JamaintError(INTERNAL, "the daemon answered something that was not asked")
         return False, None
 
     def event(self, seconds: float) -> dict[str, Any] | None:
@@ -90,7 +90,7 @@ class Client:
         if reply.error is not None:
             raise self._refusal(reply.error)
         if reply.event is None:
-            raise Problem(INTERNAL, "the daemon answered something that was not asked")
+            raise JamaintError(INTERNAL, "the daemon answered something that was not asked")
         found: dict[str, Any] = self._received(reply.event)
         return found
 
@@ -98,24 +98,24 @@ class Client:
         """Ends the connection; the daemon goes on with what was asked."""
         self._socket.close()
 
-    def _refusal(self, error: Problem) -> Problem:
-        return Problem(error.code, self._received(error.message), self._received(error.data))
+    def _refusal(self, error: JamaintError) -> JamaintError:
+        return JamaintError(error.code, self._received(error.message), self._received(error.data))
 
     def _keep(self, reply: Reply) -> None:
         if len(self._events) >= WAITING_LIMIT:
-            raise Problem(TOO_LARGE, "the daemon pushes events and does not answer")
+            raise JamaintError(TOO_LARGE, "the daemon pushes events and does not answer")
         self._events.append(reply)
 
     def _send(self, line: bytes, seconds: float) -> None:
         if len(line) > LINE_LIMIT:
-            raise Problem(TOO_LARGE, f"a request may have at most {LINE_LIMIT} bytes, this one has {len(line)}")
+            raise JamaintError(TOO_LARGE, f"a request may have at most {LINE_LIMIT} bytes, this one has {len(line)}")
         self._socket.settimeout(seconds)
         try:
             self._socket.sendall(line)
         except TimeoutError:
-            raise Unreachable(self.path, "it does not read what is sent") from None
+            raise UnreachableError(self.path, "it does not read what is sent") from None
         except OSError as error:
-            raise Unreachable(self.path, f"the connection broke ({error.strerror})") from None
+            raise UnreachableError(self.path, f"the connection broke ({error.strerror})") from None
 
     def _next(self, deadline: float | None) -> Reply | None:
         """The next message; None when the deadline passes first."""
@@ -127,9 +127,11 @@ class Client:
             except (TimeoutError, BlockingIOError):
                 return None
             except OSError as error:
-                raise Unreachable(self.path, f"the connection broke ({error.strerror})") from None
+                raise UnreachableError(self.path, f"the connection broke ({error.strerror})") from None
             if not chunk:
-                raise Unreachable(self.path, "it closed the connection; the journal says why: journalctl -u jamaintd")
+                raise UnreachableError(
+                    self.path, "it closed the connection; the journal says why: journalctl -u jamaintd"
+                )
             self._read += [parse_reply(line) for line in self._lines.feed(chunk)]
         return self._read.pop(0)
 
@@ -175,18 +177,18 @@ def _dial(connection: socket, path: str, deadline: float) -> None:
             connection.connect(path)
         except (BlockingIOError, TimeoutError):  # its queue of connections is full
             if time.monotonic() > deadline:
-                raise Unreachable(path, "it is too busy to accept a connection") from None
+                raise UnreachableError(path, "it is too busy to accept a connection") from None
             time.sleep(BUSY_SECONDS)
         except FileNotFoundError:
             why = "there is no such socket; is jamaintd running? (systemctl start jamaintd, or --socket PATH)"
-            raise Unreachable(path, why) from None
+            raise UnreachableError(path, why) from None
         except ConnectionRefusedError:
             why = "nothing listens there; jamaintd has ended (systemctl status jamaintd)"
-            raise Unreachable(path, why) from None
+            raise UnreachableError(path, why) from None
         except PermissionError:
-            raise Unreachable(path, f"permission denied; {_who_may(path)}") from None
+            raise UnreachableError(path, f"permission denied; {_who_may(path)}") from None
         except (OSError, ValueError) as error:
-            raise Unreachable(path, getattr(error, "strerror", None) or str(error)) from None
+            raise UnreachableError(path, getattr(error, "strerror", None) or str(error)) from None
         else:
             return
 
@@ -199,7 +201,7 @@ def _check_peer(connection: socket, path: str) -> None:
     except OSError:
         owner = 0
     if peer not in {0, os.geteuid(), owner}:
-        raise Unreachable(path, f"refused: uid {peer} listens there, who is neither root, nor you, nor its owner")
+        raise UnreachableError(path, f"refused: uid {peer} listens there, who is neither root, nor you, nor its owner")
 
 
 def _who_may(path: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from jamaint import VERSION
-from jamaint.ctl.cli.arguments import GLOBAL_FLAGS, Usage
+from jamaint.ctl.cli.arguments import GLOBAL_FLAGS, UsageError
 from jamaint.ctl.output.terminal import columns_of
 from jamaint.ctl.output.text import Look, columns, paragraph
 
@@ -43,7 +43,7 @@ def _short_synopsis(verb: Verb) -> str:
     return " ".join([verb.name, *verb.positionals, *(_use(flag) for flag in verb.flags if flag.needed)])
 
 
-def meant(mistake: Usage) -> str:
+def meant(mistake: UsageError) -> str:
     """What was probably meant, of what would have been possible; empty when nothing is near."""
     if mistake.choice is None:
         return ""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from jamaint.ctl.cli.arguments import Usage
-from jamaint.errors import INVALID_PARAMS, Problem
+from jamaint.ctl.cli.arguments import UsageError
+from jamaint.errors import INVALID_PARAMS, JamaintError
 from jamaint.protocol.control import LINE_LIMIT, loads
 
 TYPE_CHECKING = False
@@ -23,7 +23,7 @@ DEPTH_LIMIT = 64
 Position = tuple[int, int]
 
 
-class InvalidObject(Problem):
+class InvalidObjectError(JamaintError):
     """A file that has no object in it that could be sent."""
 
     def __init__(self, file: str, problem: str, position: Position | None = None, key: str = "") -> None:
@@ -42,7 +42,7 @@ def send(call: Call, method: str, kind: str, name: str | None = None) -> Any:
     params = {kind: value} if name is None else {kind: name, "changes": value}
     try:
         return call.ask(method, params)
-    except Problem as problem:
+    except JamaintError as problem:
         if problem.code == INVALID_PARAMS:
             raise _placed(problem, shown, text, kind) from None
         raise
@@ -53,25 +53,25 @@ def send_list(call: Call, method: str, key: str) -> Any:
     shown, text = _text(call.values["file"])
     value = parse(text, shown)
     if set(value) != {key} or not isinstance(value[key], list):
-        raise InvalidObject(shown, f"must have the key {key} with a list, and nothing else")
+        raise InvalidObjectError(shown, f"must have the key {key} with a list, and nothing else")
     try:
         return call.ask(method, value)
-    except Problem as problem:
+    except JamaintError as problem:
         if problem.code == INVALID_PARAMS:
             raise _placed(problem, shown, text, key) from None
         raise
 
 
 def parse(text: str, file: str) -> dict[str, Any]:
-    """The object in `text`. Raises InvalidObject, with the place."""
+    """The object in `text`. Raises InvalidObjectError, with the place."""
     try:
         value = loads(text)
     except ValueError as error:
         if text.lstrip().startswith("{") and _yaml() is None:
-            raise InvalidObject(file, f"is not JSON: {error}") from None
+            raise InvalidObjectError(file, f"is not JSON: {error}") from None
         value = _from_yaml(text, file)
     if not isinstance(value, dict):
-        raise InvalidObject(file, "must be an object: keys and values")
+        raise InvalidObjectError(file, "must be an object: keys and values")
     return value
 
 
@@ -84,7 +84,7 @@ def positions(text: str) -> dict[str, Position]:
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         _Builder(yaml, "", found).build(node, "", 0)
-    except (yaml.YAMLError, InvalidObject):
+    except (yaml.YAMLError, InvalidObjectError):
         return {}
     return found
 
@@ -104,7 +104,7 @@ class _Builder:
     def build(self, node: Any, path: str, depth: int) -> Any:
         self._nodes += 1
         if self._nodes > NODES_LIMIT or depth > DEPTH_LIMIT:
-            raise InvalidObject(self._file, "unfolds to too much", _position(node), path)
+            raise InvalidObjectError(self._file, "unfolds to too much", _position(node), path)
         if isinstance(node, self._yaml.MappingNode):
             return self._mapping(node, path, depth)
         if isinstance(node, self._yaml.SequenceNode):
@@ -116,11 +116,11 @@ class _Builder:
         value: dict[str, Any] = {}
         for key_node, item in node.value:
             if not isinstance(key_node, self._yaml.ScalarNode):
-                raise InvalidObject(self._file, "a key must be a text", _position(key_node), path)
+                raise InvalidObjectError(self._file, "a key must be a text", _position(key_node), path)
             key = key_node.value
             below = f"{path}.{key}" if path else key
             if key in value:
-                raise InvalidObject(self._file, "stands twice", _position(key_node), below)
+                raise InvalidObjectError(self._file, "stands twice", _position(key_node), below)
             self._found[below] = _position(key_node)
             value[key] = self.build(item, below, depth + 1)
         return value
@@ -143,18 +143,18 @@ def _scalar(node: Any) -> Any:
 def _from_yaml(text: str, file: str) -> Any:
     yaml = _yaml()
     if yaml is None:
-        raise InvalidObject(file, "is not JSON, and reading YAML needs PyYAML (apt install python3-yaml)")
+        raise InvalidObjectError(file, "is not JSON, and reading YAML needs PyYAML (apt install python3-yaml)")
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         return None if node is None else _Builder(yaml, file, {}).build(node, "", 0)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         said = ", ".join(part for part in (error.context, error.problem) if part)
-        raise InvalidObject(file, said, mark and (mark.line + 1, mark.column + 1)) from None
+        raise InvalidObjectError(file, said, mark and (mark.line + 1, mark.column + 1)) from None
     except (yaml.YAMLError, ValueError) as error:
-        raise InvalidObject(file, str(error).splitlines()[0]) from None
+        raise InvalidObjectError(file, str(error).splitlines()[0]) from None
     except RecursionError:
-        raise InvalidObject(file, "is nested too deep") from None
+        raise InvalidObjectError(file, "is nested too deep") from None
 
 
 def _yaml() -> ModuleType | None:
@@ -167,7 +167,8 @@ def _yaml() -> ModuleType | None:
 
 
 def _text(file: str) -> tuple[str, str]:
-    """The name to show and the content, at most a line of the protocol long. Raises Usage when it cannot be read."""
+    """The name to show and the content, at most a line of the protocol long. Raises UsageError when it cannot be
+    read."""
     try:
         if file == "-":
             content, file = sys.stdin.buffer.read(LINE_LIMIT + 1), "<stdin>"
@@ -175,22 +176,24 @@ def _text(file: str) -> tuple[str, str]:
             with open(file, "rb") as stream:
                 content = stream.read(LINE_LIMIT + 1)
     except OSError as error:
-        raise Usage(f"cannot read {file}: {error.strerror}") from None
+        raise UsageError(f"cannot read {file}: {error.strerror}") from None
     if len(content) > LINE_LIMIT:
-        raise InvalidObject(file, f"is larger than {LINE_LIMIT} bytes")
+        raise InvalidObjectError(file, f"is larger than {LINE_LIMIT} bytes")
     try:
         return os.fspath(file), content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise InvalidObject(file, "is not UTF-8", (line, error.start - content.rfind(b"\n", 0, error.start))) from None
+        raise InvalidObjectError(
+            file, "is not UTF-8", (line, error.start - content.rfind(b"\n", 0, error.start))
+        ) from None
 
 
-def _placed(problem: Problem, file: str, text: str, kind: str) -> Problem:
+def _placed(problem: JamaintError, file: str, text: str, kind: str) -> JamaintError:
     """The same problem, its mistakes with file, line and column."""
     mistakes = problem.data.get("mistakes") or [{"problem": problem.message, **problem.data}]
     where = positions(text)
     placed = [_place(mistake, file, where, kind) for mistake in mistakes if isinstance(mistake, dict)]
-    return Problem(problem.code, problem.message, {**problem.data, "mistakes": placed})
+    return JamaintError(problem.code, problem.message, {**problem.data, "mistakes": placed})
 
 
 def _place(mistake: dict[str, Any], file: str, where: dict[str, Position], kind: str) -> dict[str, Any]:

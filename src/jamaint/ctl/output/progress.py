@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 
-from jamaint.ctl.cli.client import Unreachable
+from jamaint.ctl.cli.client import UnreachableError
 from jamaint.ctl.output.execution_text import (
     ENDED,
     amount,
@@ -22,7 +22,7 @@ from jamaint.ctl.output.execution_text import (
 from jamaint.ctl.output.terminal import columns_of, speaks_unicode
 from jamaint.ctl.output.text import Look, bar, cut, percent, short, wide
 from jamaint.ctl.output.times import epoch, span
-from jamaint.errors import UNAVAILABLE, Problem
+from jamaint.errors import UNAVAILABLE, JamaintError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def follow(call: Call, ident: str) -> Execution:
                 execution = client.call("event.subscribe", {"execution": ident})["execution"]
                 deadline = None
                 return _watch(client, execution, drawing)
-            except Problem as lost:
+            except JamaintError as lost:
                 client = None
                 deadline = _patience(lost, deadline, drawing, ident)
     finally:
@@ -190,7 +190,7 @@ def _watch(client: Client, execution: Execution, drawing: Silence) -> Execution:
         if event is None:
             drawing.tick()
         elif event.get("event") == "daemon.cut_off":
-            raise Unreachable(client.path, "it has cut us off from its events")
+            raise UnreachableError(client.path, "it has cut us off from its events")
         elif (event.get("execution") or {}).get("id") == execution["id"]:
             execution = merge(execution, event)
             drawing.update(execution, event)
@@ -202,12 +202,12 @@ def _whole(client: Client, execution: Execution) -> Execution:
     """The ended execution with what its rollback point says now, which no event carries; as it is, failing that."""
     try:
         found: Execution = client.call("execution.get", {"execution": execution["id"]})
-    except Problem:
+    except JamaintError:
         return execution
     return found
 
 
-def _patience(lost: Problem, deadline: float | None, drawing: Silence, ident: str) -> float:
+def _patience(lost: JamaintError, deadline: float | None, drawing: Silence, ident: str) -> float:
     """Until when a lost daemon is waited for, after a moment of waiting. Raises what it cannot wait for."""
     if lost.code != UNAVAILABLE:
         raise lost
@@ -216,7 +216,7 @@ def _patience(lost: Problem, deadline: float | None, drawing: Silence, ident: st
         deadline = time.monotonic() + RETURN_SECONDS
     elif time.monotonic() > deadline:
         message = f"{lost.message}; once it is back: jamaintctl execution show {short(ident)}"
-        raise Problem(UNAVAILABLE, message, lost.data)
+        raise JamaintError(UNAVAILABLE, message, lost.data)
     time.sleep(RETRY_SECONDS)
     return deadline
 

@@ -19,14 +19,14 @@ OTHERS_PART = 8
 """After a pass that took long, others have this part of its time: what they want can take several passes."""
 
 
-class Crowd:
+class ConnectionLimits:
     """The connections that there are."""
 
     def __init__(self) -> None:
         self._of: dict[int, set[Connection]] = {}
 
     def check_room(self, peer: Peer) -> None:
-        """Raises Problem(UNAVAILABLE) for one too many; root comes in where only the total is reached."""
+        """Raises JamaintError(UNAVAILABLE) for one too many; root comes in where only the total is reached."""
         mine = len(self._of.get(peer.uid, ()))
         if mine >= CONNECTIONS_OF_ONE_USER or (peer.uid != 0 and sum(map(len, self._of.values())) >= CONNECTIONS):
             raise unavailable(f"too many connections ({mine} of uid {peer.uid}): close some", 1)
@@ -52,7 +52,7 @@ class Crowd:
         return max(mine, key=Connection.held)
 
 
-class Turns:
+class FairQueue:
     """Users begin calls in turn, so that a thousand calls of one hold up another's by a few and not by a thousand.
 
     All that can run does so in one pass of the loop, and nobody else is heard before its end. So only some calls of

@@ -70,7 +70,7 @@ class Connection:
     async def lines(self, is_idle: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
         """Each line, until the client has sent its last, has left one unfinished, or was silent while `is_idle`.
 
-        Raises Problem(TOO_LARGE) for one that is too long.
+        Raises JamaintError(TOO_LARGE) for one that is too long.
         """
         lines = control.Lines()
         line_ends: float | None = None  # by when the line that has begun must have ended

@@ -15,14 +15,14 @@ from structlog.typing import FilteringBoundLogger
 
 from jamaint.core.roles import NOBODY, ROLES, allows, how_to_get
 from jamaint.daemon.control.background import Pending
-from jamaint.daemon.control.client_limits import Crowd, Turns
+from jamaint.daemon.control.client_limits import ConnectionLimits, FairQueue
 from jamaint.daemon.control.commands import COMMANDS
 from jamaint.daemon.control.commands.command import Call, Command, Daemon, Stream
 from jamaint.daemon.control.connection import Connection
 from jamaint.daemon.control.startup_replies import Waiting
 from jamaint.daemon.state.audit_writer import Auditor
 from jamaint.daemon.state.events import Subscription
-from jamaint.errors import CONFLICT, INTERNAL, METHOD_NOT_FOUND, NOT_AUTHORISED, TOO_LARGE, Problem, unavailable
+from jamaint.errors import CONFLICT, INTERNAL, METHOD_NOT_FOUND, NOT_AUTHORISED, TOO_LARGE, JamaintError, unavailable
 from jamaint.host.logging.setup import MESSAGE_IDS
 from jamaint.host.peer_credentials import Peer, peer_of
 from jamaint.host.secrets import cleaned, cleaned_deep
@@ -67,8 +67,8 @@ class Server:
         self._role_of = role_of
         self._auditor = auditor
         self._log = log
-        self._crowd = Crowd()
-        self._turns = Turns()
+        self._crowd = ConnectionLimits()
+        self._turns = FairQueue()
         self._names = Names()
         self._calls = 0
         self._silent: set[trio.SocketStream] = set()
@@ -138,7 +138,7 @@ class Server:
         connection = Connection(stream, peer, f"uid {peer.uid}", self._weigh)
         try:
             self._crowd.check_room(peer)
-        except Problem as problem:
+        except JamaintError as problem:
             with connection.scope:
                 await connection.send(control.refusal(None, problem))
             return
@@ -179,7 +179,7 @@ class Server:
                             await room.acquire()
                         connection.asked += len(line)
                         nursery.start_soon(self._take, connection, line, room)
-            except Problem as problem:  # too long: what follows cannot be told from its rest
+            except JamaintError as problem:  # too long: what follows cannot be told from its rest
                 await connection.send(control.refusal(None, problem))
                 await connection.drain()
             # Half closed, or nothing came for too long: what is under way is still answered; a stream has no end.
@@ -215,7 +215,7 @@ class Server:
     async def _take_one(self, connection: Connection, line: bytes) -> Subscription | None:
         try:
             request = control.parse_request(line)
-        except Problem as problem:
+        except JamaintError as problem:
             await connection.send(control.refusal(problem.data.pop("id", None), problem))
             return None
         answer, stream = await self._answer(connection, request)
@@ -265,7 +265,7 @@ class Server:
             result = await self._call(connection, role, command, request)
             stream = result.subscription if isinstance(result, Stream) else None
             reply = _reply(connection, request, result)
-        except Problem as found:
+        except JamaintError as found:
             problem = _without_secrets(found)
             self._audit(connection, role, command, request, problem=problem)
             return control.refusal(request.id, problem), None
@@ -275,7 +275,7 @@ class Server:
         except Exception:
             ident = uuid4().hex[:8]
             self._log.exception("internal error in a call", error_id=ident, method=request.method)
-            ours = Problem(INTERNAL, f"internal error {ident}: see the journal", {"id": ident})
+            ours = JamaintError(INTERNAL, f"internal error {ident}: see the journal", {"id": ident})
             self._audit(connection, role, command, request, outcome="failed", problem=ours)
             return control.refusal(request.id, ours), None
         self._audit(connection, role, command, request, outcome="done")
@@ -289,10 +289,10 @@ class Server:
 
     async def _call(self, connection: Connection, role: str, command: Command | None, request: control.Request) -> Any:
         if command is None:
-            raise Problem(METHOD_NOT_FOUND, f"no such method: {request.method[:100]}")
+            raise JamaintError(METHOD_NOT_FOUND, f"no such method: {request.method[:100]}")
         if not allows(role, command.role):
             has = "no role" if role == NOBODY else f"the role {role}"
-            raise Problem(
+            raise JamaintError(
                 NOT_AUTHORISED,
                 f"{request.method} needs the role {command.role}, and {connection.user} has {has}"
                 f"{self._remedy(command.role, connection.user)}",
@@ -322,7 +322,7 @@ class Server:
         request: control.Request,
         *,
         outcome: str = "refused",
-        problem: Problem | None = None,
+        problem: JamaintError | None = None,
     ) -> None:
         """Every changing call and every refused one; a mere look that succeeds is not written down."""
         denied = problem is not None and problem.code == NOT_AUTHORISED
@@ -394,10 +394,10 @@ def _reply(connection: Connection, request: control.Request, result: Any) -> byt
     subscription = result.subscription if isinstance(result, Stream) else None
     try:
         if subscription is not None and connection.subscriptions >= SUBSCRIPTIONS:
-            raise Problem(CONFLICT, f"a connection may have {SUBSCRIPTIONS} subscriptions: open another one")
+            raise JamaintError(CONFLICT, f"a connection may have {SUBSCRIPTIONS} subscriptions: open another one")
         reply = control.reply(request.id, result if subscription is None else result.reply)
         if len(reply) > control.LINE_LIMIT:
-            raise Problem(TOO_LARGE, "the answer is too large for one line: ask for less with `limit`")
+            raise JamaintError(TOO_LARGE, "the answer is too large for one line: ask for less with `limit`")
     except BaseException:
         if subscription is not None:
             subscription.close()
@@ -407,12 +407,12 @@ def _reply(connection: Connection, request: control.Request, result: Any) -> byt
     return reply
 
 
-def _without_secrets(problem: Problem) -> Problem:
+def _without_secrets(problem: JamaintError) -> JamaintError:
     """Whoever wrote it: a driver's error may repeat an address, and a mistake what stands beside it."""
-    return Problem(problem.code, cleaned(problem.message), cleaned_deep(problem.data))
+    return JamaintError(problem.code, cleaned(problem.message), cleaned_deep(problem.data))
 
 
-def _detail(request: control.Request, problem: Problem | None) -> dict[str, Any]:
+def _detail(request: control.Request, problem: JamaintError | None) -> dict[str, Any]:
     detail: dict[str, Any] = {"dry_run": True} if request.params.get("dry_run") is True else {}
     if request.params.get("emergency") is True:
         detail |= {"emergency": True, "reason": cleaned(str(request.params.get("reason") or "")[:500])}

@@ -9,7 +9,7 @@ from jamaint import VERSION
 from jamaint.config import Config
 from jamaint.daemon.control.commands.service import PROTOCOL
 from jamaint.daemon.state import json_views
-from jamaint.errors import UNAVAILABLE, Problem
+from jamaint.errors import UNAVAILABLE, JamaintError
 
 RETRY_SECONDS = 5
 
@@ -26,7 +26,7 @@ class Waiting:
         self._config = config
 
     def answer(self, method: str) -> dict[str, Any]:
-        """The result of `method`. Raises Problem(UNAVAILABLE) for all that needs the database."""
+        """The result of `method`. Raises JamaintError(UNAVAILABLE) for all that needs the database."""
         if method == "status":
             return self._status()
         if method == "daemon.version":
@@ -36,7 +36,7 @@ class Waiting:
                 "python": platform.python_version(),
                 "postgresql": None,
             }
-        raise Problem(
+        raise JamaintError(
             UNAVAILABLE,
             f"the daemon is not up yet: {self._why()}",
             {"retry_after": RETRY_SECONDS, "coming_up": True},

@@ -12,7 +12,7 @@ from jamaint.daemon.state.recorder import Recorder
 from jamaint.store import executions
 
 
-class Aftermath:
+class CrashRecovery:
     """Looks once, after what was running has been settled and before anything starts."""
 
     def __init__(self, recorder: Recorder, definitions: Definitions, log: FilteringBoundLogger) -> None:

@@ -22,7 +22,7 @@ from jamaint.core.purges import (
 )
 from jamaint.daemon.execution.rollbacks import Rollbacks
 from jamaint.daemon.state import json_views
-from jamaint.errors import Problem, invalid, unavailable
+from jamaint.errors import JamaintError, invalid, unavailable
 from jamaint.files.access.free_space import disk_of, free_space, mounted_devices
 from jamaint.store import rollback_points
 from jamaint.store.postgres import Postgres
@@ -120,7 +120,7 @@ class EarlyPurge:
         if why is None and not self._dry_run:
             try:
                 freed, problems = await self._rollbacks.purge_now(self._points[one.point_id], self._by)
-            except Problem as problem:
+            except JamaintError as problem:
                 why = problem.message
         if why is not None:
             outcome.skipped.append({**_told(one), "why": why})
@@ -131,7 +131,7 @@ class EarlyPurge:
 
 
 async def goal_of(share: float, path: str) -> Goal:
-    """Return the goal for the file system of a path. Raises Problem where it does not say what it has free."""
+    """Return the goal for the file system of a path. Raises JamaintError where it does not say what it has free."""
     await _free_space(path)
     try:
         return Goal(share, path, await trio.to_thread.run_sync(disk_of, path, abandon_on_cancel=True))
@@ -179,7 +179,8 @@ def _roots(point: RollbackPoint) -> list[str]:
 
 
 async def _free_space(path: str) -> FreeSpace:
-    """What the file system of a path has free now. Raises Problem; one that does not answer keeps nobody waiting."""
+    """What the file system of a path has free now. Raises JamaintError; one that does not answer keeps nobody
+    waiting."""
     with trio.move_on_after(PATIENCE_SECONDS):
         try:
             return await trio.to_thread.run_sync(free_space, path, abandon_on_cancel=True)

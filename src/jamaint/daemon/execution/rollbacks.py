@@ -10,7 +10,7 @@ from structlog.typing import FilteringBoundLogger
 
 from jamaint.core.executions import Execution, Progress, State, StepRecord, advance
 from jamaint.core.held_places import KEPT_ELSEWHERE, HoldRecord, places_of, released
-from jamaint.core.resources import Touch, touched
+from jamaint.core.resources import Resource, touched
 from jamaint.core.scheduling.clock_jumps import held_until
 from jamaint.core.system_cleanup import of_execution
 from jamaint.core.worker_kinds import parts
@@ -20,7 +20,7 @@ from jamaint.daemon.execution.runner import metrics_of
 from jamaint.daemon.state.live import Current
 from jamaint.daemon.state.password_references import revealed
 from jamaint.daemon.state.recorder import Recorder
-from jamaint.errors import CONFLICT, Problem, refused
+from jamaint.errors import CONFLICT, JamaintError, refused
 from jamaint.host.clock import Clock
 from jamaint.host.logging.setup import MESSAGE_IDS
 from jamaint.host.processes.run import end_all
@@ -59,38 +59,39 @@ class Rollbacks:
         self._clock = clock
         self._log = log
         self._in_hand: set[str] = set()
-        self._at_work: dict[str, tuple[str, tuple[Touch, ...]]] = {}
+        self._at_work: dict[str, tuple[str, tuple[Resource, ...]]] = {}
         self._on_undone: Callable[[Execution], None] = lambda _execution: None
         self._on_free: Callable[[], None] = lambda: None
-        self._blocker: Callable[[Sequence[Touch]], str | None] = lambda _touches: None
+        self._blocker: Callable[[Sequence[Resource]], str | None] = lambda _touches: None
 
     def listen(
         self,
         *,
         on_undone: Callable[[Execution], None],
         on_free: Callable[[], None],
-        blocker: Callable[[Sequence[Touch]], str | None],
+        blocker: Callable[[Sequence[Resource]], str | None],
     ) -> None:
         """Set who is told of an undone execution, and when a rollback works on nothing any more; and who says in words
         what runs and works on one of these."""
         self._on_undone, self._on_free, self._blocker = on_undone, on_free, blocker
 
     @property
-    def at_work(self) -> Sequence[tuple[str, tuple[Touch, ...]]]:
+    def at_work(self) -> Sequence[tuple[str, tuple[Resource, ...]]]:
         """The rollbacks that an operator has asked for and are under way: the task's name, and what it works on."""
         return tuple(self._at_work.values())
 
     def check_free(self, execution: Execution, point: RollbackPoint) -> None:
-        """Raise Problem while something runs that works on the same: it would take again what is put back."""
+        """Raise JamaintError while something runs that works on the same: it would take again what is put back."""
         why = self._blocker(_works_on(point))
         if why is not None:
             advice = "wait until it has ended, or cancel it"
             raise refused(f"cannot roll back {execution.id[:8]}: {why}: {advice}", [_reason(why)])
 
     async def point_of(self, execution: Execution) -> RollbackPoint:
-        """The point of an ended execution. Raises Problem when there is none, none any more, or it has not ended."""
+        """The point of an ended execution. Raises JamaintError when there is none, none any more, or it has not
+        ended."""
         if execution.status in (State.SCHEDULED, State.RUNNING):
-            raise Problem(
+            raise JamaintError(
                 CONFLICT,
                 f"cannot roll back {execution.id[:8]} while it is {execution.status.value}: cancel it first",
                 {"status": execution.status.value},
@@ -262,7 +263,7 @@ class Rollbacks:
         """Undo at a start: an internal error leaves the point for a person, and keeps the daemon from nothing else."""
         try:
             return (await self._undo_or_leave(execution, point, again=True))[0]
-        except Problem:  # the store is away
+        except JamaintError:  # the store is away
             raise
         except Exception as error:
             self._log.error("internal error in a rollback", execution=execution.id, exc_info=error)
@@ -324,7 +325,7 @@ class Rollbacks:
         """Purge with nobody waiting: an internal error is logged and tried again in an hour, and stops nothing else."""
         try:
             await self._purge_claimed(point, before)
-        except Problem:  # the store is away
+        except JamaintError:  # the store is away
             raise
         except Exception as error:
             self._log.error("internal error in a purge", execution=point.execution_id, exc_info=error)
@@ -335,7 +336,7 @@ class Rollbacks:
     async def release(self, point: RollbackPoint, path: str | None) -> Sequence[HoldRecord]:
         """Let what an undo has put back be taken again: all of a point, or one place of it. Returns what is still held.
 
-        Raises Problem where somebody has the point in hand, or a worker that has a part of it written down cannot
+        Raises JamaintError where somebody has the point in hand, or a worker that has a part of it written down cannot
         forget that: then all of it stays held.
         """
         if point.id in self._in_hand:
@@ -361,8 +362,8 @@ class Rollbacks:
 
     async def purge_now(self, point: RollbackPoint, by: str) -> tuple[int, list[Mapping[str, Any]]]:
         """Purge a point before its time; the bytes freed, and what could not be purged. `by` is who asks for it, for
-        the record. Raises Problem when it is in somebody else's hand by now, or is no longer as it was looked at: what
-        a rollback has left meanwhile is in its trash alone."""
+        the record. Raises JamaintError when it is in somebody else's hand by now, or is no longer as it was looked at:
+        what a rollback has left meanwhile is in its trash alone."""
         if point.id in self._in_hand:
             raise refused("somebody else has just taken its rollback point", [_reason("rollback point taken")])
         self._in_hand.add(point.id)
@@ -431,7 +432,7 @@ class Rollbacks:
         )
 
 
-def _works_on(point: RollbackPoint) -> tuple[Touch, ...]:
+def _works_on(point: RollbackPoint) -> tuple[Resource, ...]:
     executor, config = str(point.opening.get("executor")), (point.opening.get("task") or {}).get("config") or {}
     return tuple(touch for part, sub in parts(executor, config) for touch in touched(part, sub))
 

@@ -30,7 +30,7 @@ from jamaint.daemon.execution.stored_plans import Collected, Plans
 from jamaint.daemon.state import json_views, password_references
 from jamaint.daemon.state.live import Current
 from jamaint.daemon.state.recorder import RETRY_SECONDS, Recorder
-from jamaint.errors import CONFLICT, UNAVAILABLE, Problem, unavailable
+from jamaint.errors import CONFLICT, UNAVAILABLE, JamaintError, unavailable
 from jamaint.host.logging.setup import MESSAGE_IDS
 from jamaint.host.processes.output import printable
 from jamaint.host.signatures import Seals
@@ -38,8 +38,8 @@ from jamaint.protocol.worker import TAKEN
 from jamaint.store import cleanup_history, rollback_points
 from jamaint.store.executions import LogLine
 from jamaint.store.rollback_points import RollbackPoint
-from jamaint.worker_client.composite import Side
-from jamaint.worker_client.session import WorkerLost, open_worker
+from jamaint.worker_client.composite import WorkerHandle
+from jamaint.worker_client.session import WorkerLostError, open_worker
 
 T = TypeVar("T")
 
@@ -150,7 +150,7 @@ class Runner:
         """Lets a running execution stand still at its next safe point, until `holder` resumes it.
 
         `by` is who or what is shown as doing so, the holder where it is not given. A pause that is in force already is
-        no mistake. Raises Problem(CONFLICT) for one that does not run, or cannot stand still.
+        no mistake. Raises JamaintError(CONFLICT) for one that does not run, or cannot stand still.
         """
         run = self._steered(execution_id, "paused")
         began = run.steering.pause(holder, by or holder, why)
@@ -171,7 +171,7 @@ class Runner:
         """Lets a running execution rest `ratio` seconds for each second of work; 0 for no rest. Raises as `pause`."""
         run = self._steered(execution_id, "throttled")
         if run.task.executor in UNTHROTTLED:
-            raise Problem(
+            raise JamaintError(
                 CONFLICT, f"{run.task.name} cannot be throttled: what it runs takes its own pace; pause it instead"
             )
         run.steering.throttle(ratio)
@@ -219,7 +219,10 @@ class Runner:
         except* trio.Cancelled:  # out of the worker's nursery it comes as a group
             run.stop.ask("interrupted", "the daemon was stopped")
             # The runner's last write: without it the next start would have to find out what is known here.
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + LAST_WRITE_SECONDS), suppress(Problem):
+            with (
+                trio.CancelScope(shield=True, deadline=trio.current_time() + LAST_WRITE_SECONDS),
+                suppress(JamaintError),
+            ):
                 await self._end(run)
             raise
         finally:
@@ -233,8 +236,9 @@ class Runner:
     ) -> tuple[Plan, bool]:
         """What `task` would do now, or would of the stored plan `chosen`, and whether it can tell each item.
 
-        Changes nothing; the items go to `collected`. Raises undoing.Refused when its executor refuses, WorkerLost, and
-        Problem(UNAVAILABLE) while the database is away: what undos have put back is not known then.
+        Changes nothing; the items go to `collected`. Raises UndoRefusedError when its executor refuses,
+        WorkerLostError, and JamaintError(UNAVAILABLE) while the database is away: what undos have put back is not
+        known then.
         """
         if task.executor in WITHOUT_WORKER:
             return Plan(()), False
@@ -251,7 +255,7 @@ class Runner:
             return _plan_of(answer), bool(answer.get("itemised"))
 
     async def purge_of(self, execution_id: str, task: Task, step: Step) -> Mapping[str, Any]:
-        """Have a worker of that task let go of what the step names; its answer. Raises WorkerLost."""
+        """Have a worker of that task let go of what the step names; its answer. Raises WorkerLostError."""
         opening = self._opening(execution_id, task)
         async with open_worker(opening, on_line=_unheard, on_stderr=self._say_stderr(execution_id)) as worker:
             return await worker.ask({"do": "purge", "step": step_to_json(step)})
@@ -262,9 +266,9 @@ class Runner:
             return
         try:
             await self._perform_in_worker(run)
-        except WorkerLost as error:  # it could not even be started
+        except WorkerLostError as error:  # it could not even be started
             run.error = {"message": str(error), "kind": "lost"}
-        except undo.Refused as error:  # nor what it would have needed
+        except undo.UndoRefusedError as error:  # nor what it would have needed
             self._note_refusal(run, error)
         run.steering.end()
         run.execution = replace(run.execution, paused=None, throttle=0.0)
@@ -290,16 +294,16 @@ class Runner:
             nursery.start_soon(run.steering.serve, worker)
             try:
                 await self._go_through(run, worker, opening)
-            except WorkerLost as error:
+            except WorkerLostError as error:
                 if not run.stop.asked.is_set():
                     run.error = {"message": str(error), "kind": "lost"}
-            except undo.Refused as error:
+            except undo.UndoRefusedError as error:
                 self._note_refusal(run, error)
             except Exception as error:
                 run.error = self._internal(run, error)
             nursery.cancel_scope.cancel()
 
-    async def _go_through(self, run: _Run, worker: Side, opening: Mapping[str, Any]) -> None:
+    async def _go_through(self, run: _Run, worker: WorkerHandle, opening: Mapping[str, Any]) -> None:
         answer = await worker.ask({"do": "plan"})
         plan, from_items = _plan_of(answer), bool(answer.get("from_items"))
         await self._learn(run, lambda: self._plans.check(run.task, plan, run.chosen, from_items))
@@ -317,15 +321,17 @@ class Runner:
     async def _learn(self, run: _Run, ask: Callable[[], Awaitable[T]]) -> T:
         """Return what `ask` learns from the store, asked again until that answers: what is done depends on it.
 
-        Raises undoing.Refused when the execution is asked to stop meanwhile.
+        Raises UndoRefusedError when the execution is asked to stop meanwhile.
         """
         attempt = 0
         while True:
             try:
                 return await _unless_stopped(run.stop, ask)
-            except Problem as problem:
+            except JamaintError as problem:
                 if problem.code != UNAVAILABLE:
-                    raise undo.Refused(problem.message, "refused", problem.data.get("reasons", ())) from problem
+                    raise undo.UndoRefusedError(
+                        problem.message, "refused", problem.data.get("reasons", ())
+                    ) from problem
                 if attempt == 0:
                     self._set_waiting(run, "plan", problem.message)
                     self._write_line(run, "warning", None, f"waits, nothing has been changed: {problem.message}")
@@ -333,7 +339,7 @@ class Runner:
             await _unless_stopped(run.stop, partial(trio.sleep, RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]))
             attempt += 1
 
-    def _note_refusal(self, run: _Run, refusal: undo.Refused) -> None:
+    def _note_refusal(self, run: _Run, refusal: undo.UndoRefusedError) -> None:
         if not run.stop.asked.is_set():
             run.error, run.reasons = {"message": str(refusal), "kind": refusal.kind}, refusal.reasons
 
@@ -342,7 +348,7 @@ class Runner:
         self._log.error("internal error in an execution", error_id=ident, execution=run.execution.id, exc_info=error)
         return {"message": f"internal error {ident} ({type(error).__name__}): see the journal", "kind": "internal"}
 
-    async def _watch(self, run: _Run, worker: Side) -> None:
+    async def _watch(self, run: _Run, worker: WorkerHandle) -> None:
         """Hands a wish to stop on to the worker, and makes one of a timeout."""
         timeout = run.task.timeout_seconds
         with run.steering.timeout:
@@ -374,7 +380,7 @@ class Runner:
         )
         await self._recorder.put(run.execution)
 
-    async def _run_step(self, run: _Run, worker: Side, step: Step) -> None:
+    async def _run_step(self, run: _Run, worker: WorkerHandle, step: Step) -> None:
         began, run.worked_until, paused_before = self._now(), None, run.steering.paused_seconds
         run.begun = run.index + 1
         run.step_began, run.step_paused = began, paused_before
@@ -539,11 +545,11 @@ class Runner:
     def _steered(self, execution_id: str, what: str) -> _Run:
         run = self._runs.get(execution_id)
         if run is None:
-            raise Problem(CONFLICT, f"{execution_id[:8]} cannot be {what}: it does not run")
+            raise JamaintError(CONFLICT, f"{execution_id[:8]} cannot be {what}: it does not run")
         if run.task.executor in WITHOUT_WORKER or not run.steering.open:
-            raise Problem(CONFLICT, f"{run.task.name} cannot be {what}: its work has ended, or is being undone")
+            raise JamaintError(CONFLICT, f"{run.task.name} cannot be {what}: its work has ended, or is being undone")
         if run.stop.asked.is_set():
-            raise Problem(CONFLICT, f"{run.task.name} cannot be {what}: it is being stopped ({run.stop.detail})")
+            raise JamaintError(CONFLICT, f"{run.task.name} cannot be {what}: it is being stopped ({run.stop.detail})")
         return run
 
     def _note_steering(self, run: _Run, event: str | None, says: str | None) -> None:
@@ -635,9 +641,9 @@ class Runner:
 
 
 async def _unless_stopped(stop: Stop, ask: Callable[[], Awaitable[T]]) -> T:
-    """Await `ask()`. Raises undoing.Refused when `stop` comes before its answer."""
+    """Await `ask()`. Raises UndoRefusedError when `stop` comes before its answer."""
     found: list[T] = []
-    problem: Problem | undo.Refused | None = None
+    problem: JamaintError | undo.UndoRefusedError | None = None
 
     async def cancel_when_stopped(scope: trio.CancelScope) -> None:
         await stop.asked.wait()
@@ -647,13 +653,13 @@ async def _unless_stopped(stop: Stop, ask: Callable[[], Awaitable[T]]) -> T:
         nursery.start_soon(cancel_when_stopped, nursery.cancel_scope)
         try:
             found.append(await ask())
-        except (Problem, undo.Refused) as error:  # out of the nursery they would come as a group
+        except (JamaintError, undo.UndoRefusedError) as error:  # out of the nursery they would come as a group
             problem = error
         nursery.cancel_scope.cancel()
     if problem is not None:
         raise problem
     if not found:
-        raise undo.Refused(stop.detail, stop.kind)
+        raise undo.UndoRefusedError(stop.detail, stop.kind)
     return found[0]
 
 
@@ -678,7 +684,7 @@ def metrics_of(steps: tuple[StepRecord, ...]) -> dict[str, Any]:
 def _plan_of(answer: Mapping[str, Any]) -> Plan:
     if answer["is"] != "plan":
         error = answer.get("error") or {"message": "it was stopped before it had a plan", "kind": "cancelled"}
-        raise undo.Refused(error["message"], error["kind"])
+        raise undo.UndoRefusedError(error["message"], error["kind"])
     steps = tuple(step_from_json(step) for step in answer["steps"])
     return Plan(steps, tuple(answer["warnings"]), tuple(answer["refusals"]), tuple(answer["roots"]))
 

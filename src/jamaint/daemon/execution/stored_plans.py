@@ -17,17 +17,17 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from jamaint.core.plans import Item, Plan
-from jamaint.core.safety.deletion_guard import Sighting, from_json, to_json, worth_noting
+from jamaint.core.safety.deletion_guard import RootObservation, from_json, to_json, worth_noting
 from jamaint.core.safety.plan_contract import broken
 from jamaint.core.secrets import without_passwords
 from jamaint.core.tasks import Task
 from jamaint.daemon.execution import undo
 from jamaint.daemon.state import json_views
 from jamaint.daemon.state.recorder import Recorder
-from jamaint.errors import CONFLICT, UNAVAILABLE, Problem, invalid, not_found, refused, unavailable
+from jamaint.errors import CONFLICT, UNAVAILABLE, JamaintError, invalid, not_found, refused, unavailable
 from jamaint.host import plan_file
 from jamaint.host.clock import Clock
-from jamaint.host.plan_file import Unreadable, Writing
+from jamaint.host.plan_file import PlanFileError, Writing
 from jamaint.host.signatures import Seals
 from jamaint.protocol.control import dumps
 from jamaint.store import plans as rows
@@ -69,7 +69,7 @@ class Plans:
     clock: Clock
     log: FilteringBoundLogger
     state_dir: str
-    _roots: dict[str, dict[str, Sighting]] = field(default_factory=dict)
+    _roots: dict[str, dict[str, RootObservation]] = field(default_factory=dict)
 
     @property
     def directory(self) -> str:
@@ -94,7 +94,7 @@ class Plans:
     async def opening_of(self, task: Task, plan: str | None) -> dict[str, Any]:
         """Return what a worker gets beside the task: what was seen of its roots, and the items of the chosen plan.
 
-        A plan without items is carried out only if a new one has the same steps. Raises Problem(UNAVAILABLE) while
+        A plan without items is carried out only if a new one has the same steps. Raises JamaintError(UNAVAILABLE) while
         the store does not answer, and undoing.Refused when the chosen plan cannot be used: a chosen plan is never
         replaced by a fresh one.
         """
@@ -115,7 +115,7 @@ class Plans:
             if plan.refusals:
                 why = "; ".join(str(one["detail"]) for one in plan.refusals)
                 asks = " " if why.endswith("?") else ": "
-                raise undo.Refused(f"{why}{asks}{ADVICE.format(task=task.name)}", "refused", plan.refusals)
+                raise undo.UndoRefusedError(f"{why}{asks}{ADVICE.format(task=task.name)}", "refused", plan.refusals)
             return
         stored = await self._chosen(chosen, task)
         changed = broken(stored.steps, json_views.plan(plan)["steps"], stored.itemised)
@@ -125,7 +125,7 @@ class Plans:
             changed = "the worker has not been given its items"
         if changed is not None:
             detail = f"it would not do what the plan says any more: {changed}; make a new plan"
-            raise undo.Refused(detail, "refused", [{"guard": "plan", "verdict": "refuse", "detail": detail}])
+            raise undo.UndoRefusedError(detail, "refused", [{"guard": "plan", "verdict": "refuse", "detail": detail}])
 
     async def note_roots(self, task: Task, plan: Plan) -> None:
         """Keeps what a run that may go on has seen, for the next one to compare with."""
@@ -137,10 +137,10 @@ class Plans:
             known.update({one.path: one for one in fresh})
 
     def collect(self) -> Collected:
-        """Begins to collect a plan's items. Raises Problem when there is no room for them."""
+        """Begins to collect a plan's items. Raises JamaintError when there is no room for them."""
         kept, count = plan_file.size_of(self.directory)
         if kept > PLANS_BYTES or count >= PLANS:
-            raise Problem(
+            raise JamaintError(
                 CONFLICT,
                 f"{count} plans with {kept // 1024**2} MiB are stored, as many as may be: they go {KEPT_DAYS} days "
                 "after they were made; `execute --dry-run` shows the same, and stores nothing",
@@ -151,7 +151,8 @@ class Plans:
             raise _no_room(error) from error
 
     def emptied(self, collected: Collected) -> Collected:
-        """Begins anew: the items of a plan that cannot tell all of them are of no use. Raises Problem as `collect`."""
+        """Begins anew: the items of a plan that cannot tell all of them are of no use. Raises JamaintError as
+        `collect`."""
         collected.writing.close()
         return self.collect()
 
@@ -181,7 +182,7 @@ class Plans:
         return await self.recorder.run(rows.put, stored)
 
     async def find(self, reference: str) -> StoredPlan:
-        """The plan with that hash, or the only one whose hash begins so. Raises Problem."""
+        """The plan with that hash, or the only one whose hash begins so. Raises JamaintError."""
         if len(reference) < SHORTEST_PREFIX or not all(char in "0123456789abcdef" for char in reference):
             raise invalid("plan", f"must be a plan's hash, or its first {SHORTEST_PREFIX} characters or more")
         found = await self._read(rows.by_prefix, reference, self.clock.now())
@@ -198,11 +199,11 @@ class Plans:
         return found
 
     async def usable(self, reference: str, task: Task) -> StoredPlan:
-        """The plan if `task` may be carried out by it now. Raises Problem, refused with the reasons."""
+        """The plan if `task` may be carried out by it now. Raises JamaintError, refused with the reasons."""
         plan = await self.find(reference)
         name = plan.hash[:12]
         if plan.task_name != task.name:
-            raise Problem(CONFLICT, f"plan {name} is one of {plan.task_name}, not of {task.name}")
+            raise JamaintError(CONFLICT, f"plan {name} is one of {plan.task_name}, not of {task.name}")
         if plan.header.get("task") != header_of(task, ()).get("task"):
             raise _refused(f"{task.name} has been changed since plan {name} was made: make a new one", "plan")
         if plan.refusals and not self.is_approved(plan):
@@ -238,20 +239,20 @@ class Plans:
     async def page(
         self, plan: StoredPlan, offset: int, skip: int, limit: int
     ) -> tuple[list[tuple[str, Item]], tuple[int, int] | None]:
-        """Some of a plan's items, and where the next ones begin. Raises Problem."""
+        """Some of a plan's items, and where the next ones begin. Raises JamaintError."""
         path = os.path.join(self.directory, plan.hash)
         try:
             return await trio.to_thread.run_sync(plan_file.page, path, offset, skip, limit)
-        except (OSError, Unreadable) as error:
+        except (OSError, PlanFileError) as error:
             raise invalid("cursor", f"the items of plan {plan.hash[:12]} cannot be read from there: {error}") from error
 
     async def _chosen(self, reference: str, task: Task) -> StoredPlan:
         try:
             return await self.usable(reference, task)
-        except Problem as problem:
+        except JamaintError as problem:
             if problem.code == UNAVAILABLE:
                 raise
-            raise undo.Refused(problem.message, "refused", problem.data.get("reasons", ())) from problem
+            raise undo.UndoRefusedError(problem.message, "refused", problem.data.get("reasons", ())) from problem
 
     async def _read(self, query: Any, *args: Any) -> Any:
         try:
@@ -289,9 +290,9 @@ def _details(refusals: Sequence[Mapping[str, Any]]) -> list[Any]:
     return [one["detail"] for one in refusals]
 
 
-def _refused(message: str, guard: str) -> Problem:
+def _refused(message: str, guard: str) -> JamaintError:
     return refused(message, [{"guard": guard, "verdict": "refuse", "detail": message}])
 
 
-def _no_room(error: OSError) -> Problem:
-    return Problem(CONFLICT, f"the plan cannot be kept: {error}")
+def _no_room(error: OSError) -> JamaintError:
+    return JamaintError(CONFLICT, f"the plan cannot be kept: {error}")

@@ -11,7 +11,7 @@ from jamaint.core.plans import step_to_json, undo_order
 from jamaint.daemon.execution import inventories
 from jamaint.daemon.state import json_views
 from jamaint.store.rollback_points import RollbackPoint
-from jamaint.worker_client.session import WorkerLost, open_worker
+from jamaint.worker_client.session import WorkerLostError, open_worker
 
 Line = Mapping[str, Any]
 BEGUN_BEFORE = (
@@ -20,7 +20,7 @@ BEGUN_BEFORE = (
 )
 
 
-class Refused(Exception):  # noqa: N818 - it is a guard's answer
+class UndoRefusedError(Exception):
     """An executor will not do what is asked; `kind` says which guard, `reasons` are {guard, verdict, detail, …}."""
 
     def __init__(self, message: str, kind: str, reasons: Sequence[Mapping[str, Any]] = ()) -> None:
@@ -126,7 +126,7 @@ async def undo(
                     result.problems.append({"path": step.name, "why": why(answer)})
                     if not step.independent:
                         break  # an earlier step may only be undone when the later ones are
-    except WorkerLost as error:
+    except WorkerLostError as error:
         result.problems.append({"path": "", "why": str(error)})
     result.compared = bool(before.get("compared")) or answered == len(steps)
     return result
@@ -155,7 +155,7 @@ async def purge(
                     whole = False  # one that has failed may have let go of some
                 if answer["is"] != "done":
                     problems.append({"path": step.name, "why": why(answer)})
-    except WorkerLost as error:
+    except WorkerLostError as error:
         problems.append({"path": "", "why": str(error)})
         whole = not asked
     return freed, problems, whole
@@ -172,7 +172,7 @@ async def release(point: RollbackPoint, path: str | None, on_stderr: Callable[[s
                 answer = await worker.ask({"do": "release", "step": step_to_json(step), "path": path})
                 if answer["is"] != "done":
                     return why(answer)
-    except WorkerLost as error:
+    except WorkerLostError as error:
         return str(error)
     return None
 

@@ -19,7 +19,7 @@ ADVICE = {
 }
 
 
-class Shortages:
+class SelfCheck:
     """By kind, each with what it is in words; empty while nothing is lacking."""
 
     def __init__(self, state_dir: str, log: FilteringBoundLogger, on_change: Callable[[], None]) -> None:

@@ -41,12 +41,12 @@ from jamaint.daemon.monitoring.measurers import assigned, given, not_measured, o
 from jamaint.daemon.state import json_views
 from jamaint.daemon.state.definitions import Definitions
 from jamaint.daemon.state.recorder import Recorder
-from jamaint.errors import Problem, unavailable
+from jamaint.errors import JamaintError, unavailable
 from jamaint.host.disk_space import disk, each_disk_once, without_number
-from jamaint.probes.local import LookError, Outside
+from jamaint.probes.local import LookError, ProbeContext
 from jamaint.store import usage_samples
 from jamaint.store.postgres import DatabaseAwayError, Postgres
-from jamaint.worker_client.session import Message, WorkerLost, open_worker
+from jamaint.worker_client.session import Message, WorkerLostError, open_worker
 
 EVERY = timedelta(hours=6)
 KEPT = timedelta(days=400)
@@ -85,7 +85,7 @@ class Usage:
         self._now = now
         self._log = log
         self._measuring = trio.Lock()
-        self._outside = Outside()
+        self._outside = ProbeContext()
 
     async def serve(self) -> None:
         """Takes a sample every few hours, for ever; a daemon that idles wakes for nothing else."""
@@ -95,11 +95,11 @@ class Usage:
                 continue
             try:
                 await self.measure()
-            except (Problem, DatabaseAwayError) as error:
+            except (JamaintError, DatabaseAwayError) as error:
                 self._log.warning("no sample of the usage could be taken", why=str(error))
 
     async def measure(self) -> list[dict[str, Any]]:
-        """Measures everything now, keeps the sizes, and returns each with how it grows. Raises Problem."""
+        """Measures everything now, keeps the sizes, and returns each with how it grows. Raises JamaintError."""
         return [one for _, one in await self._measured()]
 
     async def _measured(self) -> list[tuple[Target, dict[str, Any]]]:
@@ -152,7 +152,7 @@ class Usage:
         for measurer, some in groups.items():
             try:
                 answers |= await self._ask_worker(some, measurer)
-            except WorkerLost as error:
+            except WorkerLostError as error:
                 failures.append(error)
                 answers |= {one: not_measured(f"could not be measured: {error}") for one in some}
         if failures and len(failures) == len(groups):
@@ -164,7 +164,7 @@ class Usage:
         return without_number(each_disk_once(told))  # a worker may look where we may not, at a disk that we have seen
 
     async def _ask_worker(self, wanted: Sequence[Target], who: Measurer) -> dict[Target, dict[str, Any]]:
-        """Raises WorkerLost, also when it cannot do it or is not heard of for SILENCE_SECONDS."""
+        """Raises WorkerLostError, also when it cannot do it or is not heard of for SILENCE_SECONDS."""
         step = Step("usage", "", {"targets": [list(target) for target in wanted]})
         answer: Message | None = None
         with trio.move_on_after(SILENCE_SECONDS) as patience:
@@ -176,9 +176,9 @@ class Usage:
             async with open_worker(first, on_line=hear, on_stderr=self._say, kind=who.kind or None) as worker:
                 answer = await worker.ask({"do": "run", "step": step_to_json(step)})
         if answer is None:
-            raise WorkerLost(_SILENT.format(kind=who.kind or "the usage"))
+            raise WorkerLostError(_SILENT.format(kind=who.kind or "the usage"))
         if answer["is"] != "done":
-            raise WorkerLost(str((answer.get("error") or {}).get("message")))
+            raise WorkerLostError(str((answer.get("error") or {}).get("message")))
         return {Target(one.pop("kind"), one.pop("name")): one for one in answer["details"]["targets"]}
 
     async def _disks(self, paths: Sequence[str]) -> tuple[dict[Target, dict[str, Any]], list[Target]]:
@@ -230,7 +230,7 @@ class Usage:
                 try:
                     plan, _ = await self._runner.plan(str(uuid4()), task)
                     planned[name] = plan.steps
-                except (undo.Refused, WorkerLost, Problem) as error:
+                except (undo.UndoRefusedError, WorkerLostError, JamaintError) as error:
                     planned[name] = str(error)
         return {
             target: [(task, planned[task.name]) for task in tasks if task.name in planned]
@@ -240,7 +240,7 @@ class Usage:
     async def _plan(self, task: Task) -> Plan:
         try:
             plan, _ = await self._runner.plan(str(uuid4()), task)
-        except (undo.Refused, WorkerLost, Problem) as error:
+        except (undo.UndoRefusedError, WorkerLostError, JamaintError) as error:
             self._log.warning("the cleanup could not be planned for the analysis", why=str(error))
             return Plan(())
         return plan

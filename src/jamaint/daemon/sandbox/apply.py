@@ -5,8 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from jamaint.config import Config
-from jamaint.core.safety.retained_access import Former, with_what_left
-from jamaint.core.safety.sandbox import Fences, database_words, fences, not_applied
+from jamaint.core.safety.retained_access import RetainedAccess, with_what_left
+from jamaint.core.safety.sandbox import SandboxPolicy, database_words, fences, not_applied
 from jamaint.core.secrets import references
 from jamaint.daemon.sandbox import units
 from jamaint.files.rights import writable_groups
@@ -19,13 +19,13 @@ STRANGE = (
 )
 
 
-def of_config(config: Config) -> tuple[Fences, list[str]]:
+def of_config(config: Config) -> tuple[SandboxPolicy, list[str]]:
     """What the configuration asks of the workers' units, and what of it cannot be had."""
     found, problems = _wanted(config)
     return replace(found, keeps_seconds=config.rollback.retention_seconds, trust=config.trusted_groups), problems
 
 
-def _wanted(config: Config) -> tuple[Fences, list[str]]:
+def _wanted(config: Config) -> tuple[SandboxPolicy, list[str]]:
     grants = config.grants
     conditions = [
         *(condition for task in config.tasks.values() for condition in task.conditions),
@@ -87,7 +87,7 @@ def apply(config: Config, dry_run: bool) -> int:
     return 0
 
 
-def _take_over(wanted: Fences) -> list[str]:
+def _take_over(wanted: SandboxPolicy) -> list[str]:
     """Takes over the trash of a daemon that was root; what of it could not be."""
     try:
         for path in units.take_over_trash(wanted):
@@ -97,7 +97,7 @@ def _take_over(wanted: Fences) -> list[str]:
     return []
 
 
-def _says(former: Former) -> str:
+def _says(former: RetainedAccess) -> str:
     paths = [path for paths in former["kinds"].values() for path in paths]
     commands = [f"{len(former['back'])} of commands"] if former["back"] else []
     kinds = [f"worker {kind}" for kind, below in former["kinds"].items() if not below]

@@ -14,9 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from jamaint.core.safety.retained_access import needs
-from jamaint.core.safety.sandbox import BASES, Fences, topmost, unbound_words
+from jamaint.core.safety.sandbox import BASES, SandboxPolicy, topmost, unbound_words
 from jamaint.core.worker_kinds import DATABASES, FILES
-from jamaint.files.access.root import RootRefused, open_root
+from jamaint.files.access.root import RootRefusedError, open_root
 from jamaint.host import applied_sandbox
 from jamaint.host.accounts import find_account
 from jamaint.host.bounded_calls import NoAnswerError, within
@@ -50,7 +50,7 @@ class PartlyAppliedError(Exception):
         )
 
 
-def bound(wanted: Fences) -> tuple[Fences, list[str]]:
+def bound(wanted: SandboxPolicy) -> tuple[SandboxPolicy, list[str]]:
     """`wanted` with only those directories that may be bound, and why others are not.
 
     systemd goes to a directory by its path, as root: where somebody else could put a link into that path, it would
@@ -99,7 +99,7 @@ def _may_be_bound(
     return kinds, unbound, told
 
 
-def texts(wanted: Fences, daemon_secrets: tuple[str, ...] = ()) -> dict[str, str]:
+def texts(wanted: SandboxPolicy, daemon_secrets: tuple[str, ...] = ()) -> dict[str, str]:
     """All files, by their paths."""
     found = {applied_sandbox.PATH: json.dumps(wanted.to_json(), indent=1, sort_keys=True) + "\n"}
     old = needs(wanted.former)
@@ -178,7 +178,7 @@ def check_account() -> None:
         raise LookupError(f"{error}: install the package, or run systemd-sysusers with its file jamaint.conf") from None
 
 
-def take_over_trash(wanted: Fences) -> list[str]:
+def take_over_trash(wanted: SandboxPolicy) -> list[str]:
     """What a daemon that was root has in the trashes of the roots becomes the file worker's. Returns where that was."""
     account = find_account(ACCOUNT)
     taken = []
@@ -186,7 +186,7 @@ def take_over_trash(wanted: Fences) -> list[str]:
         try:
             with open_root(path, shared=True) as root:
                 taken += [f"{path}/{rel}" for rel in _give(root.fd, ".jamaint-trash", 3, account.uid, account.gid)]
-        except RootRefused:
+        except RootRefusedError:
             continue
     return taken
 
@@ -218,7 +218,7 @@ def _why_not(path: str) -> str | None:
         within(ANSWER_SECONDS, lambda: open_root(path, shared=True).__exit__(None, None, None))
     except NoAnswerError as error:
         return f"{path}: {error} (a mount whose server is gone?); while it was bound no other directory could be had"
-    except RootRefused as refused:
+    except RootRefusedError as refused:
         if refused.kind != "missing":
             return refused.why
         return _why_not_later(path)
@@ -230,7 +230,7 @@ def _why_not_later(path: str) -> str | None:
     above = os.path.dirname(path)
     try:
         open_root(above).__exit__(None, None, None)
-    except RootRefused as refused:
+    except RootRefusedError as refused:
         if refused.kind == "missing" and above != "/":
             return _why_not_later(above)
         return f"it does not exist, and {refused.why}: make it, and apply again"

@@ -19,7 +19,7 @@ from jamaint.core.calendar.windows import (
 )
 from jamaint.core.estimates import expected
 from jamaint.core.scheduling.never_starts import never_fits, not_allowed
-from jamaint.daemon.scheduling.run_statistics import Experience
+from jamaint.daemon.scheduling.run_statistics import RunStatistics
 from jamaint.daemon.state.definitions import Definitions
 
 FRESH = timedelta(seconds=60)
@@ -38,7 +38,7 @@ class _Turn(NamedTuple):
 class Calendar:
     """Looks only when something turns; `turns_at` None: look at the next occasion."""
 
-    def __init__(self, definitions: Definitions, experience: Experience) -> None:
+    def __init__(self, definitions: Definitions, experience: RunStatistics) -> None:
         self._definitions = definitions
         self._experience = experience
         self._longest: dict[str, float | None] = {}

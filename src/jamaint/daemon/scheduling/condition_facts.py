@@ -7,7 +7,7 @@ import trio
 
 from jamaint.core.conditions import Facts, Unknown
 from jamaint.core.tasks import Condition
-from jamaint.probes.local import Outside, look
+from jamaint.probes.local import ProbeContext, look
 
 FRESH_SECONDS = 5.0
 """A fact as old as this is looked at anew before anything starts on it."""
@@ -20,7 +20,7 @@ AT_ONCE = 16
 class Looking:
     """What was found last, by the question; each question is asked once at a time, whoever wants to know."""
 
-    def __init__(self, outside: Outside, wake: Callable[[], None]) -> None:
+    def __init__(self, outside: ProbeContext, wake: Callable[[], None]) -> None:
         self._outside = outside
         self._wake = wake
         self._found: dict[str, tuple[float, Any]] = {}

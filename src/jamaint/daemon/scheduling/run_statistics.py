@@ -8,7 +8,7 @@ from jamaint.core.executions import Execution, State
 from jamaint.core.policies.policies import starts_within
 
 
-class Experience:
+class RunStatistics:
     """By task name: `durations` (milliseconds, the newest last), `completed` (when the newest ended), `starts` (as far
     back as the rates of policies look)."""
 

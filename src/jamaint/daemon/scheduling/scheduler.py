@@ -22,7 +22,7 @@ from jamaint.core.guards.condition import conditions_of
 from jamaint.core.guards.guard import Occupied, Snapshot, Verdict, Waiting
 from jamaint.core.policies.approvals import Approval
 from jamaint.core.policies.policies import Policy
-from jamaint.core.resources import Touch, meeting
+from jamaint.core.resources import Resource, meeting
 from jamaint.core.scheduling.agenda import Agenda, decide, explain
 from jamaint.core.scheduling.retries import failure_of, retry_of
 from jamaint.core.scheduling.timetable import Occurrence, Timetable
@@ -34,13 +34,13 @@ from jamaint.daemon.scheduling.calendar import Calendar
 from jamaint.daemon.scheduling.condition_facts import Looking
 from jamaint.daemon.scheduling.due import Due, of_missed, of_occurrence
 from jamaint.daemon.scheduling.queue import Queue
-from jamaint.daemon.scheduling.run_statistics import Experience
+from jamaint.daemon.scheduling.run_statistics import RunStatistics
 from jamaint.daemon.scheduling.while_running import Watching
 from jamaint.daemon.state import json_views
 from jamaint.daemon.state.definitions import Definitions
 from jamaint.daemon.state.live import Current
 from jamaint.daemon.state.recorder import Recorder
-from jamaint.errors import REFUSED, Problem, refused
+from jamaint.errors import REFUSED, JamaintError, refused
 from jamaint.host.clock import Clock, Reading, jump_seconds, slept_seconds
 from jamaint.host.logging.setup import MESSAGE_IDS
 from jamaint.store import policies
@@ -64,7 +64,7 @@ class _Asked:
     """A request that is not written down yet: whoever asked waits for `settled`."""
 
     settled: trio.Event = field(default_factory=trio.Event)
-    refusal: Problem | None = None
+    refusal: JamaintError | None = None
 
 
 class Scheduler:
@@ -82,7 +82,7 @@ class Scheduler:
         clock: Clock,
         log: FilteringBoundLogger,
         machine: str = "",
-        undoing: Callable[[], Sequence[tuple[str, tuple[Touch, ...]]]] = tuple,
+        undoing: Callable[[], Sequence[tuple[str, tuple[Resource, ...]]]] = tuple,
     ) -> None:
         self._undoing = undoing
         self._definitions = definitions
@@ -100,7 +100,7 @@ class Scheduler:
         self._running: dict[str, Occupied] = {}
         self._due = Due(definitions, machine, self._busy)
         self._caught_up: tuple[datetime, ...] = ()
-        self.experience = Experience()
+        self.experience = RunStatistics()
         self.calendar = Calendar(definitions, self.experience)
         self.approving = Approving()
         self._over_night: set[str] = set()
@@ -131,7 +131,7 @@ class Scheduler:
         """Whether anything waits to start."""
         return bool(self._queue)
 
-    def at_work_on(self, touches: Sequence[Touch]) -> str | None:
+    def at_work_on(self, touches: Sequence[Resource]) -> str | None:
         """Return what runs and works on one of these, in words; None for nothing."""
         for occupied in self._running.values():
             met = meeting(touches, occupied.task.touches)
@@ -169,7 +169,7 @@ class Scheduler:
         for execution in waiting:
             try:
                 task = self._definitions.task(execution.task_name)
-            except Problem:
+            except JamaintError:
                 continue  # the task is gone: `settle_orphans` tells it
             # What has waited over a restart is late, and no better than what became due meanwhile.
             self._enqueue(execution, task, catches_up=execution.trigger == "schedule")
@@ -233,9 +233,9 @@ class Scheduler:
         return len(self._running)
 
     def end_drain(self) -> int:
-        """Start tasks again; return the number of running ones. Raises Problem(REFUSED) while the daemon stops."""
+        """Start tasks again; return the number of running ones. Raises JamaintError(REFUSED) while the daemon stops."""
         if self._stopping:
-            raise Problem(REFUSED, "jamaintd is stopping: nothing starts until it has been started again")
+            raise JamaintError(REFUSED, "jamaintd is stopping: nothing starts until it has been started again")
         self._draining = False
         self._clock.wake()
         return len(self._running)
@@ -252,7 +252,7 @@ class Scheduler:
             await self._idle.wait()
 
     async def request(self, execution: Execution, task: Task) -> None:
-        """Takes a requested execution; returns when it is durable, waiting or running. Raises Problem(REFUSED)."""
+        """Takes a requested execution; returns when it is durable, waiting or running. Raises JamaintError(REFUSED)."""
         self._refuse_when_full(task)
         waiting = Waiting(execution, self._in_force(task, execution), self._definitions.paused_until(task.name))
         asked = _Asked()
@@ -387,7 +387,7 @@ class Scheduler:
         window = self._running[ident].window
         try:
             self._runner.pause(ident, f"window {window} has closed, it goes on when that opens again", WINDOW, WINDOW)
-        except Problem as problem:
+        except JamaintError as problem:
             self._log.warning(problem.message, execution=ident)
 
     def _resume(self, ident: str) -> None:
@@ -398,7 +398,7 @@ class Scheduler:
         self._runner.move_end(ident, ends_at)  # first: work that went on before would find its window ended
         if ident in self._over_night:
             self._over_night.discard(ident)
-            with suppress(Problem):  # it has just ended
+            with suppress(JamaintError):  # it has just ended
                 self._runner.resume(ident, WINDOW, WINDOW)
 
     def _note_conditions(self) -> None:

@@ -10,7 +10,7 @@ from jamaint.core.scheduling.while_running import course
 from jamaint.core.tasks import Condition
 from jamaint.daemon.execution.runner import Runner
 from jamaint.daemon.scheduling.condition_facts import Looking
-from jamaint.errors import Problem
+from jamaint.errors import JamaintError
 
 WATCH_SECONDS = 10.0
 """Between two looks at the conditions of what runs."""
@@ -41,7 +41,9 @@ class Watching:
                 elif what == "go on" and paused_for:
                     self._runner.resume(execution.id, HOLDER)
                 paused_for = why
-            except Problem as problem:  # it has just ended, or cannot stand still: it goes on, and that is said once
+            except (
+                JamaintError
+            ) as problem:  # it has just ended, or cannot stand still: it goes on, and that is said once
                 if what == "pause" and not paused_for:
                     self._say(execution, f"{problem.message}; {why}")
                 paused_for = why

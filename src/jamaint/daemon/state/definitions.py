@@ -17,7 +17,7 @@ from jamaint.core.secrets import without_passwords
 from jamaint.core.tasks import Task
 from jamaint.daemon.state import password_references
 from jamaint.daemon.state.recorder import Recorder
-from jamaint.errors import Problem, invalid, not_found
+from jamaint.errors import JamaintError, invalid, not_found
 from jamaint.host.signatures import Seals
 from jamaint.schema.errors import closest
 from jamaint.store import definitions, policies, window_skips
@@ -78,7 +78,7 @@ class Definitions:
     def task(self, reference: str) -> Task:
         """The task of that name or id, with what policies set of it, and off if an operator switched it off.
 
-        Raises Problem(NOT_FOUND).
+        Raises JamaintError(NOT_FOUND).
         """
         task = self.tasks.get(reference) or next((one for one in self.tasks.values() if one.id == reference), None)
         if task is None:
@@ -95,14 +95,14 @@ class Definitions:
         return found or reference
 
     def window(self, reference: str) -> Window:
-        """The window of that name or id. Raises Problem(NOT_FOUND)."""
+        """The window of that name or id. Raises JamaintError(NOT_FOUND)."""
         found = self.windows.get(reference) or next((one for one in self.windows.values() if one.id == reference), None)
         if found is None:
             raise not_found("window", reference, closest(reference, self.windows))
         return found
 
     def policy(self, reference: str) -> Policy:
-        """The policy of that name or id. Raises Problem(NOT_FOUND)."""
+        """The policy of that name or id. Raises JamaintError(NOT_FOUND)."""
         by_id = (one for one in self.policies.values() if one.id == reference)
         found = self.policies.get(reference) or next(by_id, None)
         if found is None:
@@ -274,7 +274,7 @@ class Definitions:
             (self.roots_policies.add if by_root else self.roots_policies.discard)(row.name)
             grants = None if by_root else self.config.grants
             return parse_policy(row.definition, origin="api", grants=grants)
-        except Problem as problem:
+        except JamaintError as problem:
             self._say_left_out("policy", row.name, problem)
             return unreadable(row.name, row.definition, problem.message)
 
@@ -340,7 +340,7 @@ class Definitions:
             _check_name(row)
             grants = None if self._seals.is_whole(row.definition, row.seal) else self.config.grants
             return parse_task(row.definition, origin="api", grants=grants, known=known, taken_before=True)
-        except Problem as problem:
+        except JamaintError as problem:
             self._say_left_out("task", row.name, problem)
             return None
 
@@ -350,11 +350,11 @@ class Definitions:
             known = Known.of(self.config, {}, {})
             grants = None if self._seals.is_whole(row.definition, row.seal) else self.config.grants
             return parse_window(row.definition, origin="api", grants=grants, known=known)
-        except Problem as problem:
+        except JamaintError as problem:
             self._say_left_out("window", row.name, problem)
             return None
 
-    def _say_left_out(self, kind: str, name: str, problem: Problem) -> None:
+    def _say_left_out(self, kind: str, name: str, problem: JamaintError) -> None:
         self._log.error(f"{kind} {name} of the database is left out: {problem.message}", **_safe(problem.data))
         self.left_out.append(f"{kind} {name} is not in force: {problem.message}")
 

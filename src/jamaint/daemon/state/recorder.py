@@ -17,7 +17,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from jamaint.core.executions import Execution
-from jamaint.errors import CONFLICT, Problem
+from jamaint.errors import CONFLICT, JamaintError
 from jamaint.host.logging.setup import MESSAGE_IDS
 from jamaint.host.processes.output import printable
 from jamaint.store import daemon_lock, executions, migrations, rollback_points
@@ -67,7 +67,7 @@ class Recorder:
         self._writing = _Batch()
         self._work = trio.Event()
         self._left_out = 0
-        self._ended: Problem | None = None
+        self._ended: JamaintError | None = None
         self.away: str | None = None
         """Why the database cannot be reached at the moment, or None."""
         self.on_change: Callable[[], None] = lambda: None
@@ -75,7 +75,7 @@ class Recorder:
         """Whether something waits that may start as soon as something else ends."""
 
     async def serve(self) -> None:
-        """Writes until it is cancelled. Raises Problem(CONFLICT) when another daemon has the database."""
+        """Writes until it is cancelled. Raises JamaintError(CONFLICT) when another daemon has the database."""
         while True:
             await self._work.wait()
             if self.more_to_come():
@@ -89,7 +89,7 @@ class Recorder:
 
     async def guard(self) -> None:
         """Takes the lock again as soon as it is lost, until it is cancelled; an idle daemon too has to learn that it
-        is not alone. Raises Problem(CONFLICT) when another daemon was first."""
+        is not alone. Raises JamaintError(CONFLICT) when another daemon was first."""
         while True:
             await self.run(_nothing)
             if self._session is not None:
@@ -105,7 +105,7 @@ class Recorder:
         self._work.set()
         await batch.written.wait()
         if self._ended is not None:
-            raise Problem(self._ended.code, self._ended.message)
+            raise JamaintError(self._ended.code, self._ended.message)
         if batch.taken and any(execution.id in batch.taken for execution in states):
             raise OccurrenceTakenError
 
@@ -150,10 +150,10 @@ class Recorder:
         async with self._connecting:
             try:
                 if self._ended is not None:
-                    raise Problem(self._ended.code, self._ended.message)
+                    raise JamaintError(self._ended.code, self._ended.message)
                 if self._session is None or self._session.lost.is_set():
                     self._session = await self._open_session()
-            except Problem as problem:
+            except JamaintError as problem:
                 self._end(problem)
                 raise
             return self._session
@@ -169,7 +169,7 @@ class Recorder:
             if self._backend is not None and await self._postgres.run(daemon_lock.end, self._backend):
                 raise DatabaseAwayError("the server had not heard that our last session has ended")
             holder = await self._postgres.run(daemon_lock.holder)
-            raise Problem(CONFLICT, f"cannot use the database: {holder} uses it already; one daemon at a time")
+            raise JamaintError(CONFLICT, f"cannot use the database: {holder} uses it already; one daemon at a time")
         self._backend = session.backend
         try:
             for name in await session.run(migrations.migrate):
@@ -180,7 +180,7 @@ class Recorder:
             raise
         return session
 
-    def _end(self, problem: Problem) -> None:
+    def _end(self, problem: JamaintError) -> None:
         """There is nobody to write for any more: whoever waits is told, and who comes later too."""
         self._ended = problem
         for batch in (self._writing, self._next):

@@ -14,7 +14,7 @@ from jamaint.store import history, policies
 EVERY_SECONDS = 3600.0
 
 
-class Forgetting:
+class Retention:
     """Looks once an hour. What can still be rolled back stays, and so does each task's newest execution."""
 
     def __init__(

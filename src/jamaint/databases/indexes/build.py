@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from jamaint.databases.bookkeeping import make_notes, open_notebook
-from jamaint.databases.connection import LockTimeoutError, Target, TargetFailed, TooSlowError, failures_named
+from jamaint.databases.connection import LockTimeoutError, Target, TargetError, TooSlowError, failures_named
 from jamaint.databases.indexes.catalog import SQL
-from jamaint.databases.pacing import Reins
+from jamaint.databases.pacing import StatementControl
 from jamaint.databases.rows.delete import LONG_SECONDS, PAUSES
 from jamaint.databases.rules.build_progress import share_built
 from jamaint.databases.rules.indexes import may_be_left_by
@@ -39,7 +39,7 @@ async def open_builds(target: Target) -> None:
         await make_notes(target.work, SQL["create_builds"])
 
 
-async def clear_builds(target: Target, reins: Reins) -> list[str]:
+async def clear_builds(target: Target, reins: StatementControl) -> list[str]:
     """Drops what builds of ours that were cut short have left, and nobody else's; the names of what was dropped."""
     with failures_named(target.identity.database):
         noted = await target.work.fetch(SQL["builds"])
@@ -52,10 +52,12 @@ async def clear_builds(target: Target, reins: Reins) -> list[str]:
     return dropped
 
 
-async def build(target: Target, one: Build, reins: Reins, prepare: Callable[[], Awaitable[None]] | None = None) -> None:
+async def build(
+    target: Target, one: Build, reins: StatementControl, prepare: Callable[[], Awaitable[None]] | None = None
+) -> None:
     """Builds an index, after `prepare()`; again after each pause, and after somebody was in the way, with patience.
 
-    Raises TargetFailed when it does not come to it. Whatever is raised, nothing of it is left, or it is noted.
+    Raises TargetError when it does not come to it. Whatever is raised, nothing of it is left, or it is noted.
     """
     for pause in (*PAUSES, None):
         try:
@@ -64,7 +66,7 @@ async def build(target: Target, one: Build, reins: Reins, prepare: Callable[[], 
         except (LockTimeoutError, TooSlowError) as error:
             await _leave(target, one, reins)
             if pause is None:
-                raise TargetFailed(f"gave up after {len(PAUSES) + 1} tries: {error}") from error
+                raise TargetError(f"gave up after {len(PAUSES) + 1} tries: {error}") from error
             reins.host.log("info", f"{one.quoted}: {error}; tries again in {pause:g} s")
             await reins.rest(pause)
         except BaseException:
@@ -76,8 +78,8 @@ async def build(target: Target, one: Build, reins: Reins, prepare: Callable[[], 
             return
 
 
-async def drop(target: Target, quoted: str, table: int, reins: Reins) -> None:
-    """Drops an index concurrently, with patience. Raises TargetFailed when it does not come to it."""
+async def drop(target: Target, quoted: str, table: int, reins: StatementControl) -> None:
+    """Drops an index concurrently, with patience. Raises TargetError when it does not come to it."""
     sql = SQL["drop"].format(index=quoted)
 
     async def leave() -> None:
@@ -94,7 +96,7 @@ async def drop(target: Target, quoted: str, table: int, reins: Reins) -> None:
             await reins.drive(lambda: _patiently(target, sql), leave=leave)
         except (LockTimeoutError, TooSlowError) as error:
             if pause is None:
-                raise TargetFailed(f"{quoted} could not be dropped: {error}") from error
+                raise TargetError(f"{quoted} could not be dropped: {error}") from error
             await reins.rest(pause)
         except BaseException:
             if not target.work.is_closed():
@@ -104,7 +106,7 @@ async def drop(target: Target, quoted: str, table: int, reins: Reins) -> None:
             return
 
 
-async def wait_until_free(target: Target, table: int, reins: Reins) -> None:
+async def wait_until_free(target: Target, table: int, reins: StatementControl) -> None:
     """Waits while somebody is at the table for long. Raises LockTimeoutError when that does not end.
 
     A build or a drop would wait for him too, but with an index that is of no use to anybody and costs every write.
@@ -122,7 +124,9 @@ async def wait_until_free(target: Target, table: int, reins: Reins) -> None:
         before = now
 
 
-async def _build(target: Target, one: Build, reins: Reins, prepare: Callable[[], Awaitable[None]] | None) -> None:
+async def _build(
+    target: Target, one: Build, reins: StatementControl, prepare: Callable[[], Awaitable[None]] | None
+) -> None:
     built = 0.0
 
     async def start() -> None:
@@ -162,13 +166,13 @@ async def _clear(target: Target, one: Build) -> None:
     await _forget(target, one.table, one.name)
 
 
-async def _leave(target: Target, one: Build, reins: Reins) -> None:
+async def _leave(target: Target, one: Build, reins: StatementControl) -> None:
     """As `_clear`, on the way out: what cannot be dropped at once stays noted for the next execution."""
     try:
         for quoted in await _left_by(target, one.table, one.name):
             await _patiently(target, SQL["drop"].format(index=quoted), LEAVING_SECONDS)
         await _forget(target, one.table, one.name)
-    except (LockTimeoutError, TooSlowError, TargetFailed) as error:
+    except (LockTimeoutError, TooSlowError, TargetError) as error:
         what = f"what the build of {one.quoted} has left is dropped by the next execution"
         reins.host.log("warning", f"{what}: {error}")
 

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 from jamaint.databases.connection import LockTimeoutError, Target, TooSlowError, failures_named
-from jamaint.databases.pacing import Reins
+from jamaint.databases.pacing import StatementControl
 from jamaint.databases.rows.delete import LONG_SECONDS
 from jamaint.databases.rules.indexes import Index, air_of_pages
 from jamaint.host.sql_files import statements
@@ -91,7 +91,7 @@ def _free_at(path: str) -> int | None:
     return found.f_bavail * found.f_frsize
 
 
-async def analyze(target: Target, table: str, reins: Reins) -> None:
+async def analyze(target: Target, table: str, reins: StatementControl) -> None:
     """Refreshes the statistics of a table. One that somebody holds is left."""
     try:
         with failures_named(target.identity.database):

@@ -7,10 +7,10 @@ from typing import Any
 
 from jamaint.core.plans import Step
 from jamaint.databases.bookkeeping import alone_on, check_notebook
-from jamaint.databases.connection import Target, TargetFailed
+from jamaint.databases.connection import Target, TargetError
 from jamaint.databases.indexes.build import Build, build, clear_builds, open_builds
 from jamaint.databases.indexes.catalog import SQL, analyze, around, exact_air, indexes_of, space_missing
-from jamaint.databases.pacing import Doing, Reins
+from jamaint.databases.pacing import Doing, StatementControl
 from jamaint.databases.rules.indexes import LEAST_BYTES, WRAPAROUND_AGE, Index, why_not_rebuild
 from jamaint.databases.rules.ownership import NotOwned, why_nothing
 
@@ -70,7 +70,7 @@ async def plan(target: Target, rule: Rule, only: frozenset[int] | None) -> tuple
 
 
 async def run(doing: Doing, rule: Rule) -> None:
-    """Rebuilds what was planned, as far as it still needs it. Raises TargetFailed, and what the host raises to stop."""
+    """Rebuilds what was planned, as far as it still needs it. Raises TargetError, and what the host raises to stop."""
     target, reins, step, tally = doing.target, doing.reins, doing.step, doing.tally
     tally |= {"indexes": [], "rebuilt": 0, "freed_space": 0, "skipped": [], "skipped_count": 0}
     await open_builds(target)
@@ -82,7 +82,7 @@ async def run(doing: Doing, rule: Rule) -> None:
         size = 0
         try:
             size = await _one(doing, rule, entry, pace)
-        except TargetFailed as failure:
+        except TargetError as failure:
             if failure.kind == "lost":
                 raise
             doing.skip(entry["name"], failure.message)
@@ -170,7 +170,7 @@ def _why_not(index: Index, age: int, target: Target, rule: Rule) -> str | None:
     return why_not_rebuild(index, target.identity.version, rule.with_expressions)
 
 
-def _too_late(reins: Reins, seconds: float) -> str | None:
+def _too_late(reins: StatementControl, seconds: float) -> str | None:
     left = reins.left_seconds()
     if seconds * LATE_FACTOR <= left:
         return None

@@ -8,10 +8,10 @@ from typing import Any
 
 from jamaint.core.plans import Step
 from jamaint.databases.bookkeeping import alone_on, make_notes, publication
-from jamaint.databases.connection import Row, Target, TargetFailed, failures_named
+from jamaint.databases.connection import Row, Target, TargetError, failures_named
 from jamaint.databases.indexes.build import Build, build, clear_builds, drop, open_builds
 from jamaint.databases.indexes.catalog import around, indexes_of
-from jamaint.databases.pacing import Doing, Reins
+from jamaint.databases.pacing import Doing, StatementControl
 from jamaint.databases.rules.indexes import UNUSED_BYTES, Index, Noted, never_dropped, why_not_drop
 from jamaint.databases.rules.ownership import NotOwned, why_nothing
 from jamaint.host.sql_files import statements
@@ -78,7 +78,7 @@ async def run(doing: Doing) -> None:
     doing.check_rights()
 
 
-async def undo(target: Target, step: Step, reins: Reins, dry_run: bool) -> dict[str, Any]:
+async def undo(target: Target, step: Step, reins: StatementControl, dry_run: bool) -> dict[str, Any]:
     """Builds again, concurrently, what the execution has dropped."""
     answer: dict[str, Any] = {"restored": 0, "removed": 0, "kept": [], "problems": [], "unit": "item"}
     with failures_named(target.identity.database):
@@ -96,7 +96,7 @@ async def undo(target: Target, step: Step, reins: Reins, dry_run: bool) -> dict[
             continue
         try:
             answer["restored"] += await _back(target, row, reins, dry_run)
-        except TargetFailed as failure:
+        except TargetError as failure:
             if failure.kind == "lost":
                 raise
             answer["problems"].append({"path": row["quoted"], "why": failure.message})
@@ -177,7 +177,7 @@ async def _drop(doing: Doing, index: Index) -> str | None:
             with failures_named(target.identity.database):
                 await target.work.execute(_SQL["move"], doing.execution, index.quoted, state)
                 await target.work.execute(_SQL["forget"], index.table_oid, index.name)
-    except TargetFailed as failure:
+    except TargetError as failure:
         if failure.kind == "lost":
             raise
         return failure.message
@@ -186,7 +186,7 @@ async def _drop(doing: Doing, index: Index) -> str | None:
     return None
 
 
-async def _finish_drops(target: Target, reins: Reins) -> None:
+async def _finish_drops(target: Target, reins: StatementControl) -> None:
     """Ends what an execution was doing when it was killed: a drop that has begun is finished, for its index is of no
     use any more; one that has not is forgotten."""
     with failures_named(target.identity.database):
@@ -231,19 +231,19 @@ def _is_missed(before: Mapping[str, int], now: Mapping[str, int], since: timedel
     return share_now > min(MOSTLY_SCANNED, max(LEAST_SHARE, READ_FACTOR * share_before))
 
 
-async def _back(target: Target, row: Row, reins: Reins, dry_run: bool) -> int:
-    """Builds an index again; 1 if that was needed. Raises TargetFailed when it cannot be."""
+async def _back(target: Target, row: Row, reins: StatementControl, dry_run: bool) -> int:
+    """Builds an index again; 1 if that was needed. Raises TargetError when it cannot be."""
     with failures_named(target.identity.database):
         there = await target.work.fetchrow(_SQL["there"], row["quoted"])
         has_table = await target.work.fetchval(_SQL["table_there"], row["relation"])
     if there is not None and there["is_valid"]:
         if there["definition"] != row["definition"]:
-            raise TargetFailed(f"another index has its name now: {there['definition']}")
+            raise TargetError(f"another index has its name now: {there['definition']}")
         if not dry_run:
             await _settle(target, row)
         return 0
     if not has_table:
-        raise TargetFailed(f"its table {row['table_name']} is gone")
+        raise TargetError(f"its table {row['table_name']} is gone")
     if dry_run:
         return 1
     async with alone_on(target, row["relation"], row["table_name"]):
@@ -254,7 +254,7 @@ async def _back(target: Target, row: Row, reins: Reins, dry_run: bool) -> int:
     return 1
 
 
-async def _build_again(target: Target, row: Row, reins: Reins) -> None:
+async def _build_again(target: Target, row: Row, reins: StatementControl) -> None:
     async def prepare() -> None:
         with failures_named(target.identity.database):
             place = await target.work.fetchval(_SQL["quote"], row["tablespace"] or "")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from jamaint.core.plans import Step
-from jamaint.databases.connection import LockTimeoutError, Row, Target, TargetFailed, TooSlowError, failures_named
+from jamaint.databases.connection import LockTimeoutError, Row, Target, TargetError, TooSlowError, failures_named
 from jamaint.databases.pacing import SQL as VITALS
 from jamaint.databases.pacing import Doing
 from jamaint.databases.rows.delete import LONG_SECONDS
@@ -47,7 +47,7 @@ async def plan(target: Target, only: frozenset[int] | None) -> tuple[Step, list[
 
 
 async def run(doing: Doing) -> None:
-    """Do what is due now. Raises TargetFailed, also where the role may do none of it; and what the host raises."""
+    """Do what is due now. Raises TargetError, also where the role may do none of it; and what the host raises."""
     target, reins = doing.target, doing.reins
     doing.tally.update(
         {"tables": [], "analysed": 0, "vacuumed": 0, "freed_space": 0, "skipped": [], "skipped_count": 0}
@@ -70,7 +70,7 @@ async def _one_noted(doing: Doing, row: Row, done: int) -> str | None:
     try:
         path = await search_for(doing.target, row["oid"])
         return await _one(doing, row, done)
-    except TargetFailed as failure:
+    except TargetError as failure:
         if failure.kind == "lost":
             raise
         return failure.message + path.cure(failure.__cause__ or failure)

@@ -9,7 +9,7 @@ from typing import Any
 from jamaint.core import held_places
 from jamaint.core.held_places import HeldPlace, HoldRecord
 from jamaint.core.plans import MassDeletion, Step
-from jamaint.core.safety.deletion_guard import Sighting, refusal, too_many
+from jamaint.core.safety.deletion_guard import RootObservation, refusal, too_many
 from jamaint.databases.bookkeeping import (
     SCHEMA,
     check_notebook,
@@ -19,8 +19,8 @@ from jamaint.databases.bookkeeping import (
     publication,
     release_held,
 )
-from jamaint.databases.connection import Target, TargetFailed, failures_named
-from jamaint.databases.pacing import Reins
+from jamaint.databases.connection import Target, TargetError, failures_named
+from jamaint.databases.pacing import StatementControl
 from jamaint.databases.plan_items import Promise
 from jamaint.databases.rows.delete import Deleted, Deletion, is_kept_table, kept_table, summed
 from jamaint.databases.rows.restore import PutBack, let_go, put_back
@@ -64,7 +64,7 @@ class CleanupPlan:
 
 
 async def plan(target: Target, job: Job) -> CleanupPlan:
-    """Plan the deletion; changes nothing. Raises TargetFailed for what no approval can allow."""
+    """Plan the deletion; changes nothing. Raises TargetError for what no approval can allow."""
     await check_notebook(target)
     await _check_published(target, job)
     says, warnings, samples, entries = list[str](), list[str](), list[Mapping[str, Any]](), list[dict[str, Any]]()
@@ -115,7 +115,7 @@ async def plan(target: Target, job: Job) -> CleanupPlan:
     return CleanupPlan(step, warnings, refusals)
 
 
-async def run(target: Target, job: Job, step: Step, reins: Reins, tally: dict[str, Any]) -> None:
+async def run(target: Target, job: Job, step: Step, reins: StatementControl, tally: dict[str, Any]) -> None:
     """Deletes, rule by rule; what has been done stands in `tally`, also when this raises."""
     await _check_published(target, job)
     await open_notebook(target)
@@ -148,14 +148,14 @@ async def run(target: Target, job: Job, step: Step, reins: Reins, tally: dict[st
             reins.host.log("info", f"{selection.table.quoted}: {_left(deletion.found.referred, selection.table)}")
 
 
-async def undo(target: Target, step: Step, reins: Reins, dry_run: bool) -> dict[str, Any]:
+async def undo(target: Target, step: Step, reins: StatementControl, dry_run: bool) -> dict[str, Any]:
     """Puts back what is kept, the last rule first: what refers to something comes after it in a task's list."""
     answer: dict[str, Any] = {"restored": 0, "removed": 0, "kept": [], "problems": [], "unit": "row"}
     held, began = list[HeldPlace](), time.time_ns()
     for entry in reversed(_entries(step)):
         try:
             found = await put_back(target, entry, reins, dry_run)
-        except TargetFailed as failure:
+        except TargetError as failure:
             if failure.kind == "lost":
                 raise
             found = PutBack(problems=[{"path": entry.name, "why": f"{failure.message}: the rows stay in {entry.kept}"}])
@@ -178,7 +178,7 @@ async def release(target: Target, step: Step, path: str | None) -> None:
                     await release_held(target.work, entry.kept)
 
 
-async def purge(target: Target, step: Step, reins: Reins) -> dict[str, Any]:
+async def purge(target: Target, step: Step, reins: StatementControl) -> dict[str, Any]:
     """Drops what is kept."""
     freed = [await let_go(target, entry, reins) for entry in _entries(step)]
     return {"freed_space": sum(freed), "items": sum(size > 0 for size in freed)}
@@ -196,34 +196,36 @@ def _entries(step: Step) -> list[Kept]:
     ]
     for one in found:
         if not is_kept_table(one.kept):  # it is going to be dropped
-            raise TargetFailed(f"{one.kept!r} is none of the tables that rows are kept in", "refused")
+            raise TargetError(f"{one.kept!r} is none of the tables that rows are kept in", "refused")
     return found
 
 
 def _mass_deletion(selection: Selection, found: Count, limit: MassDeletion) -> Iterator[Mapping[str, Any]]:
-    """Yield why so many rows need an approval. Raises TargetFailed where their share of the table is not known."""
+    """Yield why so many rows need an approval. Raises TargetError where their share of the table is not known."""
     table = selection.table.quoted
     if found.of is None:
-        raise TargetFailed(
+        raise TargetError(
             f"{table}: how many of its rows would go cannot be told, because it was never analysed and counting takes "
             f"too long: run ANALYZE {table}",
             "refused",
         )
-    why = too_many(Sighting(table, found.of, None, found.rows), limit, "rows" if found.exact else "rows (estimated)")
+    why = too_many(
+        RootObservation(table, found.of, None, found.rows), limit, "rows" if found.exact else "rows (estimated)"
+    )
     if why is not None:
         yield refusal(table, found.rows, found.of, why)
 
 
 def _check_way_back(table: Table, role: str, job: Job) -> None:
-    """Raises TargetFailed when what goes could not be put back."""
+    """Raises TargetError when what goes could not be put back."""
     if table.references and not table.may_lock:
-        raise TargetFailed(
+        raise TargetError(
             f"role {role} may not lock rows of {table.quoted}, to which {table.references[0].quoted} refers, so that "
             "nobody begins to refer to one that goes: grant it UPDATE",
             "refused",
         )
     if job.keeps_way_back and not table.may_insert:
-        raise TargetFailed(
+        raise TargetError(
             f"role {role} may not insert into {table.quoted}, so what goes could not be put back: grant it INSERT, or "
             "say rollback: {enabled: false}",
             "refused",
@@ -231,7 +233,7 @@ def _check_way_back(table: Table, role: str, job: Job) -> None:
 
 
 def _keep_promise(selection: Selection, found: Count, promise: Promise | None, number: int) -> None:
-    """Raises TargetFailed when more would go than the stored plan says, or from another table."""
+    """Raises TargetError when more would go than the stored plan says, or from another table."""
     if promise is None:
         return
     rule, table = promise.rules.get(number), selection.table
@@ -243,17 +245,17 @@ def _keep_promise(selection: Selection, found: Count, promise: Promise | None, n
         why = f"{table.quoted}: {found.rows:,} rows are meant now, and {rule.most:,} in the plan"
     else:
         return
-    raise TargetFailed(f"{why}: make a new one", "refused")
+    raise TargetError(f"{why}: make a new one", "refused")
 
 
 async def _check_published(target: Target, job: Job) -> None:
-    """Raises TargetFailed where the rows that are kept would be sent to subscribers, who have no such table."""
+    """Raises TargetError where the rows that are kept would be sent to subscribers, who have no such table."""
     if not job.keeps_way_back:
         return
     with failures_named(target.identity.database):
         published = await publication(target.watch)
     if published is not None:
-        raise TargetFailed(
+        raise TargetError(
             f"publication {published} would send what is kept for a rollback to its subscribers, and they would stop, "
             f"because they have no schema {SCHEMA}. Make it anew FOR TABLES IN SCHEMA …, or FOR TABLE … before "
             "PostgreSQL 15; or say rollback: {enabled: false}, then nothing of ours is published",
@@ -262,9 +264,9 @@ async def _check_published(target: Target, job: Job) -> None:
 
 
 def _check_same(table: Table, planned: Mapping[str, Any]) -> None:
-    """Raises TargetFailed when the table's name is another's since the plan, whose way back is to the one before."""
+    """Raises TargetError when the table's name is another's since the plan, whose way back is to the one before."""
     if table.oid != planned["oid"]:
-        raise TargetFailed(
+        raise TargetError(
             f"{table.quoted} is another table than the one that the plan was made for a moment ago: make a new plan",
             "refused",
         )

@@ -10,9 +10,9 @@ from typing import Any
 import asyncpg
 
 from jamaint.databases.bookkeeping import NOTES, SCHEMA, alone_on, clear_cursor, cursor_of, move_cursor, share
-from jamaint.databases.connection import LockTimeoutError, Target, TargetFailed, TooSlowError, failures_named
+from jamaint.databases.connection import LockTimeoutError, Target, TargetError, TooSlowError, failures_named
 from jamaint.databases.pacing import SQL as VITALS
-from jamaint.databases.pacing import Reins
+from jamaint.databases.pacing import StatementControl
 from jamaint.databases.rows.selection import SQL, Selection
 from jamaint.databases.rules.batch_size import FIRST_ROWS, next_size, smaller
 from jamaint.databases.tables import shape_of, sizes
@@ -69,7 +69,7 @@ class Deletion:
     task: str
     kept: str | None
     most: int | None
-    reins: Reins
+    reins: StatementControl
     done_before: int = 0
     done_total: int = 0
     found: Deleted = field(default_factory=Deleted)
@@ -79,7 +79,7 @@ class Deletion:
 
     async def run(self) -> Deleted:
         """Deletes what the rule means until it is through, the window ends, or others need the server. Raises
-        TargetFailed, and what the host raises to stop; what has been committed stands in `found` in any case."""
+        TargetError, and what the host raises to stop; what has been committed stands in `found` in any case."""
         table = self.selection.table
         async with alone_on(self.target, table.oid, table.quoted):
             before = await sizes(self.target.watch, table.oid)
@@ -128,7 +128,7 @@ class Deletion:
                 taken, held, following, seconds = await self.reins.drive(lambda: self._timed(position, size))  # noqa: B023
             except (LockTimeoutError, TooSlowError) as error:
                 if tries == len(PAUSES):
-                    raise TargetFailed(f"{table.quoted}: gave up after {tries + 1} tries: {error}") from error
+                    raise TargetError(f"{table.quoted}: gave up after {tries + 1} tries: {error}") from error
                 self.reins.host.log("info", f"{table.quoted}: {error}; tries again in {PAUSES[tries]:g} s")
                 self.reins.host.waiting(str(error))
                 await self.reins.rest(PAUSES[tries])
@@ -153,7 +153,7 @@ class Deletion:
     def _check_bound(self, taken: int) -> None:
         """To be called before a batch is committed."""
         if self.most is not None and self.found.rows + taken > self.most:
-            raise TargetFailed(
+            raise TargetError(
                 f"{self.selection.table.quoted}: stopped after {self.found.rows} rows: its condition means more rows "
                 f"now than when it was planned, and mass_deletion allows {self.most}",
                 "refused",
@@ -214,7 +214,7 @@ class Deletion:
     async def _check_published(self) -> None:
         if not await self.target.work.fetchval(NOTES["writes_are_published"], self.kept):
             return
-        raise TargetFailed(
+        raise TargetError(
             f"{self.selection.table.quoted}: a publication FOR ALL TABLES was made meanwhile, whose subscribers would "
             "stop at what is written in the schema jamaint: the rest waits for the next execution, which sees to it",
             "refused",
@@ -222,7 +222,7 @@ class Deletion:
 
     async def _check_shape(self) -> None:
         if await shape_of(self.target.work, self.selection.table.oid) != self.selection.table.shape:
-            raise TargetFailed(
+            raise TargetError(
                 f"the columns of {self.selection.table.quoted} were changed meanwhile: this batch was taken back, and "
                 "the rest waits for the next execution"
             )
@@ -262,7 +262,7 @@ class Deletion:
         went = round(before[0] * share) if rows or found.rows else 0
         try:
             after, kept = await self._measured()
-        except (TargetFailed, LockTimeoutError, TooSlowError):
+        except (TargetError, LockTimeoutError, TooSlowError):
             after, kept = before, went
             found.notes.append(f"{self.selection.table.quoted}: its sizes are estimates, the connection was lost")
         if self.kept is not None:

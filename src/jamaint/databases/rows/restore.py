@@ -12,8 +12,8 @@ from time import monotonic
 from typing import Any
 
 from jamaint.databases.bookkeeping import alone_on, has_held, open_held, open_notebook, publication, share
-from jamaint.databases.connection import LockTimeoutError, Target, TargetFailed, TooSlowError, failures_named
-from jamaint.databases.pacing import Reins
+from jamaint.databases.connection import LockTimeoutError, Target, TargetError, TooSlowError, failures_named
+from jamaint.databases.pacing import StatementControl
 from jamaint.databases.rows.delete import BATCH_SECONDS, PAUSES, retried
 from jamaint.databases.rows.restore_batches import Kept, Portion, Sizes, in_one, parts_of, places_of, text_of
 from jamaint.databases.rows.selection import SQL
@@ -35,7 +35,7 @@ class PutBack:
     problems: list[Mapping[str, Any]] = field(default_factory=list)
 
 
-async def put_back(target: Target, entry: Kept, reins: Reins, dry_run: bool) -> PutBack:
+async def put_back(target: Target, entry: Kept, reins: StatementControl, dry_run: bool) -> PutBack:
     """Puts back what is kept of one rule. Right also when nothing was, and when it is called again."""
     with failures_named(target.identity.database):
         if not await target.work.fetchval(SQL["kept_exists"], entry.kept):
@@ -57,7 +57,7 @@ async def put_back(target: Target, entry: Kept, reins: Reins, dry_run: bool) -> 
     return await _put_back(target, table, entry, parts, reins)
 
 
-async def let_go(target: Target, entry: Kept, reins: Reins) -> int:
+async def let_go(target: Target, entry: Kept, reins: StatementControl) -> int:
     """Removes what is kept of one rule for good; the bytes that this gives back."""
     for pause in (*PAUSES, None):
         try:
@@ -67,7 +67,7 @@ async def let_go(target: Target, entry: Kept, reins: Reins) -> int:
                 return size
         except (LockTimeoutError, TooSlowError) as error:
             if pause is None:
-                raise TargetFailed(f"{entry.kept} could not be dropped: {error}") from error
+                raise TargetError(f"{entry.kept} could not be dropped: {error}") from error
             await reins.rest(pause)
     raise AssertionError("the last try returns or raises")
 
@@ -99,7 +99,9 @@ async def _would_be(target: Target, table: Table, parts: Mapping[str, str]) -> P
     return PutBack(row["rows"] - row["taken"], taken.kept, taken.problems)
 
 
-async def _put_back(target: Target, table: Table, entry: Kept, parts: Mapping[str, str], reins: Reins) -> PutBack:
+async def _put_back(
+    target: Target, table: Table, entry: Kept, parts: Mapping[str, str], reins: StatementControl
+) -> PutBack:
     async with alone_on(target, table.oid, table.quoted):
         await target.set_timeouts(BATCH_SECONDS)
         with failures_named(target.identity.database):
@@ -117,7 +119,9 @@ async def _put_back(target: Target, table: Table, entry: Kept, parts: Mapping[st
     return found
 
 
-async def _all_back(target: Target, table: Table, entry: Kept, parts: Mapping[str, str], reins: Reins) -> Portion:
+async def _all_back(
+    target: Target, table: Table, entry: Kept, parts: Mapping[str, str], reins: StatementControl
+) -> Portion:
     with failures_named(target.identity.database):
         pages: int = await target.work.fetchval(SQL["kept_pages"], entry.kept)
     whole, sizes = Portion(), Sizes()
@@ -137,7 +141,7 @@ async def _all_back(target: Target, table: Table, entry: Kept, parts: Mapping[st
 
 
 async def _window_back(
-    target: Target, parts: Mapping[str, str], window: tuple[int, int], reins: Reins, sizes: Sizes
+    target: Target, parts: Mapping[str, str], window: tuple[int, int], reins: StatementControl, sizes: Sizes
 ) -> Portion:
     """Those of some pages, the last first."""
     span = [f"({page},0)" for page in window]
@@ -153,7 +157,7 @@ async def _window_back(
 
 
 async def _patiently(
-    target: Target, parts: Mapping[str, str], places: list[tuple[int, int]], reins: Reins, sizes: Sizes
+    target: Target, parts: Mapping[str, str], places: list[tuple[int, int]], reins: StatementControl, sizes: Sizes
 ) -> Portion:
     """Puts those of them back that one portion takes; `places` is left with these."""
     tries = 0
@@ -169,7 +173,7 @@ async def _patiently(
             elif isinstance(error, TooSlowError):
                 return await _slowly(target, parts, places)
             elif tries >= len(PAUSES):
-                raise TargetFailed(f"{parts['table']}: gave up putting back: {error}") from error
+                raise TargetError(f"{parts['table']}: gave up putting back: {error}") from error
             if isinstance(error, LockTimeoutError):
                 await reins.rest(PAUSES[min(tries, len(PAUSES) - 1)])
                 tries += 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from jamaint.databases.bookkeeping import SCHEMA, open_held, schema_made
-from jamaint.databases.connection import LockTimeoutError, Target, TargetFailed, TooSlowError, failures_named, said
+from jamaint.databases.connection import LockTimeoutError, Target, TargetError, TooSlowError, failures_named, said
 from jamaint.databases.rows.delete import BATCH_SECONDS, retried
 from jamaint.databases.rows.restore_batches import REFUSED, Kept, Portion, in_one, parts_of, places_of
 from jamaint.databases.rows.selection import SQL, Selection
@@ -34,7 +34,7 @@ class Proof:
 
 
 async def prove(target: Target, selection: Selection, keeps_way_back: bool) -> Proof:
-    """Puts some of what the rule means there and back, and takes that back. Raises TargetFailed for what cannot go, and
+    """Puts some of what the rule means there and back, and takes that back. Raises TargetError for what cannot go, and
     where the way back is kept, for what cannot come back, or could not be tried."""
     why = ""
     try:
@@ -49,7 +49,7 @@ async def prove(target: Target, selection: Selection, keeps_way_back: bool) -> P
     finally:
         if not target.work.is_closed():
             await target.set_timeouts(BATCH_SECONDS)
-    raise TargetFailed(
+    raise TargetError(
         f"{selection.table.quoted}: whether its rows can go and come back could not be tried ({why}): try again when "
         "nobody is at the table for so long",
         "refused",
@@ -113,10 +113,10 @@ async def _changed(target: Target, table: Table, parts: dict[str, str]) -> tuple
     return tuple(row["name"] for row in rows)
 
 
-def _refused(selection: Selection, why: str, error: BaseException | None, what: str) -> TargetFailed:
+def _refused(selection: Selection, why: str, error: BaseException | None, what: str) -> TargetError:
     cure = "" if error is None else selection.path.cure(error)
     else_ = "" if "deleted" in what or cure else ". Mend that, or say rollback: {enabled: false} to delete for good"
-    return TargetFailed(
+    return TargetError(
         f"{selection.table.quoted}: {what} (it was tried, and taken back): {why}{cure}{else_}", "refused"
     )
 

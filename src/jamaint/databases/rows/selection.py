@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from jamaint.databases.bookkeeping import Held, held_of
-from jamaint.databases.connection import Target, TargetFailed, TooSlowError, failures_named
+from jamaint.databases.connection import Target, TargetError, TooSlowError, failures_named
 from jamaint.databases.rules.where_clause import wrong_condition
 from jamaint.databases.search_path import NOTHING, SearchPath, search_for
 from jamaint.databases.tables import AGE_TYPES, Column, Table, find_table, leads_an_index
@@ -107,7 +107,7 @@ class Count:
 
 
 async def select(target: Target, rule: Mapping[str, Any], now: datetime, cutoff: datetime | None = None) -> Selection:
-    """What a rule of the configuration means on this database; `cutoff` where it is given already. Raises TargetFailed
+    """What a rule of the configuration means on this database; `cutoff` where it is given already. Raises TargetError
     for one that cannot be understood, or whose cutoff is not in the past."""
     table = await find_table(target, rule["table"])
     path = await search_for(target, table.oid)
@@ -198,7 +198,7 @@ async def _check_condition(target: Target, table: Table, where: str) -> None:
         try:
             async with _reading(target, COUNT_SECONDS):
                 await target.work.fetch(SQL["explain"].format(table=table.quoted, condition=f"(\n{where}\n)"))
-        except TargetFailed as error:
+        except TargetError as error:
             cause = error.__cause__
             if not isinstance(
                 cause, asyncpg.SyntaxOrAccessError | asyncpg.DataError | asyncpg.FeatureNotSupportedError
@@ -206,7 +206,7 @@ async def _check_condition(target: Target, table: Table, where: str) -> None:
                 raise
             wrong = str(cause).splitlines()[0]
     if wrong is not None:
-        raise TargetFailed(
+        raise TargetError(
             f"the condition for {table.quoted} is not one ({wrong}): it stands after WHERE, and names of types and "
             "functions of your own need their schema before them"
         )
@@ -216,38 +216,38 @@ def _age_column(table: Table, rule: Mapping[str, Any]) -> Column:
     column = table.column(rule["age_column"])
     if column is None:
         there = ", ".join(each.name for each in table.columns if each.base in AGE_TYPES) or "none"
-        raise TargetFailed(f"{table.quoted} has no column {rule['age_column']} (of dates and times it has: {there})")
+        raise TargetError(f"{table.quoted} has no column {rule['age_column']} (of dates and times it has: {there})")
     if column.base not in AGE_TYPES:
-        raise TargetFailed(
+        raise TargetError(
             f"{table.quoted}.{column.name} is {column.type}, which is no date or time: say what is old with `where`"
         )
     return column
 
 
 def _cutoff(target: Target, seconds: float, now: datetime) -> datetime:
-    """Raises TargetFailed when it cannot be trusted."""
+    """Raises TargetError when it cannot be trusted."""
     apart = abs((target.identity.now - now).total_seconds())
     if apart > CLOCK_SECONDS:
-        raise TargetFailed(
+        raise TargetError(
             f"the clock of the database's server is {apart:.0f} s away from ours: which rows are old is not certain",
             "refused",
         )
     cutoff = min(now, target.identity.now) - timedelta(seconds=seconds)
     if seconds <= 0 or cutoff >= target.identity.now:
-        raise TargetFailed("the cutoff is not in the past, so all rows would be old", "refused")
+        raise TargetError("the cutoff is not in the past, so all rows would be old", "refused")
     return cutoff
 
 
 def _zone_of(target: Target, table: Table, column: Column, given: str | None) -> str | None:
-    """The zone of the column's times, None where they have their own. Raises TargetFailed where it cannot be known: an
+    """The zone of the column's times, None where they have their own. Raises TargetError where it cannot be known: an
     application that writes UTC to a server with a local zone would have the rows of the last hours deleted."""
     if column.base == "timestamp with time zone":
         if given is not None:
-            raise TargetFailed(f"{table.quoted}.{column.name} has its zone in it: leave `timezone` out", "refused")
+            raise TargetError(f"{table.quoted}.{column.name} has its zone in it: leave `timezone` out", "refused")
         return None
     theirs = target.identity.timezone
     if given is None and theirs not in UTC_NAMES:
-        raise TargetFailed(
+        raise TargetError(
             f"in which zone {table.quoted}.{column.name} is written is not known: it is {column.type}, and the zone "
             f"of the server's sessions is {theirs}. Say `timezone: UTC` (what most frameworks write) or `timezone: "
             f"{theirs}` beside age_column",

@@ -8,7 +8,7 @@ from pydantic import Field, PlainValidator, model_validator
 from jamaint.executors.shared import age_config
 from jamaint.executors.shared.age_config import cleaned_root
 from jamaint.schema.errors import Flaw
-from jamaint.schema.executor_config import Named, Work
+from jamaint.schema.executor_config import GrantedName, Work
 from jamaint.schema.fields import Account, Bytes, Flag, Seconds, Section, Share, Text
 from jamaint.schema.secrets import RedisAddress, Secret, joined
 from jamaint.schema.units import DAY, shown, text
@@ -109,15 +109,15 @@ class CacheCleanup(Work):
             "user": self.user,
         }
 
-    def named(self) -> Iterator[Named]:
+    def named(self) -> Iterator[GrantedName]:
         if self.redis:
-            yield Named("server", ("redis", "url"), "")
+            yield GrantedName("server", ("redis", "url"), "")
         if self.memcached:
-            yield Named("server", ("memcached",), self.memcached)
+            yield GrantedName("server", ("memcached",), self.memcached)
         for index, one in enumerate(self.directories):
-            yield Named("path", ("directories", index, "path"), one.path)
+            yield GrantedName("path", ("directories", index, "path"), one.path)
         if self.user:
-            yield Named("user", ("user",), self.user)
+            yield GrantedName("user", ("user",), self.user)
 
     def doubts(self) -> Iterator[Flaw]:
         redis = self.redis

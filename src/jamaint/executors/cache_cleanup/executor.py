@@ -7,20 +7,20 @@ from dataclasses import replace
 from typing import Any
 
 from jamaint.caches.key_backup import KeptKeys
-from jamaint.caches.memcached import MemcachedFailed, statistics
-from jamaint.caches.redis import CacheRefused, RedisCache, Seen
+from jamaint.caches.memcached import MemcachedError, statistics
+from jamaint.caches.redis import CacheRefusedError, RedisCache, Seen
 from jamaint.caches.rules import LEAST_BATCH, CacheRules, IdleTimes, Memory, next_batch, to_free
 from jamaint.core import held_places
 from jamaint.core.held_places import HeldPlace, HoldRecord
 from jamaint.core.plans import Plan, Step, step_from_json, step_to_json
 from jamaint.executors import executor_of
-from jamaint.executors.shared.executor import Host, StepFailed, Stopped, Tell, Work
+from jamaint.executors.shared.executor import Host, StepError, StopRequestedError, Tell, Work
 from jamaint.executors.shared.subplans import Items, PartOfPlan, items_of, named
 from jamaint.files.access.skip_report import words
 from jamaint.files.rules.ages import nanoseconds
 from jamaint.files.trash.inventory import Part, pack
 from jamaint.files.trash.stops import NotRecordedError
-from jamaint.host.plan_file import Unreadable
+from jamaint.host.plan_file import PlanFileError
 
 ANALYSIS, CLEANUP, DIRECTORIES, MEMCACHED = "analysis", "cleanup", "directories", "memcached"
 FILES = "filesystem.cleanup"
@@ -56,8 +56,8 @@ class CacheCleanup:
         if self._work.config["redis"]:
             try:
                 keys = self._plan(self._connected())
-            except CacheRefused as refusal:
-                raise StepFailed(str(refusal)) from None
+            except CacheRefusedError as refusal:
+                raise StepError(str(refusal)) from None
         return replace(files, steps=(*keys.steps, *self._of_memcached(), *map(_of_files, files.steps)))
 
     @property
@@ -81,8 +81,8 @@ class CacheCleanup:
             if step.name == ANALYSIS:
                 return self._analysis()
             return self._remove(step)
-        except CacheRefused as refusal:
-            raise StepFailed(str(refusal)) from None
+        except CacheRefusedError as refusal:
+            raise StepError(str(refusal)) from None
 
     def undo(self, step: Step, dry_run: bool) -> dict[str, Any]:
         """See Executor. A key that has come again since is not overwritten; one that has expired since stays away."""
@@ -107,9 +107,9 @@ class CacheCleanup:
                     outcome["kept"].append({"path": _name(kept.key), "why": "a key of that name is there again"})
                 self._host.progress(number + 1, step.items or None, "items")
             lost = self._lost()
-        except (CacheRefused, OSError) as error:
-            raise StepFailed(str(error), details=outcome) from None
-        except Unreadable as error:
+        except (CacheRefusedError, OSError) as error:
+            raise StepError(str(error), details=outcome) from None
+        except PlanFileError as error:
             why = f"what comes back cannot be compared with what was taken: {error}"
             outcome["problems"].append({"path": self._kept_keys().path, "why": why})
             lost = None
@@ -131,7 +131,8 @@ class CacheCleanup:
         return HoldRecord(from_ns=began, until_ns=ended, inodes=[], places=[place], kept=self._work.execution)
 
     def _find_held(self, cache: RedisCache) -> None:
-        """Learns which keys rollbacks have put back, from the files in which they were kept. Raises CacheRefused."""
+        """Learns which keys rollbacks have put back, from the files in which they were kept. Raises
+        CacheRefusedError."""
         records = held_places.at(self._work.held, cache.name, nanoseconds(self._work.now))
         try:
             for name in {one.get("kept", "") for one in records} - {""}:
@@ -139,7 +140,7 @@ class CacheCleanup:
                 self._held.update(hash(one.key) for one in kept.read())
         except OSError as error:
             why = f"which keys of {cache.name} a rollback has put back cannot be read: {words(error)}"
-            raise CacheRefused(f"{why}; `jamaintctl held release` lets go of them") from None
+            raise CacheRefusedError(f"{why}; `jamaintctl held release` lets go of them") from None
 
     def purge(self, step: Step) -> dict[str, Any]:
         """See Executor."""
@@ -151,14 +152,14 @@ class CacheCleanup:
         try:
             return {"freed_space": self._kept_keys().remove(), "items": step.items, "problems": []}
         except OSError as error:
-            raise StepFailed(f"what was kept cannot be removed: {error}") from None
+            raise StepError(f"what was kept cannot be removed: {error}") from None
 
     def _connected(self) -> RedisCache:
         if self._cache is None:
             self._cache = RedisCache(self._work.config["redis"]["url"])
             self._cache.check()
             if self._rules.idle_seconds is not None and self._cache.counts_uses:
-                raise CacheRefused(
+                raise CacheRefusedError(
                     f"{self._cache.name} counts how often a key is used and not when (its policy is one of lfu): "
                     "leave `idle_for` out, or set maxmemory-policy to one of lru"
                 )
@@ -192,7 +193,7 @@ class CacheCleanup:
         memory = Memory(before["used_memory"], before["max_memory"])
         need = to_free(memory, self._rules.max_memory_share)
         if need is not None and not memory.maximum:
-            raise CacheRefused(
+            raise CacheRefusedError(
                 f"{cache.name} does not say how much memory it may use: set maxmemory, or leave out the share"
             )
         idle, sample, seen = self._survey(cache)
@@ -225,8 +226,8 @@ class CacheCleanup:
     def _statistics(self) -> dict[str, Any]:
         try:
             found = statistics(self._work.config["memcached"])
-        except MemcachedFailed as failure:
-            raise StepFailed(str(failure)) from None
+        except MemcachedError as failure:
+            raise StepError(str(failure)) from None
         return {**found, "freed_space": 0, "freed_on_purge": 0}
 
     def _says(self, memory: Memory, need: int | None, keys: int) -> str:
@@ -269,10 +270,10 @@ class CacheCleanup:
         try:
             if step.args["need"] != 0:
                 self._go_through(cache, removing, step)
-        except Stopped:
-            raise Stopped(removing.details()) from None
-        except (CacheRefused, NotRecordedError, OSError) as error:
-            raise StepFailed(str(error), details=removing.details()) from None
+        except StopRequestedError:
+            raise StopRequestedError(removing.details()) from None
+        except (CacheRefusedError, NotRecordedError, OSError) as error:
+            raise StepError(str(error), details=removing.details()) from None
         return removing.details()
 
     def _go_through(self, cache: RedisCache, removing: "_Removing", step: Step) -> None:

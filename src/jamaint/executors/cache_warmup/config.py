@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import PlainValidator, model_validator
 
-from jamaint.schema.executor_config import Named, Work
+from jamaint.schema.executor_config import GrantedName, Work
 from jamaint.schema.fields import Positive, Seconds, between
 from jamaint.schema.units import shown, text
 
@@ -50,8 +50,8 @@ class CacheWarmup(Work):
             "timeout_seconds": self.timeout,
         }
 
-    def named(self) -> Iterator[Named]:
+    def named(self) -> Iterator[GrantedName]:
         for index, url in enumerate(self.urls):
-            yield Named("server", ("urls", index), url)
+            yield GrantedName("server", ("urls", index), url)
         if self.sitemap:
-            yield Named("server", ("sitemap",), self.sitemap)
+            yield GrantedName("server", ("sitemap",), self.sitemap)

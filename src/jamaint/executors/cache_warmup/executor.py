@@ -6,9 +6,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from jamaint.core.plans import Plan, Step
-from jamaint.executors.cache_warmup.pages import Page, SitemapRefused, addresses, fetch
+from jamaint.executors.cache_warmup.pages import Page, SitemapError, addresses, fetch
 from jamaint.executors.cache_warmup.rules import SHOWN, not_before, outcome, summary
-from jamaint.executors.shared.executor import Host, StepFailed, Stopped, Work
+from jamaint.executors.shared.executor import Host, StepError, StopRequestedError, Work
 
 WARMUP = "warmup"
 TICK_SECONDS = 0.1
@@ -47,15 +47,15 @@ class CacheWarmup:
         found: list[Page] = []
         try:
             left_out = self._ask(pages, found)
-        except Stopped:
-            raise Stopped(_details(found, len(pages) - len(found))) from None
+        except StopRequestedError:
+            raise StopRequestedError(_details(found, len(pages) - len(found))) from None
         details = _details(found, left_out)
         for page in [page for page in found if outcome(page.status) != "warm"][:SHOWN]:
             self._host.log("warning", f"{page.url}: {page.why or page.status}")
         if left_out:
             self._host.log("warning", f"the time was up: {left_out} pages were not asked for")
         if found and not details["files"]:
-            raise StepFailed(
+            raise StepError(
                 f"none of {len(found)} pages could be had: {found[0].why or found[0].status}", details=details
             )
         return details
@@ -74,8 +74,8 @@ class CacheWarmup:
             found = dict.fromkeys(self._urls)
             if self._sitemap is not None:
                 found |= dict.fromkeys(addresses(self._sitemap, self._timeout, self._host.checkpoint))
-        except SitemapRefused as refusal:
-            raise StepFailed(str(refusal)) from None
+        except SitemapError as refusal:
+            raise StepError(str(refusal)) from None
         return list(found)
 
     def _ask(self, pages: Sequence[str], found: list[Page]) -> int:

@@ -31,7 +31,7 @@ class Page(NamedTuple):
     why: str = ""
 
 
-class SitemapRefused(Exception):  # noqa: N818 - it says what happened
+class SitemapError(Exception):
     """A sitemap that cannot be read; the message is for a person."""
 
 
@@ -59,7 +59,7 @@ def fetch(url: str, timeout_seconds: float, checkpoint: Callable[[], None]) -> P
 def addresses(sitemap: str, timeout_seconds: float, checkpoint: Callable[[], None]) -> Iterator[str]:
     """The addresses in a sitemap and in those that it names, gzipped or not; only those of its own host.
 
-    Raises SitemapRefused when one cannot be read.
+    Raises SitemapError when one cannot be read.
     """
     host = urlsplit(sitemap).netloc
     waiting, seen = [sitemap], {sitemap}
@@ -81,15 +81,15 @@ def _entries(url: str, timeout_seconds: float) -> Iterator[tuple[str, str]]:
         with body:
             data = b"".join(_chunks(body, SITEMAP_BYTES))
         if status != http.client.OK:
-            raise SitemapRefused(f"sitemap {url} answers with {status}")
+            raise SitemapError(f"sitemap {url} answers with {status}")
         if data[:2] == b"\x1f\x8b":
             with gzip.open(io.BytesIO(data)) as unpacked:
                 data = unpacked.read(SITEMAP_BYTES)
         if b"<!DOCTYPE" in data:
-            raise SitemapRefused(f"sitemap {url} declares a document type, which no sitemap needs and attacks do")
+            raise SitemapError(f"sitemap {url} declares a document type, which no sitemap needs and attacks do")
         root = ElementTree.fromstring(data)  # noqa: S314 - without a document type there are no entities to expand
     except (OSError, EOFError, zlib.error, http.client.HTTPException, ValueError, ElementTree.ParseError) as error:
-        raise SitemapRefused(f"sitemap {url} cannot be read: {error}") from None
+        raise SitemapError(f"sitemap {url} cannot be read: {error}") from None
     kind = "sitemap" if root.tag.rpartition("}")[2] == "sitemapindex" else "url"
     for entry in root:
         for part in entry:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, PlainValidator
 
 from jamaint.schema import paths
 from jamaint.schema.command_line import Command, command_line
-from jamaint.schema.executor_config import Named, Work
+from jamaint.schema.executor_config import GrantedName, Work
 from jamaint.schema.fields import Account, Environment, between, one_of, some
 
 UNITS = ("packages",)
@@ -42,15 +42,15 @@ class RunCommand(Work):
             "success_exit_codes": sorted(set(self.success_exit_codes)),
         }
 
-    def named(self) -> Iterator[Named]:
-        yield Named("command", ("command",), self.command.name or "")
+    def named(self) -> Iterator[GrantedName]:
+        yield GrantedName("command", ("command",), self.command.name or "")
         if self.rollback_command:
-            yield Named("command", ("rollback_command",), self.rollback_command.name or "")
+            yield GrantedName("command", ("rollback_command",), self.rollback_command.name or "")
         if self.user:
-            yield Named("user", ("user",), self.user)
+            yield GrantedName("user", ("user",), self.user)
         if self.unit:  # it has root's rights, whoever the task names
-            yield Named("user", ("unit",), "root")
+            yield GrantedName("user", ("unit",), "root")
         if self.working_directory:
-            yield Named("path", ("working_directory",), self.working_directory)
+            yield GrantedName("path", ("working_directory",), self.working_directory)
         for name in self.environment:
-            yield Named("environment", ("environment", name), name)
+            yield GrantedName("environment", ("environment", name), name)

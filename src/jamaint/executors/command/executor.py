@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jamaint.core.plans import Plan, Step
-from jamaint.executors.shared.executor import Host, StepFailed, Stopped, Work
+from jamaint.executors.shared.executor import Host, StepError, StopRequestedError, Work
 from jamaint.host.accounts import Account, find_account
 from jamaint.host.processes.executables import check_runnable
 from jamaint.host.processes.run import GRACE_SECONDS, Call, Ended, run
@@ -37,7 +37,7 @@ class Command:
         self._undone = False
 
     def plan(self) -> Plan:
-        """Raises StepFailed when the program, or the one of the way back, could not be run."""
+        """Raises StepError when the program, or the one of the way back, could not be run."""
         self._check(self._command)
         undo = None
         if self._rollback_command and self._work.keeps_way_back:
@@ -47,16 +47,16 @@ class Command:
         return Plan((step,))
 
     def run(self, step: Step) -> dict[str, Any]:
-        """Raises StepFailed with kind exit or timeout, and Stopped with the details so far."""
+        """Raises StepError with kind exit or timeout, and Stopped with the details so far."""
         if tuple(step.args["command"]) != self._command:
-            raise StepFailed("the task's command is not the one that was planned: nothing was run", "refused")
+            raise StepError("the task's command is not the one that was planned: nothing was run", "refused")
         ended = self._call(self._command)
         details = _details(ended)
         if ended.cut_short == "stopped":
-            raise Stopped(details)
+            raise StopRequestedError(details)
         failure = self._failure(ended)
         if failure is not None:
-            raise StepFailed(failure, "timeout" if ended.cut_short else "exit", details)
+            raise StepError(failure, "timeout" if ended.cut_short else "exit", details)
         return details
 
     def undo(self, step: Step, dry_run: bool) -> dict[str, Any]:
@@ -72,10 +72,10 @@ class Command:
         self._undone = True
         try:
             ended = self._call(command)
-        except StepFailed as failed:
+        except StepError as failed:
             return _undone(0, command, failed.message)
         if ended.cut_short == "stopped":
-            raise Stopped(_details(ended))
+            raise StopRequestedError(_details(ended))
         failure = self._failure(ended)
         return _undone(1) if failure is None else _undone(0, command, failure)
 
@@ -99,13 +99,13 @@ class Command:
         try:
             return find_account(self._user)
         except LookupError as error:
-            raise StepFailed(str(error), "refused") from None
+            raise StepError(str(error), "refused") from None
 
     def _check(self, command: Sequence[str]) -> None:
         try:
             check_runnable(command[0], self._working_directory, self._account())
         except OSError as error:
-            raise StepFailed(f"{self._work.task_name} cannot be run: {error}") from None
+            raise StepError(f"{self._work.task_name} cannot be run: {error}") from None
 
     def _call(self, command: tuple[str, ...]) -> Ended:
         call = Call(
@@ -122,7 +122,7 @@ class Command:
             pausing = Pausing(self._pause_wanted, self._stood_still)
             ended = run(call, lambda line: self._host.log("info", line), self._stopping, pausing)
         except (OSError, ValueError) as error:
-            raise StepFailed(f"{self._work.task_name} could not be started: {error}") from None
+            raise StepError(f"{self._work.task_name} could not be started: {error}") from None
         if ended.left_behind:
             self._host.log("warning", f"ended {ended.left_behind} processes that it had left in the background")
         if ended.unended:
@@ -132,14 +132,14 @@ class Command:
     def _stopping(self) -> bool:
         try:
             self._host.paused()
-        except Stopped:
+        except StopRequestedError:
             return True
         return False
 
     def _pause_wanted(self) -> int:
         try:
             return self._host.paused()
-        except Stopped:
+        except StopRequestedError:
             return 0
 
     def _stood_still(self, number: int, stopped: int, missed: int) -> None:

@@ -33,12 +33,12 @@ class DatabaseCleanup:
             tell(item)
 
     def plan(self) -> Plan:
-        """Raises StepFailed for what cannot be understood or put back; a mass deletion is among the refusals."""
+        """Raises StepError for what cannot be understood or put back; a mass deletion is among the refusals."""
         found = on_target(self._work, self._host, lambda target, _: cleanup.plan(target, self._job))
         return Plan((found.step,), tuple(found.warnings), tuple(found.refusals))
 
     def run(self, step: Step) -> dict[str, Any]:
-        """Deletes. Raises StepFailed and Stopped, both with the figures of what was done all the same."""
+        """Deletes. Raises StepError and Stopped, both with the figures of what was done all the same."""
         tally: dict[str, Any] = {}
         on_target(
             self._work, self._host, lambda target, reins: cleanup.run(target, self._job, step, reins, tally), tally

@@ -10,7 +10,7 @@ from jamaint.databases.connection import Target
 from jamaint.databases.indexes import rebuild as rebuilding
 from jamaint.databases.indexes import unused
 from jamaint.databases.maintenance import analysis, analyze_vacuum
-from jamaint.databases.pacing import Doing, Reins
+from jamaint.databases.pacing import Doing, StatementControl
 from jamaint.databases.plan_items import items_of, promise_of
 from jamaint.databases.rows import cleanup
 from jamaint.executors.shared.database_session import on_target
@@ -43,15 +43,15 @@ class DatabaseOptimize:
             tell(item)
 
     def plan(self) -> Plan:
-        """Raises StepFailed for what cannot be understood or put back; a mass deletion is among the refusals."""
+        """Raises StepError for what cannot be understood or put back; a mass deletion is among the refusals."""
         return on_target(self._work, self._host, self._plan)
 
     def run(self, step: Step) -> dict[str, Any]:
-        """Does one step. Raises StepFailed and Stopped, both with the figures of what was done all the same."""
+        """Does one step. Raises StepError and Stopped, both with the figures of what was done all the same."""
         tally: dict[str, Any] = {}
         run, work = self._runs()[step.name], self._work
 
-        async def do(target: Target, reins: Reins) -> None:
+        async def do(target: Target, reins: StatementControl) -> None:
             await run(Doing(target, reins, work.execution, work.now, step, tally))
 
         on_target(work, self._host, do, tally)
@@ -78,7 +78,7 @@ class DatabaseOptimize:
             return on_target(self._work, self._host, lambda target, _: unused.purge(target, step))
         return on_target(self._work, self._host, lambda target, reins: cleanup.purge(target, step, reins))
 
-    async def _plan(self, target: Target, _: Reins) -> Plan:
+    async def _plan(self, target: Target, _: StatementControl) -> Plan:
         config, steps, warnings = self._work.config, [analysis.plan()], list[str]()
         work = self._work
 

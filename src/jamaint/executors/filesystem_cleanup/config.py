@@ -10,7 +10,7 @@ from jamaint.executors.shared import age_config
 from jamaint.executors.shared.age_config import cleaned_root
 from jamaint.files.rules.name_dates import name_date
 from jamaint.schema import paths
-from jamaint.schema.executor_config import Named, Work
+from jamaint.schema.executor_config import GrantedName, Work
 from jamaint.schema.fields import Account, Bytes, Flag, Seconds, Section, Share, between, one_of, some
 from jamaint.schema.units import DAY, text
 
@@ -139,8 +139,8 @@ class FilesystemCleanup(Work):
             "user": self.user,
         }
 
-    def named(self) -> Iterator[Named]:
+    def named(self) -> Iterator[GrantedName]:
         for index, one in enumerate(self.paths):
-            yield Named("path", ("paths", index, "path"), one.path)
+            yield GrantedName("path", ("paths", index, "path"), one.path)
         if self.user:
-            yield Named("user", ("user",), self.user)
+            yield GrantedName("user", ("user",), self.user)

@@ -10,7 +10,7 @@ from jamaint.executors.shared.age_cleanup import Aged, Place, plan_of
 from jamaint.executors.shared.directory_rules import FilePlaces
 from jamaint.executors.shared.executor import Host, Tell, Work
 from jamaint.executors.shared.unknown_use import refused_if_use_unknown
-from jamaint.files.access.root import Root, RootRefused, open_root
+from jamaint.files.access.root import Root, RootRefusedError, open_root
 from jamaint.files.cleanup.eligibility import Judge
 from jamaint.files.cleanup.limits_and_duplicates import Duplicates, First, duplicates
 from jamaint.files.rules.ages import old
@@ -34,7 +34,7 @@ class FilesystemCleanup:
 
     @refused_if_use_unknown()
     def plan(self) -> Plan:
-        """See Executor. StepFailed is unsafe when every root is."""
+        """See Executor. StepError is unsafe when every root is."""
         held = open_files()
         looked = FilePlaces(self._work, held, self._host.checkpoint)
         self._places = looked.places()
@@ -79,7 +79,7 @@ class FilesystemCleanup:
             try:
                 with open_root(place.path, shared=True) as root:
                     one = self._look_for_duplicates(root, place, held)
-            except RootRefused:
+            except RootRefusedError:
                 continue
             found.append(one)
             if one.left_out:

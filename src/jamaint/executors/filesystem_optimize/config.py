@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, PlainValidator, model_validator
 
 from jamaint.schema import paths
-from jamaint.schema.executor_config import Named, Work
+from jamaint.schema.executor_config import GrantedName, Work
 from jamaint.schema.fields import some
 
 EVERYWHERE = ("",)
@@ -48,7 +48,7 @@ class FilesystemOptimize(Work):
             "defragment": None if self.defragment is None else list(self.defragment),
         }
 
-    def named(self) -> Iterator[Named]:
+    def named(self) -> Iterator[GrantedName]:
         for key, places in (("trim", self.trim), ("defragment", self.defragment)):
             for index, path in enumerate(places or ()):
-                yield Named("path", (key, index), path or "/")
+                yield GrantedName("path", (key, index), path or "/")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from jamaint.core.plans import Plan, Step
-from jamaint.executors.shared.executor import Host, StepFailed, Stopped, Work
+from jamaint.executors.shared.executor import Host, StepError, StopRequestedError, Work
 from jamaint.files.access.mounts import Mount, mount_of, mounts
 from jamaint.host.processes.executables import check_runnable
 from jamaint.host.processes.run import Call, run
@@ -29,7 +29,7 @@ class FilesystemOptimize:
         try:
             there = mounts()
         except OSError as error:
-            raise StepFailed(f"the mounts of this machine cannot be read: {error}") from None
+            raise StepError(f"the mounts of this machine cannot be read: {error}") from None
         steps, warnings = [], []
         for name in (TRIM, DEFRAGMENT):
             asked = self._work.config[name]
@@ -48,7 +48,7 @@ class FilesystemOptimize:
     def run(self, step: Step) -> dict[str, Any]:
         """See Executor. Details: {places: [{path, …}], not_done}; trimmed_bytes, or the worst score, over all."""
         if not step.args["places"]:
-            raise StepFailed("; ".join(step.args["not_done"]) or "there is nothing to do it on")
+            raise StepError("; ".join(step.args["not_done"]) or "there is nothing to do it on")
         done: list[dict[str, Any]] = []
         problems: list[dict[str, str]] = []
         for number, path in enumerate(step.args["places"]):
@@ -58,7 +58,7 @@ class FilesystemOptimize:
             argv = ("fstrim", "-v", path) if step.name == TRIM else ("e4defrag", "-c", path)
             ended = run(Call(self._work.execution, argv), lines.append, self._stopping)
             if ended.cut_short:
-                raise Stopped({"places": done})
+                raise StopRequestedError({"places": done})
             found = _read(step.name, "\n".join(lines))
             if ended.exit_code == 0 and found:
                 done.append({"path": path, **found})
@@ -68,7 +68,7 @@ class FilesystemOptimize:
             self._host.log("warning", f"{item['path']}: {item['why']}")
         details = {"places": done, "problems": problems, "not_done": step.args["not_done"]}
         if not done:
-            raise StepFailed(f"nothing could be done: {problems[0]['path']}: {problems[0]['why']}", details=details)
+            raise StepError(f"nothing could be done: {problems[0]['path']}: {problems[0]['why']}", details=details)
         if step.name == TRIM:
             return {**details, "trimmed_bytes": sum(one["trimmed_bytes"] for one in done)}
         return {**details, "worst_score": max(one["score"] for one in done)}
@@ -84,7 +84,7 @@ class FilesystemOptimize:
     def _stopping(self) -> bool:
         try:
             self._host.paused()
-        except Stopped:
+        except StopRequestedError:
             return True
         return False
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from jamaint.core.conditions.condition import span
 from jamaint.core.plans import Plan, Step
-from jamaint.executors.shared.executor import Host, Stopped, Work
+from jamaint.executors.shared.executor import Host, StopRequestedError, Work
 from jamaint.host import secrets
 from jamaint.host.accounts import check_reachable, find_account, own_account
 from jamaint.host.processes.run import Call, run
@@ -121,7 +121,7 @@ class Looks:
         except LookupError as error:
             return {"unknown": str(error)}
         if ended.cut_short == "stopped":
-            raise Stopped
+            raise StopRequestedError
         if ended.cut_short is not None:
             return _late(seconds)
         code = ended.exit_code if ended.signal is None else -_number(ended.signal)
@@ -130,7 +130,7 @@ class Looks:
     def _stopping(self) -> bool:
         try:
             self._host.paused()
-        except Stopped:
+        except StopRequestedError:
             return True
         return False
 
@@ -149,7 +149,7 @@ def _look(
         answer = _late(seconds)
     except OSError as error:
         answer = {"unknown": reason(error)}
-    except (LookError, secrets.NoSecret) as error:
+    except (LookError, secrets.SecretError) as error:
         answer = {"unknown": str(error)}
     except (ValueError, LookupError) as error:
         answer = {"unknown": f"what was found makes no sense ({type(error).__name__})"}

@@ -5,15 +5,15 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from jamaint.caches.memcached import MemcachedFailed, statistics
-from jamaint.caches.redis import CacheRefused, RedisCache, shown
+from jamaint.caches.memcached import MemcachedError, statistics
+from jamaint.caches.redis import CacheRefusedError, RedisCache, shown
 from jamaint.core.capacity import Target
 from jamaint.core.plans import Plan, Step
-from jamaint.databases.connection import Address, TargetFailed, open_target
+from jamaint.databases.connection import Address, TargetError, open_target
 from jamaint.databases.size import size_of
 from jamaint.executors.shared.executor import Host, Work
 from jamaint.files.access.disk_usage import measure
-from jamaint.files.access.root import RootRefused, open_root
+from jamaint.files.access.root import RootRefusedError, open_root
 from jamaint.files.access.skip_report import Skipped
 from jamaint.files.rights.borrowed import acting_as, can_lend
 from jamaint.host.accounts import Account, account_of
@@ -62,7 +62,7 @@ class Usage:
         except NoAnswerError as error:
             self._silent.append(name)
             return {"bytes": None, "problem": str(error), "silent": True}
-        except (OSError, RootRefused, TargetFailed, CacheRefused, MemcachedFailed) as error:
+        except (OSError, RootRefusedError, TargetError, CacheRefusedError, MemcachedError) as error:
             return {"bytes": None, "problem": str(error)}
 
     def _figures(self, target: Target) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class Usage:
         """As who we are; what belongs to somebody else, as he, where this process can be anybody."""
         try:
             return self._answered(lambda mark: _sizes(path, mark, self._host.alone))
-        except RootRefused as refused:
+        except RootRefusedError as refused:
             account = _owner(path) if refused.kind == "unsafe" and can_lend() else None
             if account is None:
                 raise

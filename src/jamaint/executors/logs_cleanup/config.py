@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Val
 from jamaint.executors.shared.log_config import ALGORITHMS, log_pattern, switch
 from jamaint.schema import paths
 from jamaint.schema.errors import Flaw
-from jamaint.schema.executor_config import Named, Work, setting_of
+from jamaint.schema.executor_config import GrantedName, Work, setting_of
 from jamaint.schema.fields import Account, Seconds, Section, between, one_of, some
 from jamaint.schema.units import DAY
 
@@ -58,13 +58,13 @@ class LogsCleanup(Work):
             "user": self.user,
         }
 
-    def named(self) -> Iterator[Named]:
+    def named(self) -> Iterator[GrantedName]:
         for index, pattern in enumerate(self.log_paths):
-            yield Named("path", ("log_paths", index), pattern)
+            yield GrantedName("path", ("log_paths", index), pattern)
         if self.archive_logs:
-            yield Named("path", ("archive_logs", "directory"), self.archive_logs.directory)
+            yield GrantedName("path", ("archive_logs", "directory"), self.archive_logs.directory)
         if self.user:
-            yield Named("user", ("user",), self.user)
+            yield GrantedName("user", ("user",), self.user)
 
     def doubts(self) -> Iterator[Flaw]:
         days = self.retention_days

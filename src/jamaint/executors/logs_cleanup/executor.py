@@ -10,29 +10,29 @@ from typing import Any
 
 from jamaint.core.held_places import with_hold
 from jamaint.core.plans import Plan, Step
-from jamaint.core.safety.deletion_guard import Sighting, refusals, to_json
+from jamaint.core.safety.deletion_guard import RootObservation, refusals, to_json
 from jamaint.executors.logs_cleanup.log_writers import LiveLogs
 from jamaint.executors.logs_cleanup.rules import ARCHIVE, CLEANUP, COMPRESSION, LogRules, Sorting
-from jamaint.executors.shared.executor import Host, StepFailed, Stopped, Tell, Work
+from jamaint.executors.shared.executor import Host, StepError, StopRequestedError, Tell, Work
 from jamaint.executors.shared.recent_undos import hold_at
 from jamaint.executors.shared.removal_methods import room_for
 from jamaint.executors.shared.unknown_use import refused_if_use_unknown
 from jamaint.files.access.compression import Codec, codec
 from jamaint.files.access.filesystem_id import filesystem_of
 from jamaint.files.access.globs import is_glob, split_root
-from jamaint.files.access.root import Root, RootRefused
+from jamaint.files.access.root import Root, RootRefusedError
 from jamaint.files.access.skip_report import Skipped, words
 from jamaint.files.cleanup.root_observations import sightings
 from jamaint.files.cleanup.survey import SAMPLE, Found, Survey, free_bytes, owners_words, survey
 from jamaint.files.cleanup.survey_items import items_of, resurvey
-from jamaint.files.cleanup.survey_step import NO_ARCHIVE, Leaving, Telling, is_in, open_archive
+from jamaint.files.cleanup.survey_step import NO_ARCHIVE, StepReporter, SurveyStep, is_in, open_archive
 from jamaint.files.rights.owners import each_owner, numbered
 from jamaint.files.trash.purge import purge
 from jamaint.files.trash.recently_restored import Restored, noted
 from jamaint.files.trash.replacement import Packing
 from jamaint.files.trash.restore import undo
-from jamaint.files.trash.stops import DiskStopped
-from jamaint.files.trash.trash import Busy
+from jamaint.files.trash.stops import DiskError
+from jamaint.files.trash.trash import TrashBusyError
 from jamaint.files.use.open_files import OpenFiles, open_files
 
 ANALYSIS = "analysis"
@@ -57,12 +57,12 @@ class LogsCleanup:
 
     @refused_if_use_unknown()
     def plan(self) -> Plan:
-        """See Executor. StepFailed is unsafe when every root is."""
+        """See Executor. StepError is unsafe when every root is."""
         held = open_files()
         found = self._look(held)
         warnings = list(dict.fromkeys(refusal.why for refusal in found.refused))
         if found.refused and not found.found and all(refusal.kind == "unsafe" for refusal in found.refused):
-            raise StepFailed("; ".join(warnings), kind="unsafe")
+            raise StepError("; ".join(warnings), kind="unsafe")
         if self._work.planned is None:
             warnings += _missing(self._work.config["log_paths"], found.found)
         found = self._with_room(found, warnings)
@@ -102,23 +102,23 @@ class LogsCleanup:
         assert self._survey is not None
         if step.name == ANALYSIS:
             return self._analysis(self._survey)
-        telling = Telling(self._host.checkpoint, self._host.progress, self._host.portion, self._host.taken)
-        leaving = Leaving(step.name, self._survey.found, step.undo, telling)
+        telling = StepReporter(self._host.checkpoint, self._host.progress, self._host.portion, self._host.taken)
+        leaving = SurveyStep(step.name, self._survey.found, step.undo, telling)
         try:
             with leaving:
                 self._carry_out(step, leaving)
-        except Stopped:
-            raise Stopped(leaving.details()) from None
-        except (DiskStopped, Busy) as reason:
-            raise StepFailed(str(reason), details=leaving.details()) from None
+        except StopRequestedError:
+            raise StopRequestedError(leaving.details()) from None
+        except (DiskError, TrashBusyError) as reason:
+            raise StepError(str(reason), details=leaving.details()) from None
         except OSError as error:
-            raise StepFailed(words(error), details=leaving.details()) from error
+            raise StepError(words(error), details=leaving.details()) from error
         details = leaving.details()
         for item in details["problems"]:
             self._host.log("warning", f"{item['path']} is left alone: {item['why']}")
         if details["problems"] and not details["files"]:
             first = details["problems"][0]
-            raise StepFailed(f"nothing could be done: {first['path']}: {first['why']}", details=details)
+            raise StepError(f"nothing could be done: {first['path']}: {first['why']}", details=details)
         return details
 
     @refused_if_use_unknown()
@@ -149,7 +149,7 @@ class LogsCleanup:
             planned = {entry["path"] for entry in (step.undo or {}).get("roots", ())} | set(step.args["direct"])
             self._survey = replace(self._survey, found=[root for root in self._survey.found if root.path in planned])
 
-    def _carry_out(self, step: Step, leaving: Leaving) -> None:
+    def _carry_out(self, step: Step, leaving: SurveyStep) -> None:
         if step.name == CLEANUP:
             leaving.delete()
         elif step.name == COMPRESSION:
@@ -157,7 +157,7 @@ class LogsCleanup:
             self._host.log("info", f"compressing to {self._codec.suffix} with {self._codec.library}")
             leaving.replace(Packing(self._codec))
         elif "refused" in step.args:
-            raise StepFailed(step.args["refused"], step.args["kind"], leaving.details())
+            raise StepError(step.args["refused"], step.args["kind"], leaving.details())
         else:
             leaving.move(step.args["root"], step.args["prefix"])
 
@@ -167,10 +167,10 @@ class LogsCleanup:
         try:
             told = partial(self._host.progress, total=step.items, unit="items")
             return each_owner(step.undo or {}, lambda way: act(way, told))
-        except Busy as busy:
-            raise StepFailed(str(busy), kind="refused") from None
+        except TrashBusyError as busy:
+            raise StepError(str(busy), kind="refused") from None
         except OSError as error:
-            raise StepFailed(words(error)) from error
+            raise StepError(words(error)) from error
 
     def _look(self, held: OpenFiles) -> Survey:
         self._skipped, self._live = Skipped(), []
@@ -203,7 +203,7 @@ class LogsCleanup:
         return self._survey
 
     def _with_room(self, found: Survey, warnings: list[str]) -> Survey:
-        """The survey without the roots in which no trash could be made. Raises StepFailed where that is so of all."""
+        """The survey without the roots in which no trash could be made. Raises StepError where that is so of all."""
         names = self._rules.steps()
         room = room_for(
             self._work, [(root.path, sum(root.count(name) for name in names)) for root in found.found], by_owner=True
@@ -212,7 +212,7 @@ class LogsCleanup:
         warnings += [*room.refused.values(), *room.warnings]
         left = [root for root in found.found if root.path not in room.refused]
         if room.refused and not left:
-            raise StepFailed("; ".join(warnings), kind="refused")
+            raise StepError("; ".join(warnings), kind="refused")
         self._survey = replace(found, found=left)
         return self._survey
 
@@ -250,7 +250,7 @@ class LogsCleanup:
         undo, args = step.undo, dict(step.args)
         try:
             root, prefix = open_archive(self._rules.archive_directory)
-        except RootRefused as refusal:
+        except RootRefusedError as refusal:
             warnings.append(f"the archive cannot be used: {refusal.why}")
             args |= {"refused": refusal.why, "kind": _kind(refusal)}
         else:
@@ -262,18 +262,18 @@ class LogsCleanup:
                     undo = {**undo, "roots": numbered([*undo["roots"], entry])}
         return Step(step.name, step.says, args, undo, step.items, step.bytes, step.sample)
 
-    def _archive_seen(self, found: Survey) -> list[Sighting]:
+    def _archive_seen(self, found: Survey) -> list[RootObservation]:
         """On which file system the archive is, for the guard: logs must not go below a mount point that is empty."""
         directory = self._rules.archive_directory
         if not directory or directory in [root.path for root in found.found]:
             return []
         try:
             root, _ = open_archive(directory)
-        except RootRefused:
+        except RootRefusedError:
             return []  # the step tells it
         with root:
             at = self._work.now.isoformat(timespec="seconds")
-            return [Sighting(directory, 0, filesystem_of(root.path, root.fd), at=at)]
+            return [RootObservation(directory, 0, filesystem_of(root.path, root.fd), at=at)]
 
     def _analysis(self, found: Survey) -> dict[str, Any]:
         roots = [
@@ -328,7 +328,7 @@ def _deleted(root: Found) -> tuple[int, int]:
     return root.files, root.count(CLEANUP)
 
 
-def _kind(refusal: RootRefused) -> str:
+def _kind(refusal: RootRefusedError) -> str:
     return "unsafe" if refusal.kind == "unsafe" else "failed"
 
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Collection
 
-from jamaint.files.access.root import NotEntered, Root
+from jamaint.files.access.root import DirectoryRefusedError, Root
 from jamaint.files.rules.rotated_names import looks_live
 from jamaint.host.accounts import account_of
 
@@ -59,7 +59,7 @@ def _plain_stat(root: Root, rel: str) -> os.stat_result | None:
         with root.descend(rel) as place:
             path = f"/proc/self/fd/{place.fd}"
             return None if _ACCESS_LIST in os.listxattr(path) else os.stat(path)
-    except (NotEntered, OSError):
+    except (DirectoryRefusedError, OSError):
         return None
 
 

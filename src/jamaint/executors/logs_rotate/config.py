@@ -15,7 +15,7 @@ from jamaint.files.rules.rotated_names import Dates
 from jamaint.schema import paths
 from jamaint.schema.command_line import Command, command_line
 from jamaint.schema.errors import Flaw, closest
-from jamaint.schema.executor_config import Named, Work
+from jamaint.schema.executor_config import GrantedName, Work
 from jamaint.schema.fields import Account, Bytes, Flag, Seconds, Section, Zone, between, one_of, some
 from jamaint.schema.units import DAY, HOUR, duration_seconds, shown, text
 
@@ -244,26 +244,26 @@ class LogsRotate(Work):
             "user": self.user,
         }
 
-    def named(self) -> Iterator[Named]:
+    def named(self) -> Iterator[GrantedName]:
         for index, pattern in enumerate(self.log_paths):
-            yield Named("path", ("log_paths", index), pattern)
+            yield GrantedName("path", ("log_paths", index), pattern)
         for key, called in (("prerotate", self.prerotate), ("postrotate", self.postrotate)):
             if called:
-                yield Named("command", (key,), called.name or "")
+                yield GrantedName("command", (key,), called.name or "")
         if self.signal:
-            yield Named("path", ("signal", "pid_file"), self.signal.pid_file)
+            yield GrantedName("path", ("signal", "pid_file"), self.signal.pid_file)
         owner = self.create and self.create.owner
         if owner:
-            yield Named("user", ("create", "owner"), owner)
+            yield GrantedName("user", ("create", "owner"), owner)
         if self.user:
-            yield Named("user", ("user",), self.user)
+            yield GrantedName("user", ("user",), self.user)
         if self.scripts and self.scripts.user:
-            yield Named("script user", ("scripts", "user"), self.scripts.user)
+            yield GrantedName("script user", ("scripts", "user"), self.scripts.user)
         elif self.user in (None, OWNER):
             keys = ("prerotate", "postrotate", "signal")
-            yield from (Named("default script user", (key,), key) for key in keys if getattr(self, key))
+            yield from (GrantedName("default script user", (key,), key) for key in keys if getattr(self, key))
         if self.scripts and self.scripts.per_log:
-            yield Named("argument", ("scripts", "per_log"), "")
+            yield GrantedName("argument", ("scripts", "per_log"), "")
 
     def doubts(self) -> Iterator[Flaw]:
         if self.scripts and not (self.prerotate or self.postrotate or self.signal):

@@ -14,22 +14,22 @@ from jamaint.executors.logs_rotate.rules import COMPRESSION, EXPIRY, ROTATION, R
 from jamaint.executors.logs_rotate.run import RotationRun, WriterNotifier
 from jamaint.executors.logs_rotate.survey import LogSurveyor, LogTurn, RotationSurvey
 from jamaint.executors.logs_rotate.undo import LOOK_SECONDS, LOOKS, Writers, lost_journals, turn_back
-from jamaint.executors.shared.executor import Host, StepFailed, Stopped, Work
+from jamaint.executors.shared.executor import Host, StepError, StopRequestedError, Work
 from jamaint.executors.shared.unknown_use import refused_if_use_unknown
 from jamaint.files.access.compression import Codec, codec
-from jamaint.files.access.root import NotEntered, RootRefused
+from jamaint.files.access.root import DirectoryRefusedError, RootRefusedError
 from jamaint.files.access.skip_report import Skipped, words
 from jamaint.files.access.tree_walk import Batches
 from jamaint.files.cleanup.root_observations import sightings
 from jamaint.files.cleanup.survey import Found, Survey
-from jamaint.files.cleanup.survey_step import Leaving, Telling
+from jamaint.files.cleanup.survey_step import StepReporter, SurveyStep
 from jamaint.files.rights.owners import each_owner
 from jamaint.files.trash.purge import purge
 from jamaint.files.trash.recently_restored import Restored, noted
 from jamaint.files.trash.replacement import Packing
 from jamaint.files.trash.restore import undo
-from jamaint.files.trash.stops import DiskStopped
-from jamaint.files.trash.trash import Busy
+from jamaint.files.trash.stops import DiskError
+from jamaint.files.trash.trash import TrashBusyError
 from jamaint.files.use.open_files import OpenFiles, open_files
 
 _HIDDEN = (
@@ -50,7 +50,7 @@ class LogsRotate:
 
     @refused_if_use_unknown()
     def plan(self) -> Plan:
-        """See Executor. StepFailed is unsafe when every root is."""
+        """See Executor. StepError is unsafe when every root is."""
         held = open_files()
         self._found = found = LogSurveyor(self._work, self._host, self._rules).look(held)
         warnings = _refused(found.survey)
@@ -73,7 +73,7 @@ class LogsRotate:
             self._host.log("warning", f"{item['path']} is left alone: {item['why']}")
         if details["problems"] and not details["files"]:
             first = details["problems"][0]
-            raise StepFailed(f"nothing could be done: {first['path']}: {first['why']}", details=details)
+            raise StepError(f"nothing could be done: {first['path']}: {first['why']}", details=details)
         return details
 
     @refused_if_use_unknown()
@@ -94,7 +94,7 @@ class LogsRotate:
         def tell(logs: Sequence[str]) -> None:
             try:
                 notifier.tell(logs, {})
-            except StepFailed as failed:
+            except StepError as failed:
                 failures.append(failed.message)
 
         writers = Writers(notifier.can_tell, tell)
@@ -118,10 +118,10 @@ class LogsRotate:
         try:
             told = partial(self._host.progress, total=step.items, unit="items")
             return each_owner(step.undo or {}, lambda way: act(way, told))
-        except Busy as busy:
-            raise StepFailed(str(busy), kind="refused") from None
+        except TrashBusyError as busy:
+            raise StepError(str(busy), kind="refused") from None
         except OSError as error:
-            raise StepFailed(words(error)) from error
+            raise StepError(words(error)) from error
 
     def _choose_codec(self, held: OpenFiles) -> Iterator[str]:
         """Chooses how rotated logs are compressed, and gives warnings of what is otherwise than asked for."""
@@ -161,8 +161,8 @@ class LogsRotate:
         self._gather(step.name, found)
         if not any(root.count(step.name) for root in found.found):
             return {**dict.fromkeys(("files", "bytes", "freed_space", "freed_on_purge"), 0), **Skipped().details()}
-        telling = Telling(self._host.checkpoint, self._host.progress, self._host.portion, self._host.taken)
-        leaving = Leaving(step.name, found.found, step.undo, telling)
+        telling = StepReporter(self._host.checkpoint, self._host.progress, self._host.portion, self._host.taken)
+        leaving = SurveyStep(step.name, found.found, step.undo, telling)
         try:
             with leaving:
                 if step.name == EXPIRY:
@@ -171,12 +171,12 @@ class LogsRotate:
                     assert self._codec is not None
                     self._host.log("info", f"compressing to {self._codec.suffix} with {self._codec.library}")
                     leaving.replace(Packing(self._codec))
-        except Stopped:
-            raise Stopped(leaving.details()) from None
-        except (DiskStopped, Busy) as reason:
-            raise StepFailed(str(reason), details=leaving.details()) from None
+        except StopRequestedError:
+            raise StopRequestedError(leaving.details()) from None
+        except (DiskError, TrashBusyError) as reason:
+            raise StepError(str(reason), details=leaving.details()) from None
         except OSError as error:
-            raise StepFailed(words(error), details=leaving.details()) from error
+            raise StepError(words(error), details=leaving.details()) from error
         return leaving.details()
 
     def _gather(self, name: str, survey: Survey) -> None:
@@ -214,14 +214,14 @@ class LogsRotate:
             try:
                 with log.found.reopen() as root, root.descend(log.aside) as place:
                     found[id(log)] = os.lstat(log.fresh or "", dir_fd=place.fd)
-            except (OSError, NotEntered, RootRefused):  # gone, and nothing to be compressed
+            except (OSError, DirectoryRefusedError, RootRefusedError):  # gone, and nothing to be compressed
                 continue
         return found
 
 
 def _refused(survey: Survey) -> list[str]:
-    """Why some roots are not looked through. Raises StepFailed when that is so of all."""
+    """Why some roots are not looked through. Raises StepError when that is so of all."""
     whys = list(dict.fromkeys(refusal.why for refusal in survey.refused))
     if survey.refused and not survey.found and all(refusal.kind == "unsafe" for refusal in survey.refused):
-        raise StepFailed("; ".join(whys), kind="unsafe")
+        raise StepError("; ".join(whys), kind="unsafe")
     return whys

@@ -21,8 +21,8 @@ from jamaint.files.access import syscalls
 from jamaint.files.access.file_copy import copy_bytes, open_source, read_back, write_all
 from jamaint.files.access.globs import OURS
 from jamaint.files.access.root import Place, Root
-from jamaint.files.rights.attributes import FileAttributes, NotTheSame
-from jamaint.files.trash.removal import HALF_FILE, Half
+from jamaint.files.rights.attributes import AttributesDifferError, FileAttributes
+from jamaint.files.trash.removal import HALF_FILE, StagedFile
 from jamaint.files.trash.trash import TURNS, Trash
 
 MOVED, MADE, CUT, COPIED = "moved", "made", "cut", "copied"
@@ -33,7 +33,7 @@ _HALF_LINES, _AT_ONCE, _WAIT_SECONDS = 1000, 100, 0.001
 """How often it is looked for the end of a line before a log is truncated that does not end with one."""
 
 
-class NotTurned(Exception):  # noqa: N818 - it is a finding
+class RotationSkippedError(Exception):
     """A log that was left as it is, and why; a `problem` where it will be so the next time too."""
 
     def __init__(self, why: str, problem: bool = False) -> None:
@@ -80,7 +80,7 @@ class Act:
         return f"{self.number:06}.refilled"
 
 
-class Turning:
+class LogRenamer:
     """Rotates logs below one root; without a trash it leaves no way back. The trash's finish() makes it durable."""
 
     def __init__(self, root: Root, trash: Trash | None) -> None:
@@ -91,7 +91,8 @@ class Turning:
     def move(self, place: Place, name: str, to: Iterator[str], seen: os.stat_result, aside: Place | None = None) -> str:
         """Renames a file that still is the one that was looked at, to the first name that is free, and returns that.
 
-        It goes to the directory `aside` where that is given. It may have grown since. Raises NotTurned, OSError.
+        It goes to the directory `aside` where that is given. It may have grown since. Raises RotationSkippedError,
+        OSError.
         """
         tried, there = "", aside or place
         for new in to:
@@ -109,10 +110,10 @@ class Turning:
             if os.lstat(new, dir_fd=there.fd).st_ino != seen.st_ino:  # swapped between the look and the rename
                 syscalls.rename_noreplace(new, name, src_dir_fd=there.fd, dst_dir_fd=place.fd)
                 self._forget(place, act)
-                raise NotTurned("it was replaced while it was rotated, and was put back")
+                raise RotationSkippedError("it was replaced while it was rotated, and was put back")
             self._moved = act
             return new
-        raise NotTurned(f"{name} would become {tried}, which is there already: move that away", problem=True)
+        raise RotationSkippedError(f"{name} would become {tried}, which is there already: move that away", problem=True)
 
     def move_back(self, place: Place, name: str, new: str, aside: Place | None = None) -> bool:
         """Gives the log that was moved last its name back; false where that is taken by now. Raises OSError."""
@@ -126,7 +127,7 @@ class Turning:
     def make(self, place: Place, name: str, like: str, new: New, *, aside: Place | None = None) -> bool:
         """Makes a new, empty log, whole at once: owner and mode are right when it appears. False if one is there.
 
-        `like` is the rotated one beside it, or in `aside`. Raises OSError, NotTheSame.
+        `like` is the rotated one beside it, or in `aside`. Raises OSError, AttributesDifferError.
         """
         half = self._half(place)
         try:
@@ -161,8 +162,9 @@ class Turning:
     ) -> tuple[str, int]:
         """Copies a log to the first name that is free, in `aside` if given, and truncates it; the name and the bytes.
 
-        What is written between the last look and the truncation is lost. Raises NotTurned, NotTheSame, OSError, and
-        what `tick` raises, which is called while it copies: then there is no copy, and the log is whole.
+        What is written between the last look and the truncation is lost. Raises RotationSkippedError,
+        AttributesDifferError, OSError, and what `tick` raises, which is called while it copies: then there is no copy,
+        and the log is whole.
         """
         log = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=place.fd)
         there, half = aside or place, self._half(place)
@@ -208,20 +210,20 @@ class Turning:
             half.close()
             os.close(log)
 
-    def _fill(self, log: int, half: Half, seen: os.stat_result, tick: Callable[[int], None]) -> os.stat_result:
+    def _fill(self, log: int, half: StagedFile, seen: os.stat_result, tick: Callable[[int], None]) -> os.stat_result:
         """Copies an open log into a new file and proves it; how the log was then."""
         before = os.fstat(log)
         _check(before, seen, 1)
         wanted = FileAttributes.of(log, before)
         wanted.give(half.fd)
         if copy_bytes(log, half.fd, before.st_size, tick) != read_back(half.fd, before.st_size, tick):
-            raise NotTheSame("its copy, read back, is not the same")
+            raise AttributesDifferError("its copy, read back, is not the same")
         wanted.settle(half.fd, (before.st_atime_ns, before.st_mtime_ns))
         os.fsync(half.fd)
         return before
 
     def _link(
-        self, place: Place, half: Half, to: Iterator[str], note: Callable[[str], Act | None]
+        self, place: Place, half: StagedFile, to: Iterator[str], note: Callable[[str], Act | None]
     ) -> tuple[str, Act | None]:
         """Gives a new file the first name that is free, once `note` has written that down."""
         for new in to:
@@ -232,7 +234,7 @@ class Turning:
                 self._forget(place, act)
                 continue
             return new, act
-        raise NotTurned("each name that its copy could get is taken", problem=True)
+        raise RotationSkippedError("each name that its copy could get is taken", problem=True)
 
     def _withdraw(self, place: Place, name: str, inode: int, act: Act | None) -> None:
         """Takes a copy away again."""
@@ -241,8 +243,8 @@ class Turning:
                 os.unlink(name, dir_fd=place.fd)
         self._forget(place, act)
 
-    def _half(self, place: Place) -> Half:
-        return self._trash.half(place) if self._trash is not None else Half(place.fd, OURS + HALF_FILE)
+    def _half(self, place: Place) -> StagedFile:
+        return self._trash.half(place) if self._trash is not None else StagedFile(place.fd, OURS + HALF_FILE)
 
     def _elsewhere(self, place: Place, there: Place) -> tuple[str, ...]:
         """The directory as it stands in the journal, if that is not the log's own; how it is now is written down."""
@@ -299,9 +301,9 @@ def _is_below(rel: str) -> bool:
 def _check(now: os.stat_result, seen: os.stat_result, links: int) -> None:
     """Whether a name still means what was judged: a log may have grown since, and nothing else."""
     if not os.path.samestat(now, seen) or not stat.S_ISREG(now.st_mode):
-        raise NotTurned("another file has its name by now")
+        raise RotationSkippedError("another file has its name by now")
     if now.st_nlink > links:
-        raise NotTurned(f"it has {now.st_nlink} names (hard links)")
+        raise RotationSkippedError(f"it has {now.st_nlink} names (hard links)")
 
 
 def _catch_up(log: int, copy: int, size: int, tick: Callable[[int], None]) -> int:

@@ -8,21 +8,21 @@ from typing import Any
 from jamaint.core.plans import Step
 from jamaint.core.rotation_records import REPORT, RotationRecord, pack
 from jamaint.executors.logs_rotate.logrotate_state import keeping_out
-from jamaint.executors.logs_rotate.rename import New, NotTurned, Turning
+from jamaint.executors.logs_rotate.rename import LogRenamer, New, RotationSkippedError
 from jamaint.executors.logs_rotate.rules import RotationRules
 from jamaint.executors.logs_rotate.scripts import run_script, script_account
-from jamaint.executors.logs_rotate.signal_writer import NotSignalled, signal_writer
+from jamaint.executors.logs_rotate.signal_writer import SignalError, signal_writer
 from jamaint.executors.logs_rotate.survey import LogTurn, RotationSurvey
 from jamaint.executors.logs_rotate.undo import writers_of
-from jamaint.executors.shared.executor import Host, StepFailed, Stopped, Work
-from jamaint.files.access.root import NotEntered, Place, Root, RootRefused
+from jamaint.executors.shared.executor import Host, StepError, StopRequestedError, Work
+from jamaint.files.access.root import DirectoryRefusedError, Place, Root, RootRefusedError
 from jamaint.files.cleanup.survey import SAMPLE, Found, free_bytes
-from jamaint.files.rights.attributes import NotTheSame
+from jamaint.files.rights.attributes import AttributesDifferError
 from jamaint.files.rights.borrowed import acting_as, own_rights
 from jamaint.files.trash.inventory import Part, Recording
 from jamaint.files.trash.removal import note_error
-from jamaint.files.trash.stops import DiskStopped
-from jamaint.files.trash.trash import Busy, Trash
+from jamaint.files.trash.stops import DiskError
+from jamaint.files.trash.trash import Trash, TrashBusyError
 from jamaint.host.accounts import find_account, group_id
 
 _NAMES_TRIED = 100
@@ -38,29 +38,29 @@ class WriterNotifier:
         self.has_told = False
 
     def before(self, details: Mapping[str, Any], log: str = "") -> None:
-        """Runs prerotate. Raises StepFailed, Stopped."""
+        """Runs prerotate. Raises StepError, Stopped."""
         run_script("prerotate", self._work, self._host, details, log)
 
     def after(self, details: Mapping[str, Any], log: str = "") -> None:
-        """Runs postrotate. Raises StepFailed, Stopped."""
+        """Runs postrotate. Raises StepError, Stopped."""
         self.has_told |= run_script("postrotate", self._work, self._host, details, log)
 
     def signal(self, details: Mapping[str, Any]) -> None:
-        """Signals the process of the pid file. Raises StepFailed."""
+        """Signals the process of the pid file. Raises StepError."""
         told = self._work.config["signal"]
         if not told:
             return
         try:
             with own_rights(), acting_as(script_account(self._work.config)):
                 pid = signal_writer(told["pid_file"], told["signal"])
-        except (NotSignalled, LookupError, PermissionError) as reason:
+        except (SignalError, LookupError, PermissionError) as reason:
             why = f"the writers were not told that their logs were rotated: {reason}"
-            raise StepFailed(why, details=details) from None
+            raise StepError(why, details=details) from None
         self._host.log("info", f"sent SIG{told['signal']} to process {pid}")
         self.has_told = True
 
     def tell(self, logs: Sequence[str], details: Mapping[str, Any]) -> None:
-        """Tells the writers of these logs. Raises StepFailed, Stopped."""
+        """Tells the writers of these logs. Raises StepError, Stopped."""
         for log in logs if self.per_log else [""]:
             self.after(details, log)
         self.signal(details)
@@ -73,11 +73,11 @@ class RotationRun:
         self._work, self._host, self._rules = work, host, rules
         self._found, self._skipped = found, found.skipped
         self.notifier = WriterNotifier(work, host)
-        self._failures: dict[str, StepFailed] = {}
+        self._failures: dict[str, StepError] = {}
         self._is_told = not self.notifier.can_tell
 
     def run(self, step: Step) -> dict[str, Any]:
-        """Rotates each log that is due; the step's details. Raises StepFailed, Stopped."""
+        """Rotates each log that is due; the step's details. Raises StepError, Stopped."""
         logs = [log for log in self._found.logs if log.turn.due]
         details: dict[str, Any] = {"files": 0, "bytes": 0, "freed_space": 0, "freed_on_purge": 0, "rotated": []}
         details["free_bytes_before"] = free_bytes(self._found.survey.found)
@@ -85,18 +85,18 @@ class RotationRun:
             if logs:
                 with keeping_out() as alone:
                     if not alone:
-                        raise StepFailed("logrotate is at work now: nothing was rotated", "refused")
+                        raise StepError("logrotate is at work now: nothing was rotated", "refused")
                     self._rotate_all(step, logs, details)
             elif self._found.to_tell:
                 self._tell(details)
                 details["told_again"] = len(self._found.to_tell)
             self._look_after_those_behind()
-        except (DiskStopped, Busy) as reason:
-            raise StepFailed(str(reason), details=self._details(details)) from None
-        except StepFailed as failure:
-            raise StepFailed(failure.message, failure.kind, self._details(details)) from None
-        except Stopped:
-            raise Stopped(self._details(details)) from None
+        except (DiskError, TrashBusyError) as reason:
+            raise StepError(str(reason), details=self._details(details)) from None
+        except StepError as failure:
+            raise StepError(failure.message, failure.kind, self._details(details)) from None
+        except StopRequestedError:
+            raise StopRequestedError(self._details(details)) from None
         details["free_bytes_after"] = free_bytes(self._found.survey.found)
         return self._details(details)
 
@@ -140,7 +140,7 @@ class RotationRun:
                 if mine:
                     try:
                         self._rotate_below(found, mine, step, details)
-                    except RootRefused as refusal:
+                    except RootRefusedError as refusal:
                         self._skipped.add(found.path, refusal.why, problem=True)
         finally:
             if details["files"] or self._found.to_tell:  # also when it is stopped half-way
@@ -157,19 +157,19 @@ class RotationRun:
         if self._found.to_tell and self.notifier.has_told:
             self._host.log("info", f"told the writers of {len(self._found.to_tell)} logs again")
         for failure in self._failures.values():
-            raise StepFailed(failure.message, failure.kind, details)
+            raise StepError(failure.message, failure.kind, details)
 
     def _tell_of(self, path: str, details: Mapping[str, Any]) -> None:
         try:
             self.notifier.after(details, path)
-        except StepFailed as failure:
+        except StepError as failure:
             self._failures[path] = failure
 
     def _rotate_below(self, found: Found, logs: Sequence[LogTurn], step: Step, details: dict[str, Any]) -> None:
         kept = {entry["path"] for entry in (step.undo or {"roots": ()})["roots"]}
         with found.reopen() as root:
             trash = Trash(root, self._work.execution, step.name) if found.path in kept else None
-            turning = Turning(root, trash)
+            turning = LogRenamer(root, trash)
             if trash is not None:
                 key = self._work.execution, step.name, found.path
                 some = [Part(log.rel, [log.turn.log], [log.seen.st_ino], [log.seen.st_size]) for log in logs]
@@ -183,33 +183,35 @@ class RotationRun:
                 if trash is not None:
                     trash.finish()
 
-    def _rotate_with_scripts(self, root: Root, turning: Turning, log: LogTurn, details: dict[str, Any]) -> None:
+    def _rotate_with_scripts(self, root: Root, turning: LogRenamer, log: LogTurn, details: dict[str, Any]) -> None:
         if not self.notifier.per_log:
             self._rotate_one(root, turning, log, details)
             return
         try:
             self.notifier.before(details, log.path)
-        except StepFailed as failure:
+        except StepError as failure:
             self._skipped.add(log.path, failure.message, problem=True)
             return
         self._rotate_one(root, turning, log, details)
         if log.fresh is not None:
             self._tell_of(log.path, details)
 
-    def _rotate_one(self, root: Root, turning: Turning, log: LogTurn, details: dict[str, Any]) -> None:
+    def _rotate_one(self, root: Root, turning: LogRenamer, log: LogTurn, details: dict[str, Any]) -> None:
         try:
             place = root.descend(log.rel)
-        except NotEntered as refusal:
+        except DirectoryRefusedError as refusal:
             self._skipped.add(log.path, refusal.why, problem=refusal.failed)
             return
         with place:
             try:
                 with root.descend(log.aside) as aside:
                     self._turn(turning, place, aside, log)
-            except NotEntered as refusal:
+            except DirectoryRefusedError as refusal:
                 self._skipped.add(log.path, f"{root.name(log.aside)}: {refusal.why}", problem=True)
-            except (NotTurned, NotTheSame) as reason:
-                self._skipped.add(log.path, str(reason), problem=not isinstance(reason, NotTurned) or reason.problem)
+            except (RotationSkippedError, AttributesDifferError) as reason:
+                self._skipped.add(
+                    log.path, str(reason), problem=not isinstance(reason, RotationSkippedError) or reason.problem
+                )
             except OSError as error:
                 note_error(error, root, place, log.turn.log, self._skipped)
             finally:  # also when the disk is full
@@ -220,7 +222,7 @@ class RotationRun:
                         to = log.fresh if log.aside == log.rel else f"{self._work.config['olddir']}/{log.fresh}"
                         details["rotated"].append({"path": log.path, "to": to, "why": log.turn.why})
 
-    def _turn(self, turning: Turning, place: Place, aside: Place, log: LogTurn) -> None:
+    def _turn(self, turning: LogRenamer, place: Place, aside: Place, log: LogTurn) -> None:
         *shifts, (name, planned) = log.turn.moves
         create = self._work.config["create"]
         like = None if create is None else _new_log(create)  # before anything is moved: it may fail
@@ -234,12 +236,12 @@ class RotationRun:
         try:
             if like is not None:
                 turning.make(place, name, log.fresh, like, aside=aside)
-        except (OSError, NotTheSame):  # without a log its writers may have nothing to write to
+        except (OSError, AttributesDifferError):  # without a log its writers may have nothing to write to
             if turning.move_back(place, name, log.fresh, aside):
                 log.fresh = None
             raise
 
-    def _copy(self, turning: Turning, place: Place, aside: Place, log: LogTurn, names: Iterator[str]) -> str:
+    def _copy(self, turning: LogRenamer, place: Place, aside: Place, log: LogTurn, names: Iterator[str]) -> str:
         copy = turning.copy if self._work.config.get("copy") else turning.cut
         fresh, _ = copy(place, log.turn.log, names, log.seen, lambda _: self._host.checkpoint(), aside=aside)
         return fresh
@@ -251,4 +253,4 @@ def _new_log(create: Mapping[str, Any]) -> New:
         uid = find_account(owner).uid if owner else None
         return New(create["mode"], uid, group_id(group) if group else None)
     except LookupError as error:
-        raise NotTheSame(f"the new log cannot be made: {error}") from None
+        raise AttributesDifferError(f"the new log cannot be made: {error}") from None

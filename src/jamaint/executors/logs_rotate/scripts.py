@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jamaint.core.owner_rights import OWNER
-from jamaint.executors.shared.executor import Host, StepFailed, Stopped, Work
+from jamaint.executors.shared.executor import Host, StepError, StopRequestedError, Work
 from jamaint.files.rights.borrowed import own_rights
 from jamaint.host.accounts import Account, find_account
 from jamaint.host.processes.run import Call, Ended, run
@@ -14,7 +14,7 @@ _STOPPING_SECONDS = 60.0
 
 
 def run_script(key: str, work: Work, host: Host, details: Mapping[str, Any], log: str = "") -> bool:
-    """Runs the script of that key, if there is one. Raises StepFailed, and Stopped when it is to stop in the midst.
+    """Runs the script of that key, if there is one. Raises StepError, and Stopped when it is to stop in the midst.
 
     `log` is the path of the log that it is run for, its last argument; empty where it is run for all of them.
     """
@@ -26,7 +26,7 @@ def run_script(key: str, work: Work, host: Host, details: Mapping[str, Any], log
     def stopping() -> bool:
         try:
             host.paused()
-        except Stopped:
+        except StopRequestedError:
             return True
         return False
 
@@ -38,7 +38,7 @@ def run_script(key: str, work: Work, host: Host, details: Mapping[str, Any], log
         with own_rights():  # a child that had borrowed ones could take ours again
             ended = run(call, lambda line: host.log("info", line), stopping if heeds else lambda: False)
     except (OSError, ValueError, LookupError) as error:
-        raise StepFailed(f"{key} could not be started: {error}", "exit", details) from None
+        raise StepError(f"{key} could not be started: {error}", "exit", details) from None
     if ended.exit_code == 0 and ended.cut_short is None:
         return True
     if key == "prerotate":
@@ -47,9 +47,9 @@ def run_script(key: str, work: Work, host: Host, details: Mapping[str, Any], log
         what = f", and {log} is rotated" if log else ", and the logs are rotated"
     if ended.cut_short == "stopped":
         host.log("warning", f"{key} was stopped before it had finished{what}")
-        raise Stopped(details)
+        raise StopRequestedError(details)
     last = f"; last line: {ended.last_line[:200]}" if ended.last_line else ""
-    raise StepFailed(f"{key} {_how(ended, seconds)}{what}{last}", "exit", details)
+    raise StepError(f"{key} {_how(ended, seconds)}{what}{last}", "exit", details)
 
 
 def script_account(config: Mapping[str, Any]) -> Account | None:

@@ -17,7 +17,7 @@ from jamaint.executors.shared.recent_undos import hold_at
 from jamaint.executors.shared.removal_methods import writable
 from jamaint.files.access import syscalls
 from jamaint.files.access.globs import is_glob, split_root
-from jamaint.files.access.root import NotEntered, Place, Root, RootRefused
+from jamaint.files.access.root import DirectoryRefusedError, Place, Root, RootRefusedError
 from jamaint.files.access.skip_report import Skipped, words
 from jamaint.files.cleanup.survey import Found, Survey, survey
 from jamaint.files.rules.rotated_names import Stamp, read_any
@@ -205,8 +205,8 @@ class LogSurveyor:
                             self._skipped.add(root.name(aside, left), why)
                         newest = max(others, key=lambda one: one.stamp.order, default=None)
                         yield LogTurn(found, rel, aside, seen, turn, stats, newest.name if newest else None)
-        except (NotEntered, RootRefused) as refusal:
-            path = refusal.path if isinstance(refusal, RootRefused) else found.path
+        except (DirectoryRefusedError, RootRefusedError) as refusal:
+            path = refusal.path if isinstance(refusal, RootRefusedError) else found.path
             self._skipped.add(path, refusal.why, problem=True)
 
     def _warn_of_beside(self, found: Found, rel: str, listing: _Listing) -> None:
@@ -220,13 +220,15 @@ class LogSurveyor:
             )
 
     def _enter_aside(self, root: Root, aside: str) -> Place:
-        """Open the directory of the rotated ones. Raises RootRefused that names it."""
+        """Open the directory of the rotated ones. Raises RootRefusedError that names it."""
         try:
             return root.descend(aside)
-        except NotEntered as refusal:
+        except DirectoryRefusedError as refusal:
             missing = "does not exist: make it, with the owner of the logs' directory"
             why = missing if refusal.missing else f"cannot be used: {refusal.why}"
-            raise RootRefused(root.name(aside), f"rotated logs go there (olddir), and it {why}", "failed") from None
+            raise RootRefusedError(
+                root.name(aside), f"rotated logs go there (olddir), and it {why}", "failed"
+            ) from None
 
     def _turn(
         self, path: str, seen: os.stat_result, rotated: Sequence[Rotated], places: tuple[Place, Place], *, held: str

@@ -17,10 +17,10 @@ from jamaint.executors.shared.executor import Taken
 from jamaint.files.access import syscalls
 from jamaint.files.access.file_copy import open_source, pieces, write_all
 from jamaint.files.access.globs import TRASH
-from jamaint.files.access.root import NotEntered, Place, RootRefused, open_root
+from jamaint.files.access.root import DirectoryRefusedError, Place, RootRefusedError, open_root
 from jamaint.files.access.skip_report import Few, words
 from jamaint.files.trash.recently_restored import Restored
-from jamaint.files.trash.step_trash import Leftover
+from jamaint.files.trash.step_trash import ReopenedTrash
 from jamaint.files.trash.trash import FORMED, GONE, TURNS
 from jamaint.files.use.open_files import open_files
 
@@ -32,7 +32,7 @@ LOOKS, LOOK_SECONDS = 10, 0.2
 
 
 @dataclass(slots=True)
-class TurnedBack:
+class RotationUndoResult:
     """What an undo did or would do."""
 
     restored: int = 0
@@ -51,7 +51,7 @@ class TurnedBack:
         """Makes a problem of what the system refuses within the block, so that other roots go on."""
         try:
             yield
-        except (NotEntered, RootRefused) as refusal:
+        except (DirectoryRefusedError, RootRefusedError) as refusal:
             self.problems.add(path, refusal.why)
         except OSError as error:
             self.problems.add(path, words(error))
@@ -84,25 +84,25 @@ def turn_back(
 ) -> dict[str, Any]:
     """Takes back a rotation: {restored, removed, kept, problems}. `way_back` is Step.undo: {trash, step, roots}.
 
-    `tally` gets what is back in which root. A dry run changes nothing and gives the same figures. Raises trash.Busy
+    `tally` gets what is back in which root. A dry run changes nothing and gives the same figures. Raises TrashBusyError
     when the step's trash is in use.
     """
-    outcome = TurnedBack(tally=tally or Restored())
+    outcome = RotationUndoResult(tally=tally or Restored())
     with ExitStack() as stack:
-        backs: list[_Back] = []
+        backs: list[_RotationUndo] = []
         for entry in way_back["roots"]:
             try:
                 root = stack.enter_context(open_root(entry["path"]))
                 times = (int(entry["times"][0]), int(entry["times"][1]))
-                left = Leftover(root, times, way_back["trash"], way_back["step"], dry_run)
-            except RootRefused as refusal:
+                left = ReopenedTrash(root, times, way_back["trash"], way_back["step"], dry_run)
+            except RootRefusedError as refusal:
                 outcome.problems.add(entry["path"], refusal.why)
                 continue
             except OSError as error:
                 outcome.problems.add(entry["path"], words(error))
                 continue
             stack.callback(left.close)
-            backs.append(_Back(left, dry_run, outcome))
+            backs.append(_RotationUndo(left, dry_run, outcome))
             stack.callback(backs[-1].close)
             with outcome.guarding(entry["path"]):
                 backs[-1].run(checkpoint)
@@ -140,10 +140,10 @@ def _was_rotated(path: str, inode: int, size: int) -> bool:
     return seen.st_ino != inode or seen.st_size < size
 
 
-class _Back:
+class _RotationUndo:
     """The undo of a rotation below one root. What a dry run would have moved is kept in mind, by name."""
 
-    def __init__(self, left: Leftover, dry_run: bool, outcome: TurnedBack) -> None:
+    def __init__(self, left: ReopenedTrash, dry_run: bool, outcome: RotationUndoResult) -> None:
         self._left, self._dry_run, self._outcome = left, dry_run, outcome
         self._free: set[tuple[str, str]] = set()
         self._waiting: set[tuple[str, str]] = set()
@@ -202,7 +202,7 @@ class _Back:
         try:
             with self._left.root.descend(rel) as place:
                 self._set_aside(place, name, (self._turns, act.emptied), now, why)
-        except NotEntered as refusal:
+        except DirectoryRefusedError as refusal:
             self._outcome.kept.add(
                 self._left.root.name(rel, name), f"{why}; its directory cannot be used: {refusal.why}"
             )
@@ -235,7 +235,7 @@ class _Back:
                 name, new, *elsewhere = names
                 with self._left.root.descend(elsewhere[0] if elsewhere else rel) as there:
                     return ways[act.kind](act, place, name, new, there)
-        except NotEntered as refusal:
+        except DirectoryRefusedError as refusal:
             self._outcome.kept.add(path, f"its directory cannot be used: {refusal.why}")
         except OSError as error:
             self._outcome.problems.add(path, words(error))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from jamaint.schema.executor_config import Named, Work
+from jamaint.schema.executor_config import GrantedName, Work
 
 
 class Nothing(Work):
@@ -12,5 +12,5 @@ class Nothing(Work):
     def normalised(self) -> dict[str, Any]:
         return {}
 
-    def named(self) -> Iterator[Named]:
+    def named(self) -> Iterator[GrantedName]:
         yield from ()

@@ -6,24 +6,24 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from jamaint.core.plans import Item, Plan, Step
-from jamaint.core.safety.deletion_guard import Sighting, refusals, to_json
-from jamaint.executors.shared.executor import Host, Planned, StepFailed, Stopped, Work
+from jamaint.core.safety.deletion_guard import RootObservation, refusals, to_json
+from jamaint.executors.shared.executor import Host, Planned, StepError, StopRequestedError, Work
 from jamaint.executors.shared.removal_methods import room_for
 from jamaint.executors.shared.unknown_use import refused_if_use_unknown
 from jamaint.executors.shared.wording import KEPT, amount, going, left_alone
-from jamaint.files.access.root import RootRefused
+from jamaint.files.access.root import RootRefusedError
 from jamaint.files.access.skip_report import Skipped, words
 from jamaint.files.cleanup.eligibility import Rule
-from jamaint.files.cleanup.survey_step import Telling
+from jamaint.files.cleanup.survey_step import StepReporter
 from jamaint.files.cleanup.sweep_items import Remaining, list_items
-from jamaint.files.cleanup.sweep_step import Area, Bounds, Clearing, look
+from jamaint.files.cleanup.sweep_step import Area, Bounds, SweepStep, look
 from jamaint.files.rules.ages import nanoseconds
 from jamaint.files.rules.trash_room import TrashRoom
 from jamaint.files.trash.purge import purge
 from jamaint.files.trash.recently_restored import Restored, noted
 from jamaint.files.trash.restore import undo
-from jamaint.files.trash.stops import DiskStopped
-from jamaint.files.trash.trash import Busy
+from jamaint.files.trash.stops import DiskError
+from jamaint.files.trash.trash import TrashBusyError
 from jamaint.files.use.in_use import in_use
 from jamaint.files.use.open_files import open_files
 
@@ -69,8 +69,8 @@ class Aged:
         self._changed = Skipped()
 
     @refused_if_use_unknown()
-    def plan(self, places: Sequence[Place]) -> tuple[Step, list[str], Sequence[Sighting]]:
-        """The step, warnings, and what was seen of each root. StepFailed is unsafe when every root is.
+    def plan(self, places: Sequence[Place]) -> tuple[Step, list[str], Sequence[RootObservation]]:
+        """The step, warnings, and what was seen of each root. StepError is unsafe when every root is.
 
         Where a stored plan is carried out, nothing but its items that are as they were is looked for.
         """
@@ -90,7 +90,7 @@ class Aged:
             self._changed = remaining.skipped
             skipped.merge(self._changed)
         areas: list[Area] = []
-        refused: list[RootRefused] = []
+        refused: list[RootRefusedError] = []
         now_ns = nanoseconds(self._work.now)
         for place in places:
             try:
@@ -104,29 +104,29 @@ class Aged:
                         now_ns=now_ns,
                     )
                 )
-            except RootRefused as refusal:
+            except RootRefusedError as refusal:
                 refused.append(refusal)
         room = self._room = room_for(
             self._work,
             [(area.path, area.tally.files) for area in areas],
             {place.path for place in places if place.full},
         )
-        refused += [RootRefused(path, why, "full") for path, why in room.refused.items()]
+        refused += [RootRefusedError(path, why, "full") for path, why in room.refused.items()]
         self._areas = areas = [area for area in areas if area.path not in room.refused]
         for area in areas:
             skipped.merge(area.skipped)
         warnings = [*(refusal.why for refusal in refused), *room.warnings]
         if refused and not areas and any(refusal.kind == "full" for refusal in refused):
-            raise StepFailed("; ".join(warnings), kind="refused")
+            raise StepError("; ".join(warnings), kind="refused")
         if refused and not areas and all(refusal.kind == "unsafe" for refusal in refused):
-            raise StepFailed("; ".join(warnings), kind="unsafe")
+            raise StepError("; ".join(warnings), kind="unsafe")
         if opened.hidden:
             warnings.append(_HIDDEN)
         warnings += [f"{item['path']} is left alone: {item['why']}" for item in skipped.problems]
         if self._work.planned is not None:  # it has passed the guard or been approved
             return self._step(areas, places, skipped), warnings, []
         at = self._work.now.isoformat(timespec="seconds")
-        seen = [Sighting(refusal.path, 0, None, at=at) for refusal in refused if refusal.kind == "missing"]
+        seen = [RootObservation(refusal.path, 0, None, at=at) for refusal in refused if refusal.kind == "missing"]
         seen += [area.sighting(at) for area in areas]
         return self._step(areas, places, skipped), warnings, seen
 
@@ -144,34 +144,34 @@ class Aged:
                 with area.reopen() as root:
                     use = in_use(root.stat.st_dev, held)
                     list_items(root, area.rule, use, tell, self._host.checkpoint)
-            except RootRefused:
+            except RootRefusedError:
                 continue  # the plan has told it, or it has gone since
 
     @refused_if_use_unknown()
     def run(self, step: Step, places: Sequence[Place]) -> dict[str, Any]:
-        """Does it; its details. Raises StepFailed, Stopped."""
+        """Does it; its details. Raises StepError, Stopped."""
         if self._areas is None:  # another worker has planned
             self.plan(places)
         self._areas = self._as_planned(step)
-        telling = Telling(self._host.checkpoint, self._host.progress, self._host.portion, self._host.taken)
+        telling = StepReporter(self._host.checkpoint, self._host.progress, self._host.portion, self._host.taken)
         bounds = Bounds(self._host.paused, self._host.alone)
-        clearing = Clearing(self.areas, step.undo, step.items, telling, bounds)
+        clearing = SweepStep(self.areas, step.undo, step.items, telling, bounds)
         clearing.skipped.merge(self._changed)
         try:
             with clearing:
                 clearing.clear()
-        except Stopped:
-            raise Stopped(clearing.details()) from None
-        except (DiskStopped, Busy) as reason:
-            raise StepFailed(str(reason), details=clearing.details()) from None
+        except StopRequestedError:
+            raise StopRequestedError(clearing.details()) from None
+        except (DiskError, TrashBusyError) as reason:
+            raise StepError(str(reason), details=clearing.details()) from None
         except OSError as error:
-            raise StepFailed(words(error), details=clearing.details()) from error
+            raise StepError(words(error), details=clearing.details()) from error
         details = clearing.details()
         for item in details["problems"]:
             self._host.log("warning", f"{item['path']} is left alone: {item['why']}")
         if details["problems"] and not details["files"] and not details["directories"]:
             first = details["problems"][0]
-            raise StepFailed(f"nothing could be done: {first['path']}: {first['why']}", details=details)
+            raise StepError(f"nothing could be done: {first['path']}: {first['why']}", details=details)
         return details
 
     @refused_if_use_unknown()
@@ -241,13 +241,13 @@ class Aged:
     ) -> dict[str, Any]:
         try:
             return act(step.undo or {}, lambda done: self._host.progress(done, step.items, "items"))
-        except Busy as busy:
-            raise StepFailed(str(busy), kind="refused") from None
+        except TrashBusyError as busy:
+            raise StepError(str(busy), kind="refused") from None
         except OSError as error:
-            raise StepFailed(words(error)) from error
+            raise StepError(words(error)) from error
 
 
-def plan_of(work: Work, steps: Sequence[Step], warnings: Sequence[str], seen: Sequence[Sighting]) -> Plan:
+def plan_of(work: Work, steps: Sequence[Step], warnings: Sequence[str], seen: Sequence[RootObservation]) -> Plan:
     """The plan of these steps, with what the guard against mass deletion has to say."""
     refused = refusals(seen, work.seen, work.mass_deletion, "files")
     return Plan(tuple(steps), tuple(dict.fromkeys(warnings)), refused, tuple(map(to_json, seen)))

@@ -7,7 +7,7 @@ from pydantic import Field, PlainValidator, ValidationInfo, model_validator
 
 from jamaint.databases.rules.where_clause import wrong_condition
 from jamaint.schema.errors import Flaw, did_you_mean
-from jamaint.schema.executor_config import Named, Work, setting_of
+from jamaint.schema.executor_config import GrantedName, Work, setting_of
 from jamaint.schema.fields import Account, Section, Text, between, zone
 from jamaint.schema.secrets import PostgresAddress, Secret, joined
 from jamaint.schema.units import MINUTE, duration_seconds, share, shown, text
@@ -119,13 +119,13 @@ class DatabaseWork(Work):
             "user": self.user,
         }
 
-    def named(self) -> Iterator[Named]:
+    def named(self) -> Iterator[GrantedName]:
         if self.database is not None:
-            yield Named("database", ("database",), self.database)
+            yield GrantedName("database", ("database",), self.database)
         else:
-            yield Named("dsn", ("dsn",), "")
+            yield GrantedName("dsn", ("dsn",), "")
         if self.user:
-            yield Named("user", ("user",), self.user)
+            yield GrantedName("user", ("user",), self.user)
 
 
 def twice(rules: tuple[OldData, ...]) -> Iterator[Flaw]:

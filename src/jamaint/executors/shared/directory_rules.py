@@ -16,7 +16,7 @@ from jamaint.executors.shared.recent_undos import hold_at
 from jamaint.executors.shared.wording import over
 from jamaint.files.access import syscalls
 from jamaint.files.access.globs import OURS, Globs, exclusion, is_glob
-from jamaint.files.access.root import Root, RootRefused, open_root
+from jamaint.files.access.root import Root, RootRefusedError, open_root
 from jamaint.files.access.wildcards import directories
 from jamaint.files.cleanup.eligibility import DATED, NEWEST, OTHER, UNDATED, Judge, Rule, alone_and_below, newborn
 from jamaint.files.cleanup.limits_and_duplicates import Bounds, Limits, Mark, Newest, beyond
@@ -64,7 +64,7 @@ class FilePlaces:
             with open_root(one["path"], shared=True) as root:
                 judge = Judge(root, rule, in_use(root.stat.st_dev, self._opened))
                 return found.place(judge, self._told)
-        except RootRefused as refusal:
+        except RootRefusedError as refusal:
             if refusal.kind != "missing":  # the plan tells it, and of a pattern in words of its own
                 self.refused.append(refusal.why)
             return Place(one["path"], replace(rule, old=lambda _seen: False), one["age_seconds"])

@@ -9,7 +9,7 @@ from jamaint.core.held_places import HoldRecord
 from jamaint.core.plans import Item, MassDeletion, Plan, Step
 from jamaint.core.rate_limits import WindowEnd
 from jamaint.core.rotation_records import Records
-from jamaint.core.safety.deletion_guard import Sighting
+from jamaint.core.safety.deletion_guard import RootObservation
 from jamaint.files.trash.inventory import Part
 
 
@@ -54,7 +54,7 @@ class Work:
     """Where it is given, `plan` and `run` act on its items and on nothing else."""
     taken: "Taken | None" = None
     """In an undo, what was taken, from a record that does not lie in the trash."""
-    seen: Mapping[str, Sighting] = field(default_factory=dict)
+    seen: Mapping[str, RootObservation] = field(default_factory=dict)
     """By path, what was seen of a root at the last run."""
     rotations: Records = field(default_factory=Records)
     """What is remembered of each log that was rotated."""
@@ -99,11 +99,11 @@ class Host(Protocol):
         """Says that it stands still now, in the pause of that number; `checkpoint` does so by itself."""
 
 
-class Stopped(Exception):  # noqa: N818 - it is not an error
+class StopRequestedError(Exception):
     """The execution is to stop here, where nothing is half done. Passes through an executor."""
 
 
-class StepFailed(Exception):  # noqa: N818 - the glossary's word
+class StepError(Exception):
     """The only error an executor raises on purpose; `details` are the figures of what was done all the same."""
 
     def __init__(self, message: str, kind: str = "failed", details: Mapping[str, Any] | None = None) -> None:
@@ -119,10 +119,10 @@ class Executor(Protocol):
     def __init__(self, work: Work, host: Host) -> None: ...
 
     def plan(self) -> Plan:
-        """Looks and changes nothing, so that the plan is the dry run. Raises StepFailed when a guard refuses."""
+        """Looks and changes nothing, so that the plan is the dry run. Raises StepError when a guard refuses."""
 
     def run(self, step: Step) -> dict[str, Any]:
-        """Does one planned step and returns its details. Raises StepFailed, Stopped."""
+        """Does one planned step and returns its details. Raises StepError, Stopped."""
 
     def undo(self, step: Step, dry_run: bool) -> dict[str, Any]:
         """Puts back what `run` did: {restored, removed, kept, problems}. Right also when `run` was cut short or
@@ -136,7 +136,7 @@ class Releases(Protocol):
     """An executor that writes down by itself what an undo has put back: see core.held_places.KEPT_ELSEWHERE."""
 
     def release(self, step: Step, path: str | None) -> None:
-        """Forgets what is held of a step's undo, or only of one table. Raises StepFailed. Harmless twice."""
+        """Forgets what is held of a step's undo, or only of one table. Raises StepError. Harmless twice."""
 
 
 class Tell(Protocol):

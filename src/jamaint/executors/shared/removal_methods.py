@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from jamaint.executors.shared.executor import Work
 from jamaint.files.access.free_space import own_space, takes_blocks
-from jamaint.files.access.root import RootRefused
+from jamaint.files.access.root import RootRefusedError
 from jamaint.files.cleanup.survey import Survey
 from jamaint.files.rules.trash_room import RootSpace, TrashRoom, read_only_words, trash_room
 from jamaint.files.trash.obstacles import is_read_only, look_at
@@ -23,7 +23,7 @@ def room_for(
     for path, files in roots:
         try:
             space, place = own_space(path), look_at(path, by_owner)
-        except (OSError, RootRefused):
+        except (OSError, RootRefusedError):
             continue
         against = (place.read_only, place.unfit, place.doubt)
         spaces.append(RootSpace(path, files, space, takes_blocks(path), path in full, *against))
@@ -41,7 +41,9 @@ def _is_read_only(path: str) -> bool:
 def writable(found: Survey) -> Survey:
     """The survey without the roots in which nothing can be renamed or removed; these are refused."""
     refused = [
-        RootRefused(root.path, read_only_words(root.path), "failed") for root in found.found if _is_read_only(root.path)
+        RootRefusedError(root.path, read_only_words(root.path), "failed")
+        for root in found.found
+        if _is_read_only(root.path)
     ]
     left = [root for root in found.found if root.path not in {one.path for one in refused}]
     return replace(found, found=left, refused=[*found.refused, *refused])

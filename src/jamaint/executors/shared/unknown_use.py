@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from jamaint.executors.shared.executor import StepFailed
+from jamaint.executors.shared.executor import StepError
 from jamaint.files.use.open_files import OpenFilesError
 
 
 @contextmanager
 def refused_if_use_unknown() -> Iterator[None]:
-    """Turn OpenFilesError into StepFailed; also a decorator."""
+    """Turn OpenFilesError into StepError; also a decorator."""
     try:
         yield
     except OpenFilesError as error:
-        raise StepFailed(str(error), "refused") from None
+        raise StepError(str(error), "refused") from None

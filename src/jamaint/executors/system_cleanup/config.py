@@ -12,7 +12,7 @@ from jamaint.executors.filesystem_cleanup.config import FilesystemCleanup
 from jamaint.executors.logs_cleanup.config import LogsCleanup
 from jamaint.executors.temp_cleanup.config import TempCleanup
 from jamaint.schema.errors import Flaw
-from jamaint.schema.executor_config import Named, Work
+from jamaint.schema.executor_config import GrantedName, Work
 
 
 class SystemCleanup(Work):
@@ -41,7 +41,7 @@ class SystemCleanup(Work):
             ]
         }
 
-    def named(self) -> Iterator[Named]:
+    def named(self) -> Iterator[GrantedName]:
         for kind, work in self._kinds().items():
             for each in work.named():
                 yield each._replace(path=(kind, *each.path))

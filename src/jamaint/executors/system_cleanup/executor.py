@@ -7,9 +7,9 @@ from typing import Any
 
 from jamaint.core.cleanup_kinds import KINDS
 from jamaint.core.plans import Plan, Step, step_from_json, step_to_json, undo_order
-from jamaint.core.safety.deletion_guard import Sighting
+from jamaint.core.safety.deletion_guard import RootObservation
 from jamaint.executors import executor_of
-from jamaint.executors.shared.executor import Executor, Host, Planned, StepFailed, Stopped, Tell, Work
+from jamaint.executors.shared.executor import Executor, Host, Planned, StepError, StopRequestedError, Tell, Work
 from jamaint.executors.shared.subplans import Items, PartOfPlan, items_of, named
 
 SUMS = ("files", "bytes", "freed_space", "freed_on_purge")
@@ -49,18 +49,18 @@ class SystemCleanup:
     def run(self, step: Step) -> dict[str, Any]:
         """See Executor. What a kind had done when it failed or was stopped stands in the details."""
         if "refused" in step.args:
-            raise StepFailed(step.args["refused"], step.args["refusal"])
+            raise StepError(step.args["refused"], step.args["refusal"])
         details: dict[str, Any] = {**dict.fromkeys(SUMS, 0), "steps": {}}
         for part in _parts(step.args["steps"]):
             try:
                 found = self._executor(step.args["kind"]).run(part)
-            except StepFailed as failure:
+            except StepError as failure:
                 _add(details, part, failure.details)
-                raise StepFailed(f"{part.name}: {failure.message}", failure.kind, details) from failure
-            except Stopped as stopped:
+                raise StepError(f"{part.name}: {failure.message}", failure.kind, details) from failure
+            except StopRequestedError as stopped:
                 if stopped.args:
                     _add(details, part, stopped.args[0])
-                raise Stopped(details) from None
+                raise StopRequestedError(details) from None
             _add(details, part, found)
         return details
 
@@ -112,7 +112,7 @@ class SystemCleanup:
         work = replace(self._work, execution=execution, config=config, planned=planned, seen=self._seen_by(kind))
         return executor_of(KINDS[kind].executor)(work, self._host)
 
-    def _seen_by(self, kind: str) -> Mapping[str, Sighting]:
+    def _seen_by(self, kind: str) -> Mapping[str, RootObservation]:
         """What that kind saw at its last run: in one root another may mean other files. Without its name, what was
         seen before there were such names."""
         seen, mine = self._work.seen, f"{kind}:"
@@ -124,7 +124,7 @@ class SystemCleanup:
         name = KINDS[kind].operation
         try:
             plan = self._executor(kind).plan()
-        except StepFailed as refusal:
+        except StepError as refusal:
             return _refused(kind, refusal.message, refusal.kind), Plan(())
         if plan.refusals:
             details = "; ".join(str(one["detail"]) for one in plan.refusals)
@@ -155,7 +155,7 @@ def _attempt(part: Step, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What it returns; where the part cannot be done, the figures of what was, and why as a problem."""
     try:
         return act()
-    except StepFailed as failure:
+    except StepError as failure:
         problems = [*failure.details.get("problems", ()), {"path": part.name, "why": failure.message}]
         return {**failure.details, "problems": problems}
 

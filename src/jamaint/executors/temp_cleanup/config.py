@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo
 from jamaint.executors.shared import age_config
 from jamaint.files.rules.ages import DIRECTORIES_BY, FILES_BY
 from jamaint.schema import paths
-from jamaint.schema.executor_config import Named, Work, setting_of
+from jamaint.schema.executor_config import GrantedName, Work, setting_of
 from jamaint.schema.fields import Account, Flag, Seconds, Section, one_of, some
 
 
@@ -51,8 +51,8 @@ class TempCleanup(Work):
     def normalised(self) -> dict[str, Any]:
         return {"paths": [one.normalised() for one in self.paths], "user": self.user}
 
-    def named(self) -> Iterator[Named]:
+    def named(self) -> Iterator[GrantedName]:
         for index, one in enumerate(self.paths):
-            yield Named("path", ("paths", index, "path"), one.path)
+            yield GrantedName("path", ("paths", index, "path"), one.path)
         if self.user:
-            yield Named("user", ("user",), self.user)
+            yield GrantedName("user", ("user",), self.user)

@@ -21,7 +21,7 @@ class TempCleanup:
         self._work, self._aged = work, Aged(work, host)
 
     def plan(self) -> Plan:
-        """See Executor. StepFailed is unsafe when every root is."""
+        """See Executor. StepError is unsafe when every root is."""
         others = spared()
         step, warnings, seen = self._aged.plan(self._places(others))
         warnings += others.warnings([one["path"] for one in self._work.config["paths"]])

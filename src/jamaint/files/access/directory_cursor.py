@@ -9,7 +9,7 @@ directory then: where somebody has moved one away meanwhile, the way up is lost,
 import os
 from dataclasses import dataclass
 
-from jamaint.files.access.root import NotEntered, Root, readable
+from jamaint.files.access.root import DirectoryRefusedError, Root, readable
 
 OPEN_LEVELS = 100
 _UP = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -43,7 +43,7 @@ class Descent:
         return "/".join(level.name for level in self.levels[1:]) or "."
 
     def enter(self, name: str) -> Level:
-        """Goes into a directory. Raises NotEntered, OSError."""
+        """Goes into a directory. Raises DirectoryRefusedError, OSError."""
         passing, seen = self._root.look_in(self.here.fd, name)
         try:
             fd = readable(passing)
@@ -59,7 +59,7 @@ class Descent:
         return level
 
     def leave(self) -> Level:
-        """Goes up, and returns the level that was left, closed. Raises NotEntered when the way up is lost.
+        """Goes up, and returns the level that was left, closed. Raises DirectoryRefusedError when the way up is lost.
 
         We are at a level that is open then: those in between are given up.
         """
@@ -90,4 +90,4 @@ class Descent:
         os.close(fd)
         while self.here.fd < 0:
             self.levels.pop()
-        raise NotEntered(MOVED)
+        raise DirectoryRefusedError(MOVED)

@@ -7,8 +7,8 @@ from functools import partial
 
 from jamaint.files.access.batch_stat import Statuses, listed
 from jamaint.files.access.directory_cursor import Descent
-from jamaint.files.access.parallel_walk import Sharing
-from jamaint.files.access.root import NotEntered, Root
+from jamaint.files.access.parallel_walk import ParallelWalk
+from jamaint.files.access.root import DirectoryRefusedError, Root
 from jamaint.files.access.skip_report import Skipped, why_not
 from jamaint.files.access.tree_walk import BATCH
 
@@ -24,7 +24,7 @@ def measure(root: Root, skipped: Skipped, checkpoint: Callable[[], None], alone:
     `alone`: whether no second process may help.
     """
     found = _Found(skipped)
-    sharing = Sharing(partial(_begin_apart, root), found.merge, alone)
+    sharing = ParallelWalk(partial(_begin_apart, root), found.merge, alone)
     try:
         heed = sharing.heeding(checkpoint)
         _measure(root, found, heed, None, sharing)
@@ -48,7 +48,7 @@ def _begin_apart(root: Root) -> Callable[[str | None], Told | None]:
 
 
 def _measure(
-    root: Root, found: "_Found", checkpoint: Callable[[], None], only: str | None, sharing: Sharing | None
+    root: Root, found: "_Found", checkpoint: Callable[[], None], only: str | None, sharing: ParallelWalk | None
 ) -> None:
     """Measures one directory of the root, or all that is in it but what `sharing` takes."""
     descent, skipped = Descent(root, os.dup(root.fd)), found.skipped
@@ -65,14 +65,14 @@ def _measure(
                 continue
             try:
                 descent.enter(name)
-            except NotEntered as refusal:
+            except DirectoryRefusedError as refusal:
                 if not refusal.missing:
                     skipped.add(root.name(descent.rel, name), refusal.why, problem=refusal.failed)
             except OSError as error:
                 skipped.add(root.name(descent.rel, name), why_not(error, name, descent.here.fd), problem=True)
             else:
                 stack.append(_list(root, descent, found, checkpoint))
-    except NotEntered as refusal:  # the way up is lost: somebody has moved a directory away under us
+    except DirectoryRefusedError as refusal:  # the way up is lost: somebody has moved a directory away under us
         skipped.add(root.path, refusal.why, problem=True)
     finally:
         descent.close()

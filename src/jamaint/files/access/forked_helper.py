@@ -25,11 +25,11 @@ _SILENT_LOOKS = 100
 """So many looks at a process that has not run at all in between: the kernel keeps it waiting, as at a dead mount."""
 
 
-class BesideLost(Exception):  # noqa: N818 - it is what happened
+class HelperDiedError(Exception):
     """It has ended before its time or hangs, and with it what it had found."""
 
 
-class Beside:
+class ForkedHelper:
     """The process. `begin` is called there, and returns what is called with each task; its results are the answers."""
 
     def __init__(self, begin: Callable[[], Callable[[Any], Any]]) -> None:
@@ -62,15 +62,15 @@ class Beside:
         return bool(self._ready.poll(0))
 
     def give(self, task: Any) -> None:
-        """Has it do one more. Raises BesideLost."""
+        """Has it do one more. Raises HelperDiedError."""
         try:
             _send(self._tasks, task)
         except OSError as error:
-            raise BesideLost from error
+            raise HelperDiedError from error
         self.pending.append(task)
 
     def answer(self, told: Callable[[], object]) -> Any:
-        """The result of the oldest task. Raises BesideLost, also when it hangs; the task is still pending then.
+        """The result of the oldest task. Raises HelperDiedError, also when it hangs; the task is still pending then.
 
         While it waits it calls `told` now and then, and what that raises passes.
         """
@@ -81,11 +81,11 @@ class Beside:
             silent = silent + 1 if now == before else 0
             before = now
             if silent >= _SILENT_LOOKS:
-                raise BesideLost
+                raise HelperDiedError
         try:
             found = _receive(self._answers)
         except EOFError as error:
-            raise BesideLost from error
+            raise HelperDiedError from error
         self.pending.popleft()
         return found
 

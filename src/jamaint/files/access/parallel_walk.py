@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from jamaint.files.access.forked_helper import Beside, BesideLost
+from jamaint.files.access.forked_helper import ForkedHelper, HelperDiedError
 
 WORTH_FILES = 20_000
 """Files met so far from which on a second process pays."""
@@ -20,7 +20,7 @@ def second_processor() -> bool:
     return len(os.sched_getaffinity(0)) > 1
 
 
-class Sharing:
+class ParallelWalk:
     """What one pass over a root gives away of it.
 
     `begin` is called in the second process. It returns a function that looks through one directory, by its name in the
@@ -32,7 +32,7 @@ class Sharing:
         self, begin: Callable[[], Callable[[str | None], Any]], merge: Callable[[Any], None], alone: Callable[[], bool]
     ) -> None:
         self._begin, self._merge, self._alone = begin, merge, alone
-        self._beside: Beside | None = None
+        self._beside: ForkedHelper | None = None
         self._given: list[str] = []
         self._lost = not second_processor()
 
@@ -41,13 +41,13 @@ class Sharing:
         if self._lost or met < WORTH_FILES or len(self._given) >= _MOST or self._alone():
             return False
         try:
-            beside = self._beside = self._beside or Beside(self._begin)
+            beside = self._beside = self._beside or ForkedHelper(self._begin)
             while beside.pending and beside.answered:
                 beside.answer(_nothing)
             if len(beside.pending) >= _AHEAD:
                 return False
             beside.give(name)
-        except (BesideLost, OSError):  # no process to be had, or it has been killed
+        except (HelperDiedError, OSError):  # no process to be had, or it has been killed
             self._lost = True
             return False
         self._given.append(name)
@@ -70,7 +70,7 @@ class Sharing:
         beside, given = self._beside, self._given
         self._lost, self._given = True, []
         if beside is not None:
-            with suppress(BesideLost):
+            with suppress(HelperDiedError):
                 beside.give(None)
                 while len(beside.pending) > 1:
                     beside.answer(told)

@@ -27,7 +27,7 @@ _READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBL
 _NO_NAMES = frozenset({"", ".", ".."})
 
 
-class RootRefused(Exception):  # noqa: N818 - it is a refusal
+class RootRefusedError(Exception):
     """A root that is not used; `kind` is missing, unsafe (it could be swapped under us) or failed.
 
     `owner` is the uid of whom it, or the first directory on the way to it that is another's, belongs to.
@@ -41,7 +41,7 @@ class RootRefused(Exception):  # noqa: N818 - it is a refusal
         self.kind = kind
 
 
-class NotEntered(Exception):  # noqa: N818 - it is a refusal
+class DirectoryRefusedError(Exception):
     """A directory below a root that is left alone, and why; `missing` when it is not there, `failed` on an error.
 
     `owner` is the uid of whom it belongs to, where it is another's.
@@ -95,35 +95,35 @@ class Root:
         return f"{base}/{name}" if name else base
 
     def look_in(self, parent_fd: int, name: str) -> tuple[int, os.stat_result]:
-        """Opens a directory in an open one, for passing through. Raises NotEntered with the reason.
+        """Opens a directory in an open one, for passing through. Raises DirectoryRefusedError with the reason.
 
         Names of plans and of the trash come from outside: none leads up.
         """
         if name in _NO_NAMES or "/" in name:
-            raise NotEntered("it has no name of its own", failed=True)
+            raise DirectoryRefusedError("it has no name of its own", failed=True)
         try:
             fd = os.open(name, _LOOK, dir_fd=parent_fd)
         except OSError as error:
             raise _not_entered(error) from None
         try:
             if syscalls.mount_id(fd) != self.mount:  # asked first: the server of another mount may not answer
-                raise NotEntered("another file system is mounted there")
+                raise DirectoryRefusedError("another file system is mounted there")
             seen = os.fstat(fd)
             if not stat.S_ISDIR(seen.st_mode):
-                raise NotEntered("it is a link or no directory any more")
+                raise DirectoryRefusedError("it is a link or no directory any more")
             if seen.st_dev != self.stat.st_dev:
-                raise NotEntered("another file system is mounted there")
+                raise DirectoryRefusedError("another file system is mounted there")
             risk = None if self.shared else _risk(fd, seen, above=False)
             if risk is not None:
                 why = f"it {risk[0]}, so what is in it could be swapped under us: {risk[1]}"
-                raise NotEntered(why, failed=True, owner=_other(seen))
+                raise DirectoryRefusedError(why, failed=True, owner=_other(seen))
         except BaseException:
             os.close(fd)
             raise
         return fd, seen
 
     def descend(self, rel: str) -> Place:
-        """Opens a directory below, each component checked anew. Raises NotEntered."""
+        """Opens a directory below, each component checked anew. Raises DirectoryRefusedError."""
         fd = os.open(".", _PASS, dir_fd=self.fd)
         stats: list[os.stat_result] = []
         try:
@@ -144,15 +144,15 @@ class Root:
 
 
 def open_root(path: str, shared: bool = False) -> Root:
-    """Opens a directory by its whole path; leaves its access time. Raises RootRefused: missing, unsafe, failed."""
+    """Opens a directory by its whole path; leaves its access time. Raises RootRefusedError: missing, unsafe, failed."""
     names = path.split("/")[1:]
     if not path.startswith("/") or {"", ".", ".."} & set(names) or "\0" in path:
         why = f"{path or 'an empty path'}: name a directory by its whole path, without . or .."
-        raise RootRefused(path, why, "unsafe")
+        raise RootRefusedError(path, why, "unsafe")
     try:
         fd = os.open("/", _PASS)
     except OSError as error:
-        raise RootRefused(path, f"{path} cannot be entered: {words(error)}", "failed") from None
+        raise RootRefusedError(path, f"{path} cannot be entered: {words(error)}", "failed") from None
     try:
         _check(fd, "/", path, above=True)
         for depth, name in enumerate(names, 1):
@@ -164,7 +164,7 @@ def open_root(path: str, shared: bool = False) -> Root:
         try:
             return Root(path, readable(fd), seen, syscalls.mount_id(fd), shared)
         except OSError as error:
-            raise RootRefused(path, f"{path} cannot be read: {words(error)}", "failed") from None
+            raise RootRefusedError(path, f"{path} cannot be read: {words(error)}", "failed") from None
     finally:
         os.close(fd)
 
@@ -183,11 +183,11 @@ def _step(parent: int, name: str, here: str, root: str) -> int:
     try:
         return os.open(name, _PASS, dir_fd=parent)
     except FileNotFoundError:
-        raise RootRefused(root, f"{here} does not exist", "missing") from None
+        raise RootRefusedError(root, f"{here} does not exist", "missing") from None
     except OSError as error:
         if error.errno in (errno.ENOTDIR, errno.ELOOP):
-            raise RootRefused(root, _not_a_directory(parent, name, here), "unsafe") from None
-        raise RootRefused(root, f"{here} cannot be entered: {words(error)}", "failed") from None
+            raise RootRefusedError(root, _not_a_directory(parent, name, here), "unsafe") from None
+        raise RootRefusedError(root, f"{here} cannot be entered: {words(error)}", "failed") from None
 
 
 def _not_a_directory(parent: int, name: str, here: str) -> str:
@@ -202,7 +202,7 @@ def _check(fd: int, here: str, root: str, above: bool) -> os.stat_result:
     risk = _risk(fd, seen, above)
     if risk is not None:
         why = f"{here} {risk[0]}, so what is in it could be swapped under us: {risk[1]}"
-        raise RootRefused(root, why, "unsafe", _other(seen))
+        raise RootRefusedError(root, why, "unsafe", _other(seen))
     return seen
 
 
@@ -236,7 +236,7 @@ def _of_another(uid: int) -> tuple[str, str]:
     return f"belongs to {name} (uid {uid})", advice
 
 
-def _not_entered(error: OSError) -> NotEntered:
+def _not_entered(error: OSError) -> DirectoryRefusedError:
     if error.errno == errno.ENOENT:
-        return NotEntered("it is no longer there", missing=True)
-    return NotEntered(words(error), failed=True)
+        return DirectoryRefusedError("it is no longer there", missing=True)
+    return DirectoryRefusedError(words(error), failed=True)

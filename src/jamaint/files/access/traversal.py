@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from jamaint.files.access.batch_stat import listed
 from jamaint.files.access.directory_cursor import Descent
-from jamaint.files.access.root import NotEntered, Root
+from jamaint.files.access.root import DirectoryRefusedError, Root
 from jamaint.files.access.skip_report import words
 
 Level = Callable[[], Iterable[str]]
@@ -20,12 +20,12 @@ def traverse(
     descents: Sequence[Descent],
     level: Level,
     left: Callable[[str], object],
-    failed: Callable[[str, OSError | NotEntered], object],
+    failed: Callable[[str, OSError | DirectoryRefusedError], object],
 ) -> None:
     """Calls `level` in each directory, from where the descents are on down, and closes them at the end.
 
     `left` is called in the directory above with each name that is through; `failed` there with one that cannot be
-    entered or whose level raised OSError: the others go on. Raises NotEntered when the way up is lost.
+    entered or whose level raised OSError: the others go on. Raises DirectoryRefusedError when the way up is lost.
     """
     try:
         todo = [_listed(level, failed)]
@@ -46,7 +46,7 @@ def traverse(
             descent.close()
 
 
-def _listed(level: Level, failed: Callable[[str, OSError | NotEntered], object]) -> list[str]:
+def _listed(level: Level, failed: Callable[[str, OSError | DirectoryRefusedError], object]) -> list[str]:
     try:
         return list(level())
     except OSError as error:
@@ -54,13 +54,15 @@ def _listed(level: Level, failed: Callable[[str, OSError | NotEntered], object])
         return []
 
 
-def _enter(descents: Sequence[Descent], name: str, failed: Callable[[str, OSError | NotEntered], object]) -> bool:
+def _enter(
+    descents: Sequence[Descent], name: str, failed: Callable[[str, OSError | DirectoryRefusedError], object]
+) -> bool:
     entered: list[Descent] = []
     try:
         for descent in descents:
             descent.enter(name)
             entered.append(descent)
-    except (OSError, NotEntered) as error:
+    except (OSError, DirectoryRefusedError) as error:
         for descent in entered:
             descent.leave()
         failed(name, error)
@@ -68,7 +70,7 @@ def _enter(descents: Sequence[Descent], name: str, failed: Callable[[str, OSErro
     return True
 
 
-def visit(root: Root, rels: Iterable[str]) -> Iterator[tuple[str, int | NotEntered]]:
+def visit(root: Root, rels: Iterable[str]) -> Iterator[tuple[str, int | DirectoryRefusedError]]:
     """Opens directories below a root in the order of their paths, each as long as it is the one that was given last.
 
     What two of them have in common is gone through once: to open each from the root would take the square of the depth.
@@ -79,10 +81,10 @@ def visit(root: Root, rels: Iterable[str]) -> Iterator[tuple[str, int | NotEnter
             rel = "/".join(names) or "."
             try:
                 descent = _at(root, descent, names)
-            except NotEntered as refusal:
+            except DirectoryRefusedError as refusal:
                 yield rel, refusal
             except OSError as error:
-                yield rel, NotEntered(words(error), failed=True)
+                yield rel, DirectoryRefusedError(words(error), failed=True)
             else:
                 yield rel, descent.here.fd
     finally:
@@ -97,7 +99,7 @@ def _at(root: Root, descent: Descent, names: Sequence[str]) -> Descent:
     try:
         while len(descent.levels) - 1 > common:
             descent.leave()
-    except NotEntered:
+    except DirectoryRefusedError:
         descent.close()
         descent = Descent(root, os.dup(root.fd))
         common = 0

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from jamaint.files.access.globs import OURS, Globs, States
-from jamaint.files.access.root import NotEntered, Root, readable
+from jamaint.files.access.root import DirectoryRefusedError, Root, readable
 from jamaint.files.access.skip_report import Skipped, why_not
 
 DEPTH_LIMIT = 256
@@ -133,7 +133,7 @@ def _enter(
         return None
     try:
         passing, _ = root.look_in(frame.fd, name)
-    except NotEntered as refusal:
+    except DirectoryRefusedError as refusal:
         if refusal.owner is not None and another is not None:
             another(rel, states[0])
         elif not refusal.missing:

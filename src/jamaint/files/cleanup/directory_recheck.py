@@ -9,7 +9,7 @@ from jamaint.files.access import syscalls
 from jamaint.files.access.batch_stat import Statuses, listed
 from jamaint.files.access.directory_cursor import Descent
 from jamaint.files.access.globs import OURS
-from jamaint.files.access.root import NotEntered
+from jamaint.files.access.root import DirectoryRefusedError
 from jamaint.files.access.skip_report import why_not, words
 from jamaint.files.cleanup.eligibility import EXCLUDED, Judge, Name, Three, in_trash
 from jamaint.files.trash.inventory import Part
@@ -20,12 +20,12 @@ _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 YOUNG = "has changed since it was looked at"
 
 
-class _Stays(Exception):  # noqa: N818 - it is what was found
+class _DirectoryStaysError(Exception):
     """Something in it may not go."""
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class RecheckResult:
     """What was found in a directory: how many files, or why it may not go; and what goes with it."""
 
     found: int | str
@@ -35,16 +35,16 @@ class Looked:
     """What is in it, directory by directory, where that is asked for: see trash.Part."""
 
 
-def look_again(whole: "Whole", at: tuple[int, str], expected: os.stat_result) -> Looked:
+def look_again(whole: "Whole", at: tuple[int, str], expected: os.stat_result) -> RecheckResult:
     """Looks through a directory that was moved to (open directory, path in it). What `told` raises passes."""
     base, path = at
     try:
         fd = _opened(path, base)
     except OSError as error:
-        return Looked(words(error), whole.taken, 0)
+        return RecheckResult(words(error), whole.taken, 0)
     try:
         found = whole.look(fd) if os.path.samestat(os.fstat(fd), expected) else CHANGED
-        return Looked(found, whole.taken, whole.directories, whole.parts)
+        return RecheckResult(found, whole.taken, whole.directories, whole.parts)
     finally:
         os.close(fd)
 
@@ -87,9 +87,9 @@ class Whole:
                 stack.pop()
                 if stack:
                     descent.leave()
-        except _Stays as stays:
+        except _DirectoryStaysError as stays:
             return str(stays)
-        except NotEntered as refusal:
+        except DirectoryRefusedError as refusal:
             return refusal.why
         except OSError as error:
             return why_not(error, ".", fd)
@@ -155,7 +155,7 @@ class Whole:
         return self._rel if descent.rel == "." else f"{self._rel}/{descent.rel}"
 
     def _stay(self, descent: Descent, name: str, why: str) -> None:
-        raise _Stays(f"{self._judge.root.name(self._path(descent), name)}: {why}")
+        raise _DirectoryStaysError(f"{self._judge.root.name(self._path(descent), name)}: {why}")
 
 
 def _failed(_: str, error: OSError) -> None:

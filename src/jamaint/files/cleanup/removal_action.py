@@ -8,15 +8,15 @@ from typing import NamedTuple
 from jamaint.files.access.batch_stat import Statuses
 from jamaint.files.access.root import Place
 from jamaint.files.access.skip_report import STOPS_EVERYTHING, why_not, words
-from jamaint.files.cleanup.directory_recheck import Looked, Whole, look_again
+from jamaint.files.cleanup.directory_recheck import RecheckResult, Whole, look_again
 from jamaint.files.cleanup.eligibility import Judge
 from jamaint.files.cleanup.sweep import Tally
-from jamaint.files.trash.removal import Direct, Ledger
-from jamaint.files.trash.stops import DiskStopped
-from jamaint.files.trash.trash import Displaced, Moved, Trash
+from jamaint.files.trash.removal import DirectRemoval, RemovalTally
+from jamaint.files.trash.stops import DiskError
+from jamaint.files.trash.trash import Moved, Trash, TrashDisplacedError
 
 
-class Manner(NamedTuple):
+class RunHooks(NamedTuple):
     """How it goes about it. `tell` is called when something has gone, with whether it may wait; `stopping` in the midst
     of things, and never waits. Both raise to stop. `portions` are the files that may go between two calls of `tell`."""
 
@@ -25,20 +25,20 @@ class Manner(NamedTuple):
     portions: Callable[[Sequence[str], Sequence[int]], Iterable[tuple[Sequence[str], Sequence[int]]]]
 
 
-class Taker:
+class RemovalAction:
     """The taking of a step below one root: through the trash, or at once."""
 
     changes = True
     marks = True
 
-    def __init__(self, way: Trash | Direct, judge: Judge, ledger: Ledger, manner: Manner) -> None:
+    def __init__(self, way: Trash | DirectRemoval, judge: Judge, ledger: RemovalTally, manner: RunHooks) -> None:
         self.way, self.judge, self.stopping = way, judge, manner.stopping
         self._ledger, self._tell, self._portions = ledger, manner.tell, manner.portions
         self._open_moves = 0
         """Directories that are moved, and of which it is not known whether they may go: nothing waits meanwhile."""
         self._seen = Statuses()
         self._immovable: set[str] = set()
-        self.direct = isinstance(way, Direct)
+        self.direct = isinstance(way, DirectRemoval)
 
     def files(self, place: Place, names: Sequence[str], prints: Sequence[int], tally: Tally) -> bool:  # noqa: ARG002
         """See sweep.Taking."""
@@ -72,7 +72,7 @@ class Taker:
         self._open_moves += len(moved)
         return moved[0] if moved else None
 
-    def settle(self, way: Trash, moved: Moved, looked: Looked) -> None:
+    def settle(self, way: Trash, moved: Moved, looked: RecheckResult) -> None:
         """Keeps or puts back what was moved, by what was found in it."""
         self._open_moves -= 1
         self._guarded(moved.place, moved.name, lambda: self._settle(way, moved, looked))
@@ -87,7 +87,7 @@ class Taker:
         self._open_moves -= 1
         self._guarded(moved.place, moved.name, act)
 
-    def look_again(self, moved: Moved) -> Looked:
+    def look_again(self, moved: Moved) -> RecheckResult:
         """Looks through what was moved. Raises Stopped."""
         lists = isinstance(self.way, Trash) and self.way.records
         whole = Whole(self.judge, moved.rel, self._seen, self.stopping, lists)
@@ -101,14 +101,14 @@ class Taker:
             return True
         except FileExistsError:  # something of it is in the trash already
             return False
-        except Displaced as displaced:
+        except TrashDisplacedError as displaced:
             self._ledger.skipped.add(self.way.root.name(rel), str(displaced), problem=True)
             return True
         except OSError as error:
             self._note(error, self.way.root.name(rel), name, place.fd)
             return False
 
-    def _remove(self, way: Direct, place: Place, name: str) -> bool:
+    def _remove(self, way: DirectRemoval, place: Place, name: str) -> bool:
         try:
             way.remove_directory(place, name)
         except OSError as error:
@@ -127,7 +127,7 @@ class Taker:
             raise
         return self._settle(way, moved, looked)
 
-    def _settle(self, way: Trash, moved: Moved, looked: Looked) -> bool:
+    def _settle(self, way: Trash, moved: Moved, looked: RecheckResult) -> bool:
         why = way.settle(moved, looked.found, looked.parts)
         if why is None:
             self._ledger.taken.merge(looked.taken)
@@ -144,7 +144,7 @@ class Taker:
             return
         self._ledger.skipped.add(path, why_not(error, name, fd), problem=True)
         if error.errno in STOPS_EVERYTHING:
-            raise DiskStopped(f"{path}: {words(error)}") from None
+            raise DiskError(f"{path}: {words(error)}") from None
 
     def _note_immovable(self, path: str) -> None:
         """It is no failure: what may go of a directory that cannot be moved goes file by file."""

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 from jamaint.files.access.globs import Globs, States, exclusion, is_glob, split_root
-from jamaint.files.access.root import Root, RootRefused, open_root
+from jamaint.files.access.root import Root, RootRefusedError, open_root
 from jamaint.files.access.skip_report import Skipped
 from jamaint.files.access.tree_walk import Another, Batches, Rules, walk
 from jamaint.files.rights.borrowed import acting_as, can_lend
@@ -60,16 +60,17 @@ class Found:
 
     @contextmanager
     def reopen(self) -> Iterator[Root]:
-        """Open the root again, checked anew, and act with its owner's rights within the block. Raises RootRefused."""
+        """Open the root again, checked anew, and act with its owner's rights within the block. Raises
+        RootRefusedError."""
         with self.acting(), self.open() as root:
             yield root
 
     def open(self) -> Root:
-        """Open the root, within `acting`. Raises RootRefused, also when it is another directory by now."""
+        """Open the root, within `acting`. Raises RootRefusedError, also when it is another directory by now."""
         root = open_root(self.path)
         if not os.path.samestat(root.stat, self.stat):
             os.close(root.fd)
-            raise RootRefused(self.path, f"{self.path} was replaced since it was looked at", "unsafe")
+            raise RootRefusedError(self.path, f"{self.path} was replaced since it was looked at", "unsafe")
         return root
 
 
@@ -78,7 +79,7 @@ class Survey:
     """All roots of a task: those that were looked through, and those that were not, with the reason."""
 
     found: Sequence[Found]
-    refused: Sequence[RootRefused]
+    refused: Sequence[RootRefusedError]
 
 
 def survey(
@@ -101,7 +102,7 @@ def survey(
         fixed, rest = split_root(pattern)
         globs.setdefault(fixed, []).append(rest)
     found: list[Found] = []
-    refused: list[RootRefused] = []
+    refused: list[RootRefusedError] = []
     pending = {path: _Area(patterns, [path]) for path, patterns in globs.items()}
     while pending:
         path = min(pending)  # what is found in one lies below it
@@ -120,7 +121,7 @@ def survey(
                 one = _look(root, rules, looking)
                 one.account = account
                 found.append(one)
-        except RootRefused as refusal:
+        except RootRefusedError as refusal:
             refused.append(refusal)
     return Survey(found, refused)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from jamaint.core.plans import Item
-from jamaint.files.access.root import NotEntered, Place, Root, RootRefused, open_root
+from jamaint.files.access.root import DirectoryRefusedError, Place, Root, RootRefusedError, open_root
 from jamaint.files.access.skip_report import Skipped, words
 from jamaint.files.access.tree_walk import BATCH, Batches, fingerprint
 from jamaint.files.cleanup.survey import SAMPLE, Found, Survey
@@ -18,12 +18,12 @@ def items_of(found: Sequence[Found], what: str, checkpoint: Callable[[], None]) 
     for one in found:
         if not one.count(what):
             continue
-        with suppress(RootRefused), one.reopen() as root:
+        with suppress(RootRefusedError), one.reopen() as root:
             for rel, names, prints in one.work[what]:
                 checkpoint()
                 try:
                     place = root.descend(rel)
-                except NotEntered:
+                except DirectoryRefusedError:
                     continue
                 with place:
                     yield from _items_in(root, place, names, prints)
@@ -46,7 +46,7 @@ class _Looking:
 
     def __init__(self, skipped: Skipped, checkpoint: Callable[[], None]) -> None:
         self.found: dict[str, Found] = {}
-        self.refused: list[RootRefused] = []
+        self.refused: list[RootRefusedError] = []
         self._skipped, self._checkpoint = skipped, checkpoint
         self._roots: dict[str, Root | None] = {}
         self._place: tuple[str, str, Place | None, str] | None = None
@@ -111,7 +111,7 @@ class _Looking:
                 with acting_as(account):
                     root = open_root(path)
                 self.found[path] = Found(path, root.stat, account=account)
-            except RootRefused as refusal:
+            except RootRefusedError as refusal:
                 self.refused.append(refusal)
             self._roots[path] = root
         return self._roots[path]
@@ -121,7 +121,7 @@ class _Looking:
             self._leave()
             try:
                 self._place = (root.path, rel, root.descend(rel), "")
-            except NotEntered as refusal:
+            except DirectoryRefusedError as refusal:
                 self._place = (root.path, rel, None, f"its directory cannot be entered: {refusal.why}")
         return self._place[2], self._place[3]
 

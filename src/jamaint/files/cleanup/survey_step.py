@@ -8,22 +8,22 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
-from jamaint.files.access.root import NotEntered, Place, Root, RootRefused, open_root
+from jamaint.files.access.root import DirectoryRefusedError, Place, Root, RootRefusedError, open_root
 from jamaint.files.access.skip_report import Skipped
 from jamaint.files.access.thread_fanout import side_by_side
 from jamaint.files.cleanup.survey import Found, free_bytes
 from jamaint.files.rights.borrowed import acting_as
 from jamaint.files.trash.inventory import Recording
-from jamaint.files.trash.removal import Direct, Held, Ledger, Taken, WayOut
+from jamaint.files.trash.removal import DirectRemoval, Held, RemovalMethod, RemovalTally, Taken
 from jamaint.files.trash.replacement import Copying, Made, Maker, Replacing, archive_place
-from jamaint.files.trash.stops import DiskStopped
+from jamaint.files.trash.stops import DiskError
 from jamaint.files.trash.trash import Trash
 from jamaint.files.use.open_files import open_files
 from jamaint.host.accounts import Account
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class StepReporter:
     """How it speaks while it works: `checkpoint` may raise, and then what is done stands and can be undone.
 
     `portion` says how many of so many files may go before the next checkpoint.
@@ -47,14 +47,16 @@ class Telling:
             names, prints = names[count:], prints[count:]
 
 
-class Leaving:
+class SurveyStep:
     """One step while it is carried out. `way_back` is Step.undo: roots that are not in it leave no way back.
 
-    A context: its end makes durable what was done. Everything in it raises DiskStopped, when it is through with all
+    A context: its end makes durable what was done. Everything in it raises DiskError, when it is through with all
     others, where nothing more can be done on a disk; Busy; and what `telling.checkpoint` raises.
     """
 
-    def __init__(self, what: str, found: Sequence[Found], way_back: Mapping[str, Any] | None, telling: Telling) -> None:
+    def __init__(
+        self, what: str, found: Sequence[Found], way_back: Mapping[str, Any] | None, telling: StepReporter
+    ) -> None:
         self._what, self._found, self._telling = what, [root for root in found if root.count(what)], telling
         self._way_back = way_back or {"roots": []}
         self._numbers = _numbers(self._way_back["roots"], found)
@@ -62,14 +64,14 @@ class Leaving:
         self._roots = found
         self._free_before = free_bytes(found)
         self._stack = ExitStack()
-        self._ways: dict[tuple[str, bool], WayOut] = {}
+        self._ways: dict[tuple[str, bool], RemovalMethod] = {}
         self._parts: list[tuple[bool, Taken, Made | None]] = []
         self._done = 0
         self._lock = Lock()
         self._total = sum(root.count(what) for root in found)
         self._total_bytes = sum(root.size(what) for root in found)
         self.skipped = Skipped()
-        self._stopped: DiskStopped | None = None
+        self._stopped: DiskError | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -115,7 +117,7 @@ class Leaving:
                 for place, names, prints in self._places(way.root, found):
                     try:
                         target = archive_place(arriving, prefix, place)
-                    except NotEntered as refusal:
+                    except DirectoryRefusedError as refusal:
                         where = arriving.root.name("/".join(one for one in (prefix, place.rel) if one not in ("", ".")))
                         for name in names:
                             why = f"its place in the archive, {where}, cannot be used: {refusal.why}"
@@ -147,18 +149,20 @@ class Leaving:
     def _keeps(self, found: Found) -> bool:
         return found.path in self._numbers
 
-    def _ledger(self, root: Root) -> Ledger:
+    def _ledger(self, root: Root) -> RemovalTally:
         device = root.stat.st_dev
-        return Ledger(Held(self._open_files.writers_on(device), self._open_files.any_on(device)), self.skipped)
+        return RemovalTally(Held(self._open_files.writers_on(device), self._open_files.any_on(device)), self.skipped)
 
-    def _way(self, found: Found) -> WayOut:
+    def _way(self, found: Found) -> RemovalMethod:
         return self._opened(found.path, self._keeps(found), found.open, found.account)
 
-    def _opened(self, path: str, keeps: bool, opening: Callable[[], Root], account: Account | None = None) -> WayOut:
+    def _opened(
+        self, path: str, keeps: bool, opening: Callable[[], Root], account: Account | None = None
+    ) -> RemovalMethod:
         """Return the way out of a root: one for each, which is ended with the step, with its owner's rights."""
         if (path, keeps) not in self._ways:
             root = self._stack.enter_context(opening())
-            way: WayOut = self._trash(root) if keeps else Direct(root)
+            way: RemovalMethod = self._trash(root) if keeps else DirectRemoval(root)
             self._stack.callback(_finish, way, account)
             self._ways[path, keeps] = way
         return self._ways[path, keeps]
@@ -167,7 +171,7 @@ class Leaving:
         trash = self._way_back["trash"]
         return Trash(root, trash, self._what, record=self._telling.record(trash, self._what, root.path))
 
-    def _replacing(self, maker: Maker, found: Found, leaving: WayOut, arriving: WayOut) -> Replacing:
+    def _replacing(self, maker: Maker, found: Found, leaving: RemovalMethod, arriving: RemovalMethod) -> Replacing:
         number = self._numbers.get(found.path, 0)
         replacing = Replacing(maker, leaving, arriving, number, self._ledger(leaving.root))
         self._parts.append((self._keeps(found), replacing.ledger.taken, replacing.made))
@@ -177,14 +181,14 @@ class Leaving:
     def _noting_refusal(self, found: Found) -> Iterator[None]:
         try:
             yield
-        except RootRefused as refusal:
+        except RootRefusedError as refusal:
             self.skipped.add(found.path, refusal.why, problem=True)
-        except DiskStopped as reason:  # another root may be on another disk
+        except DiskError as reason:  # another root may be on another disk
             self.skipped.add(found.path, str(reason), problem=True)
             self._stopped = self._stopped or reason
 
     def _end(self) -> None:
-        """Raises DiskStopped where nothing more could be done in one of the roots."""
+        """Raises DiskError where nothing more could be done in one of the roots."""
         if self._stopped is not None:
             raise self._stopped
 
@@ -192,7 +196,7 @@ class Leaving:
         for rel, names, prints in found.work[self._what]:
             try:
                 place = root.descend(rel)
-            except NotEntered as refusal:
+            except DirectoryRefusedError as refusal:
                 for name in names:
                     self.skipped.add(root.name(rel, name), refusal.why, problem=refusal.failed)
                 continue
@@ -230,7 +234,7 @@ def _numbers(roots: Sequence[Mapping[str, Any]], found: Sequence[Found]) -> dict
     return numbers
 
 
-def _finish(way: WayOut, account: Account | None) -> None:
+def _finish(way: RemovalMethod, account: Account | None) -> None:
     with acting_as(account):
         way.finish()
 
@@ -241,14 +245,14 @@ NO_ARCHIVE = "it is {0}'s, who may not write in the archive: give it a task with
 def open_archive(directory: str) -> tuple[Root, str]:
     """Opens an archive, or the nearest directory above it that is there, and says what has to be made below that.
 
-    Raises RootRefused.
+    Raises RootRefusedError.
     """
     prefix: list[str] = []
     path = directory
     while True:
         try:
             return open_root(path), "/".join(prefix)
-        except RootRefused as refusal:
+        except RootRefusedError as refusal:
             above, _, name = path.rpartition("/")
             if refusal.kind != "missing" or not above:
                 raise

@@ -17,8 +17,8 @@ from jamaint.files.access import syscalls
 from jamaint.files.access.batch_stat import Status, Statuses, listed
 from jamaint.files.access.directory_cursor import Descent, Level
 from jamaint.files.access.globs import OURS
-from jamaint.files.access.parallel_walk import Sharing
-from jamaint.files.access.root import NotEntered, Place
+from jamaint.files.access.parallel_walk import ParallelWalk
+from jamaint.files.access.root import DirectoryRefusedError, Place
 from jamaint.files.access.skip_report import Skipped, why_not
 from jamaint.files.access.traversal import count_files
 from jamaint.files.access.tree_walk import BATCH, PATH_LIMIT
@@ -114,7 +114,7 @@ class Sweep:
         self.links = Taken()
         self.met = Met()
 
-    def go(self, sharing: Sharing | None = None) -> Met:
+    def go(self, sharing: ParallelWalk | None = None) -> Met:
         """Looks through all of it, and gives some of it away where `sharing` takes it."""
         if sharing is None:
             self._pass(None, None)
@@ -132,7 +132,7 @@ class Sweep:
         """Looks through one directory of the root, and nothing else."""
         self._pass(name, None)
 
-    def _pass(self, only: str | None, sharing: Sharing | None) -> None:
+    def _pass(self, only: str | None, sharing: ParallelWalk | None) -> None:
         self._frames, self._descent = [], Descent(self._root, os.dup(self._root.fd))
         try:
             root = self._push(self._descent.here, self._judge.start(), whole=False, free=not self._rule.unit)
@@ -144,7 +144,7 @@ class Sweep:
         finally:
             self._descent.close()
 
-    def _through(self, sharing: Sharing | None) -> None:
+    def _through(self, sharing: ParallelWalk | None) -> None:
         frames = self._frames
         while True:
             frame = frames[-1]
@@ -289,7 +289,7 @@ class Sweep:
             return  # nothing in it can be meant
         try:
             level = self._descent.enter(name)
-        except NotEntered as refusal:
+        except DirectoryRefusedError as refusal:
             if not refusal.missing:
                 above.whole = False
                 self._skipped.add(self._path(name), refusal.why, problem=refusal.failed)
@@ -355,7 +355,7 @@ class Sweep:
         name = frame.level.name
         try:
             self._descent.leave()
-        except NotEntered as refusal:
+        except DirectoryRefusedError as refusal:
             del self._frames[len(self._descent.levels) :]
             for one in self._frames:
                 one.whole = False

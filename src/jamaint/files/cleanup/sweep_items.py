@@ -10,7 +10,7 @@ from typing import Any
 
 from jamaint.core.plans import Item
 from jamaint.files.access.directory_cursor import Descent
-from jamaint.files.access.root import NotEntered, Place, Root, RootRefused, open_root
+from jamaint.files.access.root import DirectoryRefusedError, Place, Root, RootRefusedError, open_root
 from jamaint.files.access.skip_report import Skipped, words
 from jamaint.files.cleanup.eligibility import Judge, Only, Rule, in_trash
 from jamaint.files.cleanup.survey_items import changed_since
@@ -55,7 +55,7 @@ class _Listing:
             level = descent.enter(name)
             if os.path.samestat(level.seen, expected):
                 self._all_in(descent, place.rel)
-        except (NotEntered, OSError):
+        except (DirectoryRefusedError, OSError):
             return True
         finally:
             descent.close()
@@ -162,7 +162,7 @@ class Remaining:
         if path not in self._roots:
             try:
                 self._roots[path] = open_root(path, shared=True)
-            except RootRefused:
+            except RootRefusedError:
                 self._roots[path] = None
         return self._roots[path]
 
@@ -172,7 +172,7 @@ class Remaining:
             self._leave()
             try:
                 self._place = ((root.path, rel), root.descend(rel))
-            except NotEntered:
+            except DirectoryRefusedError:
                 self._place = ((root.path, rel), None)
         return self._place[1]
 

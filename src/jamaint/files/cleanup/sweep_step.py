@@ -9,22 +9,22 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from jamaint.core.safety.deletion_guard import Filesystem, Sighting
+from jamaint.core.safety.deletion_guard import Filesystem, RootObservation
 from jamaint.files.access import syscalls
 from jamaint.files.access.filesystem_id import filesystem_of
 from jamaint.files.access.globs import is_glob
 from jamaint.files.access.mounts import is_mount_point
-from jamaint.files.access.parallel_walk import Sharing
-from jamaint.files.access.root import Place, Root, RootRefused, open_root
+from jamaint.files.access.parallel_walk import ParallelWalk
+from jamaint.files.access.root import Place, Root, RootRefusedError, open_root
 from jamaint.files.access.skip_report import Skipped, words
 from jamaint.files.cleanup.eligibility import Judge, Rule
-from jamaint.files.cleanup.removal_action import Manner, Taker
+from jamaint.files.cleanup.removal_action import RemovalAction, RunHooks
 from jamaint.files.cleanup.survey import SAMPLE
-from jamaint.files.cleanup.survey_step import Telling
+from jamaint.files.cleanup.survey_step import StepReporter
 from jamaint.files.cleanup.sweep import Met, Sweep, Tally
 from jamaint.files.cleanup.whole_directories import take_units
-from jamaint.files.trash.removal import Direct, Held, Ledger, Taken
-from jamaint.files.trash.stops import DiskStopped
+from jamaint.files.trash.removal import DirectRemoval, Held, RemovalTally, Taken
+from jamaint.files.trash.stops import DiskError
 from jamaint.files.trash.trash import Trash
 from jamaint.files.use.in_use import in_use
 from jamaint.files.use.open_files import OpenFiles, open_files
@@ -54,16 +54,16 @@ class Area:
     def times(self) -> list[int]:
         return [self.stat.st_atime_ns, self.stat.st_mtime_ns]
 
-    def sighting(self, at: str) -> Sighting:
+    def sighting(self, at: str) -> RootObservation:
         """What was seen of it, for the guard against mass deletion; `at` is when."""
-        return Sighting(self.path, self.met.files, self.filesystem, self.tally.files, at)
+        return RootObservation(self.path, self.met.files, self.filesystem, self.tally.files, at)
 
     def reopen(self) -> Root:
-        """Opens the root again, checked anew. Raises RootRefused, also when it is another directory by now."""
+        """Opens the root again, checked anew. Raises RootRefusedError, also when it is another directory by now."""
         root = open_root(self.path, shared=True)
         if not os.path.samestat(root.stat, self.stat):
             os.close(root.fd)
-            raise RootRefused(self.path, f"{self.path} was replaced since it was looked at", "unsafe")
+            raise RootRefusedError(self.path, f"{self.path} was replaced since it was looked at", "unsafe")
         return root
 
 
@@ -111,12 +111,12 @@ def look(
     alone: Callable[[], bool],
     now_ns: int,
 ) -> Area:
-    """What that rule finds below its path; changes nothing, access times included. Raises RootRefused.
+    """What that rule finds below its path; changes nothing, access times included. Raises RootRefusedError.
 
     `alone`: whether no second process may help.
     """
     if is_glob(path):
-        raise RootRefused(path, f"no directory matches {path}", "missing")
+        raise RootRefusedError(path, f"no directory matches {path}", "missing")
     with open_root(path, shared=True) as root:
         check_mount(root, rule.mount)
         if rule.whole_only:
@@ -127,7 +127,7 @@ def look(
         sweep = Sweep(judge, Counting(area, root, now_ns), area.skipped, checkpoint)
         area.met = sweep.met
         begin, merge = partial(_begin_apart, judge, area, now_ns), partial(_merge, sweep, area)
-        sweep.go(Sharing(begin, merge, alone) if rule.forgets and not rule.unit else None)
+        sweep.go(ParallelWalk(begin, merge, alone) if rule.forgets and not rule.unit else None)
         return area
 
 
@@ -169,7 +169,8 @@ def _merge(sweep: Sweep, area: Area, apart: _Apart) -> None:
 
 
 def check_mount(root: Root, meant: bool) -> None:
-    """Raise RootRefused for a mount point that is not meant, and for a directory that is meant to be one and is not.
+    """Raise RootRefusedError for a mount point that is not meant, and for a directory that is meant to be one and
+    is not.
 
     `meant` is the key `mount`. /tmp and /var/tmp are made to be cleaned, mounted or not.
     """
@@ -179,22 +180,23 @@ def check_mount(root: Root, meant: bool) -> None:
         mounted = is_mount_point(root)
     except OSError as error:
         why = f"whether a file system is mounted on {root.path} cannot be told: {words(error)}"
-        raise RootRefused(root.path, why, "failed") from None
+        raise RootRefusedError(root.path, why, "failed") from None
     if meant and not mounted:
         why = f"{root.path} is no mount point now, and `mount: true` says that it is one: mount its file system"
-        raise RootRefused(root.path, why, "unsafe")
+        raise RootRefusedError(root.path, why, "unsafe")
     if mounted and not meant:
         why = f"{root.path} is where a file system is mounted: set `mount: true` on the path if you mean all of it, "
-        raise RootRefused(root.path, f"{why}or name a directory below it", "unsafe")
+        raise RootRefusedError(root.path, f"{why}or name a directory below it", "unsafe")
 
 
 def _check_beside(root: Root) -> None:
-    """Raise RootRefused where links beside the root cannot be seen: a unit that has been given this directory alone."""
+    """Raise RootRefusedError where links beside the root cannot be seen: a unit that has been given this directory
+    alone."""
     if syscalls.is_mount_root(root.fd) and not is_mount_point(root):
         above = os.path.dirname(root.path)
         why = f"links in {above}, such as `current`, cannot be seen by this worker, and what they lead to must not go"
         cure = f"run `jamaintctl config apply` as root; if {above} is protected, move {root.path} further down"
-        raise RootRefused(root.path, f"{root.path}: {why}: {cure}", "unsafe")
+        raise RootRefusedError(root.path, f"{root.path}: {why}: {cure}", "unsafe")
 
 
 TEMPORARY = frozenset({"/tmp", "/var/tmp"})  # noqa: S108 - named, not used
@@ -211,10 +213,10 @@ class Bounds:
     alone: Callable[[], bool]
 
 
-class Clearing:
+class SweepStep:
     """One step while it is carried out. `way_back` is Step.undo: roots that are not in it leave no way back.
 
-    A context: its end makes durable what was done. `clear` raises DiskStopped, when it is through with all others,
+    A context: its end makes durable what was done. `clear` raises DiskError, when it is through with all others,
     where nothing more can be done on a disk; Busy; and what `telling.checkpoint` raises.
     """
 
@@ -223,7 +225,7 @@ class Clearing:
         areas: Sequence[Area],
         way_back: Mapping[str, Any] | None,
         total: int,
-        telling: Telling,
+        telling: StepReporter,
         bounds: Bounds,
     ) -> None:
         self._areas, self._telling, self._total = areas, telling, total
@@ -231,7 +233,7 @@ class Clearing:
         self._way_back = way_back or {"roots": []}
         self._kept_roots = {entry["path"] for entry in self._way_back["roots"]}
         self._stack = ExitStack()
-        self._ways: dict[str, tuple[Trash | Direct, Ledger]] = {}
+        self._ways: dict[str, tuple[Trash | DirectRemoval, RemovalTally]] = {}
         self._open_files = open_files()
         self._free_before = free_bytes(areas)
         self.skipped = Skipped()
@@ -245,8 +247,8 @@ class Clearing:
 
     def clear(self) -> None:
         """Takes what is old: what the plan found whole at first, then what a second look finds."""
-        manner = Manner(self._tell, self._bounds.stopping, self._telling.portions)
-        stopped: list[DiskStopped] = []
+        manner = RunHooks(self._tell, self._bounds.stopping, self._telling.portions)
+        stopped: list[DiskError] = []
         for area in self._areas:
             if not (area.tally.files or area.tally.directories):
                 self.kept += area.met.kept
@@ -255,14 +257,14 @@ class Clearing:
             try:
                 way, ledger = self._way(area)
                 use = in_use(way.root.stat.st_dev, self._open_files)
-                taking = Taker(way, Judge(way.root, area.rule, use), ledger, manner)
+                taking = RemovalAction(way, Judge(way.root, area.rule, use), ledger, manner)
                 if isinstance(way, Trash):
                     take_units(area.units, way, taking, self._bounds.alone)
                 met = Sweep(Judge(way.root, area.rule, use), taking, self.skipped, self._telling.checkpoint).go()
                 self.kept += met.kept
-            except RootRefused as refusal:
+            except RootRefusedError as refusal:
                 self.skipped.add(area.path, refusal.why, problem=True)
-            except DiskStopped as reason:  # another root may be on another disk
+            except DiskError as reason:  # another root may be on another disk
                 self.skipped.add(area.path, str(reason), problem=True)
                 stopped.append(reason)
         if stopped:
@@ -293,19 +295,19 @@ class Clearing:
             **self.skipped.details(),
         }
 
-    def _way(self, area: Area) -> tuple[Trash | Direct, Ledger]:
+    def _way(self, area: Area) -> tuple[Trash | DirectRemoval, RemovalTally]:
         """One way out for each root, which is ended with the step."""
         if area.path not in self._ways:
             root = self._stack.enter_context(area.reopen())
             check_mount(root, area.rule.mount)
-            way: Trash | Direct = Direct(root, durable=False)
+            way: Trash | DirectRemoval = DirectRemoval(root, durable=False)
             if area.path in self._kept_roots:
                 trash, step = self._way_back["trash"], self._way_back["step"]
                 way = Trash(root, trash, step, True, self._telling.record(trash, step, root.path))
             self._stack.callback(way.finish)
             device = root.stat.st_dev
             held = Held(self._open_files.writers_on(device), self._open_files.any_on(device))
-            self._ways[area.path] = way, Ledger(held, self.skipped)
+            self._ways[area.path] = way, RemovalTally(held, self.skipped)
         return self._ways[area.path]
 
 

@@ -13,28 +13,28 @@ from itertools import groupby
 
 from jamaint.files.access import syscalls
 from jamaint.files.access.batch_stat import Statuses
-from jamaint.files.access.forked_helper import Beside, BesideLost
+from jamaint.files.access.forked_helper import ForkedHelper, HelperDiedError
 from jamaint.files.access.parallel_walk import WORTH_FILES, second_processor
-from jamaint.files.access.root import NotEntered, Place, readable
-from jamaint.files.cleanup.directory_recheck import Looked, Whole, look_again
+from jamaint.files.access.root import DirectoryRefusedError, Place, readable
+from jamaint.files.cleanup.directory_recheck import RecheckResult, Whole, look_again
 from jamaint.files.cleanup.eligibility import Judge
-from jamaint.files.cleanup.removal_action import Taker
+from jamaint.files.cleanup.removal_action import RemovalAction
 from jamaint.files.cleanup.sweep import Tally
-from jamaint.files.trash.stops import DiskStopped
+from jamaint.files.trash.stops import DiskError
 from jamaint.files.trash.trash import Moved, Trash
 
 _AHEAD = 2
 """Directories that are moved and wait for the second process."""
 
 
-def take_units(units: Iterable[str], way: Trash, taking: Taker, alone: Callable[[], bool]) -> None:
+def take_units(units: Iterable[str], way: Trash, taking: RemovalAction, alone: Callable[[], bool]) -> None:
     """Takes directories, by their paths below the root; each is judged again. `alone`: whether nobody may help."""
     judge, helped = taking.judge, _Helped(way, taking, alone)
     try:
         for above, rels in groupby(units, key=lambda rel: rel.rpartition("/")[0]):
             try:
                 place = way.root.descend(above or ".")
-            except NotEntered:
+            except DirectoryRefusedError:
                 continue  # the second look tells what there is
             with place:
                 before = os.fstat(place.fd)
@@ -67,9 +67,9 @@ def _may_go(judge: Judge, place: Place, name: str, at_root: bool) -> os.stat_res
 class _Helped:
     """Directories that are moved, in the order in which the second process looks through them."""
 
-    def __init__(self, way: Trash, taking: Taker, alone: Callable[[], bool]) -> None:
+    def __init__(self, way: Trash, taking: RemovalAction, alone: Callable[[], bool]) -> None:
         self._way, self._taking, self._alone = way, taking, alone
-        self._beside: Beside | None = None
+        self._beside: ForkedHelper | None = None
         self._lost = not (second_processor() and taking.judge.rule.forgets)
         self._moved: deque[Moved] = deque()
 
@@ -94,11 +94,11 @@ class _Helped:
 
     def put_back(self) -> None:
         """Puts back all whose fate is open."""
-        stopped: DiskStopped | None = None
+        stopped: DiskError | None = None
         while self._moved:
             try:
                 self._taking.put_back(self._way, self._moved.popleft())
-            except DiskStopped as reason:
+            except DiskError as reason:
                 stopped = reason
         if stopped is not None:
             raise stopped
@@ -116,30 +116,30 @@ class _Helped:
     def _give(self, moved: Moved) -> None:
         try:
             if self._beside is None:
-                self._beside = Beside(
+                self._beside = ForkedHelper(
                     partial(_begin, self._taking.judge, moved.base, self._way.lock_fd, self._way.records)
                 )
             self._beside.give((moved.rel, moved.expected))
-        except (BesideLost, OSError):
+        except (HelperDiedError, OSError):
             self._lost = True
 
-    def _answer(self) -> Looked:
+    def _answer(self) -> RecheckResult:
         """What was found in the oldest; looked for here where the second process was lost."""
         if not self._lost and self._beside is not None:
             try:
-                found: Looked = self._beside.answer(self._taking.stopping)
-            except BesideLost:
+                found: RecheckResult = self._beside.answer(self._taking.stopping)
+            except HelperDiedError:
                 self._lost = True
             else:
                 return found
         return self._taking.look_again(self._moved[0])
 
 
-def _begin(judge: Judge, base: int, lock_fd: int, lists: bool) -> Callable[[tuple[str, os.stat_result]], Looked]:
+def _begin(judge: Judge, base: int, lock_fd: int, lists: bool) -> Callable[[tuple[str, os.stat_result]], RecheckResult]:
     os.close(lock_fd)  # an undo after our end need not wait for this process
     room = Statuses()
 
-    def act(task: tuple[str, os.stat_result]) -> Looked:
+    def act(task: tuple[str, os.stat_result]) -> RecheckResult:
         rel, expected = task
         return look_again(Whole(judge, rel, room, lambda: None, lists), (base, rel), expected)
 

@@ -30,7 +30,7 @@ _OWNING_GROUP, _MASK = 4, 16
 _NO_ATTRIBUTES = frozenset({errno.ENODATA, errno.EOPNOTSUPP})
 
 
-class NotTheSame(Exception):  # noqa: N818 - it is a finding
+class AttributesDifferError(Exception):
     """A copy cannot be made like its source, and why."""
 
 
@@ -64,14 +64,17 @@ class FileAttributes:
         )
 
     def give(self, fd: int) -> None:
-        """Set them on an open file, and take away what it has beside them. Raises NotTheSame; OSError ENOSPC."""
+        """Set them on an open file, and take away what it has beside them. Raises AttributesDifferError; OSError
+        ENOSPC."""
         now = os.fstat(fd)
         try:
             _give_owner(fd, now, self.uid, self.gid)
             drop_access_lists(fd, but=self.extended)
             os.fchmod(fd, self.mode)
         except OSError as error:
-            raise NotTheSame(f"its owner, group or mode could not be kept{self._only_root(now, error)}") from None
+            raise AttributesDifferError(
+                f"its owner, group or mode could not be kept{self._only_root(now, error)}"
+            ) from None
         for name, value in self.extended.items():
             try:
                 os.setxattr(fd, name, value)
@@ -79,7 +82,7 @@ class FileAttributes:
                 if error.errno == errno.ENOSPC:
                     raise
                 if _must_stay(name):
-                    raise NotTheSame(f"{name} could not be kept: {words(error)}") from None
+                    raise AttributesDifferError(f"{name} could not be kept: {words(error)}") from None
 
     def _only_root(self, now: os.stat_result, error: OSError) -> str:
         """Return why, and the remedy where it takes root's rights."""
@@ -90,14 +93,14 @@ class FileAttributes:
     def settle(self, fd: int, times: tuple[int, int]) -> None:
         """Set them again on what has its content now, with access and modification time, and compare.
 
-        Raises NotTheSame; OSError ENOSPC.
+        Raises AttributesDifferError; OSError ENOSPC.
         """
         if self.differs(fd):
             self.give(fd)
         os.utime(fd, ns=times)
         different = self.differs(fd)
         if different:
-            raise NotTheSame(f"it would have another {different} than its original")
+            raise AttributesDifferError(f"it would have another {different} than its original")
 
     def differs(self, fd: int) -> str:
         """Return which of them an open file has not, in words; "" when it has them all."""

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from jamaint.files.access.root import Root, RootRefused, open_root
+from jamaint.files.access.root import Root, RootRefusedError, open_root
 from jamaint.files.access.skip_report import words
 from jamaint.files.rights.borrowed import acting_as, can_lend
-from jamaint.files.trash.trash import Busy
+from jamaint.files.trash.trash import TrashBusyError
 from jamaint.host.accounts import Account, account_of
 
 WayBack = Mapping[str, Any]
@@ -23,7 +23,7 @@ WayBack = Mapping[str, Any]
 def opened(path: str) -> Iterator[tuple[Root, Account | None]]:
     """Open a root, with its owner's rights where it is another user's, and act with them within the block.
 
-    Gives the owner too; None where no rights are borrowed. Raises RootRefused.
+    Gives the owner too; None where no rights are borrowed. Raises RootRefusedError.
     """
     account = owner_of(path)
     with acting_as(account), open_root(path) as root:
@@ -37,13 +37,13 @@ def numbered(roots: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def owner_of(path: str) -> Account | None:
-    """Return the user with whose rights root acts in a directory: None for its own. Raises RootRefused."""
+    """Return the user with whose rights root acts in a directory: None for its own. Raises RootRefusedError."""
     if not can_lend():
         return None
     try:
         os.close(open_root(path).fd)
         return None
-    except RootRefused as refusal:
+    except RootRefusedError as refusal:
         if refusal.owner is None:
             return None  # it is refused, and told, when it is opened
         return _account(refusal)
@@ -68,7 +68,7 @@ def each_owner(way_back: WayBack, act: Callable[[WayBack], dict[str, Any]]) -> d
         try:
             with acting_as(account):
                 _add(total, act({**way_back, "roots": entries}))
-        except (Busy, OSError) as error:
+        except (TrashBusyError, OSError) as error:
             failures += [(entry["path"], error) for entry in entries]
         except (ValueError, ArithmeticError) as error:  # he can write into the trash of his directory what he likes
             failures += [(entry["path"], OSError(f"its trash is not as it was written: {error}")) for entry in entries]
@@ -81,11 +81,11 @@ def each_owner(way_back: WayBack, act: Callable[[WayBack], dict[str, Any]]) -> d
 def _known_owner(path: str) -> Account | None:
     try:
         return owner_of(path)
-    except RootRefused:
+    except RootRefusedError:
         return None  # it is refused again, and told, by what opens it
 
 
-def _account(refusal: RootRefused) -> Account:
+def _account(refusal: RootRefusedError) -> Account:
     assert refusal.owner is not None
     try:
         account = account_of(refusal.owner)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from jamaint.host.plan_file import BLOCK_BYTES, BLOCK_ITEMS, CutShortError, Unreadable, blocks
+from jamaint.host.plan_file import BLOCK_BYTES, BLOCK_ITEMS, CutShortError, PlanFileError, blocks
 
 
 class Part(NamedTuple):
@@ -68,7 +68,7 @@ class Inventory:
             try:
                 found, parts = json.loads(zlib.decompressobj().decompress(block, BLOCK_BYTES))
             except (zlib.error, ValueError, TypeError) as error:
-                raise Unreadable(f"a block of it cannot be read: {error}") from None
+                raise PlanFileError(f"a block of it cannot be read: {error}") from None
             if list(key) == found:
                 yield from (Part(*part) for part in parts)
 

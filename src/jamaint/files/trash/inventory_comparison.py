@@ -6,10 +6,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from jamaint.files.access.batch_stat import Statuses, listed
-from jamaint.files.access.root import NotEntered, RootRefused, readable
+from jamaint.files.access.root import DirectoryRefusedError, RootRefusedError, readable
 from jamaint.files.trash.inventory import Part
 from jamaint.files.trash.shards import LOOSE, numbers
-from jamaint.files.trash.step_trash import Leftover
+from jamaint.files.trash.step_trash import ReopenedTrash
 from jamaint.files.trash.trash import GONE, OPEN
 
 NAMED = 20
@@ -62,14 +62,14 @@ class Missing:
 class Comparison:
     """Looks for what was taken from one root, before anything is put back."""
 
-    def __init__(self, left: Leftover) -> None:
+    def __init__(self, left: ReopenedTrash) -> None:
         self._left, self._root = left, left.root
         self._numbers = {record.rel: record.number for record in left.records.of.values()}
         self._found: tuple[str, _Marks, Mapping[str, int]] | None = None
         self._seen = Statuses()
 
     def missing(self, parts: Iterator[Part]) -> Missing:
-        """Raises Unreadable, OSError, NotEntered."""
+        """Raises Unreadable, OSError, DirectoryRefusedError."""
         found = Missing()
         for part in parts:
             trash, place = self._listings(part.rel)
@@ -91,7 +91,7 @@ class Comparison:
         return self._found[1:]
 
     def _in_gone(self, rel: str) -> "_Marks":
-        with suppress(FileNotFoundError, NotADirectoryError, RootRefused):
+        with suppress(FileNotFoundError, NotADirectoryError, RootRefusedError):
             gone = self._left.part(GONE)
             if gone is not None:
                 try:
@@ -134,7 +134,7 @@ class Comparison:
         try:
             with self._root.descend(rel) as place:
                 fd = readable(place.fd)
-        except NotEntered as refusal:
+        except DirectoryRefusedError as refusal:
             if refusal.missing:
                 return {}
             raise

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from jamaint.files.access.filesystem_id import kind_of
 from jamaint.files.access.globs import TRASH
-from jamaint.files.access.root import Root, RootRefused, open_root
+from jamaint.files.access.root import Root, RootRefusedError, open_root
 from jamaint.files.rights.owners import opened
 from jamaint.files.trash.trash import open_private
 
@@ -29,7 +29,7 @@ class TrashPlace:
 
 def look_at(path: str, by_owner: bool = False) -> TrashPlace:
     """Look at a root; changes nothing. `by_owner`: its trash is made with its owner's rights. Raises OSError,
-    RootRefused."""
+    RootRefusedError."""
     if is_read_only(path):
         return TrashPlace(read_only=True)
     if by_owner:
@@ -48,7 +48,7 @@ def _look(root: Root) -> TrashPlace:
     kind, is_foreign = kind_of(root.path), False
     try:
         fd = open_private(root.fd, TRASH, root)
-    except RootRefused as refusal:
+    except RootRefusedError as refusal:
         if kind not in WITHOUT_MODES | PERHAPS_WITHOUT_MODES:
             return TrashPlace(unfit=refusal.why)
         fd, is_foreign = None, True

@@ -10,7 +10,7 @@ from typing import Any
 from jamaint.files.access.batch_stat import Statuses
 from jamaint.files.access.directory_cursor import Descent
 from jamaint.files.access.globs import TRASH
-from jamaint.files.access.root import NotEntered, Root, RootRefused, open_root
+from jamaint.files.access.root import DirectoryRefusedError, Root, RootRefusedError, open_root
 from jamaint.files.access.skip_report import Skipped, why_not, words
 from jamaint.files.access.thread_fanout import Spread
 from jamaint.files.access.tree_walk import BATCH
@@ -32,14 +32,14 @@ def purge(
 ) -> dict[str, Any]:
     """Removes the trash of one step: {freed_space (bytes on disk), items, problems}. Follows no link.
 
-    `way_back` is Step.undo. Right also when it is called again, or there is nothing. Raises trash.Busy.
+    `way_back` is Step.undo. Right also when it is called again, or there is nothing. Raises TrashBusyError.
     """
     found = _Purging(checkpoint, progress)
     for entry in way_back["roots"]:
         try:
             with open_root(entry["path"], bool(entry.get("shared"))) as root:
                 found.purge(root, way_back["trash"], way_back["step"])
-        except RootRefused as refusal:  # a missing one too: its disk may be away, with the trash on it
+        except RootRefusedError as refusal:  # a missing one too: its disk may be away, with the trash on it
             found.skipped.add(entry["path"], refusal.why, problem=True)
     return {"freed_space": found.taken.alone, "items": found.taken.files, "problems": found.skipped.problems}
 
@@ -133,7 +133,7 @@ class _Purging:
         try:
             descent.enter(name)
             frames.append(_Emptying(whole))
-        except NotEntered as refusal:
+        except DirectoryRefusedError as refusal:
             self._skip(descent, name, refusal.why, contents, frame)
         except OSError as error:
             self._skip(descent, name, words(error), contents, frame)
@@ -142,7 +142,7 @@ class _Purging:
         name = descent.here.name
         try:
             descent.leave()
-        except NotEntered as refusal:  # somebody moves what he still has open of it
+        except DirectoryRefusedError as refusal:  # somebody moves what he still has open of it
             del frames[len(descent.levels) :]
             self._skip(descent, name, refusal.why, contents, frames[-1])
             return

@@ -12,11 +12,11 @@ from typing import Protocol
 from jamaint.files.access import syscalls
 from jamaint.files.access.batch_stat import Status, Statuses
 from jamaint.files.access.globs import OURS
-from jamaint.files.access.root import NotEntered, Place, Root, readable
+from jamaint.files.access.root import DirectoryRefusedError, Place, Root, readable
 from jamaint.files.access.skip_report import STOPS_EVERYTHING, Skipped, why_not, words
 from jamaint.files.access.thread_fanout import Spread
 from jamaint.files.rights.attributes import drop_access_lists
-from jamaint.files.trash.stops import DiskStopped
+from jamaint.files.trash.stops import DiskError
 from jamaint.files.use.records import PURPOSES
 
 HALF_FILE, HALF_DIRECTORY = "half", "half-directory"
@@ -81,7 +81,7 @@ class Held:
 
 
 @dataclass(slots=True)
-class Ledger:
+class RemovalTally:
     """The books of one root's part of a step: what others hold open, what was taken, what was left alone."""
 
     held: Held
@@ -91,7 +91,7 @@ class Ledger:
     """Those that went."""
 
 
-class Half:
+class StagedFile:
     """A file being made: nameless where the file system can (a kill leaves nothing), else under a name of ours."""
 
     def __init__(self, dir_fd: int, name: str, place_fd: int | None = None) -> None:
@@ -149,18 +149,18 @@ class Second:
         os.close(self.fd)
 
 
-class WayOut(Protocol):
+class RemovalMethod(Protocol):
     """How files leave a root: through the trash, or directly, without a way back."""
 
     root: Root
 
-    def take(self, place: Place, names: Sequence[str], prints: Sequence[int], ledger: Ledger) -> list[str]:
+    def take(self, place: Place, names: Sequence[str], prints: Sequence[int], ledger: RemovalTally) -> list[str]:
         """Takes files that still are what was judged (fingerprints) and that nobody writes to; returns the others."""
 
-    def half(self, place: Place) -> Half:
+    def half(self, place: Place) -> StagedFile:
         """A new file, to be published in `place`."""
 
-    def publish(self, place: Place, file: Half | Second, names: Iterator[str], source: str) -> str:
+    def publish(self, place: Place, file: StagedFile | Second, names: Iterator[str], source: str) -> str:
         """Links a finished file into its place under the first free name and returns that; never overwrites.
 
         `source` says what it was made from, as <number of the root in the undo>/<path>.
@@ -179,7 +179,7 @@ class WayOut(Protocol):
         """Lets go; what is done stands."""
 
 
-class Direct:
+class DirectRemoval:
     """The way out without a way back: names are removed, and their space is free at once."""
 
     def __init__(self, root: Root, durable: bool = True) -> None:
@@ -188,8 +188,8 @@ class Direct:
         self._changed: set[str] = set()
         self._spread = Spread()
 
-    def take(self, place: Place, names: Sequence[str], prints: Sequence[int], ledger: Ledger) -> list[str]:
-        """See WayOut."""
+    def take(self, place: Place, names: Sequence[str], prints: Sequence[int], ledger: RemovalTally) -> list[str]:
+        """See RemovalMethod."""
         self._note_change(place)
         remove = partial(_remove_some, place.fd, ledger.held.writers)
         left: list[str] = []
@@ -204,12 +204,12 @@ class Direct:
                 note_error(result, self.root, place, name, ledger.skipped)
         return left
 
-    def half(self, place: Place) -> Half:
-        """See WayOut."""
-        return Half(place.fd, OURS + HALF_FILE)
+    def half(self, place: Place) -> StagedFile:
+        """See RemovalMethod."""
+        return StagedFile(place.fd, OURS + HALF_FILE)
 
-    def publish(self, place: Place, file: Half | Second, names: Iterator[str], source: str) -> str:  # noqa: ARG002
-        """See WayOut; there is no trash to note the source in."""
+    def publish(self, place: Place, file: StagedFile | Second, names: Iterator[str], source: str) -> str:  # noqa: ARG002
+        """See RemovalMethod; there is no trash to note the source in."""
         self._note_change(place)
         for name in names:
             with contextlib.suppress(FileExistsError):
@@ -218,7 +218,7 @@ class Direct:
         raise AssertionError("names never end")
 
     def withdraw(self, place: Place, name: str, inode: int) -> None:
-        """See WayOut."""
+        """See RemovalMethod."""
         if os.lstat(name, dir_fd=place.fd).st_ino == inode:
             os.unlink(name, dir_fd=place.fd)
 
@@ -227,16 +227,16 @@ class Direct:
         os.rmdir(name, dir_fd=place.fd)
 
     def make_directory(self, parent: Place, name: str, like: os.stat_result) -> None:
-        """See WayOut."""
+        """See RemovalMethod."""
         make_whole((parent.fd, OURS + HALF_DIRECTORY), (parent.fd, name), Likeness.of(like))
 
     def finish(self) -> None:
-        """See WayOut."""
+        """See RemovalMethod."""
         for rel in self._changed:
             sync(self.root, rel)
 
     def close(self) -> None:
-        """See WayOut."""
+        """See RemovalMethod."""
 
     def _note_change(self, place: Place) -> None:
         if self._durable:  # what is only removed need not be: after a crash it is there again, and found again
@@ -244,11 +244,11 @@ class Direct:
 
 
 def unchanged(
-    seen: Statuses, root: Root, place: Place, prints: Mapping[str, int], ledger: Ledger
+    seen: Statuses, root: Root, place: Place, prints: Mapping[str, int], ledger: RemovalTally
 ) -> tuple[list[str], list[str]]:
     """(files that still have these fingerprints and are written to by nobody, the others); notes why those stay.
 
-    Raises DiskStopped.
+    Raises DiskError.
     """
     left: list[str] = []
     writers, skipped = ledger.held.writers, ledger.skipped
@@ -321,14 +321,14 @@ def held_by(holder: int) -> str:
 
 
 def note_error(error: OSError, root: Root, place: Place, name: str, skipped: Skipped) -> None:
-    """Counts a file that could not be dealt with. Raises DiskStopped when none could be from here on."""
+    """Counts a file that could not be dealt with. Raises DiskError when none could be from here on."""
     path = root.name(place.rel, name)
     if error.errno == errno.ENOENT:
         skipped.add(path, "it is no longer there")
         return
     skipped.add(path, why_not(error, name, place.fd), problem=True)
     if error.errno in STOPS_EVERYTHING:
-        raise DiskStopped(f"{path}: {words(error)}") from None
+        raise DiskError(f"{path}: {words(error)}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,7 +392,7 @@ def _make_like(fd: int, like: Likeness) -> None:
 
 def sync(root: Root, rel: str) -> None:
     """Makes durable what is done in a directory; one that has vanished needs it no more. Raises OSError."""
-    with contextlib.suppress(NotEntered), root.descend(rel) as place:
+    with contextlib.suppress(DirectoryRefusedError), root.descend(rel) as place:
         sync_place(place)
 
 

@@ -12,10 +12,19 @@ from jamaint.files.access.compression import Codec
 from jamaint.files.access.file_copy import Sum, copy_bytes, open_source, read_back
 from jamaint.files.access.root import Place
 from jamaint.files.access.tree_walk import fingerprint
-from jamaint.files.rights.attributes import FileAttributes, NotTheSame, mode_without_list
+from jamaint.files.rights.attributes import AttributesDifferError, FileAttributes, mode_without_list
 from jamaint.files.rules.compressed_names import PACKED
-from jamaint.files.trash.removal import CHANGED, Half, Ledger, Second, WayOut, held_by, note_error, sync_place
-from jamaint.files.trash.stops import DiskStopped
+from jamaint.files.trash.removal import (
+    CHANGED,
+    RemovalMethod,
+    RemovalTally,
+    Second,
+    StagedFile,
+    held_by,
+    note_error,
+    sync_place,
+)
+from jamaint.files.trash.stops import DiskError
 
 TOGETHER = 64
 """Files that are made before their directory is made durable once and they are taken."""
@@ -32,8 +41,8 @@ class Maker(Protocol):
     def names(self, name: str) -> Iterator[str]:
         """Names for what is made of a file of this name, the best first, without end."""
 
-    def make(self, source: int, seen: os.stat_result, half: Half, tick: Callable[[int], None]) -> None:
-        """Fills the new file and proves it. Raises NotTheSame, OSError."""
+    def make(self, source: int, seen: os.stat_result, half: StagedFile, tick: Callable[[int], None]) -> None:
+        """Fills the new file and proves it. Raises AttributesDifferError, OSError."""
 
 
 @dataclass(slots=True)
@@ -78,7 +87,7 @@ class Packing:
         for middle in _numbers():
             yield f"{name}{middle}{self._codec.suffix}"
 
-    def make(self, source: int, seen: os.stat_result, half: Half, tick: Callable[[int], None]) -> None:
+    def make(self, source: int, seen: os.stat_result, half: StagedFile, tick: Callable[[int], None]) -> None:
         """See Maker."""
         packed = self._codec.pack(source, half.fd, seen.st_size, tick)
         _prove(packed, seen.st_size, lambda: self._codec.unpack(half.fd, tick))
@@ -95,7 +104,7 @@ class Copying:
         for middle in _numbers():
             yield f"{name.removesuffix(packed)}{middle}{packed}"
 
-    def make(self, source: int, seen: os.stat_result, half: Half, tick: Callable[[int], None]) -> None:
+    def make(self, source: int, seen: os.stat_result, half: StagedFile, tick: Callable[[int], None]) -> None:
         """See Maker."""
         copied = copy_bytes(source, half.fd, seen.st_size, tick)
 
@@ -109,7 +118,9 @@ class Copying:
 class Replacing:
     """Replaces files of one directory; settle() before the directory is closed takes those whose copies are safe."""
 
-    def __init__(self, maker: Maker, leaving: WayOut, arriving: WayOut, source_number: int, ledger: Ledger) -> None:
+    def __init__(
+        self, maker: Maker, leaving: RemovalMethod, arriving: RemovalMethod, source_number: int, ledger: RemovalTally
+    ) -> None:
         self.made, self.ledger, self.arriving = Made(), ledger, arriving
         self._maker, self._leaving = maker, leaving
         self._number, self._skipped = source_number, ledger.skipped
@@ -117,7 +128,7 @@ class Replacing:
         self._lock = RLock()
 
     def replace(self, place: Place, target: Place, name: str, mark: int, tick: Callable[[int], None]) -> None:
-        """Makes the new file of one that still is what was judged. Raises DiskStopped, and what `tick` raises.
+        """Makes the new file of one that still is what was judged. Raises DiskError, and what `tick` raises.
 
         May be called in several threads: what is made is made side by side, all else is done by one at a time.
         """
@@ -137,7 +148,7 @@ class Replacing:
                 self._make(_Source(place, name, mark, source, seen), target, tick)
             finally:
                 os.close(source)
-        except NotTheSame as reason:
+        except AttributesDifferError as reason:
             self._skipped.add(root.name(place.rel, name), str(reason), problem=True)
         except OSError as error:
             note_error(error, root, place, name, self._skipped)
@@ -153,7 +164,7 @@ class Replacing:
         names, marks = [file.name for file in pending], [file.mark for file in pending]
         try:
             left = set(self._leaving.take(place, names, marks, self.ledger))
-        except DiskStopped:
+        except DiskError:
             self._withdraw_standing(pending, place, target)
             raise
         for file in pending:
@@ -193,7 +204,7 @@ class Replacing:
                 wanted.give(half.fd)
                 self._maker.make(source.fd, seen, half, tick)
                 if fingerprint(os.fstat(source.fd)) != source.mark:
-                    raise NotTheSame("it was written to while it was read")
+                    raise AttributesDifferError("it was written to while it was read")
                 wanted.settle(half.fd, (seen.st_atime_ns, seen.st_mtime_ns))
                 os.fsync(half.fd)
             made = self.arriving.publish(target, half, self._maker.names(source.name), origin)
@@ -204,7 +215,7 @@ class Replacing:
             half.close()
 
     @contextmanager
-    def _side_by_side(self, half: Half) -> Iterator[None]:
+    def _side_by_side(self, half: StagedFile) -> Iterator[None]:
         """Lets others in meanwhile, where a file that is being made has no name that theirs would get too."""
         if half.named:
             yield
@@ -232,10 +243,11 @@ class Replacing:
         return True
 
 
-def archive_place(way: WayOut, prefix: str, source: Place) -> Place:
+def archive_place(way: RemovalMethod, prefix: str, source: Place) -> Place:
     """Opens the directory of the archive that keeps a source directory's path, and makes what is missing of it.
 
-    `way` leads into the archive; `prefix` is what of its own path has to be made. Raises NotEntered, OSError.
+    `way` leads into the archive; `prefix` is what of its own path has to be made. Raises DirectoryRefusedError,
+    OSError.
     """
     root = way.root
     mine = os.stat_result((0o40750, 0, 0, 1, os.geteuid(), os.getegid(), 0, 0, 0, 0))
@@ -272,9 +284,9 @@ def _without_list(fd: int, depth: int, seen: os.stat_result) -> os.stat_result:
 
 def _prove(read: Sum, size: int, again: Callable[[], Sum | None]) -> None:
     if read.length != size:
-        raise NotTheSame("it was written to while it was read")
+        raise AttributesDifferError("it was written to while it was read")
     if again() != read:
-        raise NotTheSame("what was made of it, read back, is not the same")
+        raise AttributesDifferError("what was made of it, read back, is not the same")
 
 
 def _numbers() -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from jamaint.files.access import syscalls
 from jamaint.files.access.directory_cursor import Descent
-from jamaint.files.access.root import NotEntered, Place, RootRefused, open_root
+from jamaint.files.access.root import DirectoryRefusedError, Place, RootRefusedError, open_root
 from jamaint.files.access.skip_report import Few, why_not, words
 from jamaint.files.access.traversal import traverse
 from jamaint.files.access.tree_walk import BATCH
@@ -26,9 +26,9 @@ from jamaint.files.trash.removal import HALF_DIRECTORY, Likeness, make_whole
 from jamaint.files.trash.restore_created import MadeRemoval
 from jamaint.files.trash.shards import LOOSE, numbers
 from jamaint.files.trash.stand_in import let_go_of_double
-from jamaint.files.trash.step_trash import Leftover, remove_empty
+from jamaint.files.trash.step_trash import ReopenedTrash, remove_empty
 from jamaint.files.trash.trash import GONE, OPEN
-from jamaint.host.plan_file import Unreadable
+from jamaint.host.plan_file import PlanFileError
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class Outcome:
         """Makes a problem of what the system refuses within the block, so that other parts go on."""
         try:
             yield
-        except (NotEntered, RootRefused) as refusal:
+        except (DirectoryRefusedError, RootRefusedError) as refusal:
             self.problems.add(path, refusal.why)
         except OSError as error:
             self.problems.add(path, words(error))
@@ -66,7 +66,8 @@ def undo(
     """Takes back one step: {restored, removed, kept, problems}. `way_back` is Step.undo: {trash, step, roots}.
 
     Right also when the step never began or was cut short, and when it is called again. A dry run changes nothing and
-    gives the same figures. `tally` gets what is back in which root. Raises trash.Busy when the step's trash is in use.
+    gives the same figures. `tally` gets what is back in which root. Raises TrashBusyError when the step's trash is in
+    use.
     """
     outcome, tally = Outcome(), tally or Restored()
     tick = _Tick(outcome, checkpoint, progress)
@@ -78,7 +79,7 @@ def undo(
             with outcome.guarding(entry["path"]):
                 root = stack.enter_context(open_root(entry["path"], bool(entry.get("shared"))))
                 times = (int(entry["times"][0]), int(entry["times"][1]))
-                left = Leftover(root, times, way_back["trash"], way_back["step"], dry_run)
+                left = ReopenedTrash(root, times, way_back["trash"], way_back["step"], dry_run)
                 stack.callback(left.close)
                 roots[number] = _Undoing(left, dry_run, outcome, tick)
         parts = [part for part in roots.values() if part is not None]
@@ -110,7 +111,7 @@ def _compare(part: "_Undoing", taken: "Taken", key: tuple[str, str], outcome: Ou
     path = part.root.path
     try:
         found = Comparison(part.left).missing(taken.parts((*key, path)))
-    except (OSError, NotEntered, RootRefused, Unreadable) as error:
+    except (OSError, DirectoryRefusedError, RootRefusedError, PlanFileError) as error:
         why = words(error) if isinstance(error, OSError) else str(error)
         outcome.problems.add(path, f"what comes back cannot be compared with what was taken: {why}")
         return
@@ -146,7 +147,7 @@ class _Tick:
 class _Undoing:
     """The undo of one step below one root."""
 
-    def __init__(self, left: Leftover, dry_run: bool, outcome: Outcome, tick: _Tick) -> None:
+    def __init__(self, left: ReopenedTrash, dry_run: bool, outcome: Outcome, tick: _Tick) -> None:
         self.left, self.root = left, left.root
         self._dry_run, self._outcome, self._tick = dry_run, outcome, tick
         self._kept: set[str] = set()
@@ -163,8 +164,8 @@ class _Undoing:
                 return
             trash = Descent(replace(self.root, shared=True), gone)
 
-            def failed(name: str, error: OSError | NotEntered) -> None:
-                why = error.why if isinstance(error, NotEntered) else words(error)
+            def failed(name: str, error: OSError | DirectoryRefusedError) -> None:
+                why = error.why if isinstance(error, DirectoryRefusedError) else words(error)
                 self._outcome.problems.add(self.root.name(trash.rel, name), f"{why}; it stays in the trash")
 
             traverse([trash], lambda: self._restore_level(trash), lambda name: self._leave(name, trash), failed)
@@ -191,7 +192,7 @@ class _Undoing:
     def has(self, rel: str) -> bool:
         """Whether a file that was taken from here is back, or would be."""
         directory, _, name = rel.rpartition("/")
-        with suppress(NotEntered, OSError), self.root.descend(directory or ".") as place:
+        with suppress(DirectoryRefusedError, OSError), self.root.descend(directory or ".") as place:
             os.lstat(name, dir_fd=place.fd)
             return True
         return self._dry_run and self._is_gone(rel)
@@ -321,14 +322,14 @@ class _Undoing:
         """The directory that something goes back to; else why not, which is empty when a dry run would make it."""
         try:
             return self._unless_strangers(self.root.descend(rel))
-        except NotEntered as refusal:
+        except DirectoryRefusedError as refusal:
             if not refusal.missing:
                 return refusal.why
         if self._dry_run:
             return self._strangers_on_the_way(rel)
         try:
             return self._make_again(rel)
-        except NotEntered as refusal:
+        except DirectoryRefusedError as refusal:
             return refusal.why
         except OSError as error:
             return f"it cannot be made again: {words(error)}"
@@ -347,13 +348,13 @@ class _Undoing:
             try:
                 with self.root.descend(rel) as place:
                     return self.left.new_owner(place) or ""
-            except NotEntered as refusal:
+            except DirectoryRefusedError as refusal:
                 if not refusal.missing:
                     return refusal.why
         return ""
 
     def _make_again(self, rel: str) -> Place:
-        """Makes what is missing on the way to a directory, and opens it. Raises NotEntered, OSError."""
+        """Makes what is missing on the way to a directory, and opens it. Raises DirectoryRefusedError, OSError."""
         above, here = ".", self.root.descend(".")
         stats: list[os.stat_result] = []
         try:
@@ -366,7 +367,7 @@ class _Undoing:
                 here = Place(above, inner, stats)
                 why = self.left.new_owner(here)
                 if why is not None:  # nothing is made in it
-                    raise NotEntered(why)
+                    raise DirectoryRefusedError(why)
         except BaseException:
             os.close(here.fd)
             raise

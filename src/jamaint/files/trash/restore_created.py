@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Protocol
 
 from jamaint.files.access.directory_cursor import Descent
-from jamaint.files.access.root import NotEntered, Place, Root
+from jamaint.files.access.root import DirectoryRefusedError, Place, Root
 from jamaint.files.access.skip_report import Few, words
 from jamaint.files.access.traversal import traverse
-from jamaint.files.trash.step_trash import Leftover, remove_empty
+from jamaint.files.trash.step_trash import ReopenedTrash, remove_empty
 from jamaint.files.trash.trash import FORMED, MARKS
 
 
@@ -40,8 +40,8 @@ class MadeRemoval:
     ) -> None:
         self._roots, self._dry_run, self._outcome, self._tick = roots, dry_run, outcome, tick
 
-    def remove(self, left: Leftover) -> None:
-        """Removes what was made below one root. Raises NotEntered, OSError, RootRefused."""
+    def remove(self, left: ReopenedTrash) -> None:
+        """Removes what was made below one root. Raises DirectoryRefusedError, OSError, RootRefusedError."""
         fds = left.part(FORMED), left.part(MARKS)
         if fds[0] is None or fds[1] is None:
             for fd in fds:
@@ -51,8 +51,8 @@ class MadeRemoval:
         trash = replace(left.root, shared=True)
         formed, marks = Descent(trash, fds[0]), Descent(trash, fds[1])
 
-        def failed(name: str, error: OSError | NotEntered) -> None:
-            why = error.why if isinstance(error, NotEntered) else words(error)
+        def failed(name: str, error: OSError | DirectoryRefusedError) -> None:
+            why = error.why if isinstance(error, DirectoryRefusedError) else words(error)
             self._outcome.problems.add(left.root.name(formed.rel, name), why)
 
         def leave(name: str) -> None:
@@ -99,7 +99,7 @@ class MadeRemoval:
                 seen = os.lstat(name, dir_fd=place.fd)
                 if seen.st_ino == made[0]:  # else it is somebody else's by now
                     self._remove_ours(root, place, name, seen, made[1:])
-        except NotEntered as refusal:
+        except DirectoryRefusedError as refusal:
             if not refusal.missing:
                 self._outcome.kept.add(root.name(rel, name), refusal.why)
             return refusal.missing

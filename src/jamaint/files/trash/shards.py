@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from jamaint.files.access.skip_report import STOPS_EVERYTHING, words
-from jamaint.files.trash.stops import DiskStopped
+from jamaint.files.trash.stops import DiskError
 
 LOOSE = "loose"
 WORTH = 8
@@ -21,7 +21,7 @@ CAPACITY, LATER_CAPACITY, LATER = 32, 512, 1000
 ext3, and 64,998 on an ext4 without dir_nlink."""
 
 
-class Drawers:
+class Shards:
     """Those of one step while it takes, in the open directory `fd`. Each is new: nothing is overwritten in it.
 
     `trash` is what the trash is called, for people.
@@ -42,7 +42,7 @@ class Drawers:
         return _open(self._fd, name)
 
     def places(self, number: int, fd: int, names: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """(name, its path below what of() gave); each drawer is made right before its first. Raises DiskStopped."""
+        """(name, its path below what of() gave); each drawer is made right before its first. Raises DiskError."""
         rest = names
         while rest:
             drawer = self._next[number]
@@ -55,7 +55,7 @@ class Drawers:
             rest = rest[count:]
 
     def _make(self, fd: int, name: str) -> bool:
-        """Whether it was not there and is now. Raises DiskStopped."""
+        """Whether it was not there and is now. Raises DiskError."""
         try:
             os.mkdir(name, 0o700, dir_fd=fd)
             return True
@@ -63,7 +63,7 @@ class Drawers:
             return False
         except OSError as error:
             if error.errno in STOPS_EVERYTHING:
-                raise DiskStopped(f"{self._trash} cannot be extended: {words(error)}") from None
+                raise DiskError(f"{self._trash} cannot be extended: {words(error)}") from None
             raise
 
 

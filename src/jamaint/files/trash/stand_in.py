@@ -11,7 +11,7 @@ import os
 import stat
 
 from jamaint.files.access import syscalls
-from jamaint.files.rights.attributes import FileAttributes, NotTheSame
+from jamaint.files.rights.attributes import AttributesDifferError, FileAttributes
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOATIME
 
@@ -41,7 +41,7 @@ def exchange(place: tuple[int, str], expected: os.stat_result, trash: int, aside
             raise
         _give(fd, made, (seen.st_atime_ns, seen.st_mtime_ns))  # somebody may have changed them meanwhile
         return os.fstat(made)
-    except NotTheSame:
+    except AttributesDifferError:
         with contextlib.suppress(OSError):
             os.rmdir(aside[1], dir_fd=aside[0])
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), name) from None
@@ -77,7 +77,7 @@ def let_go_of_double(trash: int, name: str, parent: int) -> bool:
 
 
 def _make(like: int, seen: os.stat_result, aside: tuple[int, str]) -> int:
-    """Makes an empty directory like an open one, and opens it. Raises OSError, NotTheSame."""
+    """Makes an empty directory like an open one, and opens it. Raises OSError, AttributesDifferError."""
     parent, half = aside
     with contextlib.suppress(FileNotFoundError):
         os.rmdir(half, dir_fd=parent)  # of one that was killed

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from jamaint.files.access.directory_cursor import Descent
 from jamaint.files.access.globs import TRASH
-from jamaint.files.access.root import NotEntered, Place, Root, RootRefused
+from jamaint.files.access.root import DirectoryRefusedError, Place, Root, RootRefusedError
 from jamaint.files.access.skip_report import words
 from jamaint.files.access.traversal import traverse, visit
 from jamaint.files.rights.borrowed import raised
@@ -24,7 +24,7 @@ _UNDOING = "undoing"
 """What ENDED is called from the moment an undo changes something: later times of directories are its own then."""
 
 
-class Leftover:
+class ReopenedTrash:
     """What is there of one step's trash below one root; `step` is -1 when it has none.
 
     `planned` are the root's times from the plan, for the two moments in which the trash cannot hold them: right after
@@ -101,7 +101,7 @@ class Leftover:
         for rel, fd in visit(self.root, touched):
             self._set_times(rel, fd, tell, problem)
         for rel, fd in visit(self.root, touched):  # in a pass of its own: the first makes most others durable too
-            if not isinstance(fd, NotEntered):
+            if not isinstance(fd, DirectoryRefusedError):
                 self._sync(rel, fd, tell)
 
     def close(self) -> None:
@@ -151,9 +151,9 @@ class Leftover:
         later: dict[str, tuple[int, int]] = {}
         bereft: set[str] = set()
         for rel, fd in visit(self.root, self.records.of):
-            if not isinstance(fd, NotEntered) and self._is_strangers(rel, fd):
+            if not isinstance(fd, DirectoryRefusedError) and self._is_strangers(rel, fd):
                 continue
-            if isinstance(fd, NotEntered):
+            if isinstance(fd, DirectoryRefusedError):
                 if fd.missing:
                     bereft.add(rel.rpartition("/")[0] or ".")
                 continue
@@ -206,14 +206,18 @@ class Leftover:
                 try:
                     with self.root.descend(above or ".") as parent:
                         remove_empty(name, parent.fd, self.root, tell)
-                except NotEntered as refusal:
+                except DirectoryRefusedError as refusal:
                     if refusal.failed:
                         tell(self.root.name(record.rel), refusal.why)
 
     def _set_times(
-        self, rel: str, fd: int | NotEntered, tell: Callable[[str, str], None], problem: Callable[[str, str], None]
+        self,
+        rel: str,
+        fd: int | DirectoryRefusedError,
+        tell: Callable[[str, str], None],
+        problem: Callable[[str, str], None],
     ) -> None:
-        if isinstance(fd, NotEntered):
+        if isinstance(fd, DirectoryRefusedError):
             if fd.failed:
                 tell(self.root.name(rel), f"its times cannot be set: {fd.why}")
             return
@@ -250,7 +254,7 @@ class Leftover:
             return False
         try:
             self._clear_journal()
-        except (OSError, NotEntered, RootRefused) as error:
+        except (OSError, DirectoryRefusedError, RootRefusedError) as error:
             why = words(error) if isinstance(error, OSError) else error.why
             tell(self.root.name(".", TRASH), f"it cannot be removed: {why}")
             return False
@@ -314,7 +318,7 @@ def _empty(root: Root, fd: int) -> None:
                 directories.append(name)
         return directories
 
-    def failed(_: str, error: OSError | NotEntered) -> None:
+    def failed(_: str, error: OSError | DirectoryRefusedError) -> None:
         raise error
 
     traverse([descent], level, lambda name: os.rmdir(name, dir_fd=descent.here.fd), failed)

@@ -1,11 +1,11 @@
 """Reasons to take nothing more; imported by each worker at its start, so it imports nothing itself."""
 
 
-class DiskStopped(Exception):  # noqa: N818 - it is what the disk said
+class DiskError(Exception):
     """The disk is full or read-only: nothing more can be done on it."""
 
 
-class NotRecordedError(DiskStopped):
+class NotRecordedError(DiskError):
     """The record cannot be written, so that nothing more may be taken; says so, and what to do."""
 
     def __init__(self, why: str) -> None:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from jamaint.files.access import syscalls
 from jamaint.files.access.batch_stat import Statuses
 from jamaint.files.access.globs import TRASH
-from jamaint.files.access.root import Place, Root, RootRefused
+from jamaint.files.access.root import Place, Root, RootRefusedError
 from jamaint.files.access.skip_report import STOPS_EVERYTHING, Skipped, words
 from jamaint.files.access.tree_walk import BATCH
 from jamaint.files.rights.attributes import drop_access_lists
@@ -33,28 +33,28 @@ from jamaint.files.trash.inventory import Part, Record
 from jamaint.files.trash.removal import (
     HALF_DIRECTORY,
     HALF_FILE,
-    Half,
-    Ledger,
     Likeness,
+    RemovalTally,
     Second,
+    StagedFile,
     make_whole,
     note_error,
     sync,
     unchanged,
 )
-from jamaint.files.trash.shards import LOOSE, Drawers
+from jamaint.files.trash.shards import LOOSE, Shards
 from jamaint.files.trash.stand_in import exchange
-from jamaint.files.trash.stops import DiskStopped
+from jamaint.files.trash.stops import DiskError
 
 OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 GONE, FORMED, MARKS, TURNS, TIMES, ENDED = "gone", "made", "marks", "turns", "times", "ended"
 
 
-class Displaced(Exception):  # noqa: N818 - it says what happened
+class TrashDisplacedError(Exception):
     """What was taken by mistake could not be put back, for something else is in its place; it is in the trash."""
 
 
-class Busy(Exception):  # noqa: N818 - it is a refusal
+class TrashBusyError(Exception):
     """Another process works with this step's trash."""
 
 
@@ -102,13 +102,13 @@ class Trash:
         self._step = -1
         self._bases: dict[str, int] = {}
         self._fresh: set[tuple[str, str]] = set()
-        self._drawers: Drawers | None = None
+        self._drawers: Shards | None = None
         self._records = Records(-1)
         self._whole_number = -1
         self._seen = Statuses()
 
-    def take(self, place: Place, names: Sequence[str], prints: Sequence[int], ledger: Ledger) -> list[str]:
-        """See WayOut. Each file is in its place or in the trash at any moment."""
+    def take(self, place: Place, names: Sequence[str], prints: Sequence[int], ledger: RemovalTally) -> list[str]:
+        """See RemovalMethod. Each file is in its place or in the trash at any moment."""
         in_drawers = self._in_drawers and len(names) >= shards.WORTH
         try:
             self._touch_to_take(place)
@@ -136,12 +136,12 @@ class Trash:
 
     def _to_drawers(self, place: Place) -> "_Where":
         if self._drawers is None:
-            self._drawers = Drawers(self._base(LOOSE), self.root.name(".", TRASH))
+            self._drawers = Shards(self._base(LOOSE), self.root.name(".", TRASH))
         number, all_of_them = self._records.of[place.rel].number, self._drawers
         fd = all_of_them.of(number)
         return _Where(fd, os.rename, lambda names: all_of_them.places(number, fd, names))
 
-    def _take_some(self, place: Place, where: "_Where", prints: Mapping[str, int], ledger: Ledger) -> list[str]:
+    def _take_some(self, place: Place, where: "_Where", prints: Mapping[str, int], ledger: RemovalTally) -> list[str]:
         same, left = unchanged(self._seen, self.root, place, prints, ledger)
         if self._record is not None and same:
             self._record([self._part(place, same)])
@@ -166,7 +166,7 @@ class Trash:
         seen = self._seen
         return Part(place.rel, names, seen.inodes, seen.sizes, seen.nanoseconds("modification"))
 
-    def _check_taken(self, place: Place, gone: int, prints: Mapping[str, int], ledger: Ledger) -> list[str]:
+    def _check_taken(self, place: Place, gone: int, prints: Mapping[str, int], ledger: RemovalTally) -> list[str]:
         """Puts back what was changed in the moment before it was taken, and counts the others; by path in `gone`."""
         left: list[str] = []
 
@@ -179,11 +179,11 @@ class Trash:
         same = [number for number, path in enumerate(paths) if now[number] == prints[path]]
         ledger.taken.add_some(self._seen, same, ledger.held.any)
         changed = [path for number, path in enumerate(paths) if now[number] != prints[path]]
-        stopped: list[DiskStopped] = []
+        stopped: list[DiskError] = []
         for path in changed:  # all of them, whatever becomes of one
             try:
                 self._put_file_back(place, gone, path, ledger.skipped)
-            except DiskStopped as reason:
+            except DiskError as reason:
                 stopped.append(reason)
         if stopped:
             raise stopped[0]
@@ -238,20 +238,20 @@ class Trash:
             syscalls.rename_noreplace(moved.name, moved.name, src_dir_fd=moved.gone, dst_dir_fd=moved.place.fd)
         except FileExistsError:
             why = f"{self.root.name(moved.rel)} changed while it was taken, and has been made again since"
-            raise Displaced(f"{why}: the first of them stays in the trash") from None
+            raise TrashDisplacedError(f"{why}: the first of them stays in the trash") from None
         except OSError as error:
             why = f"{self.root.name(moved.rel)} changed while it was taken, and cannot be put back: {words(error)}"
-            raise Displaced(f"{why}: it stays in the trash") from None
+            raise TrashDisplacedError(f"{why}: it stays in the trash") from None
         finally:
             os.close(moved.gone)
 
-    def half(self, place: Place) -> Half:
-        """See WayOut."""
+    def half(self, place: Place) -> StagedFile:
+        """See RemovalMethod."""
         self._touch(place)
-        return Half(self._step, HALF_FILE, place.fd)
+        return StagedFile(self._step, HALF_FILE, place.fd)
 
-    def publish(self, place: Place, file: Half | Second, names: Iterator[str], source: str) -> str:
-        """See WayOut. It gets its name in the trash first: what has none there was not made by us."""
+    def publish(self, place: Place, file: StagedFile | Second, names: Iterator[str], source: str) -> str:
+        """See RemovalMethod. It gets its name in the trash first: what has none there was not made by us."""
         self._touch(place)
         seen = os.fstat(file.fd)
         mark = f"{seen.st_size}.{seen.st_mtime_ns}.{source}"
@@ -278,7 +278,7 @@ class Trash:
             os.close(marks)
 
     def withdraw(self, place: Place, name: str, inode: int) -> None:
-        """See WayOut."""
+        """See RemovalMethod."""
         if os.lstat(name, dir_fd=place.fd).st_ino == inode:
             os.unlink(name, dir_fd=place.fd)
         for kind in (FORMED, MARKS):
@@ -289,7 +289,7 @@ class Trash:
                 os.close(fd)
 
     def make_directory(self, parent: Place, name: str, like: os.stat_result) -> None:
-        """See WayOut."""
+        """See RemovalMethod."""
         rel = name if parent.rel == "." else f"{parent.rel}/{name}"
         self._touch(parent)
         aside, place = (self._step, HALF_DIRECTORY), (parent.fd, name)
@@ -307,7 +307,7 @@ class Trash:
         return self._base(TURNS)
 
     def finish(self) -> None:
-        """See WayOut. From now on a directory with a later time was changed by somebody else."""
+        """See RemovalMethod. From now on a directory with a later time was changed by somebody else."""
         try:
             if self._step >= 0:
                 self._sync()
@@ -317,7 +317,7 @@ class Trash:
             self.close()
 
     def close(self) -> None:
-        """See WayOut."""
+        """See RemovalMethod."""
         for fd in (*self._bases.values(), self._step):
             if fd >= 0:
                 os.close(fd)
@@ -375,8 +375,8 @@ class Trash:
             self.close()
             why = f"{self.root.name('.', TRASH)} cannot be made: {words(error)}"
             if error.errno in STOPS_EVERYTHING:
-                raise DiskStopped(why) from None
-            raise RootRefused(self.root.path, why, "failed") from None
+                raise DiskError(why) from None
+            raise RootRefusedError(self.root.path, why, "failed") from None
         except BaseException:
             self.close()
             raise
@@ -439,7 +439,7 @@ class Trash:
             why = f"it changed while it was taken, and cannot be put back: {words(error)}; it stays in the trash"
             skipped.add(path, why, problem=True)
             if error.errno in STOPS_EVERYTHING:
-                raise DiskStopped(f"{path}: {why}") from None
+                raise DiskError(f"{path}: {why}") from None
 
 
 def _name(path: str) -> str:
@@ -447,22 +447,22 @@ def _name(path: str) -> str:
 
 
 def open_private(parent: int, name: str, root: Root) -> int | None:
-    """Opens a directory of the trash; None when it is not there. Raises RootRefused when it is not ours alone."""
+    """Opens a directory of the trash; None when it is not there. Raises RootRefusedError when it is not ours alone."""
     if "/" in name or name in ("", ".", ".."):  # names of executions and steps come from outside
-        raise RootRefused(root.path, _not_ours(root, name, "it has no name of its own"), "unsafe")
+        raise RootRefusedError(root.path, _not_ours(root, name, "it has no name of its own"), "unsafe")
     try:
         fd = os.open(name, OPEN | os.O_NOATIME, dir_fd=parent)
     except FileNotFoundError:
         return None
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            raise RootRefused(root.path, _not_ours(root, name, words(error)), "unsafe") from None
-        raise RootRefused(root.path, f"{_path(root, name)} cannot be opened: {words(error)}", "failed") from None
+            raise RootRefusedError(root.path, _not_ours(root, name, words(error)), "unsafe") from None
+        raise RootRefusedError(root.path, f"{_path(root, name)} cannot be opened: {words(error)}", "failed") from None
     seen = os.fstat(fd)
     if seen.st_uid != os.geteuid() or seen.st_mode & 0o077 or seen.st_dev != root.stat.st_dev:
         os.close(fd)
         what = f"it belongs to uid {seen.st_uid} and has mode {seen.st_mode & 0o7777:04o}"
-        raise RootRefused(root.path, _not_ours(root, name, what), "unsafe")
+        raise RootRefusedError(root.path, _not_ours(root, name, what), "unsafe")
     return fd
 
 
@@ -471,7 +471,7 @@ def lock(fd: int) -> None:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise Busy("another process is at work in this step's trash") from None
+        raise TrashBusyError("another process is at work in this step's trash") from None
 
 
 def _make_step(root: Root, execution: str, step: str) -> int:
@@ -497,13 +497,13 @@ def _make_private(parent: int, name: str, root: Root) -> int:
             made = True
     try:
         fd = open_private(parent, name, root)
-    except RootRefused as refusal:
+    except RootRefusedError as refusal:
         if not made or refusal.kind != "unsafe":
             raise
         with contextlib.suppress(OSError):
             os.rmdir(name, dir_fd=parent)
         why = f"{root.path} is on a file system that keeps no modes or owners: a trash there would be open to others; "
-        raise RootRefused(root.path, f"{why}set `rollback: {{enabled: false}}` on the task", "failed") from None
+        raise RootRefusedError(root.path, f"{why}set `rollback: {{enabled: false}}` on the task", "failed") from None
     if fd is None:
         raise FileNotFoundError(errno.ENOENT, "removed while it was opened", name)
     if made:  # what its directory hands on is for what others make there

@@ -23,12 +23,12 @@ from jamaint.probes.local import (
     processor,
     unit,
 )
-from jamaint.probes.local.context import LookError, Outside, reason
+from jamaint.probes.local.context import LookError, ProbeContext, reason
 from jamaint.probes.worker_pool import FACTS
 
-__all__ = ["LOOKS", "LookError", "Outside", "look"]
+__all__ = ["LOOKS", "LookError", "ProbeContext", "look"]
 
-LOOKS: Mapping[str, Callable[[Mapping[str, Any], Outside], Awaitable[Any]]] = {
+LOOKS: Mapping[str, Callable[[Mapping[str, Any], ProbeContext], Awaitable[Any]]] = {
     "load_average": load_average.look,
     "processor": processor.look,
     "memory_available": memory_available.look,
@@ -44,7 +44,7 @@ USUAL_SECONDS = 2.0
 """The time of a look that has no timeout of its own."""
 
 
-async def look(condition: Condition, outside: Outside) -> Any:
+async def look(condition: Condition, outside: ProbeContext) -> Any:
     """The fact that `condition` asks for, as core.conditions judges it, or Unknown. Takes its timeout at most."""
     if condition.kind in FACTS:
         return Unknown("nobody looks here") if outside.lookers is None else await outside.lookers.look(condition)

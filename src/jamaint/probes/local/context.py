@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 import trio
 
 from jamaint.probes.deadline import LookError, reason
-from jamaint.probes.worker_pool import Lookers
+from jamaint.probes.worker_pool import ProbePool
 
-__all__ = ["LookError", "Outside", "reason"]
+__all__ = ["LookError", "ProbeContext", "reason"]
 
 T = TypeVar("T")
 Params = Any
@@ -19,10 +19,10 @@ THREADS = 16
 
 
 @dataclass(slots=True)
-class Outside:
+class ProbeContext:
     """What looks need beside their parameters. `lookers` looks at what a worker has to; None where there are none."""
 
-    lookers: Lookers | None = None
+    lookers: ProbePool | None = None
     limiter: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(THREADS))
     hanging: set[str] = field(default_factory=set)
 

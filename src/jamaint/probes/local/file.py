@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from jamaint.core.conditions.file import File
-from jamaint.probes.local.context import Outside
+from jamaint.probes.local.context import ProbeContext
 
 
-async def look(params: Mapping[str, Any], outside: Outside) -> File:
+async def look(params: Mapping[str, Any], outside: ProbeContext) -> File:
     return await outside.apart(f"file {params['path']}", _stat, params["path"])
 
 

@@ -4,12 +4,12 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from jamaint.probes.local.context import Outside
+from jamaint.probes.local.context import ProbeContext
 
 DIRECTORY = "/sys/class/power_supply"
 
 
-async def look(_params: Mapping[str, Any], outside: Outside) -> bool:
+async def look(_params: Mapping[str, Any], outside: ProbeContext) -> bool:
     return await outside.apart("power supplies", on_mains, DIRECTORY)
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import trio
 
-from jamaint.probes.local.context import LookError, Outside
+from jamaint.probes.local.context import LookError, ProbeContext
 
 DIRECTORY = "/proc/pressure"
 
 
-async def look(params: Mapping[str, Any], _outside: Outside) -> float:
+async def look(params: Mapping[str, Any], _outside: ProbeContext) -> float:
     await trio.lowlevel.checkpoint()
     return stalled_share(_read(params["resource"]), params["stall"], params["seconds"])
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import trio
 
-from jamaint.probes.local.context import Outside
+from jamaint.probes.local.context import ProbeContext
 
 BETWEEN_SECONDS = 0.25
 
 
-async def look(_params: Mapping[str, Any], _outside: Outside) -> float:
+async def look(_params: Mapping[str, Any], _outside: ProbeContext) -> float:
     before = _read()
     await trio.sleep(BETWEEN_SECONDS)
     return busy_share(before, _read())

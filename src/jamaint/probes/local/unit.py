@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from jamaint.core.conditions.unit import Unit
-from jamaint.probes.local.context import LookError, Outside
+from jamaint.probes.local.context import LookError, ProbeContext
 from jamaint.probes.local.program import last_line, run
 
 QUESTION = ("systemctl", "show", "--property=LoadState,ActiveState,SubState", "--")
 
 
-async def look(params: Mapping[str, Any], _outside: Outside) -> Unit:
+async def look(params: Mapping[str, Any], _outside: ProbeContext) -> Unit:
     code, text = await run([*QUESTION, params["name"]])
     if code != 0:
         raise LookError(f"systemd does not tell: {last_line(text) or f'systemctl exited with {code}'}")

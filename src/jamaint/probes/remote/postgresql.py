@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from jamaint.databases.connection import TargetFailed
+from jamaint.databases.connection import TargetError
 from jamaint.databases.server_state import state_of
 from jamaint.probes.deadline import LookError
 
@@ -13,7 +13,7 @@ def look(params: Mapping[str, Any], seconds: float) -> dict[str, Any]:
     """The fields of core.conditions.postgresql.Server."""
     try:
         found = asyncio.run(state_of(params["dsn"], seconds))
-    except TargetFailed as failure:
+    except TargetError as failure:
         raise LookError(failure.message) from None
     if not found["sees_all"]:
         raise LookError("its user may not see other sessions: grant it pg_monitor")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypedDict
 
-from jamaint.errors import CONFLICT, UNAVAILABLE, Problem
+from jamaint.errors import CONFLICT, UNAVAILABLE, JamaintError
 from jamaint.host.accounts import SAFE_PATH, Account
 from jamaint.schema.extras import embedded_words
 
@@ -41,7 +41,7 @@ def find(configured: str | None, pinned: int | None, account: Account, copies: s
     """The programs for a cluster, runnable by `account`: the configured, else the system's newest, else the wheel's.
 
     `pinned` is the major version of a cluster that exists: only that will do. The wheel's are copied below `copies`
-    where its own directory is closed to the account. Raises Problem.
+    where its own directory is closed to the account. Raises JamaintError.
     """
     candidates = list(_candidates(configured))
     chosen = _choose(candidates, configured, pinned)
@@ -50,7 +50,7 @@ def find(configured: str | None, pinned: int | None, account: Account, copies: s
     if chosen.origin == "wheel":
         return _copied(chosen, account, copies)
     closed = closed_directory(chosen.directory, account) or chosen.directory
-    raise Problem(
+    raise JamaintError(
         UNAVAILABLE,
         f"PostgreSQL's programs in {chosen.directory} cannot be run by {account.name}: {closed} is closed to that "
         "user; open it (chmod o+x), or name another directory in database.binaries",
@@ -116,7 +116,7 @@ def _candidates(configured: str | None) -> Iterator[Programs]:
     if configured is not None:
         found = _look(configured, "configured")
         if found is None:
-            raise Problem(
+            raise JamaintError(
                 UNAVAILABLE, f"database.binaries: {configured} has no PostgreSQL (initdb and postgres) that runs"
             )
         yield found
@@ -153,14 +153,14 @@ def _choose(candidates: list[Programs], configured: str | None, pinned: int | No
             return programs
     there = ", ".join(f"{programs.version} in {programs.directory}" for programs in candidates) or "none at all"
     if pinned is not None:
-        raise Problem(
+        raise JamaintError(
             CONFLICT,
             f"the embedded database is of PostgreSQL {pinned}, and only {there} was found: install PostgreSQL {pinned} "
             "again, or bring the database to the other version with pg_upgrade, or by dump and restore "
             "(pg_dump with the old one, a new state directory, psql with the new one)",
         )
     where = "in database.binaries" if configured else f"below {SYSTEM.partition('*')[0]} or as the package {WHEEL}"
-    raise Problem(
+    raise JamaintError(
         UNAVAILABLE,
         f"no PostgreSQL {OLDEST} or later {where} ({there}): install postgresql, {embedded_words()}"
         "or name a database in database.dsn",
@@ -184,7 +184,7 @@ def _copied(programs: Programs, account: Account, copies: str) -> Programs:
         os.rename(f"{target}.new", target)
     copied = Programs(os.path.join(target, "bin"), programs.version, programs.major, "wheel")
     if not runs(account, copied.path("postgres"), "--version"):
-        raise Problem(
+        raise JamaintError(
             UNAVAILABLE,
             f"PostgreSQL's programs, copied to {target}, cannot be run by {account.name}: is the file system mounted "
             "noexec? Install postgresql, or name a database in database.dsn",

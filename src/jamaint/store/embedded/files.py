@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from jamaint.errors import CONFLICT, UNAVAILABLE, Problem
+from jamaint.errors import CONFLICT, UNAVAILABLE, JamaintError
 from jamaint.host.accounts import Account
 from jamaint.store.embedded.binaries import can_enter, closed_directory
 
@@ -98,10 +98,10 @@ class Files:
         return f"postgresql://{ROLE}@/{DATABASE}?host={quote(self.sockets, safe='/')}&port={PORT}"
 
     def check(self) -> None:
-        """Raises Problem when the socket's path would be too long."""
+        """Raises JamaintError when the socket's path would be too long."""
         length = len(os.fsencode(self.socket))
         if length > SOCKET_LIMIT:
-            raise Problem(
+            raise JamaintError(
                 CONFLICT,
                 f"{self.socket} has {length} bytes, and a socket's path may have {SOCKET_LIMIT}: set a shorter runtime "
                 "directory (RUNTIME_DIRECTORY, or the directory of socket.path)",
@@ -109,14 +109,14 @@ class Files:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Holds the lock on the cluster; a process that is killed loses it. Raises Problem."""
+        """Holds the lock on the cluster; a process that is killed loses it. Raises JamaintError."""
         lock = self._open_lock()
         try:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 holder = os.pread(lock, 20, 0).decode("ascii", "replace").strip() or "unknown"
-                raise Problem(
+                raise JamaintError(
                     CONFLICT,
                     f"another jamaintd (process {holder}) uses the state directory {self.state_dir}: stop it first, or "
                     "set another one (JAMAINT_STATE_DIR)",
@@ -136,19 +136,19 @@ class Files:
             path = os.path.join(self.home, "lock")
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise Problem(
+            raise JamaintError(
                 UNAVAILABLE,
                 f"the state directory {self.state_dir} cannot be used ({error}): make it usable, or set another one "
                 "(JAMAINT_STATE_DIR)",
             ) from error
 
     def pinned_major(self) -> int | None:
-        """The major version of the cluster that is there, or None. Raises Problem when something else is there."""
+        """The major version of the cluster that is there, or None. Raises JamaintError when something else is there."""
         if not os.path.isdir(self.data):
             return None
         text = read_small(os.path.join(self.data, "PG_VERSION"))
         if text is None or not text.strip().isdigit():
-            raise Problem(
+            raise JamaintError(
                 CONFLICT,
                 f"{self.data} is there, but is no PostgreSQL data directory (PG_VERSION is missing or strange): "
                 "restore it, or move it away and a new one is made",
@@ -163,17 +163,18 @@ class Files:
             return None
 
     def check_owner(self, account: Account) -> None:
-        """Raises Problem when the cluster that is there belongs to another user."""
+        """Raises JamaintError when the cluster that is there belongs to another user."""
         owner = self.owner()
         if owner not in (None, account.uid):
-            raise Problem(
+            raise JamaintError(
                 CONFLICT,
                 f"{self.data} belongs to user id {owner}, and PostgreSQL would run as {account.name}: start jamaintd "
                 f"as before, or give it over (chown -R {account.name} {self.data})",
             )
 
     def prepare(self, account: Account, major: int, fast_unsafe: bool) -> None:
-        """Makes the directories and writes the settings. Raises Problem for a directory that is closed, OSError."""
+        """Makes the directories and writes the settings. Raises JamaintError for a directory that is closed,
+        OSError."""
         _make(self.settings, 0o711)
         _make(self.runtime_dir, 0o755 if os.geteuid() == 0 else 0o700)
         for directory, what in (
@@ -239,13 +240,13 @@ def read_small(path: str, limit: int = 4096) -> str | None:
 
 
 def make_for(path: str, account: Account) -> None:
-    """A directory for the account alone; one that is there must be that already. Raises Problem, OSError."""
+    """A directory for the account alone; one that is there must be that already. Raises JamaintError, OSError."""
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
         found = os.lstat(path)
         if found.st_uid != account.uid or (found.st_mode & 0o170777) != 0o40700:
-            raise Problem(
+            raise JamaintError(
                 CONFLICT, f"{path} is not a directory of {account.name} alone (mode 700): move it away"
             ) from None
         return
@@ -272,7 +273,7 @@ def _check_open(path: str, account: Account, setting: str) -> None:
     if can_enter(account, path):
         return
     closed = closed_directory(path, account) or path
-    raise Problem(
+    raise JamaintError(
         UNAVAILABLE,
         f"PostgreSQL runs as {account.name}, and {closed} is closed to that user: let it through (chmod o+x {closed}), "
         f"or set another place ({setting}), or name a database in database.dsn",

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from jamaint.errors import UNAVAILABLE, Problem
+from jamaint.errors import UNAVAILABLE, JamaintError
 from jamaint.host.accounts import SAFE_PATH, Account, find_account, own_account
 from jamaint.store.embedded import orphans
 from jamaint.store.embedded.binaries import Programs, call, find, identity
@@ -86,8 +86,8 @@ class Cluster:
         """Keeps it running until it is cancelled, then stops it within half a minute. Started with its address.
 
         That is when it takes connections, or when the first attempt to start it has failed for a reason that may pass
-        (a full disk): it goes on trying, with pauses of up to 30 s. Raises Problem for what no attempt can mend: no
-        programs, another major version, a closed directory, another daemon on the same state directory.
+        (a full disk): it goes on trying, with pauses of up to 30 s. Raises JamaintError for what no attempt can mend:
+        no programs, another major version, a closed directory, another daemon on the same state directory.
         """
         self._files.check()
         with self._files.alone():
@@ -105,7 +105,7 @@ class Cluster:
                     if launch is None:
                         launch = await trio.to_thread.run_sync(self._prepare)
                     why = await self._serve(launch, answer)
-                except (StartFailedError, Problem, OSError, subprocess.SubprocessError) as error:
+                except (StartFailedError, JamaintError, OSError, subprocess.SubprocessError) as error:
                     why = str(error)
                 launch = None
                 answer()
@@ -136,12 +136,12 @@ class Cluster:
         await trio.sleep(pause)
 
     def _prepare_first(self) -> _Launch | None:
-        """None when it failed for a reason that may pass. Raises Problem for one that will not."""
+        """None when it failed for a reason that may pass. Raises JamaintError for one that will not."""
         try:
             return self._prepare()
         except (StartFailedError, OSError, subprocess.SubprocessError) as error:
             if isinstance(error, OSError) and error.errno not in _PASSING:
-                raise Problem(UNAVAILABLE, f"the embedded PostgreSQL cannot be prepared: {error}") from error
+                raise JamaintError(UNAVAILABLE, f"the embedded PostgreSQL cannot be prepared: {error}") from error
             self._log.error("the embedded PostgreSQL could not be prepared", why=str(error))
             return None
 
@@ -246,11 +246,11 @@ def _pauses() -> Iterator[float]:
 
 
 def _account(owner: int | None) -> Account:
-    """Whom it runs as: us, or for root the one of ACCOUNTS that owns the cluster, or the first. Raises Problem."""
+    """Whom it runs as: us, or for root the one of ACCOUNTS that owns the cluster, or the first. Raises JamaintError."""
     try:
         pwd.getpwuid(os.geteuid())
     except KeyError:
-        raise Problem(
+        raise JamaintError(
             UNAVAILABLE,
             f"user id {os.geteuid()} has no entry in the user table, and PostgreSQL lets in only users that have one: "
             "add it, or name a database in database.dsn",
@@ -263,7 +263,7 @@ def _account(owner: int | None) -> Account:
             there.append(find_account(name))
     if not there:
         names = ", ".join(ACCOUNTS)
-        raise Problem(UNAVAILABLE, f"PostgreSQL does not run as root, and there is no user {names} to run it as")
+        raise JamaintError(UNAVAILABLE, f"PostgreSQL does not run as root, and there is no user {names} to run it as")
     return next((account for account in there if account.uid == owner), there[0])
 
 

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jamaint.core.plans import MassDeletion
-from jamaint.core.safety.deletion_guard import Filesystem, Sighting, from_json, refusals, to_json, worth_noting
+from jamaint.core.safety.deletion_guard import Filesystem, RootObservation, from_json, refusals, to_json, worth_noting
 
 DISK = Filesystem("8a1f", "/dev/sda1", "ext4", "/srv")
 LIMIT = MassDeletion(share=0.25, items=50)
-SEEN = Sighting("/srv/logs", 1204, DISK, 10, "2026-11-20T02:00:00+00:00")
+SEEN = RootObservation("/srv/logs", 1204, DISK, 10, "2026-11-20T02:00:00+00:00")
 
 
-def why(now: Sighting, before: Sighting | None = SEEN) -> str | None:
+def why(now: RootObservation, before: RootObservation | None = SEEN) -> str | None:
     found = refusals([now], {} if before is None else {before.path: before}, LIMIT, "logs")
     return None if not found else str(found[0]["detail"])
 
@@ -45,7 +45,7 @@ def test_refusal_says_figures_and_limits_and_what_needs_approval() -> None:
 
 
 def test_sighting_dooms_nothing_unless_said() -> None:
-    assert Sighting("/srv", 1, None) == Sighting("/srv", 1, None, 0, "")
+    assert RootObservation("/srv", 1, None) == RootObservation("/srv", 1, None, 0, "")
 
 
 def test_a_missing_root_that_was_there_is_told_apart_from_an_empty_one() -> None:
@@ -113,6 +113,6 @@ def test_how_many_were_there_is_known_well_enough_for_the_guard(first: int, last
     assert told[0] is told[1]
 
 
-@given(st.builds(Sighting, st.text(), st.integers(0), st.none() | st.just(DISK), st.integers(0), st.text()))
-def test_it_goes_through_json(sighting: Sighting) -> None:
+@given(st.builds(RootObservation, st.text(), st.integers(0), st.none() | st.just(DISK), st.integers(0), st.text()))
+def test_it_goes_through_json(sighting: RootObservation) -> None:
     assert from_json(json.loads(json.dumps(to_json(sighting)))) == sighting

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from jamaint.core.safety.retained_access import Former, StrangeError, needs, with_former, with_what_left
-from jamaint.core.safety.sandbox import Fences, digest, fences, refused
+from jamaint.core.safety.retained_access import RetainedAccess, StrangeError, needs, with_former, with_what_left
+from jamaint.core.safety.sandbox import SandboxPolicy, digest, fences, refused
 from jamaint.core.tasks import Task
 
 NOW = datetime(2026, 11, 26, 3, tzinfo=UTC)
@@ -17,18 +17,18 @@ WEEK = 7 * DAY
 EMPTY = {"files": (), "databases": (), "commands": (), "packages": ()}
 
 
-def made(**changes: Any) -> Fences:
+def made(**changes: Any) -> SandboxPolicy:
     paths = {**EMPTY, **changes.pop("paths", {})}
     fields = {"commands": (), "databases": (), "secrets": {}, "keeps_seconds": WEEK.total_seconds(), **changes}
-    return Fences(paths=paths, **fields)
+    return SandboxPolicy(paths=paths, **fields)
 
 
-def stored(one: Fences) -> dict[str, Any]:
+def stored(one: SandboxPolicy) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(json.dumps(one.to_json()))
     return found
 
 
-def former(before: Fences, wanted: Fences, now: datetime = NOW) -> tuple[Former, ...]:
+def former(before: SandboxPolicy, wanted: SandboxPolicy, now: datetime = NOW) -> tuple[RetainedAccess, ...]:
     return with_what_left(wanted, stored(before), now).former
 
 

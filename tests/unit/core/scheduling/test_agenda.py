@@ -16,7 +16,7 @@ from jamaint.core.conditions import Facts, Unknown
 from jamaint.core.conditions.load_average import Load
 from jamaint.core.executions import Execution, State
 from jamaint.core.guards.guard import Occupied, Snapshot, Verdict, Waiting
-from jamaint.core.resources import Touch, meeting
+from jamaint.core.resources import Resource, meeting
 from jamaint.core.scheduling.agenda import CONDITION_RETRY_SECONDS, Agenda, decide, explain, order
 from jamaint.core.tasks import PRIORITIES, Condition, Dependency, Retry, Task
 
@@ -66,7 +66,7 @@ def skipped(name: str, ago: timedelta) -> dict[str, Execution]:
     return {name: execution("skipped", task_name=name, **changes)}
 
 
-LOG, APP, OTHER = ((Touch("path", path),) for path in ("/var/log", "/var/log/app", "/var/log/apple"))
+LOG, APP, OTHER = ((Resource("path", path),) for path in ("/var/log", "/var/log/app", "/var/log/apple"))
 IN_LOGS: dict[str, Any] = {"task": task(touches=APP)}
 QUEUES: dict[str, Any] = {"task": task(overlap="queue")}
 REPLACES: dict[str, Any] = {"task": task(overlap="cancel_older")}
@@ -659,7 +659,7 @@ def some_task(
     return task(
         name,
         overlap=overlap,
-        touches=(Touch("path", place),) if place else (),
+        touches=(Resource("path", place),) if place else (),
         priority=priority,
         type=kind,
         dependencies=(Dependency(needs),) if needs not in ("", name) else (),

@@ -11,7 +11,7 @@ import pytest
 
 from dead_mounts import dead_mount
 from jamaint.core.safety.retained_access import with_what_left
-from jamaint.core.safety.sandbox import Fences
+from jamaint.core.safety.sandbox import SandboxPolicy
 from jamaint.daemon.sandbox import units as applying
 from jamaint.host import applied_sandbox
 from jamaint.host.secrets import credential_of
@@ -30,9 +30,9 @@ def units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "units"
 
 
-def fences(secrets: dict[str, Any] | None = None, **paths: tuple[str, ...]) -> Fences:
+def fences(secrets: dict[str, Any] | None = None, **paths: tuple[str, ...]) -> SandboxPolicy:
     kinds = {"files": (), **{name.replace("_", "-"): found for name, found in paths.items()}}
-    return Fences(kinds, ("digest",), ("cms on db",), secrets or {})
+    return SandboxPolicy(kinds, ("digest",), ("cms on db",), secrets or {})
 
 
 def test_directories_users_and_secrets_become_directives(units: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jamaint.executors.logs_rotate.signal_writer import NotSignalled, signal_writer
+from jamaint.executors.logs_rotate.signal_writer import SignalError, signal_writer
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make files of other users")
 NOBODY = 65534
@@ -33,7 +33,7 @@ def pid_file(directory: Path, content: object, mode: int = 0o644, uid: int | Non
 
 
 def refusal(path: str) -> str:
-    with pytest.raises(NotSignalled) as refused:
+    with pytest.raises(SignalError) as refused:
         signal_writer(path, "USR1")
     return str(refused.value)
 

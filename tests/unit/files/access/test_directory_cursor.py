@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jamaint.files.access.directory_cursor import MOVED, OPEN_LEVELS, Descent
-from jamaint.files.access.root import NotEntered, Root, open_root
+from jamaint.files.access.root import DirectoryRefusedError, Root, open_root
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -67,7 +67,7 @@ def test_descent_closes_all_that_it_opened(tmp_path: Path) -> None:
         assert open_count() == started + 1
         way.leave()
         assert open_count() == started
-        with pytest.raises(NotEntered):
+        with pytest.raises(DirectoryRefusedError):
             way.enter("file")
         assert open_count() == started
         way.enter("a")
@@ -106,7 +106,7 @@ def test_descent_whose_way_up_was_moved_says_so_and_is_at_an_open_level(tmp_path
             way.enter("d")
         (tmp_path / "d" / "d" / "d" / "d").rename(tmp_path / "elsewhere" / "d")
         started = open_count()
-        with pytest.raises(NotEntered) as refusal:
+        with pytest.raises(DirectoryRefusedError) as refusal:
             climb(way)
         assert refusal.value.why == MOVED == "it was moved while it was looked through"
         assert not refusal.value.missing

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jamaint.files.access.file_copy import CHUNK, Sum, copy_bytes, open_source, read_back
-from jamaint.files.rights.attributes import FileAttributes, NotTheSame
+from jamaint.files.rights.attributes import AttributesDifferError, FileAttributes
 from tree_snapshot import snapshot
 
 
@@ -97,7 +97,7 @@ def test_what_cannot_be_kept_makes_it_no_copy(
 
     for name in ("fchown", "fchmod", "setxattr"):
         monkeypatch.setattr(os, name, refuse if name == call else lambda *args: None)
-    with pytest.raises(NotTheSame, match="origin" if call == "setxattr" else "owner, group or mode"):
+    with pytest.raises(AttributesDifferError, match="origin" if call == "setxattr" else "owner, group or mode"):
         copied(here, tmp_path)
 
 

@@ -12,17 +12,17 @@ from typing import Any
 
 import pytest
 
-from jamaint.executors.shared.executor import Stopped
+from jamaint.executors.shared.executor import StopRequestedError
 from jamaint.files.access import forked_helper, parallel_walk
 from jamaint.files.access.disk_usage import measure
-from jamaint.files.access.forked_helper import Beside, BesideLost
+from jamaint.files.access.forked_helper import ForkedHelper, HelperDiedError
 from jamaint.files.access.root import open_root
 from jamaint.files.access.skip_report import Skipped
 from jamaint.files.cleanup import whole_directories
 from jamaint.files.cleanup.directory_recheck import Whole
 from jamaint.files.cleanup.eligibility import Rule
-from jamaint.files.cleanup.survey_step import Telling
-from jamaint.files.cleanup.sweep_step import Area, Bounds, Clearing, look
+from jamaint.files.cleanup.survey_step import StepReporter
+from jamaint.files.cleanup.sweep_step import Area, Bounds, SweepStep, look
 from jamaint.files.rules.ages import Ages
 from jamaint.files.trash import moved_directories
 from jamaint.files.trash.restore import undo
@@ -55,13 +55,13 @@ def root(tmp_path: Path) -> Path:
 def given(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """What is given to a second process, which helps from the first file on, on a machine with two processors."""
     tasks: list[Any] = []
-    give = Beside.give
+    give = ForkedHelper.give
 
-    def note(self: Beside, task: Any) -> None:
+    def note(self: ForkedHelper, task: Any) -> None:
         tasks.append(task)
         give(self, task)
 
-    monkeypatch.setattr(Beside, "give", note)
+    monkeypatch.setattr(ForkedHelper, "give", note)
     monkeypatch.setattr(parallel_walk, "WORTH_FILES", 0)
     monkeypatch.setattr(whole_directories, "WORTH_FILES", 0)
     monkeypatch.setattr(parallel_walk, "second_processor", lambda: True)
@@ -97,11 +97,11 @@ def cleared(area: Area, back: dict[str, Any], alone: bool, stop_after: int = -1)
     def checkpoint() -> int:
         points[0] += 1
         if points[0] == stop_after:
-            raise Stopped
+            raise StopRequestedError
         return 0
 
-    telling = Telling(checkpoint, lambda done, total, unit: None)
-    with Clearing([area], back, area.tally.files, telling, Bounds(checkpoint, lambda: alone)) as clearing:
+    telling = StepReporter(checkpoint, lambda done, total, unit: None)
+    with SweepStep([area], back, area.tally.files, telling, Bounds(checkpoint, lambda: alone)) as clearing:
         clearing.clear()
     return clearing.details()
 
@@ -185,7 +185,7 @@ def test_stopped_anywhere_it_leaves_nothing_half_taken(root: Path, given: list[A
         area = planned(root, alone=True)
         try:
             cleared(area, back, alone=False, stop_after=point)
-        except Stopped:
+        except StopRequestedError:
             stopped += 1
         assert noted(root) == {
             path.name for path in (trash(root) / "gone").glob("old*") if not (root / path.name).exists()
@@ -208,7 +208,7 @@ def test_who_is_asked_to_stop_waits_for_no_answer(
         return slow(self, fd)
 
     monkeypatch.setattr(Whole, "look", hangs)
-    with pytest.raises(Stopped):
+    with pytest.raises(StopRequestedError):
         cleared(planned(root, alone=True), back, alone=False, stop_after=8)
     assert given
     assert undone(back)["problems"] == []
@@ -223,8 +223,8 @@ def test_nothing_waits_while_it_is_open_whether_a_directory_may_go(root: Path, g
         gone = {path.name for path in (trash(root) / "gone").glob("old*")}
         open_at.append(len(gone - noted(root)))
 
-    telling = Telling(checkpoint, lambda done, total, unit: None)
-    with Clearing([area], back, area.tally.files, telling, Bounds(lambda: 0, lambda: False)) as clearing:
+    telling = StepReporter(checkpoint, lambda done, total, unit: None)
+    with SweepStep([area], back, area.tally.files, telling, Bounds(lambda: 0, lambda: False)) as clearing:
         clearing.clear()
     assert given
     assert open_at
@@ -273,14 +273,14 @@ class TestLost:
 
     @pytest.fixture(params=[0, 3, 11])
     def killed(self, request: pytest.FixtureRequest, given: list[Any], monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-        give = Beside.give
+        give = ForkedHelper.give
 
-        def killing(self: Beside, task: Any) -> None:
+        def killing(self: ForkedHelper, task: Any) -> None:
             give(self, task)
             if len(given) > request.param:
                 os.kill(self._pid, signal.SIGKILL)
 
-        monkeypatch.setattr(Beside, "give", killing)
+        monkeypatch.setattr(ForkedHelper, "give", killing)
         return given
 
     def test_a_plan_is_whole_without_it(self, root: Path, killed: list[Any]) -> None:
@@ -321,7 +321,7 @@ class TestBeside:
 
             return act
 
-        other = Beside(begin)
+        other = ForkedHelper(begin)
         try:
             for task in range(5):
                 other.give(task)
@@ -332,7 +332,7 @@ class TestBeside:
             other.close()
 
     def test_an_answer_may_be_long(self) -> None:
-        other = Beside(lambda: lambda size: "x" * size)
+        other = ForkedHelper(lambda: lambda size: "x" * size)
         try:
             other.give(5 << 20)
             assert len(other.answer(lambda: None)) == 5 << 20
@@ -340,10 +340,10 @@ class TestBeside:
             other.close()
 
     def test_what_goes_wrong_in_it_stays_in_it(self) -> None:
-        other = Beside(lambda: lambda task: 1 // task)
+        other = ForkedHelper(lambda: lambda task: 1 // task)
         try:
             other.give(0)
-            with pytest.raises(BesideLost):
+            with pytest.raises(HelperDiedError):
                 other.answer(lambda: None)
             assert list(other.pending) == [0]
         finally:
@@ -353,10 +353,10 @@ class TestBeside:
         monkeypatch.setattr(forked_helper, "_SILENT_LOOKS", 3)
         reading, _writing = os.pipe()
         told: list[int] = []
-        other = Beside(lambda: lambda _task: os.read(reading, 1))
+        other = ForkedHelper(lambda: lambda _task: os.read(reading, 1))
         try:
             other.give("a")
-            with pytest.raises(BesideLost):
+            with pytest.raises(HelperDiedError):
                 other.answer(lambda: told.append(1))
             assert list(other.pending) == ["a"]
             assert len(told) >= 3
@@ -365,9 +365,9 @@ class TestBeside:
 
     def test_it_ends_with_us_however_we_end(self) -> None:
         code = (
-            "import sys; sys.path[:0] = sys.argv[1:]; from jamaint.files.access.forked_helper import Beside;"
+            "import sys; sys.path[:0] = sys.argv[1:]; from jamaint.files.access.forked_helper import ForkedHelper;"
             "import time;"
-            "other = Beside(lambda: lambda task: time.sleep(600)); other.give(1); print(other._pid, flush=True);"
+            "other = ForkedHelper(lambda: lambda task: time.sleep(600)); other.give(1); print(other._pid, flush=True);"
             "time.sleep(600)"
         )
         source = str(Path(forked_helper.__file__).parents[3])

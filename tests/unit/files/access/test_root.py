@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jamaint.files.access.root import NotEntered, RootRefused, open_root
+from jamaint.files.access.root import DirectoryRefusedError, RootRefusedError, open_root
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -16,7 +16,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 @contextmanager
 def refused(path: Path | str, kind: str) -> Iterator[list[str]]:
     told: list[str] = []
-    with pytest.raises(RootRefused) as refusal, open_root(str(path)):
+    with pytest.raises(RootRefusedError) as refusal, open_root(str(path)):
         pass
     assert refusal.value.kind == kind
     told.append(refusal.value.why)
@@ -129,17 +129,17 @@ def test_descending_checks_every_component(tmp_path: Path) -> None:
             assert os.path.samestat(os.fstat(place.fd), (tmp_path / "a" / "b").stat())
             assert len(place.stats) == 2
         (tmp_path / "a").rename(tmp_path / "old")
-        with pytest.raises(NotEntered) as missing:
+        with pytest.raises(DirectoryRefusedError) as missing:
             root.descend("a/b")
         assert missing.value.missing
         (tmp_path / "a").symlink_to("elsewhere")
-        with pytest.raises(NotEntered, match="link"):
+        with pytest.raises(DirectoryRefusedError, match="link"):
             root.descend("a/b")
         (tmp_path / "old" / "b").chmod(0o777)
-        with pytest.raises(NotEntered, match="written by everyone"):
+        with pytest.raises(DirectoryRefusedError, match="written by everyone"):
             root.descend("old/b")
         (tmp_path / "file").touch()
-        with pytest.raises(NotEntered):
+        with pytest.raises(DirectoryRefusedError):
             root.descend("file")
 
 
@@ -149,7 +149,7 @@ def test_descending_leaks_nothing_open(tmp_path: Path) -> None:
     with open_root(str(tmp_path)) as root:
         before = len(os.listdir("/proc/self/fd"))
         for rel in ("a", "a/b", "missing"):
-            with suppress(NotEntered):
+            with suppress(DirectoryRefusedError):
                 root.descend(rel)
         assert len(os.listdir("/proc/self/fd")) == before
 
@@ -157,5 +157,5 @@ def test_descending_leaks_nothing_open(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rel", ["..", "a/..", "a/../..", "a/.", "a//b", ""])
 def test_descending_leads_neither_up_nor_nowhere(tmp_path: Path, rel: str) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
-    with open_root(str(tmp_path)) as root, pytest.raises(NotEntered, match="has no name of its own"):
+    with open_root(str(tmp_path)) as root, pytest.raises(DirectoryRefusedError, match="has no name of its own"):
         root.descend(rel)

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from jamaint.files.access.root import NotEntered, Root, RootRefused, open_root
+from jamaint.files.access.root import DirectoryRefusedError, Root, RootRefusedError, open_root
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
 @contextmanager
 def refused(path: Path | str, kind: str) -> Iterator[list[str]]:
-    with pytest.raises(RootRefused) as refusal, open_root(str(path)):
+    with pytest.raises(RootRefusedError) as refusal, open_root(str(path)):
         pass
     assert refusal.value.kind == kind
     yield [refusal.value.why]
@@ -32,15 +32,15 @@ def test_path_that_is_not_plain_is_named_in_the_refusal(path: str, named: str) -
 
 
 def test_refusals_read_as_their_reason() -> None:
-    assert str(RootRefused("/a", "it burns", "failed", 7)) == "it burns"
-    assert str(NotEntered("it burns", True, True, 7)) == "it burns"
+    assert str(RootRefusedError("/a", "it burns", "failed", 7)) == "it burns"
+    assert str(DirectoryRefusedError("it burns", True, True, 7)) == "it burns"
 
 
 def test_without_a_descriptor_left_the_root_cannot_be_entered(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
-        with pytest.raises(RootRefused) as refusal:
+        with pytest.raises(RootRefusedError) as refusal:
             open_root(str(tmp_path))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -53,7 +53,7 @@ def test_another_device_in_the_same_mount_is_not_entered(tmp_path: Path) -> None
     (tmp_path / "a").mkdir()
     with open_root(str(tmp_path)) as root:
         other = replace(root, stat=os.stat("/proc"))
-        with pytest.raises(NotEntered) as refusal:
+        with pytest.raises(DirectoryRefusedError) as refusal:
             other.look_in(root.fd, "a")
     assert refusal.value.why == "another file system is mounted there"
 
@@ -65,7 +65,7 @@ def test_root_is_exclusive_unless_said(tmp_path: Path) -> None:
 def test_sticky_directory_below_is_entered_in_a_shared_root_alone(tmp_path: Path) -> None:
     (tmp_path / "sticky").mkdir()
     (tmp_path / "sticky").chmod(0o1777)
-    with open_root(str(tmp_path)) as root, pytest.raises(NotEntered, match="written by everyone") as refusal:
+    with open_root(str(tmp_path)) as root, pytest.raises(DirectoryRefusedError, match="written by everyone") as refusal:
         root.descend("sticky")
     assert (refusal.value.missing, refusal.value.failed, refusal.value.owner) == (False, True, None)
     assert refusal.value.why == (
@@ -126,7 +126,7 @@ def _in_a_root_of_its_own(top: Path, path: str) -> str:
             os.chdir("/")
             with open_root(path):
                 said = "opened"
-        except RootRefused as refusal:
+        except RootRefusedError as refusal:
             said = refusal.why
         finally:
             os.write(writing, said.encode())
@@ -158,7 +158,7 @@ def open_to_all() -> Iterator[Path]:
 def test_directory_of_another_is_refused_below_and_its_owner_told(tmp_path: Path) -> None:
     (tmp_path / "theirs").mkdir()
     os.chown(tmp_path / "theirs", 4242, -1)
-    with open_root(str(tmp_path)) as root, pytest.raises(NotEntered) as refusal:
+    with open_root(str(tmp_path)) as root, pytest.raises(DirectoryRefusedError) as refusal:
         root.descend("theirs")
     assert refusal.value.why == (
         "it belongs to uid 4242, so what is in it could be swapped under us: no account has that uid: give it to one "
@@ -171,7 +171,7 @@ def test_directory_of_another_is_refused_below_and_its_owner_told(tmp_path: Path
 def test_refused_root_of_another_names_the_owner_and_the_path_that_was_asked_for(tmp_path: Path) -> None:
     (tmp_path / "app" / "logs").mkdir(parents=True)
     os.chown(tmp_path / "app", 65534, -1)
-    with pytest.raises(RootRefused) as refusal:
+    with pytest.raises(RootRefusedError) as refusal:
         open_root(str(tmp_path / "app" / "logs"))
     name = pwd.getpwuid(65534).pw_name
     assert (refusal.value.owner, refusal.value.path) == (65534, f"{tmp_path}/app/logs")
@@ -202,7 +202,7 @@ def test_who_may_not_enter_or_read_is_told_so(open_to_all: Path) -> None:
 def test_name_that_is_too_long_is_told_as_a_failure(tmp_path: Path) -> None:
     with refused(tmp_path / ("x" * 256), "failed") as (why,):
         assert why.endswith("cannot be entered: file name too long")
-    with open_root(str(tmp_path)) as root, pytest.raises(NotEntered) as refusal:
+    with open_root(str(tmp_path)) as root, pytest.raises(DirectoryRefusedError) as refusal:
         root.descend("x" * 256)
     assert (refusal.value.why, refusal.value.failed) == ("file name too long", True)
 
@@ -215,7 +215,7 @@ def test_root_and_places_close_what_they_opened(tmp_path: Path) -> None:
             pass
         assert len(os.listdir("/proc/self/fd")) == before + 1
     for path in ("/proc/missing/x", str(tmp_path / "missing")):
-        with suppress(RootRefused):
+        with suppress(RootRefusedError):
             open_root(path)
     assert len(os.listdir("/proc/self/fd")) == before
 
@@ -230,7 +230,7 @@ def test_descending_to_the_root_itself_gives_its_own_status(tmp_path: Path) -> N
 def test_what_is_mounted_below_is_not_entered(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     with mounted_below(tmp_path / "other"), open_root(str(tmp_path)) as root:
-        with pytest.raises(NotEntered) as refusal:
+        with pytest.raises(DirectoryRefusedError) as refusal:
             root.descend("other")
         assert refusal.value.why == "another file system is mounted there"
         assert not refusal.value.failed
@@ -251,11 +251,11 @@ def test_what_is_no_directory_below_is_left_alone_and_missing_told_apart(tmp_pat
     (tmp_path / "link").symlink_to("/")
     with open_root(str(tmp_path)) as root:
         for name in ("file", "link"):
-            with pytest.raises(NotEntered) as refusal:
+            with pytest.raises(DirectoryRefusedError) as refusal:
                 root.descend(name)
             assert refusal.value.why == "it is a link or no directory any more"
             assert (refusal.value.missing, refusal.value.failed, refusal.value.owner) == (False, False, None)
-        with pytest.raises(NotEntered) as refusal:
+        with pytest.raises(DirectoryRefusedError) as refusal:
             root.descend("missing")
         assert (refusal.value.why, refusal.value.missing, refusal.value.failed) == (
             "it is no longer there",
@@ -267,7 +267,7 @@ def test_what_is_no_directory_below_is_left_alone_and_missing_told_apart(tmp_pat
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/"])
 def test_names_that_are_none_are_refused_as_a_failure(tmp_path: Path, name: str) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
-    with open_root(str(tmp_path)) as root, pytest.raises(NotEntered) as refusal:
+    with open_root(str(tmp_path)) as root, pytest.raises(DirectoryRefusedError) as refusal:
         root.look_in(root.fd, name)
     assert (refusal.value.why, refusal.value.failed) == ("it has no name of its own", True)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jamaint.files.access.root import RootRefused, open_root
+from jamaint.files.access.root import RootRefusedError, open_root
 from jamaint.files.rights import writable_groups
 
 GROUP = 4711
@@ -111,7 +111,7 @@ def log(tmp_path: Path) -> Path:
 
 
 def refusal(path: Path) -> str:
-    with pytest.raises(RootRefused) as refused, open_root(str(path)):
+    with pytest.raises(RootRefusedError) as refused, open_root(str(path)):
         pass
     return refused.value.why
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jamaint.core.plans import undo_order
-from jamaint.executors.shared.executor import Stopped
+from jamaint.executors.shared.executor import StopRequestedError
 from logs_cleanup_runs import DAY, Talk, executor, put, run_all
 from tree_snapshot import differences, snapshot
 
@@ -83,7 +83,7 @@ def test_it_stops_at_a_safe_point_and_goes_on_later(tmp_path: Path) -> None:
     for number in range(1500):
         put(root / f"n{number}.log", 40, 1)
     steps, _ = run_all(executor(log_paths=[f"{root}/n*.log"]))
-    with pytest.raises(Stopped):
+    with pytest.raises(StopRequestedError):
         executor(Talk(stop_after=1)).purge(steps[1])
     assert 0 < len(os.listdir(root / ".jamaint-trash/e-1/cleanup/gone")) < 1500
     executor().purge(steps[1])

@@ -13,7 +13,7 @@ from jamaint.files.access.root import Root, open_root
 from jamaint.files.access.skip_report import Skipped
 from jamaint.files.access.tree_walk import fingerprint
 from jamaint.files.trash import replacement
-from jamaint.files.trash.removal import Held, Ledger, sync_place
+from jamaint.files.trash.removal import Held, RemovalTally, sync_place
 from jamaint.files.trash.replacement import Copying, Maker, Packing, Replacing
 from jamaint.files.trash.trash import Trash
 from logs_cleanup_runs import grow_old, put
@@ -43,7 +43,7 @@ def replaced(
     root: Root, made: Maker, tick: Callable[[int], None] = lambda count: None, writers: dict[int, int] | None = None
 ) -> Replacing:
     way = Trash(root, "e-1", "compression")
-    work = Replacing(made, way, way, 0, Ledger(Held(writers or {}, frozenset()), Skipped()))
+    work = Replacing(made, way, way, 0, RemovalTally(Held(writers or {}, frozenset()), Skipped()))
     with root.descend(".") as place, root.descend("kept") as target:
         try:
             for name in ("a.log", "b.log"):

@@ -14,10 +14,10 @@ from jamaint.files.access.skip_report import Skipped
 from jamaint.files.access.tree_walk import fingerprint
 from jamaint.files.trash import shards
 from jamaint.files.trash.purge import purge
-from jamaint.files.trash.removal import Held, Ledger
+from jamaint.files.trash.removal import Held, RemovalTally
 from jamaint.files.trash.restore import undo
 from jamaint.files.trash.shards import Drawn
-from jamaint.files.trash.stops import DiskStopped
+from jamaint.files.trash.stops import DiskError
 from jamaint.files.trash.trash import Trash
 from logs_cleanup_runs import grow_old, put
 from tree_snapshot import differences, snapshot
@@ -48,11 +48,11 @@ def opened(stack: ExitStack, top: Path) -> Trash:
     return way
 
 
-def books() -> Ledger:
-    return Ledger(Held({}, frozenset()), Skipped())
+def books() -> RemovalTally:
+    return RemovalTally(Held({}, frozenset()), Skipped())
 
 
-def take(way: Trash, names: list[str], ledger: Ledger | None = None, rel: str = "s") -> list[str]:
+def take(way: Trash, names: list[str], ledger: RemovalTally | None = None, rel: str = "s") -> list[str]:
     with way.root.descend(rel) as place:
         marks = [fingerprint(os.lstat(name, dir_fd=place.fd)) for name in names]
         return way.take(place, names, marks, ledger or books())
@@ -167,7 +167,7 @@ def test_a_disk_that_fills_in_the_midst_ends_it_and_what_went_is_counted(
 
     monkeypatch.setattr(os, "mkdir", full)
     way = opened(stack, top)
-    with pytest.raises(DiskStopped, match=r"/r/\.jamaint-trash cannot be extended: no space left"):
+    with pytest.raises(DiskError, match=r"/r/\.jamaint-trash cannot be extended: no space left"):
         take(way, NAMES, ledger)
     assert ledger.taken.files == 32
     monkeypatch.undo()

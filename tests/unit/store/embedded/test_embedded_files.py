@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jamaint.errors import Problem
+from jamaint.errors import JamaintError
 from jamaint.host.accounts import Account, find_account, own_account
 from jamaint.store.embedded.files import Files, make_for, read_small
 from postgres_server import short_directory
@@ -44,7 +44,7 @@ def test_the_address_names_host_and_port_whatever_the_environment_says() -> None
 def test_a_path_too_long_for_a_socket() -> None:
     fits = "/" + "x" * (103 - len("/pg/.s.PGSQL.5432") - 1)
     Files("/s", fits).check()
-    with pytest.raises(Problem, match="has 104 bytes, and a socket's path may have 103: set a shorter runtime"):
+    with pytest.raises(JamaintError, match="has 104 bytes, and a socket's path may have 103: set a shorter runtime"):
         Files("/s", f"{fits}x").check()
 
 
@@ -82,7 +82,10 @@ def test_a_directory_closed_to_the_user_is_named_and_left_closed(
 ) -> None:
     path = os.path.join(os.path.dirname(files.state_dir), closed)
     os.mkdir(path, 0o700)
-    with files.alone(), pytest.raises(Problem, match=rf"runs as nobody, and {path} is closed .*chmod o\+x.*{setting}"):
+    with (
+        files.alone(),
+        pytest.raises(JamaintError, match=rf"runs as nobody, and {path} is closed .*chmod o\+x.*{setting}"),
+    ):
         files.prepare(account, 15, fast_unsafe=False)
     assert mode(path) == 0o700
 
@@ -126,13 +129,13 @@ def test_settings_that_are_right_already_are_not_written_again(files: Files, acc
 def test_the_version_is_pinned(files: Files) -> None:
     assert files.pinned_major() is None
     os.makedirs(files.data)
-    with pytest.raises(Problem, match="is no PostgreSQL data directory"):
+    with pytest.raises(JamaintError, match="is no PostgreSQL data directory"):
         files.pinned_major()
     Path(files.data, "PG_VERSION").write_text("15\n")
     assert files.pinned_major() == 15
     Path(files.data, "PG_VERSION").unlink()
     os.mkfifo(f"{files.data}/PG_VERSION")
-    with pytest.raises(Problem, match="is no PostgreSQL data directory"):
+    with pytest.raises(JamaintError, match="is no PostgreSQL data directory"):
         files.pinned_major()
 
 
@@ -151,7 +154,7 @@ def test_one_daemon_at_a_time(files: Files) -> None:
     assert other.stdout is not None
     with other.stdin, other.stdout:
         assert other.stdout.readline() == b"mine\n"
-        with pytest.raises(Problem, match=rf"another jamaintd \(process {other.pid}\) uses"), files.alone():
+        with pytest.raises(JamaintError, match=rf"another jamaintd \(process {other.pid}\) uses"), files.alone():
             pytest.fail("there were two")
         other.kill()
         other.wait()
@@ -174,7 +177,9 @@ def test_what_earlier_attempts_have_left_goes(files: Files, account: Account) ->
 def test_a_cluster_of_another_user(files: Files, account: Account) -> None:
     files.check_owner(account)
     os.makedirs(files.data)
-    with pytest.raises(Problem, match=r"belongs to user id 0, and PostgreSQL would run as nobody.*chown -R nobody"):
+    with pytest.raises(
+        JamaintError, match=r"belongs to user id 0, and PostgreSQL would run as nobody.*chown -R nobody"
+    ):
         files.check_owner(account)
 
 
@@ -186,7 +191,7 @@ def test_a_directory_that_others_have_made_is_not_trusted(place: Path, account: 
     (place / "link").symlink_to(place / "own")
     (place / "file").write_text("x")
     for name in ("open", "link", "file"):
-        with pytest.raises(Problem, match=r"is not a directory of .* alone"):
+        with pytest.raises(JamaintError, match=r"is not a directory of .* alone"):
             make_for(str(place / name), account)
 
 
@@ -204,5 +209,8 @@ def test_small_files_are_read_without_following_or_waiting(place: Path) -> None:
 def test_a_state_directory_that_cannot_be_made(place: Path) -> None:
     (place / "state").write_text("not a directory")
     files = Files(str(place / "state"), str(place / "run"))
-    with pytest.raises(Problem, match=r"state directory .*/state cannot be used .*JAMAINT_STATE_DIR"), files.alone():
+    with (
+        pytest.raises(JamaintError, match=r"state directory .*/state cannot be used .*JAMAINT_STATE_DIR"),
+        files.alone(),
+    ):
         pytest.fail("it was taken")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 
-from jamaint.ctl.cli.arguments import Usage
+from jamaint.ctl.cli.arguments import UsageError
 from jamaint.ctl.cli.client import ANSWER_SECONDS
 from jamaint.ctl.cli.context import DONE, FAILED, INTERRUPTED, REFUSED
 from jamaint.ctl.output.execution_text import ending
 from jamaint.ctl.output.guards_text import guard_rows
 from jamaint.ctl.output.progress import RETRY_SECONDS, follow
 from jamaint.ctl.output.text import blocks, columns, count, paragraph, short, size
-from jamaint.errors import Problem
+from jamaint.errors import JamaintError
 from jamaint.protocol.control import loads
 
 TYPE_CHECKING = False
@@ -78,7 +78,7 @@ def when_up(call: Call, method: str, params: dict[str, Any], patient: bool = Fal
     while True:
         try:
             return call.ask(method, params, patient)
-        except Problem as problem:
+        except JamaintError as problem:
             if not problem.data.get("coming_up") or time.monotonic() + RETRY_SECONDS > deadline:
                 raise
             if not told:
@@ -165,7 +165,7 @@ def _skipped(step: Mapping[str, Any], look: Look) -> list[str]:
 
 def _params(call: Call) -> dict[str, Any]:
     if call.values.get("emergency") and not call.values.get("reason"):
-        raise Usage("--emergency needs --reason TEXT", "execute")
+        raise UsageError("--emergency needs --reason TEXT", "execute")
     params = call.params(task="task", window="window", plan="plan", emergency="emergency", reason="reason")
     settings = dict(call.values.get("set") or ())
     if settings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jamaint.ctl.cli.arguments import Usage
+from jamaint.ctl.cli.arguments import UsageError
 from jamaint.ctl.cli.context import DONE, FAILED
 from jamaint.ctl.output.tables import table
 from jamaint.ctl.output.text import count, percent, short, size
@@ -36,11 +36,13 @@ def _params(call: Call) -> dict[str, Any]:
     executions = [word for word in words if not word.startswith("/")]
     params = call.params(until_free="until_free", all="all", incomplete="incomplete", dry_run="dry_run")
     if len(paths) > 1 or (paths and "until_free" not in params):
-        raise Usage("one PATH may follow --until-free SHARE, and nothing else begins with /", "purge")
+        raise UsageError("one PATH may follow --until-free SHARE, and nothing else begins with /", "purge")
     if executions and ("until_free" in params or "all" in params):
-        raise Usage("name executions, or give --until-free or --all: not both", "purge")
+        raise UsageError("name executions, or give --until-free or --all: not both", "purge")
     if not executions and not params:
-        raise Usage("what is purged is gone for good: name executions, or give --until-free SHARE or --all", "purge")
+        raise UsageError(
+            "what is purged is gone for good: name executions, or give --until-free SHARE or --all", "purge"
+        )
     if executions:
         params["executions"] = executions
     return params | ({"path": paths[0]} if paths else {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from jamaint.ctl.cli.client import Unreachable
+from jamaint.ctl.cli.client import UnreachableError
 from jamaint.ctl.cli.context import DONE, FAILED, INTERRUPTED
 from jamaint.ctl.output.execution_text import error_text, items_kept
 from jamaint.ctl.output.progress import drawing_for, merge
@@ -107,7 +107,7 @@ def _watched(call: Call, params: dict[str, Any]) -> Any:
             if found:
                 return result
             undoing = _news(events, undoing, drawing)
-        raise Unreachable(call.client.path, f"the rollback has not ended within {seconds:g} s, and goes on")
+        raise UnreachableError(call.client.path, f"the rollback has not ended within {seconds:g} s, and goes on")
     finally:
         drawing.end()
         events.close()

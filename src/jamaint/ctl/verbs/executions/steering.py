@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jamaint.ctl.cli.arguments import Usage
+from jamaint.ctl.cli.arguments import UsageError
 from jamaint.ctl.cli.context import DONE
 from jamaint.ctl.output.execution_text import paused_text
 from jamaint.ctl.output.text import short
@@ -39,7 +39,7 @@ def throttle(call: Call) -> int:
     except ValueError:
         ratio = -1.0
     if not 0 <= ratio < float("inf"):
-        raise Usage(f"RATIO must be a number from 0, such as 2 (0 lifts it), and is {text}", "execution throttle")
+        raise UsageError(f"RATIO must be a number from 0, such as 2 (0 lifts it), and is {text}", "execution throttle")
     call.show(call.ask("execution.throttle", {"execution": call.values["execution"], "ratio": ratio}), draw_throttled)
     return DONE
 

@@ -9,7 +9,7 @@ from jamaint.ctl.output.text import columns, cut
 from jamaint.ctl.output.times import epoch, span, to_wire
 from jamaint.ctl.verbs.schedule.next import CHANGES
 from jamaint.ctl.verbs.schedule.schedule import clock_lines, often_lines
-from jamaint.errors import INVALID_PARAMS, Problem
+from jamaint.errors import INVALID_PARAMS, JamaintError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _counted(items: Sequence[Mapping[str, Any]], key: str) -> str:
 
 
 def _month(text: Any, now: float) -> tuple[float, float]:
-    """The month's first moment and the next one's, local. Raises Problem(INVALID_PARAMS)."""
+    """The month's first moment and the next one's, local. Raises JamaintError(INVALID_PARAMS)."""
     if text is None:
         there = time.localtime(now)
         year, month = there.tm_year, there.tm_mon
@@ -153,7 +153,7 @@ def _month(text: Any, now: float) -> tuple[float, float]:
         year_text, _, month_text = str(text).partition("-")
         plain = year_text.isascii() and year_text.isdigit() and month_text.isascii() and month_text.isdigit()
         if not plain or len(year_text) != 4 or not 1 <= int(month_text) <= 12 or not 1970 <= int(year_text) <= 9000:
-            raise Problem(INVALID_PARAMS, f"--month {text}: must be as 2026-11")
+            raise JamaintError(INVALID_PARAMS, f"--month {text}: must be as 2026-11")
         year, month = int(year_text), int(month_text)
     start = time.mktime((year, month, 1, 0, 0, 0, 0, 0, -1))
     end = time.mktime((year + month // 12, month % 12 + 1, 1, 0, 0, 0, 0, 0, -1))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from jamaint.ctl.cli.arguments import GLOBAL_FLAGS, Usage
+from jamaint.ctl.cli.arguments import GLOBAL_FLAGS, UsageError
 from jamaint.ctl.cli.context import DONE, Call
 from jamaint.ctl.verbs.table import VERBS
-from jamaint.errors import Problem
+from jamaint.errors import JamaintError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def completion(call: Call) -> int:
         call.show({"items": found}, draw_words)
         return DONE
     if shell not in SCRIPTS:
-        raise Usage(f"there is no completion for {shell}", "completion", (shell, list(SCRIPTS)))
+        raise UsageError(f"there is no completion for {shell}", "completion", (shell, list(SCRIPTS)))
     call.show({"shell": shell, "script": SCRIPTS[shell]}, draw_script)
     return DONE
 
@@ -185,7 +185,7 @@ def _values(kind: str, ask: Ask) -> list[Candidate]:
                 ("last", "the newest"),
                 *((item["id"][:8], f"{item['task_name']} {item['status']}") for item in items),
             ]
-    except (Problem, LookupError, TypeError, ValueError):
+    except (JamaintError, LookupError, TypeError, ValueError):
         return []  # nobody wants an error for a Tab
     if kind in {"FILE", "PATH"}:
         return [(FILES, "")]

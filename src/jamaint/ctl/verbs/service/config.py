@@ -11,7 +11,7 @@ import sys
 
 from jamaint.ctl.cli.context import DONE
 from jamaint.ctl.output.text import columns
-from jamaint.errors import INTERNAL, INVALID_PARAMS, NOT_AUTHORISED, Problem
+from jamaint.errors import INTERNAL, INVALID_PARAMS, NOT_AUTHORISED, JamaintError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def check(call: Call) -> int:
 def apply(call: Call) -> int:
     """`jamaintctl config apply`: by root's own hand, on this machine; the daemon has no part in it."""
     if os.geteuid() != 0:
-        raise Problem(NOT_AUTHORISED, "only root can apply the configuration to the workers' units: sudo it")
+        raise JamaintError(NOT_AUTHORISED, "only root can apply the configuration to the workers' units: sudo it")
     words = ["--apply", *(["--dry-run"] if call.values.get("dry_run") else [])]
     return _run([_program(), *words]).returncode
 
@@ -58,7 +58,7 @@ def _as_json(call: Call, file: str) -> int:
         call.screen.document({"path": file, "ok": True, "warnings": warnings})
         return DONE
     code = INVALID_PARAMS if done.returncode == INVALID else INTERNAL
-    raise Problem(code, f"{file} is not good", {"path": file, "mistakes": [_mistake(line) for line in said]})
+    raise JamaintError(code, f"{file} is not good", {"path": file, "mistakes": [_mistake(line) for line in said]})
 
 
 def _mistake(line: str) -> dict[str, Any]:
@@ -77,11 +77,13 @@ def _command(file: str) -> list[str]:
 
 
 def _run(command: list[str], capture: bool = False) -> subprocess.CompletedProcess[bytes]:
-    """Run jamaintd to its end. Raises Problem where the kernel does not start it."""
+    """Run jamaintd to its end. Raises JamaintError where the kernel does not start it."""
     try:
         return subprocess.run(command, check=False, capture_output=capture)  # noqa: S603 - a list, found by us
     except OSError as error:
-        raise Problem(INTERNAL, f"{command[0]} cannot be started: {error.strerror}; run it as another user") from None
+        raise JamaintError(
+            INTERNAL, f"{command[0]} cannot be started: {error.strerror}; run it as another user"
+        ) from None
 
 
 def _program() -> str:
@@ -91,7 +93,9 @@ def _program() -> str:
         program = os.path.join(directory, "jamaintd")
         if directory and os.access(program, os.X_OK) and os.path.isfile(program):
             return program
-    raise Problem(INTERNAL, f"there is no jamaintd in {beside} or on the PATH, and only it knows the configuration")
+    raise JamaintError(
+        INTERNAL, f"there is no jamaintd in {beside} or on the PATH, and only it knows the configuration"
+    )
 
 
 def _text(warning: Any) -> str:

@@ -14,7 +14,7 @@ from jamaint.ctl.cli.failures import INVALID
 from jamaint.ctl.imports import cron, logrotate, tmpfiles
 from jamaint.ctl.imports.result import yaml_lines
 from jamaint.ctl.output.text import escaped
-from jamaint.errors import INTERNAL, Problem
+from jamaint.errors import INTERNAL, JamaintError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,9 +93,9 @@ def _write(call: Call, lines: Sequence[str]) -> None:
         with open(place, "x", encoding="utf-8", opener=_for_us_alone) as file:
             file.writelines(f"{line}\n" for line in lines)
     except FileExistsError:
-        raise Problem(INTERNAL, f"{place} is there already and is left as it is: name another file") from None
+        raise JamaintError(INTERNAL, f"{place} is there already and is left as it is: name another file") from None
     except OSError as error:
-        raise Problem(INTERNAL, f"cannot write {place}: {error.strerror}") from None
+        raise JamaintError(INTERNAL, f"cannot write {place}: {error.strerror}") from None
     call.screen.lines([
         f"written to {place}; only you can read it (mode 0600), for crontabs may hold passwords.",
         f"Look through it, then: chmod 0644 {place} && jamaintctl config check {place}",

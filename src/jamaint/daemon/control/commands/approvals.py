@@ -12,7 +12,7 @@ from jamaint.core.policies.policies import about
 from jamaint.core.tasks import Task
 from jamaint.daemon.control.commands.command import Call, Daemon, execution_of, moment_of, refuse_own, take, writable
 from jamaint.daemon.state import json_views
-from jamaint.errors import CONFLICT, NOT_AUTHORISED, Problem, invalid
+from jamaint.errors import CONFLICT, NOT_AUTHORISED, JamaintError, invalid
 from jamaint.host.peer_credentials import gid_of, uid_of
 from jamaint.store import policies
 
@@ -57,7 +57,7 @@ async def reject(daemon: Daemon, call: Call) -> dict[str, Any]:
     await _principals(daemon, call, task, execution.window_name)
     because = f": {reason[:500]}" if reason else ""
     if not await daemon.scheduler.give_up(execution.id, "policy", f"rejected by {call.user}{because}"):
-        raise Problem(CONFLICT, f"cannot reject {execution.id[:8]}: it has started already")
+        raise JamaintError(CONFLICT, f"cannot reject {execution.id[:8]}: it has started already")
     return json_views.execution(await execution_of(daemon, execution.id))
 
 
@@ -110,23 +110,23 @@ def _refuse_own_definition(daemon: Daemon, call: Call, task: Task) -> None:
 def _refuse_unless_waiting(execution: Execution, verb: str) -> None:
     if execution.status is not State.SCHEDULED:
         status = execution.status.value.replace("_", " ")
-        raise Problem(CONFLICT, f"cannot {verb} {execution.id[:8]}: it is {status} already", {"status": status})
+        raise JamaintError(CONFLICT, f"cannot {verb} {execution.id[:8]}: it is {status} already", {"status": status})
 
 
 async def _principals(daemon: Daemon, call: Call, task: Task, window: str | None) -> frozenset[str]:
-    """As whom the caller may approve the task. Raises Problem where nothing asks for it, or for somebody else."""
+    """As whom the caller may approve the task. Raises JamaintError where nothing asks for it, or for somebody else."""
     asking = [
         policy
         for policy in about(daemon.definitions.policies_in_order, task, window)
         if policy.rules.approval_by is not None or policy.decision == "require_approval"
     ]
     if not asking:
-        raise Problem(CONFLICT, f"no policy asks for {task.name} to be approved")
+        raise JamaintError(CONFLICT, f"no policy asks for {task.name} to be approved")
     wanted = {name for policy in asking for name in (policy.rules.approval_by or ("admin",))}
     mine = frozenset(await trio.to_thread.run_sync(_matching, call, wanted))
     if not mine:
         whom = " or ".join(sorted(wanted)).replace("admin", "an admin")
-        raise Problem(NOT_AUTHORISED, f"cannot decide over {task.name}: its policies ask for {whom}")
+        raise JamaintError(NOT_AUTHORISED, f"cannot decide over {task.name}: its policies ask for {whom}")
     return mine
 
 

@@ -61,7 +61,7 @@ def _known(daemon: Daemon, kinds: list[Any]) -> list[str]:
 
 
 def _kinds(daemon: Daemon) -> list[str]:
-    """The kinds that are configured. Raises Problem when there are none."""
+    """The kinds that are configured. Raises JamaintError when there are none."""
     task = daemon.definitions.tasks.get(TASK)
     if task is None or task.executor != SYSTEM:
         raise not_found("section", "cleanup: it says what is cleaned up, and the configuration has none")

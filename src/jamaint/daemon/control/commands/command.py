@@ -17,7 +17,7 @@ from jamaint.daemon.state.events import Observer, Subscription
 from jamaint.daemon.state.live import Current
 from jamaint.daemon.state.recent import History
 from jamaint.daemon.state.recorder import Recorder
-from jamaint.errors import CONFLICT, NOT_AUTHORISED, Problem, invalid, not_found, unavailable
+from jamaint.errors import CONFLICT, NOT_AUTHORISED, JamaintError, invalid, not_found, unavailable
 from jamaint.host.peer_credentials import Peer
 from jamaint.schema.errors import closest
 from jamaint.store import executions
@@ -121,7 +121,7 @@ _NAMES: Mapping[Any, str] = {
 
 
 def moment_of(name: str, text: str | None) -> datetime | None:
-    """An RFC 3339 time with its zone, in UTC. Raises Problem(INVALID_PARAMS)."""
+    """An RFC 3339 time with its zone, in UTC. Raises JamaintError(INVALID_PARAMS)."""
     if text is None:
         return None
     try:
@@ -151,7 +151,7 @@ async def execution_of(daemon: Daemon, reference: str) -> Execution:
         return live
     try:
         found = await ask(daemon, executions.by_reference, reference)
-    except Problem:  # the database is away; what waits or runs is known all the same
+    except JamaintError:  # the database is away; what waits or runs is known all the same
         found = daemon.current.matching(reference) if len(reference) >= SHORTEST_PREFIX else []
         if not found:
             raise
@@ -163,7 +163,7 @@ async def execution_of(daemon: Daemon, reference: str) -> Execution:
 
 
 async def ask(daemon: Daemon, work: Callable[..., Awaitable[Any]], *args: Any, **kw: Any) -> Any:
-    """Reads from the store. Raises Problem(UNAVAILABLE) while the database is away."""
+    """Reads from the store. Raises JamaintError(UNAVAILABLE) while the database is away."""
     try:
         return await daemon.postgres.run(work, *args, **kw)
     except DatabaseAwayError as error:
@@ -171,21 +171,21 @@ async def ask(daemon: Daemon, work: Callable[..., Awaitable[Any]], *args: Any, *
 
 
 def writable(daemon: Daemon) -> None:
-    """Raises Problem(UNAVAILABLE) while the database is away: what is promised must be kept."""
+    """Raises JamaintError(UNAVAILABLE) while the database is away: what is promised must be kept."""
     if daemon.recorder.away is not None:
         raise unavailable(f"the database is away, nothing new can be taken: {daemon.recorder.away}", 5)
 
 
 def refuse_own(call: Call, author: str | None, why: str) -> None:
-    """Raise Problem(NOT_AUTHORISED) where the caller is the author of what he decides over. root may."""
+    """Raise JamaintError(NOT_AUTHORISED) where the caller is the author of what he decides over. root may."""
     if author == call.user and call.peer.uid != 0:
-        raise Problem(NOT_AUTHORISED, f"{why}, another has to approve it", {"own": True})
+        raise JamaintError(NOT_AUTHORISED, f"{why}, another has to approve it", {"own": True})
 
 
 def refuse_file(kind: str, name: str, origin: str, path: str | None) -> None:
     """Objects from files are changed in their files."""
     if origin == "file":
-        raise Problem(
+        raise JamaintError(
             CONFLICT,
             f"{kind} {name} comes from a file: change it there ({path}) and reload",
             {"origin": "file"},

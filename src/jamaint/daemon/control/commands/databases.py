@@ -8,10 +8,10 @@ from jamaint.core.resources import database_of
 from jamaint.core.tasks import Task
 from jamaint.daemon.control.commands.command import Call, Daemon, ask, take, writable
 from jamaint.daemon.execution import undo as undoing
-from jamaint.errors import INTERNAL, NOT_FOUND, Problem, invalid, not_found, refused
+from jamaint.errors import INTERNAL, NOT_FOUND, JamaintError, invalid, not_found, refused
 from jamaint.executors.shared.database_config import LOCK_TIMEOUT_SECONDS
 from jamaint.store import rollback_points
-from jamaint.worker_client.session import WorkerLost
+from jamaint.worker_client.session import WorkerLostError
 
 EXECUTORS = frozenset({"database.cleanup", "database.optimize"})
 FORGET = "database_forget"
@@ -32,10 +32,10 @@ async def forget(daemon: Daemon, call: Call) -> dict[str, Any]:
 
 
 def _task_of(daemon: Daemon, name: str) -> Task:
-    """The task of that name, or one that stands for the granted database of that name. Raises Problem."""
+    """The task of that name, or one that stands for the granted database of that name. Raises JamaintError."""
     try:
         task = daemon.definitions.task(name)
-    except Problem as problem:
+    except JamaintError as problem:
         granted = daemon.definitions.config.grants.databases
         if problem.code != NOT_FOUND:
             raise
@@ -61,8 +61,8 @@ def _granted(name: str, address: Any) -> Task:
 async def _forgotten(daemon: Daemon, task: Task, step: Step) -> dict[str, Any]:
     try:
         answer = await daemon.runner.purge_of(str(uuid4()), task, step)
-    except WorkerLost as error:
-        raise Problem(INTERNAL, f"nothing was removed: {error}") from error
+    except WorkerLostError as error:
+        raise JamaintError(INTERNAL, f"nothing was removed: {error}") from error
     if answer["is"] != "done":
         why = undoing.why(answer)
         raise refused(f"nothing was removed: {why}", [{"guard": "database", "verdict": "refuse", "detail": why}])
@@ -70,7 +70,8 @@ async def _forgotten(daemon: Daemon, task: Task, step: Step) -> dict[str, Any]:
 
 
 async def _check_unused(daemon: Daemon, task: Task) -> None:
-    """Raises Problem(REFUSED) while an execution runs on the same database, or one can still be rolled back there."""
+    """Raises JamaintError(REFUSED) while an execution runs on the same database, or one can still be rolled back
+    there."""
     where = database_of(task.config["dsn"])
     names = {
         one.name

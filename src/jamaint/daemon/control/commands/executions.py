@@ -17,9 +17,9 @@ from jamaint.daemon.control.commands.pagination import limit_of, moment_cursor, 
 from jamaint.daemon.execution import undo
 from jamaint.daemon.scheduling.due import of_request
 from jamaint.daemon.state import json_views
-from jamaint.errors import CONFLICT, Problem, invalid, refused
+from jamaint.errors import CONFLICT, JamaintError, invalid, refused
 from jamaint.store import executions, rollback_points
-from jamaint.worker_client.session import WorkerLost
+from jamaint.worker_client.session import WorkerLostError
 
 LOG_LIMIT = 1000
 SHOWN_LINES = 100
@@ -117,7 +117,7 @@ async def cancel(daemon: Daemon, call: Call) -> dict[str, Any]:
     (reference,) = take(call, execution_=str)
     execution = await execution_of(daemon, reference)
     if not await daemon.scheduler.cancel(execution.id, f"cancelled by {call.user}"):
-        raise Problem(
+        raise JamaintError(
             CONFLICT,
             f"cannot cancel {execution.id[:8]}: it is {execution.status.value.replace('_', ' ')} already",
             {"status": execution.status.value},
@@ -145,10 +145,10 @@ async def _dry_run(daemon: Daemon, execution: Execution, name: str, guards: list
     try:
         task = narrowed(daemon.definitions.task(name), execution.options)
         plan, _ = await daemon.runner.plan(execution.id, task, execution.options.get("plan"))
-    except undo.Refused as error:
+    except undo.UndoRefusedError as error:
         raise refused(f"{name} would be refused: {error}", error.reasons) from error
-    except WorkerLost as error:
-        raise Problem(-32603, f"cannot plan {name}: {error}") from error
+    except WorkerLostError as error:
+        raise JamaintError(-32603, f"cannot plan {name}: {error}") from error
     return {
         "execution_id": None,
         "dry_run": True,

@@ -23,7 +23,8 @@ from jamaint.store.policies import Override
 def lifted(
     daemon: Daemon, call: Call, task: Task, window: Window | None, *, execution: Execution, reason: str | None
 ) -> Execution:
-    """The execution with an override. Raises Problem where there is no reason, or neither window nor policy allows."""
+    """The execution with an override. Raises JamaintError where there is no reason, or neither window nor policy
+    allows."""
     if not (reason or "").strip():
         raise invalid("reason", "is needed with emergency: it is kept, and counted in reports")
     own = None if task.schedule is None or task.schedule.window is None else task.schedule.window

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from jamaint.daemon.control.commands.command import moment_of
-from jamaint.errors import Problem, invalid
+from jamaint.errors import JamaintError, invalid
 from jamaint.protocol.control import INTEGER_LIMIT, LINE_LIMIT, dumps
 
 LIMIT = 100
@@ -18,7 +18,7 @@ NOT_OURS = "was not given by this daemon"
 
 
 def limit_of(value: int | None, usual: int = LIMIT) -> int:
-    """How many items a page has. Raises Problem(INVALID_PARAMS)."""
+    """How many items a page has. Raises JamaintError(INVALID_PARAMS)."""
     if value is None:
         return usual
     if not 1 <= value <= LARGEST_LIMIT:
@@ -49,19 +49,19 @@ def by_name(
 
 
 def number_cursor(cursor: str) -> int:
-    """A cursor that is a whole number. Raises Problem(INVALID_PARAMS)."""
+    """A cursor that is a whole number. Raises JamaintError(INVALID_PARAMS)."""
     if not cursor.isascii() or not cursor.isdigit() or not 0 <= int(cursor[:20]) < INTEGER_LIMIT or len(cursor) > 20:
         raise invalid("cursor", NOT_OURS)
     return int(cursor)
 
 
 def moment_cursor(cursor: str) -> tuple[datetime, str]:
-    """A cursor that is a moment and an id. Raises Problem(INVALID_PARAMS)."""
+    """A cursor that is a moment and an id. Raises JamaintError(INVALID_PARAMS)."""
     text, _, ident = cursor.partition("|")
     try:
         moment = moment_of("cursor", text)
         UUID(ident)
-    except (Problem, ValueError):
+    except (JamaintError, ValueError):
         moment = None
     if moment is None:
         raise invalid("cursor", NOT_OURS)

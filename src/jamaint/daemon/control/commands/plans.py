@@ -8,10 +8,10 @@ from jamaint.daemon.control.commands.pagination import NOT_OURS, limit_of, page
 from jamaint.daemon.execution import undo
 from jamaint.daemon.scheduling.due import of_request
 from jamaint.daemon.state import json_views
-from jamaint.errors import INTERNAL, Problem, invalid, refused
-from jamaint.host.plan_file import Unreadable
+from jamaint.errors import INTERNAL, JamaintError, invalid, refused
+from jamaint.host.plan_file import PlanFileError
 from jamaint.store.plans import StoredPlan
-from jamaint.worker_client.session import WorkerLost
+from jamaint.worker_client.session import WorkerLostError
 
 _CURSOR = re.compile(r"([0-9a-f]{64})-([0-9]{1,18})-([0-9]{1,18})")
 
@@ -32,12 +32,12 @@ async def make(daemon: Daemon, call: Call) -> dict[str, Any]:
         if not itemised:
             collected = daemon.plans.emptied(collected)
         stored = await daemon.plans.keep(task, plan, collected, call.user, itemised)
-    except undo.Refused as error:
+    except undo.UndoRefusedError as error:
         raise refused(f"{task.name} would be refused: {error}", error.reasons) from error
-    except WorkerLost as error:
-        raise Problem(INTERNAL, f"cannot plan {task.name}: {error}") from error
-    except (OSError, Unreadable, ValueError) as error:
-        raise Problem(INTERNAL, f"the plan of {task.name} cannot be kept: {error}") from error
+    except WorkerLostError as error:
+        raise JamaintError(INTERNAL, f"cannot plan {task.name}: {error}") from error
+    except (OSError, PlanFileError, ValueError) as error:
+        raise JamaintError(INTERNAL, f"the plan of {task.name} cannot be kept: {error}") from error
     finally:
         collected.writing.close()
     guards = [verdict.to_json() for verdict in verdicts] + [dict(one) for one in stored.refusals]

@@ -7,7 +7,7 @@ from jamaint.core.policies.policies import Policy
 from jamaint.daemon.control.commands.command import Call, Daemon, refuse_file, take, writable
 from jamaint.daemon.control.commands.pagination import limit_of, page
 from jamaint.daemon.state import json_views
-from jamaint.errors import CONFLICT, NOT_AUTHORISED, Problem, invalid
+from jamaint.errors import CONFLICT, NOT_AUTHORISED, JamaintError, invalid
 
 
 async def listed(daemon: Daemon, call: Call) -> dict[str, Any]:
@@ -34,7 +34,7 @@ async def create(daemon: Daemon, call: Call) -> dict[str, Any]:
     (value,) = take(call, policy_=dict)
     policy = _parse(daemon, call, value)
     if policy.name in daemon.definitions.policies:
-        raise Problem(CONFLICT, f"there is a policy {policy.name} already: update it, or choose another name")
+        raise JamaintError(CONFLICT, f"there is a policy {policy.name} already: update it, or choose another name")
     return await _put(daemon, call, policy)
 
 
@@ -44,7 +44,7 @@ async def update(daemon: Daemon, call: Call) -> dict[str, Any]:
     policy = daemon.definitions.policy(name)
     refuse_file("policy", policy.name, policy.origin, daemon.definitions.config.path)
     if call.peer.uid != 0 and policy.name in daemon.definitions.roots_policies:
-        raise Problem(NOT_AUTHORISED, f"policy {policy.name} was made by root: only root changes or deletes it")
+        raise JamaintError(NOT_AUTHORISED, f"policy {policy.name} was made by root: only root changes or deletes it")
     changed = _parse(daemon, call, {**policy.definition, **changes})
     if changed.name != policy.name:
         raise invalid("name", "cannot be changed: create a new policy and delete this one")
@@ -57,7 +57,7 @@ async def delete(daemon: Daemon, call: Call) -> dict[str, Any]:
     policy = daemon.definitions.policy(name)
     refuse_file("policy", policy.name, policy.origin, daemon.definitions.config.path)
     if call.peer.uid != 0 and policy.name in daemon.definitions.roots_policies:
-        raise Problem(NOT_AUTHORISED, f"policy {policy.name} was made by root: only root changes or deletes it")
+        raise JamaintError(NOT_AUTHORISED, f"policy {policy.name} was made by root: only root changes or deletes it")
     writable(daemon)
     await daemon.definitions.delete_policy(policy.name)
     await daemon.scheduler.take_policies()

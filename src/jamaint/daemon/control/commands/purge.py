@@ -65,7 +65,7 @@ def _path(value: str) -> str:
 
 
 def _refuse(skipped: list[dict[str, Any]]) -> None:
-    """Raises Problem: nothing of what was named went."""
+    """Raises JamaintError: nothing of what was named went."""
     reasons = [
         {"guard": "purge", "verdict": "refuse", "detail": f"{one['execution_id'][:8]}: {one['why']}"} for one in skipped
     ]

@@ -6,7 +6,7 @@ from typing import Any
 from jamaint import VERSION
 from jamaint.config import shown_config
 from jamaint.daemon.control.commands.command import Call, Daemon, ask, take
-from jamaint.errors import Problem
+from jamaint.errors import JamaintError
 
 PROTOCOL = 1
 
@@ -42,7 +42,7 @@ async def version(daemon: Daemon, call: Call) -> dict[str, Any]:
     take(call)
     try:
         postgresql = await ask(daemon, _server_version)
-    except Problem:
+    except JamaintError:
         postgresql = None
     return {
         "version": VERSION,

@@ -8,7 +8,7 @@ from trio import move_on_after
 from jamaint.core.rate_limits import HIGHEST_RATIO
 from jamaint.daemon.control.commands.command import Call, Daemon, execution_of, take
 from jamaint.daemon.state import json_views
-from jamaint.errors import CONFLICT, Problem, invalid
+from jamaint.errors import CONFLICT, JamaintError, invalid
 
 OPERATOR = "operator"
 """Whose pauses these are: any operator may lift another's, and none lifts those of a window or a condition."""
@@ -39,7 +39,7 @@ async def resume(daemon: Daemon, call: Call) -> dict[str, Any]:
             if held is None
             else f"it is paused by {held.by}, and goes on when that lets it: {held.why}"
         )
-        raise Problem(CONFLICT, f"cannot resume {execution.id[:8]}: {why}")
+        raise JamaintError(CONFLICT, f"cannot resume {execution.id[:8]}: {why}")
     return await _now(daemon, execution.id)
 
 

@@ -13,7 +13,7 @@ from jamaint.daemon.control.commands import freezes
 from jamaint.daemon.control.commands.command import Call, Daemon, ask, moment_of, refuse_file, take, writable
 from jamaint.daemon.control.commands.pagination import by_name
 from jamaint.daemon.state import json_views
-from jamaint.errors import CONFLICT, Problem, invalid
+from jamaint.errors import CONFLICT, JamaintError, invalid
 from jamaint.store import executions
 
 
@@ -38,7 +38,7 @@ async def create(daemon: Daemon, call: Call) -> dict[str, Any]:
     (value,) = take(call, task_=dict)
     task = _parse(daemon, call, value)
     if task.name in daemon.definitions.tasks:
-        raise Problem(CONFLICT, f"there is a task {task.name} already: update it, or choose another name")
+        raise JamaintError(CONFLICT, f"there is a task {task.name} already: update it, or choose another name")
     return await _put(daemon, call, task)
 
 
@@ -54,13 +54,13 @@ async def update(daemon: Daemon, call: Call) -> dict[str, Any]:
 
 
 async def put_schedules(daemon: Daemon, call: Call, schedules: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Give tasks made through the socket other schedules, by their names: all of them, or none. Raises Problem."""
+    """Give tasks made through the socket other schedules, by their names: all of them, or none. Raises JamaintError."""
     changed = []
     for name, schedule in schedules.items():
         try:
             changed.append(_parse(daemon, call, {**daemon.definitions.task(name).definition, "schedule": schedule}))
-        except Problem as problem:
-            raise Problem(
+        except JamaintError as problem:
+            raise JamaintError(
                 problem.code, f"{name}: {problem.message}; no schedule was changed", problem.data
             ) from problem
     writable(daemon)
@@ -80,7 +80,7 @@ async def delete(daemon: Daemon, call: Call) -> dict[str, Any]:
         if any(d.task == task.name for d in one.dependencies) or _follows(one, task.name)
     ]
     if needed_by:
-        raise Problem(CONFLICT, f"cannot delete {task.name}: {', '.join(needed_by)} depends on it")
+        raise JamaintError(CONFLICT, f"cannot delete {task.name}: {', '.join(needed_by)} depends on it")
     writable(daemon)
     await daemon.definitions.delete_task(task.name)
     daemon.scheduler.take_task(task.name)
@@ -124,7 +124,7 @@ async def _switch(daemon: Daemon, call: Call, off: bool) -> dict[str, Any]:
     task = daemon.definitions.task(name)
     if not off and not daemon.definitions.tasks[task.name].enabled:
         refuse_file("task", task.name, task.origin, daemon.definitions.config.path)
-        raise Problem(CONFLICT, f"{task.name} is disabled by its definition: update it with enabled: true")
+        raise JamaintError(CONFLICT, f"{task.name} is disabled by its definition: update it with enabled: true")
     writable(daemon)
     await daemon.definitions.switch_task(task.name, off, daemon.now())
     daemon.scheduler.take_task(task.name)

@@ -9,7 +9,7 @@ from jamaint.daemon.control.commands import executions, freezes
 from jamaint.daemon.control.commands.command import Call, Daemon, moment_of, refuse_file, take, writable
 from jamaint.daemon.control.commands.pagination import by_name, limit_of
 from jamaint.daemon.state import json_views
-from jamaint.errors import CONFLICT, Problem, invalid
+from jamaint.errors import CONFLICT, JamaintError, invalid
 
 OPENINGS = 2000
 """As many as one answer tells: each has to be reckoned, and all have to fit into a line."""
@@ -76,14 +76,14 @@ async def execute(daemon: Daemon, call: Call) -> dict[str, Any]:
     start = _starts_to_skip(window, 1, now)[0] if at is None else _start_of(window, moment_of("at", at), now)
     tasks = [one for one in daemon.definitions.effective() if one.schedule and one.schedule.window == window.name]
     if not tasks:
-        raise Problem(CONFLICT, f"cannot execute {window.name}: no task is scheduled in it")
+        raise JamaintError(CONFLICT, f"cannot execute {window.name}: no task is scheduled in it")
     writable(daemon)
     items = []
     for task in sorted(tasks, key=lambda one: (one.rank, one.name)):
         try:
             started = await executions.start(daemon, call._replace(params={"task": task.name}))
             items.append({"task": task.name, **started, "refused": None})
-        except Problem as problem:
+        except JamaintError as problem:
             items.append({"task": task.name, "execution_id": None, "refused": problem.message})
     if any(item["execution_id"] for item in items):
         by = f"{call.user}, who had its tasks run at {now:%Y-%m-%d %H:%M:%S} UTC instead"
@@ -97,7 +97,7 @@ async def create(daemon: Daemon, call: Call) -> dict[str, Any]:
     (value,) = take(call, window_=dict)
     window = _parse(daemon, call, value)
     if window.name in daemon.definitions.windows:
-        raise Problem(CONFLICT, f"there is a window {window.name} already: update it, or choose another name")
+        raise JamaintError(CONFLICT, f"there is a window {window.name} already: update it, or choose another name")
     return await _put(daemon, call, window)
 
 
@@ -121,7 +121,7 @@ async def delete(daemon: Daemon, call: Call) -> dict[str, Any]:
         task.name for task in daemon.definitions.tasks.values() if task.schedule and task.schedule.window == window.name
     ]
     if users:
-        raise Problem(CONFLICT, f"cannot delete window {window.name}: {', '.join(users)} runs in it")
+        raise JamaintError(CONFLICT, f"cannot delete window {window.name}: {', '.join(users)} runs in it")
     writable(daemon)
     await daemon.definitions.delete_window(window.name)
     daemon.scheduler.take_definitions()
@@ -147,7 +147,7 @@ def _view(daemon: Daemon, window: Window) -> dict[str, Any]:
 
 
 def _start_of(window: Window, start: datetime | None, now: datetime) -> datetime:
-    """Return the start of the opening to come that begins at `start`. Raises Problem."""
+    """Return the start of the opening to come that begins at `start`. Raises JamaintError."""
     opening = None if start is None else next_scheduled(window, start - timedelta(microseconds=1))
     if start is None or opening is None or opening.start != start:
         comes = (
@@ -157,14 +157,14 @@ def _start_of(window: Window, start: datetime | None, now: datetime) -> datetime
         )
         raise invalid("at", f"window {window.name} has no opening that begins then: {comes}")
     if start <= now:
-        raise Problem(CONFLICT, f"the opening of {window.name} at {json_views.time(start)} has begun already")
+        raise JamaintError(CONFLICT, f"the opening of {window.name} at {json_views.time(start)} has begun already")
     if start in window.skipped:
-        raise Problem(CONFLICT, f"the opening of {window.name} at {json_views.time(start)} is skipped already")
+        raise JamaintError(CONFLICT, f"the opening of {window.name} at {json_views.time(start)} is skipped already")
     return start
 
 
 def _starts_to_skip(window: Window, count: int, now: datetime) -> list[datetime]:
-    """The next openings that are to happen so far. Raises Problem(CONFLICT) where there are none."""
+    """The next openings that are to happen so far. Raises JamaintError(CONFLICT) where there are none."""
     found: list[datetime] = []
     opening = next_scheduled(window, now)
     while opening is not None and len(found) < count:
@@ -172,7 +172,7 @@ def _starts_to_skip(window: Window, count: int, now: datetime) -> list[datetime]
             found.append(opening.start)
         opening = next_scheduled(window, opening.start)
     if not found:
-        raise Problem(CONFLICT, f"cannot skip {window.name}: it does not open again")
+        raise JamaintError(CONFLICT, f"cannot skip {window.name}: it does not open again")
     return found
 
 
