@@ -79,7 +79,7 @@ class TestExitCodes:
             (["execute", "off"], 5, "off is disabled"),
             (["execute", "quick", "--window", "closed"], 5, "window closed is closed"),
             (["execute", "quick", "--window", "open"], 5, "window open allows cleanup, and quick is of type custom"),
-            (["execute", "unmet"], 5, "are asked for"),
+            (["execute", "unmet"], 5, "are required"),
             (["execute", "depends"], 5, "never has not run yet"),
             (["task", "delete", "quick"], 5, "comes from a file: change it there"),
             (["task", "create", "-f", "/nowhere"], 2, "cannot read /nowhere"),
@@ -117,7 +117,7 @@ class TestExitCodes:
             {
                 "guard": "task",
                 "verdict": "refuse",
-                "detail": "off is disabled in the configuration, or not defined there any more",
+                "detail": "off is disabled in the configuration or no longer defined there",
             }
         ]
 

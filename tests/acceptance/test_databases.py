@@ -204,7 +204,7 @@ def test_what_is_left_is_removed_when_nobody_needs_it(place: tuple[Scene, str]) 
     schema = "SELECT to_regnamespace('jamaint') IS NOT NULL"
     there.configure(tasks={"tidy": task({"dsn": dsn})})
     with there.serving():
-        assert "nothing of jamaint is in it" in there.ctl("database", "forget", "tidy").stdout
+        assert "nothing of jamaint exists in it" in there.ctl("database", "forget", "tidy").stdout
         assert there.ctl("execute", "tidy").returncode == 0
         refused = there.ctl("database", "forget", "tidy")
         assert refused.returncode == 5, refused
@@ -247,4 +247,4 @@ def test_what_is_left_is_removed_by_the_name_in_grants_where_no_task_is_left(pla
         assert "1 table removed" in done.stdout
         assert "secret" not in done.stdout
         assert not value(dsn, "SELECT to_regnamespace('jamaint') IS NOT NULL")
-        assert "nothing of jamaint is in it" in there.ctl("database", "forget", "cms").stdout
+        assert "nothing of jamaint exists in it" in there.ctl("database", "forget", "cms").stdout

@@ -78,7 +78,7 @@ def test_free_space_now_as_it_stands(disk: Path, database: str) -> None:
             follow(place, disk)
             fill(disk)
             done = place.ctl("execute", "direct", "--dry-run")  # step 3
-            assert "there it goes at once, and cannot be put back" in done.stdout, done
+            assert "removed there at once and not restorable" in done.stdout, done
             assert place.ctl("execute", "direct").returncode == 0
             assert os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize >= 4 * MIB
             assert sorted(os.listdir(disk / "more")) == []

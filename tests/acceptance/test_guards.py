@@ -90,7 +90,7 @@ class TestWhatWaitsSaysWhy:
             start(caller, "a")
             ident = start(caller, "b")
             caller.run("c")
-            assert f"a runs and works on {place.directory}/data, and this on" in details(queued(place, "b"))
+            assert f"a runs and uses {place.directory}/data, and this on" in details(queued(place, "b"))
             place.let_go("a")
             assert caller.call("execution.wait", execution=ident)["status"] == "completed"
 
@@ -127,7 +127,7 @@ class TestDependencies:
             caller.call("event.subscribe")
             skipped = until(caller, "execution.ended", task_name="skips", status="cancelled")
             assert "backup ended failed at" in details(skipped)
-            assert details(skipped).endswith("completed is asked for, and so this is skipped (on_failure: skip)")
+            assert details(skipped).endswith("completed is required, so this is skipped (on_failure: skip)")
             assert "backup ended failed at" in details(queued(place, "holds"))
             assert place.ctl("task", "disable", "backup").returncode == 0
             said = place.ctl("why", "holds").stdout
@@ -166,7 +166,7 @@ class TestConditions:
         with place.serving() as caller:
             done = place.ctl("execute", "a")
             assert done.returncode == 5
-            for words in (f"there is a {lock}", "900.0 TiB are asked for", "sh exited with 3, and said: not now"):
+            for words in (f"there is a {lock}", "900.0 TiB are required", "sh exited with 3, and said: not now"):
                 assert words in done.stderr, done
             assert "memory are available" in place.ctl("why", "a").stdout
             assert caller.call("execution.list")["items"] == []
@@ -177,7 +177,7 @@ class TestConditions:
         with place.serving() as caller:
             define(caller, "a", **QUICK, conditions=[{"file": {"path": str(here)}}])
             caller.call("event.subscribe")
-            assert details(until_held(caller, "a")) == f"there is no {here}, it is asked for"
+            assert details(until_held(caller, "a")) == f"there is no {here}, it must exist"
             here.touch()
             assert place.ctl("why", "a").stdout.startswith("a waits now: ")
 

@@ -89,7 +89,7 @@ def _is_undone(place: Scene, ident: str, before: Any, logs: Any) -> None:
 def _is_refused_another_time(place: Scene, ident: str) -> None:
     done = place.ctl("rollback", ident)
     assert done.returncode == 5
-    assert done.stderr == f"jamaintctl: cannot roll back {ident[:8]}: it has been rolled back already\n"
+    assert done.stderr == f"jamaintctl: cannot roll back {ident[:8]}: it has already been rolled back\n"
 
 
 def test_a_file_that_has_appeared_in_the_place_is_not_overwritten(place: Scene) -> None:

@@ -249,7 +249,7 @@ def _drive(there: Place, caller: Client) -> None:
     made = {"name": "made", **_task({"dsn": "postgresql://me:zqplanted-made@h/x"})}
     refused = there.ctl("task", "create", "-f", "-", stdin=json.dumps(made))
     assert refused.returncode == 7
-    assert "config.dsn: has a password in it, which would be kept in the database" in refused.stderr
+    assert "config.dsn: has a password in it, which would be stored in the database" in refused.stderr
     by_name = {"name": "made", **_task({"dsn": there.cms, "password": {"credential": "redis-credential"}})}
     assert there.ctl("task", "create", "-f", "-", stdin=json.dumps(by_name)).returncode == 0
     assert there.ctl("execute", "made").returncode == 0

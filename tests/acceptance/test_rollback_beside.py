@@ -42,7 +42,7 @@ def test_rollback_is_refused_while_something_runs_that_works_on_the_same(place: 
         assert foreseen.returncode == 0
         assert (root / "old").exists() is not meets
         if meets:
-            assert f"other runs and works on {root}: wait until it has ended, or cancel it" in said.stderr
+            assert f"other runs and uses {root}: wait until it has ended, or cancel it" in said.stderr
         assert said.returncode == (5 if meets else 0)
 
 
@@ -66,4 +66,4 @@ def test_start_waits_for_a_rollback_that_works_on_the_same(name: str, path: str,
     found = touches.judge(Waiting(execution, task), View(snapshot, NOW, 0, {}, set()))
     assert found.verdict == verdict
     if verdict == "wait":
-        assert found.detail == "logs is being rolled back, which works on /var/log/app: never both at once"
+        assert found.detail == "logs is being rolled back and uses /var/log/app; they may not run at the same time"

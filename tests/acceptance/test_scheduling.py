@@ -130,7 +130,7 @@ class TestRoom:
         with place.serving() as caller:
             start(caller, "a")
             done = place.ctl("execute", "a")
-            assert (done.returncode, "a is running already" in done.stderr) == (5, True)
+            assert (done.returncode, "a is already running" in done.stderr) == (5, True)
             place.let_go("a")
 
 
@@ -185,7 +185,7 @@ class TestSkipped:
         with place.serving():
             done = place.ctl("execute", "a", "--window", "w")
             assert done.returncode == 5
-            assert "window w lets nothing start after" in done.stderr
+            assert "window w starts nothing after" in done.stderr
 
 
 class TestStopped:

@@ -78,7 +78,7 @@ def test_without_the_section_there_is_nothing_to_run(database: str) -> None:
         with place.serving():
             done = place.ctl("cleanup", "run")
             assert (done.returncode, "the configuration has none" in done.stderr) == (4, True)
-            assert place.ctl("cleanup", "history").stdout == "nothing has been cleaned up in that time\n"
+            assert place.ctl("cleanup", "history").stdout == "no cleanups in that time\n"
 
 
 def test_a_task_of_one_kind_is_in_the_history_too(place: Scene) -> None:

@@ -104,7 +104,7 @@ def test_sighup_applies_a_good_file_and_refuses_a_bad_one(place: Scene) -> None:
             place.config.write_text(place.config.read_text()[:-20])  # an editor's half-written file
             place.daemon.process.send_signal(signal.SIGHUP)
             place.daemon.wait_told("the new configuration was refused")
-            until_log(place, caller, "configuration refused, the old one stays in force", str(place.config))
+            until_log(place, caller, "configuration refused; the previous one stays in force", str(place.config))
             assert [alert["kind"] for alert in caller.call("status")["alerts"]] == ["configuration_refused"]
             assert caller.run("b")["status"] == "completed"
             place.configure(tasks={"c": NOTHING})

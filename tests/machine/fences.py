@@ -371,7 +371,7 @@ def undoes_what_the_configuration_names_no_more(machine: Machine) -> str:
     machine.write(TRIED, CONFIG)
     machine.must("jamaintctl", "reload")
     said = machine.must("jamaintctl", "config", "apply")
-    _expect("for ways back alone: /srv/app" in said, said)
+    _expect("only for rollback: /srv/app" in said, said)
     rules = {"log_paths": ["/srv/app/*.log"], "retention_seconds": 1, "compress": None, "archive": None, "exclude": []}
     task = {"name": "x", "config": rules, "rollback": True, "mass_deletion": {"share": 1, "items": 1},
             "timeout_seconds": None}  # fmt: skip
@@ -388,7 +388,7 @@ def undoes_what_the_configuration_names_no_more(machine: Machine) -> str:
     machine.write(TRIED, CONFIG + MORE.removeprefix("tasks:\n"))
     machine.must("jamaintctl", "reload")
     machine.run("jamaintctl", "config", "apply")
-    kept = next(line for line in said.splitlines() if "ways back alone" in line)
+    kept = next(line for line in said.splitlines() if "only for rollback" in line)
     return f"{kept}\nto plan there: {answer['error']['message']}\nrolled back, inodes and times as before"
 
 

@@ -18,10 +18,10 @@ def statistics(address: str) -> dict[str, Any]:
             connection.sendall(b"stats\r\n")
             lines = _answer(connection).decode("ascii", "replace").splitlines()
     except (OSError, ValueError) as error:
-        raise MemcachedError(f"memcached at {address} cannot be asked: {error}") from None
+        raise MemcachedError(f"memcached at {address} cannot be queried: {error}") from None
     found = dict(line.split(" ", 2)[1:] for line in lines if line.startswith("STAT ") and line.count(" ") >= 2)
     if "limit_maxbytes" not in found:
-        raise MemcachedError(f"memcached at {address} does not answer as one would: {lines[:1]}")
+        raise MemcachedError(f"memcached at {address} gave an unexpected answer: {lines[:1]}")
     hits, misses = int(found.get("get_hits", 0)), int(found.get("get_misses", 0))
     used, maximum = int(found.get("bytes", 0)), int(found["limit_maxbytes"])
     return {

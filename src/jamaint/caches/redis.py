@@ -221,7 +221,7 @@ class RedisCache:
         except redis.AuthenticationError as error:
             raise CacheRefusedError(f"{self.name} refuses the password or user: {error}") from None
         except redis.exceptions.NoPermissionError as error:
-            raise CacheRefusedError(f"{self.name} does not let this user do it: {error}") from None
+            raise CacheRefusedError(f"{self.name} denies this user the command: {error}") from None
         except redis.TimeoutError:
             raise CacheRefusedError(f"{self.name} does not answer within {SECONDS:g} s") from None
         except redis.ConnectionError as error:

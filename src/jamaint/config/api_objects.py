@@ -119,7 +119,7 @@ def _kept_passwords(value: Mapping[str, Any]) -> Iterator[Flaw]:
         if isinstance(found, str):
             yield Flaw(
                 path,
-                "has a password in it, which would be kept in the database: leave it out, and write how it is called "
+                "has a password in it, which would be stored in the database: leave it out, and write a reference "
                 f"beside the address, as password: {WAYS}, or define this in a file",
             )
 
@@ -135,7 +135,7 @@ def _path_rule(path: str, grants: Grants) -> str | None:
 def _command_rule(name: str, grants: Grants) -> str | None:
     if name in grants.commands:
         return None
-    there = ", ".join(sorted(grants.commands)) or "there are none yet"
+    there = ", ".join(sorted(grants.commands)) or "none are granted yet"
     return (
         f"must be a name in grants.commands ({there}): add the command there, in {grants.file}, and write its name here"
     )
@@ -144,7 +144,7 @@ def _command_rule(name: str, grants: Grants) -> str | None:
 def _database_rule(name: str, grants: Grants) -> str | None:
     if name in grants.databases:
         return None
-    there = ", ".join(sorted(grants.databases)) or "there are none yet"
+    there = ", ".join(sorted(grants.databases)) or "none are granted yet"
     return f"must be a name in grants.databases ({there}): add the database there, in {grants.file}"
 
 

@@ -250,14 +250,12 @@ def _bites(rule: RuleGiven) -> bool:
 def _senseless(model: PolicyGiven, rules: Rules, decision: str | None, changes: bool) -> Iterator[Flaw]:
     """What cannot be carried out as it stands."""
     if rules == Rules() and decision is None and not changes:
-        yield Flaw(("rules",), "says nothing: give it a rule or an action")
+        yield Flaw(("rules",), "has no effect: give it a rule or an action")
     if rules.bite and decision is None:
         choices = ", ".join(DECISIONS)
-        yield Flaw(("actions",), f"must say what is done when a rule bites: one of {choices}")
+        yield Flaw(("actions",), f"must say what to do when a rule matches: one of {choices}")
     if changes and (rules.bite or model.conditions):
-        problem = (
-            "hold always, and beside conditions or rules that bite at times would not: make it a policy of its own"
-        )
+        problem = "always apply; with conditions or rules that match only at times they need a policy of their own"
         yield Flaw(("actions",), f"`set` and `notify` {problem}")
 
 

@@ -26,7 +26,7 @@ ALMOST_FULL, FULLISH = 0.95, 0.80
 WORTH_SHARE, WORTH_BYTES = 0.10, 64 << 20
 """What could be freed is worth a word from this share of the whole on, or from so many bytes."""
 
-LATER = "; what goes is free when the trash is purged"
+LATER = "; the space is freed when the trash is purged"
 
 DIRECTORIES = {row.key: row.works_on for row in ROWS if row.works_on in ("logs", "temp", "files")}
 TENDING = frozenset(row.key for row in ROWS if row.frees)
@@ -173,7 +173,7 @@ def of_task(
         if not due:
             return of_kind(target.kind, name, size, Gain(0), command)
         says = ", ".join(f"{step.items:,} for {step.name.replace('_', ' ')}" for step in due)
-        return Advice(target.kind, name, "yellow", f"its task has something to do: {says}", command)
+        return Advice(target.kind, name, "yellow", f"its task has work to do: {says}", command)
     gains = [gain(step, target) for step in due]
     whole = Gain(sum(one.bytes for one in gains), any(one.later for one in gains), sum(one.files for one in gains))
     return of_kind(target.kind, name, size, whole, command, inodes=inodes)
@@ -262,7 +262,7 @@ def of_storage(
     share = used / total if total else 0.0
     soon = full is not None and full - now <= FULL_SOON
     in_sight = full is not None and full - now <= FULL_IN_SIGHT
-    when = f", and full on {full:%Y-%m-%d} at its growth" if full is not None and in_sight else ""
+    when = f"; full on {full:%Y-%m-%d} at its growth" if full is not None and in_sight else ""
     if is_scarce(inodes):
         best = max((one for one in helps if one.files), key=lambda one: one.files, default=None)
     else:
@@ -308,7 +308,7 @@ def of_kind(
         return Advice(kind, name, "yellow", f"its cleanup would be refused: {refusal}", task)
     if found is None or reclaimable is None:
         return Advice(
-            kind, name, "green", "`cleanup` does not work on it, its own task does" if task is None else "not planned"
+            kind, name, "green", "cleaned by its own task, not by `cleanup`" if task is None else "not planned"
         )
     if is_scarce(inodes) and found.files:
         count = "1 file is" if found.files == 1 else f"{found.files:,} files are"

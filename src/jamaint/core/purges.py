@@ -63,7 +63,7 @@ def why_not(kept: KeptWayBack, incomplete: bool) -> str | None:
         return "its rollback point was not written by this daemon, or was changed since: look at its trash yourself"
     if kept.status == "incomplete" and not incomplete:
         left = f"{kept.left:,} of its items" if kept.left else "some of its items"
-        return f"a rollback could not put back {left}, which the trash alone has: --incomplete purges them all the same"
+        return f"a rollback could not restore {left}, which exist only in the trash: --incomplete purges them too"
     return None
 
 

@@ -75,7 +75,7 @@ class App:
         self._members: dict[str, Members] = {}
         self._stop = trio.Event()
         self._cluster: Cluster | None = None
-        self._comes_up = "its database is being started"
+        self._comes_up = "starting its database"
         """What it waits for before it can do its work; empty when it is up."""
         self._reload_wanted = False
         self._reloading = trio.Lock()
@@ -220,7 +220,7 @@ class App:
         auditor: Auditor,
         task_status: trio.TaskStatus[None],
     ) -> None:
-        self._comes_up = "its tasks and windows are being taken over"
+        self._comes_up = "loading its tasks and windows"
         observer = Observer()
         current = self._current = Current(observer, clock.now)
         seals = await self._open_seals()
@@ -337,12 +337,12 @@ class App:
                 await trio.sleep(SEAL_RETRY_SECONDS)
 
     async def _settle(self, rollbacks: Rollbacks) -> int:
-        self._comes_up = "what a crash had cut short is being settled"
+        self._comes_up = "recovering what a crash interrupted"
         self._say_status()
         return await rollbacks.settle()
 
     async def _wind_down(self, scheduler: Scheduler, runner: Runner) -> None:
-        service_manager.notify("STOPPING=1", "STATUS=stopping what runs at its next safe point")
+        service_manager.notify("STOPPING=1", "STATUS=stopping running executions at their next safe point")
         self._log.info("stopping", running=scheduler.stop(), message_id=MESSAGE_IDS["daemon_stopping"])
         runner.stop_all("interrupted", "the daemon was stopped")
         with trio.move_on_after(STOP_SECONDS):
@@ -392,7 +392,7 @@ class App:
         except JamaintError:
             pass  # it has been logged, and status tells it
         except Exception as error:
-            self._log.error("the reload failed, the old configuration stays in force", exc_info=error)
+            self._log.error("the reload failed; the previous configuration stays in force", exc_info=error)
 
     def _take_database_change(self) -> None:
         self._say_status()
@@ -407,7 +407,7 @@ class App:
             if note:
                 self._config_problem = problem
                 self._log.error(
-                    "configuration refused, the old one stays in force",
+                    "configuration refused; the previous one stays in force",
                     problem=problem,
                     message_id=MESSAGE_IDS["configuration_refused"],
                 )

@@ -28,7 +28,7 @@ async def check_notebook(target: Target) -> None:
     elif not row["is_ours"]:
         raise TargetError(
             f"the schema {SCHEMA} in database {database}, or a table in it, belongs to {row['owner']}, and role {role} "
-            f"is not one of his. If it was made by an earlier role of this task: {row['cure']}",
+            f"is not its member. If it was made by an earlier role of this task: {row['cure']}",
             "refused",
         )
 
@@ -139,7 +139,7 @@ async def alone_on(target: Target, oid: int, name: str) -> AsyncIterator[None]:
             break
         await asyncio.sleep(LOCK_PAUSE_SECONDS)
     else:
-        raise TargetError(f"another execution is at work on {name}", "refused")
+        raise TargetError(f"another execution is working on {name}", "refused")
     try:
         yield
     finally:

@@ -202,11 +202,11 @@ async def connected(address: Address) -> Connection:
     except asyncpg.InvalidCatalogNameError as error:
         raise TargetError(f"there is no such database: {first_line(error)}") from error
     except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
-        raise TargetError(f"the server does not let us in: {first_line(error)}") from error
+        raise TargetError(f"PostgreSQL refused the connection: {first_line(error)}") from error
     except asyncpg.CannotConnectNowError as error:
         raise TargetError(f"the server takes no connections now: {first_line(error)}", "lost") from error
     except asyncpg.TooManyConnectionsError as error:
-        raise TargetError(f"the server has no connection left for us: {first_line(error)}", "lost") from error
+        raise TargetError(f"the server has no free connection: {first_line(error)}", "lost") from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise TargetError(f"the role may not connect to that database: {first_line(error)}") from error
     except asyncpg.PostgresError as error:

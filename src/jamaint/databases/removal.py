@@ -23,7 +23,7 @@ async def forget(target: Target, with_kept: bool, dry_run: bool) -> dict[str, An
             return found
         await check_notebook(target)
         if await target.work.fetchval(NOTES["is_at_work"]):
-            raise TargetError(f"another execution is at work in database {target.identity.database}", "refused")
+            raise TargetError(f"another execution is working in database {target.identity.database}", "refused")
     kept = [row["quoted"] for row in rows if is_kept_table(row["quoted"])]
     if kept and not with_kept:
         raise TargetError(

@@ -147,9 +147,9 @@ async def _find(target: Target, given: str) -> Row:
     try:
         parts: Sequence[str] = await target.watch.fetchval(SQL["parts"], given)
     except asyncpg.InvalidParameterValueError as error:
-        raise TargetError(f"{given} is no name of a table: {error}") from error
+        raise TargetError(f"{given} is not a table name: {error}") from error
     if len(parts) > 2:
-        raise TargetError(f"{given} is no name of a table: write TABLE or SCHEMA.TABLE")
+        raise TargetError(f"{given} is not a table name: write TABLE or SCHEMA.TABLE")
     schemas = [parts[0]] if len(parts) == 2 else list(target.identity.schemas)
     row = await target.watch.fetchrow(SQL["find"], schemas, parts[-1])
     if row is None:
@@ -164,9 +164,9 @@ def _check(row: Row, given: str, role: str) -> None:
     if row["kind"] in _KINDS:
         why = f"it is {_KINDS[row['kind']]}"
     elif row["schema"] == OUR_SCHEMA:
-        why = "it is one of jamaint's own"
+        why = "it belongs to jamaint"
     elif row["is_system"]:
-        why = "it is one of the server's own"
+        why = "it is a system table"
     elif row["persistence"] == "t":
         why = "it is a temporary table of another session"
     elif row["extension"] is not None:

@@ -357,7 +357,7 @@ def test_olddir_of_logrotate_becomes_a_directory_in_that_of_the_logs(
         ("0 1 * jam * root /bin/one", "1:7: jam is no month: the line is left out"),
         ("0 1 * * */x root /bin/one", "1:9: */x is no day of a week: the line is left out"),
         ("  0 1 * * root", "1:3: a line has five times"),
-        (" @nightly root /bin/x", "1:2: @nightly is no time"),
+        (" @nightly root /bin/x", "1:2: @nightly is not a valid time"),
     ],
 )
 def test_broken_crontab_line_is_told_with_line_and_column_and_the_rest_imported(

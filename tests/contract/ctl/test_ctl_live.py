@@ -127,7 +127,7 @@ def test_an_interrupt_detaches(scripted: Any, ctl_process: Any, flags: list[str]
     else:
         assert out == ""
         assert err.splitlines()[-3:] == [
-            "detached: app-logs goes on as a1b2c3d4",
+            "detached: app-logs continues as a1b2c3d4",
             "  to see it:  jamaintctl execution show a1b2c3d4",
             "  to stop it: jamaintctl execution cancel a1b2c3d4",
         ]
@@ -140,7 +140,7 @@ def test_a_restart_of_the_daemon_does_not_lose_the_execution(scripted: Any, ctl:
     done = ctl("execute", "app-logs")
     assert done.returncode == 0
     assert replies == []
-    assert "waiting for it to come back" in done.stderr
+    assert "waiting for the daemon to come back" in done.stderr
     assert "app-logs completed" in done.stdout
 
 

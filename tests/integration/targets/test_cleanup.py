@@ -308,14 +308,14 @@ class TestWhatIsRefused:
         ("given", "words"),
         [
             (rule("nowhere"), "there is no table nowhere in database"),
-            (rule("a.b.c"), "is no name of a table"),
-            (rule("a b"), "is no name of a table"),
+            (rule("a.b.c"), "is not a table name"),
+            (rule("a b"), "is not a table name"),
             (rule("keyless"), "keyless has no key"),
             (rule("half_unique"), "half_unique has no key"),
             (rule("seen"), "it is a view"),
             (rule("pg_catalog.pg_class"), "one of the server's own"),
             (rule("ruled"), "it has rules"),
-            (rule("jamaint.cursors"), "it is one of jamaint's own"),
+            (rule("jamaint.cursors"), "it belongs to jamaint"),
             (rule("parent"), "other tables inherit from it"),
             (rule("events", age_column="made_at"), "no column made_at (of dates and times it has: created_at)"),
             (rule("events", age_column="body"), "no date or time"),
@@ -410,7 +410,7 @@ class TestWhatIsRefused:
             before = look(events, "events")
             poor = f"{events}&role=poor"
             why = refusal(poor, rule("events"))
-            assert why.startswith("role poor may not insert into public.events, so what goes could not be put back")
+            assert why.startswith("role poor may not insert into public.events, so deleted rows could not be restored")
             assert planned(cleanup(poor, rule("events"), keeps_way_back=False)).items
             run_script(events, "GRANT INSERT ON events TO poor")
             host = Talk()

@@ -148,7 +148,7 @@ class TestRebuilding:
             thread.start()
             details = executor.run(step)
             thread.join()
-        assert any("stepped aside for process" in line for line in host.logged)
+        assert any("gave way to process" in line for line in host.logged)
         assert (details["rebuilt"], value(airy, BROKEN)) == (2, 0)
 
     def test_cancelled_in_the_middle_it_leaves_nothing(self, airy: str) -> None:
@@ -299,7 +299,7 @@ class TestUnused:
         with reading(airy, "t"):
             details = executor.run(step)
             assert value(airy, BROKEN) == 0
-        assert "is at the table in a transaction that does not end" in details["skipped"][0]["why"]
+        assert "has the table in a transaction that does not end" in details["skipped"][0]["why"]
         assert value(airy, "SELECT indisvalid FROM pg_index WHERE indexrelid = 't_body'::regclass")
 
     @pytest.mark.parametrize("comes_back", [False, True])

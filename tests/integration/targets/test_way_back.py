@@ -182,7 +182,9 @@ class TestWhatCouldNotComeBack:
             + trigger("draw", "BEFORE INSERT")
         )
         why = refusal(empty_database, sql)
-        assert "what goes could not be put back (it was tried, and taken back): a trigger gives it another key" in why
+        assert (
+            "deleted rows could not be restored (it was tried, and taken back): a trigger gives it another key" in why
+        )
         assert "rollback: {enabled: false}" in why
         assert cleanup(empty_database, rule("ev"), keeps_way_back=False).plan()
 
@@ -204,7 +206,7 @@ class TestWhatCouldNotComeBack:
     @pytest.mark.parametrize(
         ("body", "words"),
         [
-            ("RETURN NULL;", "one of its triggers, gate, keeps them out"),
+            ("RETURN NULL;", "one of its triggers, gate, rejects them"),
             ("RAISE 'only by the application';", "only by the application (in the function gate())"),
             ("PERFORM nowhere(); RETURN NEW;", "ALTER FUNCTION … SET search_path"),
         ],

@@ -135,13 +135,13 @@ def test_the_light_of_what_could_be_freed(size: int, reclaimable: int, light: st
 
 def test_what_goes_to_the_trash_is_free_later_and_that_is_said() -> None:
     found = of_kind("logs", "/a", 100, Gain(50, True), "cleanup run logs")
-    assert found.reason == "a part (50%) is old enough to go; what goes is free when the trash is purged"
+    assert found.reason == "a part (50%) is old enough to go; the space is freed when the trash is purged"
     disk = of_storage("/", 96, 100, full=None, helps=[found], now=NOON)
-    assert disk.reason == "96% is used; what goes is free when the trash is purged"
+    assert disk.reason == "96% is used; the space is freed when the trash is purged"
 
 
 def test_what_another_task_cleans_up_says_so() -> None:
-    assert of_kind("logs", "/a", 5, None, None).reason == "`cleanup` does not work on it, its own task does"
+    assert of_kind("logs", "/a", 5, None, None).reason == "cleaned by its own task, not by `cleanup`"
 
 
 def test_a_disk_is_promised_nothing_where_nothing_would_go() -> None:

@@ -85,9 +85,9 @@ class TestCatchUp:
     @pytest.mark.parametrize(
         ("late", "started", "verdict"),
         [
-            (False, 9, ("catch_up", "pass", "it is not late")),
-            (True, 2, ("catch_up", "pass", "2 of 3 that were missed have started within a minute")),
-            (True, 3, ("catch_up", "wait", "3 of 3 that were missed have started within a minute")),
+            (False, 9, ("catch_up", "pass", "on time")),
+            (True, 2, ("catch_up", "pass", "2 of 3 missed ones started within the last minute")),
+            (True, 3, ("catch_up", "wait", "3 of 3 missed ones started within the last minute")),
         ],
     )
     def test_so_many_in_a_minute(self, late: bool, started: int, verdict: tuple[str, str, str]) -> None:
@@ -120,8 +120,8 @@ class TestCondition:
         assert condition.judge(waiting(task(conditions=(CALM, BUSY))), view(facts=loads)) == (
             "condition",
             "pass",
-            "the load average over 1 min is 1.00, at most 2 is asked for; "
-            "the load average over 5 min is 2.00, at most 2 is asked for",
+            "the load average over 1 min is 1.00, at most 2 is allowed; "
+            "the load average over 5 min is 2.00, at most 2 is allowed",
         )
         assert condition.judge(waiting(), view()) == ("condition", "pass", "there are none")
 
@@ -173,8 +173,7 @@ class TestDependency:
                     "waiting": [waiting(task("backup"), trigger="retry", scheduled_for=NOON + HOUR)],
                 },
                 "wait",
-                "backup ended failed at 2026-11-24 11:00:00 UTC, completed is asked for, "
-                f"and is tried again at {LATER}",
+                f"backup ended failed at 2026-11-24 11:00:00 UTC, completed is required, and is tried again at {LATER}",
             ),
             (
                 {"ended": {"backup": past()}, "waiting": [waiting(task("backup"), trigger="retry")]},
@@ -195,7 +194,7 @@ class TestDependency:
         assert dependency.judge(one, view()) == (
             "dependency",
             "refuse",
-            "backup has not run yet; check has not run yet, and so this is skipped (on_failure: skip); "
+            "backup has not run yet; check has not run yet, so this is skipped (on_failure: skip); "
             "last has not run yet",
         )
         due = view(waiting=[waiting(task("check"))])
@@ -216,13 +215,13 @@ class TestDependency:
 
 class TestFit:
     def test_without_an_end_or_an_estimate_it_passes(self) -> None:
-        assert fit.judge(waiting(), view()) == ("fit", "pass", "nothing ends that it would have to fit into")
+        assert fit.judge(waiting(), view()) == ("fit", "pass", "no window or freeze limits the run time")
         opening = Opening(window(), NOON - HOUR, NOON + HOUR)
         seen = view(openings={"night": opening})
         assert fit.judge(waiting(window_name="night"), seen) == (
             "fit",
             "pass",
-            "how long it takes is not known yet (expected_duration would say it)",
+            "its duration is not known yet (set expected_duration)",
         )
 
     @pytest.mark.parametrize(("seconds", "verdict", "asked"), [(3600, "pass", "pass"), (3601, "wait", "refuse")])
@@ -281,7 +280,7 @@ class TestPreviousRunning:
     def test_what_its_window_has_paused_goes_on(self) -> None:
         pauses = task(on_window_end="pause")
         for one, end, told in (
-            (pauses, NOON, ": it goes on where its window had paused it"),
+            (pauses, NOON, ": it continues where its window paused it"),
             (pauses, NOON + SECOND, ""),
             (pauses, None, ""),
             (task(), NOON, ""),
@@ -289,7 +288,7 @@ class TestPreviousRunning:
         ):
             seen = view(tasks={"cleanup"}, running={"r": Occupied(one, "night", end)})
             found = previous_running.judge(waiting(), seen)
-            assert found == ("previous_running", "refuse", f"cleanup is running already{told}")
+            assert found == ("previous_running", "refuse", f"cleanup is already running{told}")
 
     @pytest.mark.parametrize(
         ("late", "schedule", "verdict"),
@@ -307,7 +306,7 @@ class TestPreviousRunning:
             assert found == (
                 "previous_running",
                 "wait",
-                "cleanup is running already, and this one is caught up on after it",
+                "cleanup is already running; this one runs after it",
             )
 
     def test_older_makes_way_for_the_newest_that_is_no_retry(self) -> None:
@@ -316,7 +315,7 @@ class TestPreviousRunning:
         assert previous_running.judge(one, view(waiting=later)) == (
             "previous_running",
             "refuse",
-            f"cleanup has been due again at {LATER}, and the older one makes way",
+            f"cleanup has been due again at {LATER}, and the older run is stopped for it",
         )
         again = [replace(one, execution=execution("e2", scheduled_for=NOON + HOUR, trigger="retry"))]
         for queue in (again, [one], []):
@@ -330,7 +329,7 @@ class TestRetry:
     @pytest.mark.parametrize(
         ("changes", "last", "verdict", "detail"),
         [
-            ({"trigger": "schedule"}, None, "pass", "it is a first attempt"),
+            ({"trigger": "schedule"}, None, "pass", "first attempt"),
             ({}, None, "pass", "attempt 2 of 3"),
             ({"scheduled_for": NOON + SECOND}, None, "wait", "attempt 2 of 3 comes at 2026-11-24 12:00:01 UTC"),
             ({}, "other", "refuse", "cleanup has completed since, at 2026-11-24 11:00:00 UTC"),
@@ -362,17 +361,17 @@ class TestSchedulerAndTask:
     @pytest.mark.parametrize(
         ("one", "paused", "detail"),
         [
-            (task(enabled=False), None, "cleanup is disabled in the configuration, or not defined there any more"),
+            (task(enabled=False), None, "cleanup is disabled in the configuration or no longer defined there"),
             (
                 task(enabled=False, origin="api"),
                 None,
-                "cleanup is disabled, or not defined any more (`jamaintctl task enable cleanup` enables it)",
+                "cleanup is disabled or no longer defined (`jamaintctl task enable cleanup` enables it)",
             ),
             (
                 task(quarantined_at=NOON),
                 None,
-                "cleanup is in quarantine since 2026-11-24 12:00:00 UTC: the daemon died each of the last times that "
-                "it ran; mend it, and enable it again",
+                "cleanup has been quarantined since 2026-11-24 12:00:00 UTC: the daemon died during each of its "
+                "last runs; fix the task, then enable it again",
             ),
             (task(), NOON + HOUR, f"cleanup is paused until {LATER} (by hand it runs)"),
         ],
@@ -389,21 +388,21 @@ class TestTouches:
         assert touches.judge(waiting(self.ONE), undoing) == (
             "touches",
             "wait",
-            "b is being rolled back, which works on /var/log: never both at once",
+            "b is being rolled back and uses /var/log; they may not run at the same time",
         )
         seen = replace_view(view(), touched=[("cleanup", LOG), ("free", ())])
-        assert touches.judge(waiting(self.ONE), seen) == ("touches", "pass", "nothing else works on /var/log")
+        assert touches.judge(waiting(self.ONE), seen) == ("touches", "pass", "nothing else uses /var/log")
         seen.touched.append(("b", LOG))
-        told = "b runs and works on /var/log too: never both at once"
+        told = "b runs and uses /var/log too; they may not run at the same time"
         assert touches.judge(waiting(self.ONE), seen) == ("touches", "wait", told)
 
     def test_several_are_listed(self) -> None:
         one = task(touches=(*LOG, Resource("path", "/srv")))
-        assert touches.judge(waiting(one), view()).detail == "nothing else works on /var/log, /srv"
+        assert touches.judge(waiting(one), view()).detail == "nothing else uses /var/log, /srv"
         assert touches.judge(waiting(), view()) == (
             "touches",
             "pass",
-            "it works on no directory or database that is known",
+            "it uses no known directory or database",
         )
 
 
@@ -437,7 +436,7 @@ class TestWindow:
             )
         told = window_concurrency.judge(waiting(window_name="night"), view())
         assert told == ("window_concurrency", "pass", "nothing runs in window night")
-        assert window_concurrency.judge(waiting(), view()) == ("window_concurrency", "pass", "no window is asked for")
+        assert window_concurrency.judge(waiting(), view()) == ("window_concurrency", "pass", "it needs no window")
 
 
 class TestPolicy:
@@ -450,10 +449,10 @@ class TestPolicy:
         return policy.judge(one or waiting(), view(policies=(mine,), frozen={"p#0": self.FROZEN}, **(seen or {})))
 
     def test_none_and_some(self) -> None:
-        assert policy.judge(waiting(), view()) == ("policy", "pass", "there are none for it")
-        assert self.judged(rules=Rules(timeout_seconds=5)) == ("policy", "pass", "1 policies let it start")
+        assert policy.judge(waiting(), view()) == ("policy", "pass", "no policy applies")
+        assert self.judged(rules=Rules(timeout_seconds=5)) == ("policy", "pass", "1 policies allow it")
         for sets in ({"retry": Retry(2)}, {"retention_seconds": 1.0}, {"emergency_seconds": 1.0}):
-            assert self.judged(rules=Rules(**sets)).detail == "1 policies let it start"
+            assert self.judged(rules=Rules(**sets)).detail == "1 policies allow it"
 
     @pytest.mark.parametrize(
         ("decision", "trigger", "verdict", "says"),
@@ -470,7 +469,7 @@ class TestPolicy:
         self, decision: Any, trigger: str, verdict: str, says: str | None
     ) -> None:
         found = self.judged(waiting(trigger=trigger), decision=decision, description="audit")
-        assert found == ("policy", verdict, "1 policies let it start" if says is None else f"policy p: {says}")
+        assert found == ("policy", verdict, "1 policies allow it" if says is None else f"policy p: {says}")
         if decision == "deny":
             assert self.judged(decision=decision).detail == "policy p: it holds always"
 
@@ -511,12 +510,12 @@ class TestPolicy:
         completed = {} if ago is None else {"dump": NOON - ago, "older": NOON - 9 * HOUR}
         found = self.judged(rules=Rules(backups=(backup,)), seen={"completed": completed, "backups": ("older", "dump")})
         assert found == (
-            ("policy", "pass", "1 policies let it start") if says is None else ("policy", "refuse", f"policy p: {says}")
+            ("policy", "pass", "1 policies allow it") if says is None else ("policy", "refuse", f"policy p: {says}")
         )
 
     def test_way_back_and_protected_paths(self) -> None:
         found = self.judged(waiting(task(executor="command")), rules=Rules(rollback_required=True))
-        assert found == ("policy", "refuse", "policy p: a way back is required, and it has no rollback_command")
+        assert found == ("policy", "refuse", "policy p: undo data is required, and it has no rollback_command")
         one = waiting(task(config={"directory": "/srv/keep/x"}))
         found = self.judged(one, rules=Rules(protected_paths=("/srv/keep", "/home")))
         assert found == ("policy", "refuse", "policy p: /srv/keep/x is protected (/srv/keep, /home)")
@@ -538,7 +537,7 @@ class TestPolicy:
     def test_rate(self, rate: Rate, ago: int, says: str | None) -> None:
         seen = {"starts": {"cleanup": [NOON - ago * SECOND], "gone": [NOON]}, "defined": {"cleanup": task()}}
         found = self.judged(rules=Rules(rates=(rate,)), seen=seen)
-        assert found[2] == ("1 policies let it start" if says is None else f"policy p: {says}")
+        assert found[2] == ("1 policies allow it" if says is None else f"policy p: {says}")
 
     def test_starts_counted_are_those_of_the_scope(self) -> None:
         night = replace(task("n"), schedule=Schedule(window="night"))

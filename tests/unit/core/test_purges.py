@@ -32,7 +32,7 @@ MOUNTS = [("/", "8:1"), ("/srv", "8:2"), ("/srv/a", "8:3")]
         ({"in_hand": True}, "it is being rolled back or purged"),
         ({"status": "undone"}, "there is nothing to purge: it is undone already"),
         ({"trusted": False}, "its rollback point was not written by this daemon"),
-        ({"status": "incomplete", "left": 3}, "a rollback could not put back 3 of its items"),
+        ({"status": "incomplete", "left": 3}, "a rollback could not restore 3 of its items"),
     ],
 )
 def test_why_not_tells_the_reason(changes: dict[str, object], why: str | None) -> None:

@@ -70,7 +70,7 @@ def test_help_is_found_wherever_it_stands(words: tuple[str, ...]) -> None:
         (("task",), "task needs one of: list, show, create, update, delete, enable, disable, pause"),
         (("execute",), "execute needs a TASK (see `jamaintctl execute --help`)"),
         (("rollback",), "rollback needs an EXECUTION (see `jamaintctl rollback --help`)"),
-        (("execute", "a", "b"), "execute: 'b' is one word too many"),
+        (("execute", "a", "b"), "execute: 'b' is an unexpected argument"),
         (("execute", "a", "--dryrun"), "no such flag: --dryrun; did you mean --dry-run?"),
         (("execute", "a", "-x"), "no such flag: -x"),
         (("execute", "a", "--window"), "--window needs a value: --window WINDOW"),
@@ -82,7 +82,7 @@ def test_help_is_found_wherever_it_stands(words: tuple[str, ...]) -> None:
         (("--timeout", "-1", "status"), "--timeout -1: must be a number of seconds above 0"),
         (("task", "create"), "task create needs -f FILE (see `jamaintctl task create --help`)"),
         (("task", "pause", "a"), "task pause needs --until TIME"),
-        (("audit", "--since", "7d"), "--since 7d: is no time; did you mean -7d or +7d?"),
+        (("audit", "--since", "7d"), "--since 7d: is not a valid time; did you mean -7d or +7d?"),
     ],
 )
 def test_mistakes_say_what_would_be_right(words: tuple[str, ...], says: str) -> None:

@@ -187,7 +187,7 @@ def test_an_ending_says_what_was_done_and_what_to_type_next() -> None:
     assert execution_text.ending(FAILED, LOOK) == [
         "app-logs failed after 1.5 s  a1b2c3d4",
         "  the disk is gone",
-        "  what it said:  jamaintctl execution log a1b2c3d4",
+        "  full log:      jamaintctl execution log a1b2c3d4",
     ]
     skipped = execution("cancelled", reasons=BUSY)
     assert execution_text.ending(skipped, LOOK)[1:] == ["  because: 3 of 3 run in window nightly"]
@@ -217,14 +217,14 @@ def test_details_of_an_execution() -> None:
         "execution     a1b2c3d4-0000",
         "task          app-logs",
         "status        completed",
-        "asked for by  root",
+        "triggered by  root",
         "window        nightly",
         "due           2026-11-24 08:47:00 WIB",
         "started       2026-11-24 08:47:00 WIB",
         "ended         2026-11-24 08:48:00 WIB",
         "took          1 min",
         "space         freed 1.0 GiB now, the purge on Tue 2026-12-01 09:00 WIB frees 2.0 GiB",
-        "way back      open, 2.0 GiB kept, until Tue 2026-12-01 09:00 WIB (in 7 d)",
+        "rollback      open, 2.0 GiB kept, until Tue 2026-12-01 09:00 WIB (in 7 d)",
         "",
         "STEPS",
         "  cleanup  completed  12 s  120 files  3.0 GiB  freed 1.0 GiB, 2.0 GiB on purge, 101 skipped",
@@ -291,7 +291,7 @@ def test_a_dry_run_shows_what_would_be_done_and_what_is_in_the_way() -> None:
         "    old files go",
         "      11.8 MiB  /var/log/a.3",
         "      … and 119 more",
-        "  reindex     3 items      0 B  no way back",
+        "  reindex     3 items      0 B  cannot be undone",
         "    indexes are rebuilt",
         "",
         "  warning  /var/log/x is a symbolic link",
@@ -359,7 +359,7 @@ def test_why_gives_the_verdict_first_then_every_guard() -> None:
 def test_verdicts_at_another_moment(verdict: str, guards: list[Any], first: str) -> None:
     found = {"task": "app-logs", "at": "2026-11-24T05:00:00Z", "verdict": verdict, "guards": guards, "last": None}
     shown = why.draw({**found, "next_due": None}, LOOK)
-    assert (shown[0], shown[-1]) == (first, "it has never run")
+    assert (shown[0], shown[-1]) == (first, "it has not run yet")
 
 
 def test_next_says_local_time_the_windows_own_and_utc() -> None:

@@ -87,7 +87,7 @@ ENTRY = {
     "method": "execution.rollback",
     "object": "nightly-backup",
     "outcome": "refused",
-    "detail": {"message": "cannot roll back adb99b27: it kept no way back"},
+    "detail": {"message": "cannot roll back adb99b27: it kept no undo data"},
 }
 SIZE = {"kind": "storage", "name": "/var/lib/postgresql/15/main", "bytes": 29_000_000_000, "share": 0.87}
 SIZE |= {"growth_per_day": 123_456_789, "full_on": LATER, "free": 79_000_000_000, "inodes_share": 0.97}

@@ -272,7 +272,7 @@ class TestTheWayBack:
         undone = executor.undo(step, dry_run=False)
         for outcome in (dry, undone):
             assert outcome["restored"] == 2
-            assert outcome["kept"] == [{"path": "page:1", "why": "a key of that name is there again"}]
+            assert outcome["kept"] == [{"path": "page:1", "why": "a key of that name exists again"}]
         assert client.get("page:1") == b"newer"
 
     @pytest.mark.parametrize("left", [0, 0.5, 1])
@@ -312,7 +312,7 @@ class TestTheWayBack:
         executor = cleanup(execution="an-execution", keep_for_rollback=True)
         step = executor.plan().steps[-1]
         assert executor.undo(step, dry_run=False)["restored"] == 0
-        assert "1 keys have expired since, and stay away" in host.said
+        assert "1 keys have expired since and are not restored" in host.said
 
     def test_what_was_changed_while_it_was_kept_stays_and_is_no_conflict(self, client, cleanup, monkeypatch) -> None:
         fill(client, 3)
@@ -465,7 +465,7 @@ class TestRefused:
             with redis.Redis.from_url(url) as client:
                 client.execute_command("ACL", "SETUSER", "weak", "on", ">pw", "~*", "+info", "+ping", "+client")
             said = self.said(lambda: cleanup(url.replace("unix://", "unix://weak:pw@")))
-            assert "does not let this user do it" in said
+            assert "denies this user the command" in said
 
     def test_a_replica(self, cleanup) -> None:
         with serving("--replicaof", "127.0.0.1 1") as url:

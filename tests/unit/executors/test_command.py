@@ -116,10 +116,10 @@ def test_a_plan_is_one_step_that_says_what_will_run_and_how_to_go_back(work: Wor
 
 def test_a_plan_says_when_there_is_no_way_back_and_why(work: Work) -> None:
     (step,) = command(work, {"command": ["/bin/true"]}).plan().steps
-    assert (step.undo, step.says) == (None, "run: /bin/true; there is no way back: no rollback_command is set")
+    assert (step.undo, step.says) == (None, "run: /bin/true; cannot be undone: no rollback_command is set")
     config = {"command": ["/bin/true"], "rollback_command": ["/bin/true"]}
     (step,) = command(replace(work, keeps_way_back=False), config).plan().steps
-    assert (step.undo, step.says) == (None, "run: /bin/true; there is no way back: the task keeps none")
+    assert (step.undo, step.says) == (None, "run: /bin/true; cannot be undone: the task keeps no undo data")
 
 
 def test_a_plan_runs_nothing(work: Work, tmp_path: Path) -> None:
@@ -334,7 +334,7 @@ def test_nothing_is_begun_after_a_cancel(work: Work, tmp_path: Path) -> None:
 def test_what_it_leaves_in_the_background_is_ended_and_told(work: Work) -> None:
     host = Listener()
     assert perform(work, shell("setsid tail -f /dev/null & echo $!"), host)["exit_code"] == 0
-    assert host.said[1:] == [("warning", "ended 1 processes that it had left in the background")]
+    assert host.said[1:] == [("warning", "ended 1 background processes it had left")]
     assert gone(host.lines[0])
 
 

@@ -180,7 +180,7 @@ def test_a_duplicate_whose_older_one_goes_meanwhile_stays(root: Path, keeps: boo
     older.unlink()
     details = [executor.run(through_json(step)) for step in plan.steps]
     assert (root / "twin").read_bytes() == b"the same"
-    why = f"what it is the same as, {older}, has gone or changed since"
+    why = f"its original, {older}, has gone or changed since"
     assert {"path": str(root / "twin"), "why": why} in details[1]["skipped"]
 
 
@@ -419,7 +419,7 @@ def test_when_full_unlink_frees_inodes(tmp_path: Path) -> None:
     with without_inodes(tmp_path) as full:
         config = cleanup({"path": str(full), "age_seconds": DAY})._work.config
         plan, (details,) = run(FilesystemCleanup(work(config, when_full="unlink"), Talk()))
-        assert "the task says `rollback.when_full: unlink`: there it goes at once" in plan.steps[0].says
+        assert "the task says `rollback.when_full: unlink`: removed there at once" in plan.steps[0].says
         assert plan.steps[0].undo is None
         assert details["files"] > 100
         assert os.statvfs(tmp_path).f_ffree > 100
@@ -555,7 +555,7 @@ def test_free_until_takes_the_oldest_until_so_much_is_free(tmp_path: Path) -> No
         assert left(tmp_path / "d") == {f"a{age}" for age in range(1, 6)}
         assert details["files"] == 2
         plan, (details,) = run(cleanup(path, keeps_way_back=False))
-        assert "is free, and 50.0% is asked for (`free_until`)" in plan.steps[0].says
+        assert "is free, and 50.0% is required (`free_until`)" in plan.steps[0].says
         assert details["files"] == 0
         more = path | {"free_until": 0.9, "age_seconds": 4.5 * DAY}
         kept = cleanup(more).plan()
@@ -563,7 +563,7 @@ def test_free_until_takes_the_oldest_until_so_much_is_free(tmp_path: Path) -> No
         config = cleanup(more)._work.config
         plan, (details,) = run(FilesystemCleanup(work(config, when_full="unlink"), Talk()))
         assert left(tmp_path / "d") == {f"a{age}" for age in range(1, 5)}
-        assert "there it goes at once" in plan.steps[0].says
+        assert "removed there at once" in plan.steps[0].says
         plan, (details,) = run(cleanup(more | {"age_seconds": DAY, "when_used": 0.95}))
         assert "and this begins at 95.0% (`when_used`)" in plan.steps[0].says
         assert details["files"] == 0

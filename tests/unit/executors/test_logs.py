@@ -95,7 +95,7 @@ class TestPlan:
     def test_it_says_what_it_will_do(self, root: Path) -> None:
         plan = executor(**everything(root)).plan()
         assert plan.steps[0].says == "Look at 5 logs below 1 directory; change nothing."
-        assert plan.steps[1].says.startswith("Delete 2 logs last written more than 30 days ago. What goes is kept")
+        assert plan.steps[1].says.startswith("Delete 2 logs last written more than 30 days ago. Removed files go to")
         assert plan.steps[2].says.startswith("Compress 1 log last written more than 10 days ago to .gz.")
         assert plan.steps[3].says.startswith(f"Move 1 log last written more than 5 days ago to {root.parent}/archive.")
 
@@ -283,7 +283,7 @@ class TestRun:
         logs = executor(**everything(root), keeps_way_back=False)
         steps, details = run_all(logs)
         assert [step.undo for step in steps] == [None] * 4
-        assert "The task keeps no way back" in steps[1].says
+        assert "The task keeps no undo data" in steps[1].says
         made = (root / "app" / "a12.log.gz").stat()
         assert details["cleanup"]["freed_space"] == blocks[40] + blocks[50]
         assert details["cleanup"]["freed_on_purge"] == 0

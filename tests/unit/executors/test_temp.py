@@ -124,7 +124,7 @@ def test_without_a_way_back_it_is_gone(tmp_path: Path) -> None:
     executor = temp({"path": str(root)}, keeps_way_back=False)
     step, details = run(executor)
     assert step.undo is None
-    assert "The task keeps no way back: there it goes at once" in step.says
+    assert "The task keeps no undo data: removed there at once" in step.says
     assert left(root) == {"young.tmp", "mixed/", "mixed/young"}
     assert (details["freed_space"], details["freed_on_purge"], details["directories"]) == (step.bytes, 0, 4)
 
@@ -133,7 +133,7 @@ def test_below_low_space_it_goes_at_once(tmp_path: Path) -> None:
     root = a_tree(tmp_path)
     step, details = run(temp({"path": str(root)}, low_space=1.1))
     assert step.undo is None
-    assert "(the limit is 110.0%): there it goes at once, and cannot be put back" in step.says
+    assert "(the limit is 110.0%): removed there at once and not restorable" in step.says
     assert details["freed_space"] > 0
 
 

@@ -171,7 +171,7 @@ def test_what_is_missing_or_fails_is_told(site, warmup, host) -> None:
 def test_it_fails_when_no_page_could_be_had(warmup) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    with pytest.raises(StepError, match=r"none of 1 pages could be had: .*refused"):
+    with pytest.raises(StepError, match=r"none of 1 pages could be fetched: .*refused"):
         run(warmup(urls=[f"http://127.0.0.1:{port}/"]))
 
 
@@ -188,7 +188,7 @@ def test_a_redirect_is_followed_on_the_same_host_only(site, warmup) -> None:
 def test_when_the_time_is_up_the_rest_is_left_out_and_told(site, warmup, host) -> None:
     details = run(warmup(urls=[f"{site.address}/page{number}" for number in range(5)], time_budget_seconds=1e-9))
     assert details["left_out"] == 5
-    assert "the time was up: 5 pages were not asked for" in host.said
+    assert "time limit reached: 5 pages were not requested" in host.said
 
 
 def test_it_stops_when_it_is_told_to(site, warmup, host) -> None:

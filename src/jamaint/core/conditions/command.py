@@ -20,7 +20,7 @@ def _judge(params: Params, found: Ended) -> Finding:
     code, expected = found.exit_code, params["exit_codes"]
     ended = f"was killed by signal {-code}" if code < 0 else f"exited with {code}"
     said = f", and said: {found.last_line}" if found.last_line else ""
-    asked = "" if code in expected else f"; {' or '.join(map(str, expected))} is asked for"
+    asked = "" if code in expected else f"; {' or '.join(map(str, expected))} is required"
     return Finding(code in expected, f"{_name(params)} {ended}{said}{asked}")
 
 

@@ -39,7 +39,7 @@ class Facts:
 
     def answer(self, condition: Condition) -> Any:
         """The fact that `condition` asks for, or Unknown."""
-        return self.found.get(condition.question, Unknown("it was not looked at, as there was no room for a start"))
+        return self.found.get(condition.question, Unknown("not checked, because no start was possible"))
 
 
 def size(count: float) -> str:

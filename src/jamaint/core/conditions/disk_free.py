@@ -21,10 +21,10 @@ def _judge(params: Params, found: DiskFree) -> Finding:
     if "min_share" in params:
         part, least = found.free_bytes / found.total_bytes if found.total_bytes else 0.0, params["min_share"]
         return Finding(
-            part >= least, f"{path} has {share(part)} free ({size(found.free_bytes)}), {share(least)} is asked for"
+            part >= least, f"{path} has {share(part)} free ({size(found.free_bytes)}), {share(least)} is required"
         )
     least = params["min_bytes"]
-    return Finding(found.free_bytes >= least, f"{path} has {size(found.free_bytes)} free, {size(least)} are asked for")
+    return Finding(found.free_bytes >= least, f"{path} has {size(found.free_bytes)} free, {size(least)} are required")
 
 
 KIND = Kind(_subject, _judge)

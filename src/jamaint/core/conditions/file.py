@@ -18,15 +18,15 @@ def _subject(params: Params) -> str:
 def _judge(params: Params, found: File) -> Finding:
     path, age = params["path"], found.age_seconds
     if age is None:
-        return Finding(not params["exists"], f"there is no {path}" + (", it is asked for" if params["exists"] else ""))
+        return Finding(not params["exists"], f"there is no {path}" + (", it must exist" if params["exists"] else ""))
     if not params["exists"]:
-        return Finding(False, f"there is a {path}, and it is asked for that there is none")
+        return Finding(False, f"there is a {path}, and it must not exist")
     least, most = params["min_age_seconds"], params["max_age_seconds"]
-    written = f"{path} was written {span(age)} ago" if age >= 0 else f"{path} will have been written in {span(-age)}"
+    written = f"{path} was written {span(age)} ago" if age >= 0 else f"{path} has been modified in {span(-age)}"
     if least is not None and age < least:
-        return Finding(False, f"{written}, at least {span(least)} is asked for")
+        return Finding(False, f"{written}, at least {span(least)} is required")
     if most is not None and age > most:
-        return Finding(False, f"{written}, at most {span(most)} is asked for")
+        return Finding(False, f"{written}, at most {span(most)} is allowed")
     return Finding(True, written if least is not None or most is not None else f"there is a {path}")
 
 

@@ -12,7 +12,7 @@ def _subject(params: Params) -> str:
 
 def _judge(params: Params, found: int) -> Finding:
     expected = params["status"]
-    asked = "" if found in expected else f", {' or '.join(map(str, expected))} is asked for"
+    asked = "" if found in expected else f", {' or '.join(map(str, expected))} is required"
     return Finding(found in expected, f"{_address(params)} answers {found}{asked}")
 
 

@@ -23,7 +23,7 @@ def _judge(params: Params, found: Load) -> Finding:
         load /= max(found.processors, 1)
         figure = f"{load:.2f} for each of {count(found.processors, 'processor')}"
     if load <= limit:
-        return Finding(True, f"{_subject(params)} is {figure}, at most {limit:g} is asked for")
+        return Finding(True, f"{_subject(params)} is {figure}, at most {limit:g} is allowed")
     return Finding(False, f"{_subject(params)} is {figure}, over {limit:g}")
 
 

@@ -11,7 +11,7 @@ def _judge(params: Params, found: frozenset[str]) -> Finding:
     limit = params["max"]
     who = f" ({', '.join(sorted(found)[:5])}{', …' if len(found) > 5 else ''})" if found else ""
     logged_in = f"{count(len(found), 'user')} {'is' if len(found) == 1 else 'are'} logged in{who}"
-    return Finding(len(found) <= limit, f"{logged_in}, at most {limit} {'is' if limit == 1 else 'are'} asked for")
+    return Finding(len(found) <= limit, f"{logged_in}, at most {limit} {'is' if limit == 1 else 'are'} allowed")
 
 
 KIND = Kind(_subject, _judge)

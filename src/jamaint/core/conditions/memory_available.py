@@ -19,10 +19,10 @@ def _subject(_params: Params) -> str:
 def _judge(params: Params, found: Memory) -> Finding:
     if "min_share" in params:
         part, least = found.available_bytes / max(found.total_bytes, 1), params["min_share"]
-        says = f"{share(part)} of memory ({size(found.available_bytes)}) is available, {share(least)} is asked for"
+        says = f"{share(part)} of memory ({size(found.available_bytes)}) is available, {share(least)} is required"
         return Finding(part >= least, says)
     least = params["min_bytes"]
-    says = f"{size(found.available_bytes)} of memory are available, {size(least)} are asked for"
+    says = f"{size(found.available_bytes)} of memory are available, {size(least)} are required"
     return Finding(found.available_bytes >= least, says)
 
 

@@ -10,7 +10,7 @@ def _subject(params: Params) -> str:
 def _judge(params: Params, found: float) -> Finding:
     limit = params["max"]
     if found <= limit:
-        return Finding(True, f"{_subject(params)} is {share(found)}, at most {share(limit)} is asked for")
+        return Finding(True, f"{_subject(params)} is {share(found)}, at most {share(limit)} is allowed")
     return Finding(False, f"{_subject(params)} is {share(found)}, over {share(limit)}")
 
 

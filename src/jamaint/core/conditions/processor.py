@@ -10,7 +10,7 @@ def _subject(_params: Params) -> str:
 def _judge(params: Params, found: float) -> Finding:
     limit = params["max"]
     if found <= limit:
-        return Finding(True, f"the processors are {share(found)} busy, at most {share(limit)} is asked for")
+        return Finding(True, f"the processors are {share(found)} busy, at most {share(limit)} is allowed")
     return Finding(False, f"the processors are {share(found)} busy, over {share(limit)}")
 
 

@@ -19,7 +19,7 @@ def _subject(params: Params) -> str:
 
 def _judge(params: Params, found: Unit) -> Finding:
     name, states = params["name"], params["states"]
-    asked = f"{' or '.join(states)} is asked for"
+    asked = f"{' or '.join(states)} is required"
     if found.load == "not-found":
         return Finding(False, f"there is no unit {name}, {asked}")
     return Finding(found.active in states, f"{name} is {found.active} ({found.sub}), {asked}")

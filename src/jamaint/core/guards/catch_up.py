@@ -9,11 +9,11 @@ SPREAD = timedelta(seconds=60)
 
 def judge(waiting: Waiting, view: View) -> Verdict:
     if not waiting.catches_up:
-        return Verdict("catch_up", "pass", "it is not late")
+        return Verdict("catch_up", "pass", "on time")
     busy, room = view.caught_up, view.snapshot.catch_ups_per_minute
     if busy >= room:
-        return Verdict("catch_up", "wait", f"{busy} of {room} that were missed have started within a minute")
-    return Verdict("catch_up", "pass", f"{busy} of {room} that were missed have started within a minute")
+        return Verdict("catch_up", "wait", f"{busy} of {room} missed ones started within the last minute")
+    return Verdict("catch_up", "pass", f"{busy} of {room} missed ones started within the last minute")
 
 
 def recent(starts: tuple[datetime, ...], now: datetime) -> tuple[datetime, ...]:

@@ -22,7 +22,7 @@ def judge(waiting: Waiting, view: View) -> Verdict:
         against = _unmet(dependency, waiting.execution.scheduled_for, view)
         if against is not None:
             skips = dependency.on_failure == "skip" and not against.passes
-            details.append(f"{against.detail}, and so this is skipped (on_failure: skip)" if skips else against.detail)
+            details.append(f"{against.detail}, so this is skipped (on_failure: skip)" if skips else against.detail)
             is_over = is_over or skips
     if details:
         return Verdict("dependency", "refuse" if is_over else "wait", "; ".join(details))
@@ -55,9 +55,9 @@ def _past_unmet(dependency: Dependency, view: View) -> str | None:
     if last is None or last.completed_at is None:
         return f"{name} has not run yet"
     if last.status is not State(state):
-        return f"{name} ended {last.status.value} at {clock(last.completed_at)}, {state} is asked for"
+        return f"{name} ended {last.status.value} at {clock(last.completed_at)}, {state} is required"
     if within is not None and (view.now - last.completed_at).total_seconds() > within:
-        return f"{name} was {state} at {clock(last.completed_at)}, longer ago than is asked for"
+        return f"{name} was {state} at {clock(last.completed_at)}, longer ago than is required"
     return None
 
 

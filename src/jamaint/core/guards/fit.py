@@ -9,10 +9,10 @@ from jamaint.core.guards.guard import Verdict, View, Waiting, clock, span
 def judge(waiting: Waiting, view: View) -> Verdict:
     ends, until = _ends(waiting, view)
     if ends is None:
-        return Verdict("fit", "pass", "nothing ends that it would have to fit into")
+        return Verdict("fit", "pass", "no window or freeze limits the run time")
     estimate = expected(waiting.task, view.snapshot.durations.get(waiting.task.name, ()))
     if estimate is None:
-        return Verdict("fit", "pass", "how long it takes is not known yet (expected_duration would say it)")
+        return Verdict("fit", "pass", "its duration is not known yet (set expected_duration)")
     takes = f"it takes {span(estimate.seconds)} ({estimate.source}), and {until}, in "
     left = (ends - view.now).total_seconds()
     if view.now + timedelta(seconds=estimate.seconds) <= ends:

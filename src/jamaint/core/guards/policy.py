@@ -22,7 +22,7 @@ def judge(waiting: Waiting, view: View) -> Verdict:
             return Verdict("policy", "wait", f"policy {policy.name}: {pending}")
         if verdict is not None:
             return verdict
-    return Verdict("policy", "pass", f"{len(mine)} policies let it start" if mine else "there are none for it")
+    return Verdict("policy", "pass", f"{len(mine)} policies allow it" if mine else "no policy applies")
 
 
 def _decided(policy: Policy, waiting: Waiting, view: View) -> Verdict | None:
@@ -69,7 +69,7 @@ def _bites(policy: Policy, waiting: Waiting, view: View) -> Iterator[str]:
         if against is not None:
             yield against
     if rules.rollback_required and (why := without_way_back(task)) is not None:
-        yield f"a way back is required, and {why}"
+        yield f"undo data is required, and {why}"
     for backup in rules.backups:
         names = [backup.task] if backup.task else view.snapshot.backups
         newest = max((one for name in names if (one := view.snapshot.completed.get(name))), default=None)

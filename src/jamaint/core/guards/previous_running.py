@@ -10,14 +10,14 @@ def judge(waiting: Waiting, view: View) -> Verdict:
     if overlap == "cancel_older":
         newest = _newest_due(name, view)
         if newest is not None and newest > waiting.execution.scheduled_for:
-            detail = f"{name} has been due again at {clock(newest)}, and the older one makes way"
+            detail = f"{name} has been due again at {clock(newest)}, and the older run is stopped for it"
             return Verdict("previous_running", "refuse", detail)
     if name not in view.tasks:
         return Verdict("previous_running", "pass", f"{name} is not running")
     if overlap == "queue":
-        return Verdict("previous_running", "wait", f"{name} is running already, and this one queues up behind it")
+        return Verdict("previous_running", "wait", f"{name} is already running; this one is queued behind it")
     if overlap == "cancel_older":
-        return Verdict("previous_running", "wait", f"{name} is running still, and is being stopped for this one")
+        return Verdict("previous_running", "wait", f"{name} is still running and is being stopped for this one")
     return _skipped(waiting, view)
 
 
@@ -25,9 +25,9 @@ def _skipped(waiting: Waiting, view: View) -> Verdict:
     """The verdict under `overlap: skip`, where only what is caught up on waits."""
     name, schedule = waiting.task.name, waiting.task.schedule
     if waiting.catches_up and schedule is not None and schedule.catch_up == "all":
-        return Verdict("previous_running", "wait", f"{name} is running already, and this one is caught up on after it")
-    goes_on = ": it goes on where its window had paused it" if _goes_on(name, view) else ""
-    return Verdict("previous_running", "refuse", f"{name} is running already{goes_on}")
+        return Verdict("previous_running", "wait", f"{name} is already running; this one runs after it")
+    goes_on = ": it continues where its window paused it" if _goes_on(name, view) else ""
+    return Verdict("previous_running", "refuse", f"{name} is already running{goes_on}")
 
 
 def _goes_on(task: str, view: View) -> bool:

@@ -7,7 +7,7 @@ from jamaint.core.guards.guard import Verdict, View, Waiting, clock
 def judge(waiting: Waiting, view: View) -> Verdict:
     execution, task = waiting.execution, waiting.task
     if execution.trigger != "retry":
-        return Verdict("retry", "pass", "it is a first attempt")
+        return Verdict("retry", "pass", "first attempt")
     which = f"attempt {execution.attempt} of {task.retry.attempts}"
     last = view.snapshot.ended.get(task.name)
     if last is not None and last.status is State.COMPLETED and last.id != execution.retry_of:

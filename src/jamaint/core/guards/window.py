@@ -8,7 +8,7 @@ from jamaint.core.guards.guard import Verdict, View, Waiting, clock
 def judge(waiting: Waiting, view: View) -> Verdict:
     name = waiting.execution.window_name
     if name is None:
-        return Verdict("window", "pass", "no window is asked for")
+        return Verdict("window", "pass", "it needs no window")
     opening = view.snapshot.openings.get(name)
     if opening is None:
         return _closed(waiting, name, view)
@@ -17,7 +17,7 @@ def judge(waiting: Waiting, view: View) -> Verdict:
         detail = f"window {name} allows {', '.join(allowed)}, and {waiting.task.name} is of type {waiting.task.type}"
         return Verdict("window", "refuse", detail)
     if view.now >= opening.starts_until:
-        detail = f"window {name} lets nothing start after {clock(opening.starts_until)} (cutoff before its end)"
+        detail = f"window {name} starts nothing after {clock(opening.starts_until)} (cutoff before its end)"
         return Verdict("window", "refuse", detail)
     return Verdict("window", "pass", f"window {name} is open until {clock(opening.end)}")
 

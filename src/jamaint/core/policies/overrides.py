@@ -39,4 +39,4 @@ def lifts(execution: Execution, guard: str, now: datetime) -> bool:
 def told(execution: Execution) -> str:
     """Who lifts guards, and why, for a verdict."""
     found = execution.options[KEY]
-    return f"lifted by the emergency override of {found['by']} ({found['reason']})"
+    return f"overridden by the emergency override of {found['by']} ({found['reason']})"

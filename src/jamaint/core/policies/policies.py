@@ -99,7 +99,7 @@ def unreadable(name: str, definition: Mapping[str, Any], why: str) -> Policy | N
     """
     if definition.get("actions") in (["allow"], ("allow",)):
         return None
-    says = f"it cannot be read ({why}), so nothing starts: mend it with `jamaintctl policy update {name}`, or delete it"
+    says = f"it cannot be read ({why}), so nothing starts: fix it with `jamaintctl policy update {name}`, or delete it"
     return Policy(
         id=name, name=name, decision="defer", priority=-1, description=says, origin="api", definition=definition
     )
@@ -156,9 +156,9 @@ def emergency_seconds(task: Task, window: str | None, policies: Sequence[Policy]
 def without_way_back(task: Task) -> str | None:
     """Why the task is known to keep no way back, before any plan; None where only a plan can tell."""
     if not task.rollback.enabled:
-        return "it keeps no way back (rollback.enabled: false)"
+        return "it keeps no undo data (rollback.enabled: false)"
     if task.rollback.when_full == "unlink":
-        return "it keeps no way back while a disk is full (rollback.when_full: unlink)"
+        return "it keeps no undo data while a disk is full (rollback.when_full: unlink)"
     if task.executor == "command" and not task.config.get("rollback_command"):
         return "it has no rollback_command"
     return None

@@ -159,7 +159,7 @@ def _whole_year(year: int) -> int:
 def _time(text: str) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
     parts = text.split(":")
     if len(parts) > 3:
-        raise ValueError(f"{text!r} is no time, such as 02:00 or 02:00:30")
+        raise ValueError(f"{text!r} is not a valid time, such as 02:00 or 02:00:30")
     hour, minute, second = [*parts, "00"][:3]
     if "." in second.replace("..", ""):
         raise ValueError("a second is the shortest step there is")

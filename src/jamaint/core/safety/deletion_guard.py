@@ -40,7 +40,7 @@ class RootObservation:
 def refusals(
     now: Sequence[RootObservation], before: Mapping[str, RootObservation], limit: MassDeletion, noun: str = "files"
 ) -> tuple[dict[str, Any], ...]:
-    """Why these roots need a second look, as {guard, verdict, detail, root, items, files}; empty when they do not.
+    """Why these roots require approval, as {guard, verdict, detail, root, items, files}; empty when they do not.
 
     `before` has what was seen of a root at the last run. A root that has never been seen is taken as it is.
     """
@@ -59,7 +59,7 @@ def too_many(now: RootObservation, limit: MassDeletion, noun: str) -> str | None
         return None
     return (
         f"{now.path}: {now.doomed:,} of {now.files:,} {noun} would be deleted ({now.doomed / now.files:.0%}); more "
-        f"than {limit.items:,} that are more than {limit.share:.0%} need a second look"
+        f"than {limit.items:,} that are more than {limit.share:.0%} require approval"
     )
 
 

@@ -29,7 +29,7 @@ def broken(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]], i
             return f"{name} {'can' if before['undo'] else 'cannot'} be undone in the plan, and now it is otherwise"
         lost = sorted(set(now.get("at_once", ())) - set(before.get("at_once", ())))
         if lost:
-            return f"{name} leaves no way back for {', '.join(lost)} now, and does in the plan"
+            return f"{name} leaves no rollback for {', '.join(lost)} now, and does in the plan"
         if not itemised and any(before[key] != now[key] for key in ("items", "bytes", "says")):
             return f"{name} has other figures"
     return None if len(old) == len(new) else "it has other steps"

@@ -163,7 +163,7 @@ def _wake_at(
         if occupied.task.on_window_end != "finish" and occupied.opening_end is not None and occupied.opening_end > now
     ]
     moments += [one.execution.scheduled_for for one in snapshot.waiting if one.execution.scheduled_for > now]
-    if held:  # one that was asked for by hand has no deadline: it is refused at its window's cutoff
+    if held:  # one that was triggered by hand has no deadline: it is refused at its window's cutoff
         moments += [one.starts_until for one in snapshot.openings.values() if one.starts_until > now]
     if held:  # what waits for a freeze to end starts then
         moments += [one.changes_at for one in snapshot.freezes if one.changes_at is not None and one.changes_at > now]

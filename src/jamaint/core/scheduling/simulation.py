@@ -362,7 +362,7 @@ def unconditional(tasks: Iterable[Task]) -> list[Task]:
 def never_run(found: Forecast) -> list[tuple[str, str]]:
     """The tasks that would be due and never run, each with what stood against them."""
     return [
-        (name, one.example or "it would wait all the time")
+        (name, one.example or "it would always wait")
         for name, one in sorted(found.tasks.items())
         if one.due and not one.runs and one.skipped
     ]
@@ -375,7 +375,7 @@ def too_full(found: Forecast) -> list[tuple[str, str]]:
         if one.without_room:
             openings = "1 opening" if one.openings == 1 else f"{one.openings} openings"
             of = f"{one.without_room} of {one.runs + one.skipped}"
-            full.append((name, f"{of} would be skipped for want of room in {openings}"))
+            full.append((name, f"{of} would be skipped for lack of room in {openings}"))
         elif one.fullest >= FULL:
             full.append((name, f"its fullest opening is {one.fullest:.0%} full"))
     return full

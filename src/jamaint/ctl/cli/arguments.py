@@ -112,7 +112,9 @@ GLOBAL_FLAGS = (
     Flag("--socket", "the daemon's socket (also JAMAINT_SOCKET)", "PATH"),
     Flag("--json", "one JSON document on standard output, errors as JSON on standard error"),
     Flag("--no-color", "no colours (also NO_COLOR)"),
-    Flag("--timeout", "wait so long for an answer (30); dry runs, rollbacks: no limit", "SECONDS", kind="seconds"),
+    Flag(
+        "--timeout", "reply timeout in seconds (default 30); none for dry runs and rollbacks", "SECONDS", kind="seconds"
+    ),
 )
 
 
@@ -212,7 +214,9 @@ class _Reader:
             )
         any_number = bool(verb.positionals) and verb.positionals[-1].endswith(ANY_NUMBER)
         if len(self._plain) > len(verb.positionals) and not any_number:
-            raise UsageError(f"{verb.name}: {self._plain[len(verb.positionals)]!r} is one word too many", verb.name)
+            raise UsageError(
+                f"{verb.name}: {self._plain[len(verb.positionals)]!r} is an unexpected argument", verb.name
+            )
         for position, place in enumerate(verb.positionals):
             if place.endswith(ANY_NUMBER):
                 self.found.values[place[: -len(ANY_NUMBER)].strip("[]").lower()] = self._plain[position:]

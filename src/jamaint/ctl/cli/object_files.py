@@ -104,7 +104,7 @@ class _Builder:
     def build(self, node: Any, path: str, depth: int) -> Any:
         self._nodes += 1
         if self._nodes > NODES_LIMIT or depth > DEPTH_LIMIT:
-            raise InvalidObjectError(self._file, "unfolds to too much", _position(node), path)
+            raise InvalidObjectError(self._file, "expands to too much data (aliases)", _position(node), path)
         if isinstance(node, self._yaml.MappingNode):
             return self._mapping(node, path, depth)
         if isinstance(node, self._yaml.SequenceNode):

@@ -77,7 +77,7 @@ def _entry(line: Line, text: str, owner: str | None, environment: dict[str, str]
         found.remarks.append(f"{line.place}: @reboot is the job of a systemd unit: left out")
         return
     if nick and times not in NICKNAMES:
-        found.mistake(line, start, f"{times} is no time: the line is left out")
+        found.mistake(line, start, f"{times} is not a valid time: the line is left out")
         return
     at = start - 1
     for part, (called, least, most, names) in zip(() if nick else parts, FIELDS, strict=False):

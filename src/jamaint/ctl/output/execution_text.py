@@ -70,7 +70,7 @@ def details(execution: Execution, look: Look) -> list[str]:
         ("task", str(execution.get("task_name"))),
         ("status", status_cell(status)),
         ("did", ("yellow", f"nothing: {idle}") if idle else ""),
-        ("asked for by", asked_by(execution)),
+        ("triggered by", asked_by(execution)),
         ("window", str(window)),
         ("emergency", _emergency(execution)),
         ("due", stamp(execution.get("scheduled_for"))),
@@ -82,7 +82,7 @@ def details(execution: Execution, look: Look) -> list[str]:
         ("paused", ("yellow", paused_text(execution, look))),
         ("throttled", throttle_text(execution)),
         ("space", freed_text(execution, look)),
-        ("way back", _way_back(point, look)),
+        ("rollback", _way_back(point, look)),
     ]
     lines = fields(pairs, look)
     lines += columns([_left_alone("not put back", item) for item in (point.get("problems") or ())[:SHOWN]], look, "  ")
@@ -347,7 +347,7 @@ def _next(execution: Execution, look: Look) -> list[str]:
     if any(reason.get("guard") == "mass_deletion" for reason in execution.get("reasons") or ()):
         hints.append(("to see all:", f"jamaintctl plan {execution.get('task_name')}"))
     elif status == "failed":
-        hints.append(("what it said:", f"jamaintctl execution log {ident}"))
+        hints.append(("full log:", f"jamaintctl execution log {ident}"))
     if status == "running" and execution.get("paused"):
         hints.append(("to go on:", f"jamaintctl execution resume {ident}"))
     if status == "running":

@@ -190,7 +190,7 @@ def _watch(client: Client, execution: Execution, drawing: Silence) -> Execution:
         if event is None:
             drawing.tick()
         elif event.get("event") == "daemon.cut_off":
-            raise UnreachableError(client.path, "it has cut us off from its events")
+            raise UnreachableError(client.path, "the daemon closed the event stream")
         elif (event.get("execution") or {}).get("id") == execution["id"]:
             execution = merge(execution, event)
             drawing.update(execution, event)
@@ -212,10 +212,10 @@ def _patience(lost: JamaintError, deadline: float | None, drawing: Silence, iden
     if lost.code != UNAVAILABLE:
         raise lost
     if deadline is None:
-        drawing.say(f"{lost.message}; waiting for it to come back")
+        drawing.say(f"{lost.message}; waiting for the daemon to come back")
         deadline = time.monotonic() + RETURN_SECONDS
     elif time.monotonic() > deadline:
-        message = f"{lost.message}; once it is back: jamaintctl execution show {short(ident)}"
+        message = f"{lost.message}; when the daemon is back: jamaintctl execution show {short(ident)}"
         raise JamaintError(UNAVAILABLE, message, lost.data)
     time.sleep(RETRY_SECONDS)
     return deadline

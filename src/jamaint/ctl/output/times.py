@@ -23,7 +23,7 @@ def given(text: str, now: float) -> str:
     if len(text) > 10 and (text[-1] in "zZ" or text[10:].rfind("+") > 0 or text[10:].rfind("-") > 0):
         seconds = epoch(text.replace(" ", "T", 1))
         if seconds is None:
-            raise ValueError(f"is no time; write {FORMS}")
+            raise ValueError(f"is not a valid time; write {FORMS}")
         return to_wire(seconds)
     return to_wire(_local(text))
 
@@ -165,7 +165,7 @@ def remaining(value: Any, now: float) -> str:
 def _relative(text: str) -> float:
     sign, rest, total = (-1 if text[0] == "-" else 1), text[1:], 0.0
     if not rest:
-        raise ValueError(f"is no time; write {FORMS}")
+        raise ValueError(f"is not a valid time; write {FORMS}")
     number = ""
     for char in rest:
         if char.isascii() and char.isdigit():
@@ -191,7 +191,7 @@ def _local(text: str) -> float:
         hint = (
             f"; did you mean -{text} or +{text}?" if text[:-1].isdigit() and text[-1:] in UNITS else f"; write {FORMS}"
         )
-        raise ValueError(f"is no time{hint}") from None
+        raise ValueError(f"is not a valid time{hint}") from None
     fields = (year, month, day, seconds // 3600, seconds % 3600 // 60, seconds % 60)
     try:
         found = time.mktime((*fields, 0, 0, -1))

@@ -40,7 +40,7 @@ class CrashRecovery:
             await self._definitions.quarantine_task(name, now, now)
             self._log.error(
                 f"{name} is in quarantine: the daemon died each of the last {count} times that it ran. "
-                f"Mend it, and let it run again with: jamaintctl task enable {name}",
+                f"Fix it, then enable it with: jamaintctl task enable {name}",
                 task=name,
             )
 
@@ -52,5 +52,5 @@ class CrashRecovery:
         if again is None or made:
             return None  # where it has been made already, it waits, or has had its end
         await self._recorder.put(again)
-        self._log.info(f"{task.name} was cut short and is tried again", execution=again.id, task=task.name)
+        self._log.info(f"{task.name} was interrupted and will be retried", execution=again.id, task=task.name)
         return again

@@ -72,7 +72,7 @@ class Rollbacks:
         blocker: Callable[[Sequence[Resource]], str | None],
     ) -> None:
         """Set who is told of an undone execution, and when a rollback works on nothing any more; and who says in words
-        what runs and works on one of these."""
+        what runs and uses one of these."""
         self._on_undone, self._on_free, self._blocker = on_undone, on_free, blocker
 
     @property
@@ -101,12 +101,12 @@ class Rollbacks:
             why = "its rollback point was not written by this daemon, or was changed since: it is not trusted"
             raise refused(f"cannot roll back {execution.id[:8]}: {why}", [_reason(why)])
         if point is None:
-            why = "it kept no way back" if execution.steps else "it changed nothing"
+            why = "it kept no undo data" if execution.steps else "it changed nothing"
             raise refused(f"cannot roll back {execution.id[:8]}: {why}", [_reason(why)])
         if point.status not in UNDOABLE or point.id in self._in_hand:
             why = {
-                "undone": "it has been rolled back already",
-                "purging": "what it kept is being purged, and a part of it may be gone",
+                "undone": "it has already been rolled back",
+                "purging": "its undo data is being purged, and part of it may be gone",
                 "purged": _why_purged(point),
             }.get(point.status, "it is being rolled back")
             raise refused(f"cannot roll back {execution.id[:8]}: {why}", [_reason(why)])
@@ -126,7 +126,7 @@ class Rollbacks:
         try:
             claimed = await self._recorder.move_point(point.id, UNDOABLE, "undoing")
             if claimed is None:
-                raise refused("somebody else has just taken its rollback point", [_reason("rollback point taken")])
+                raise refused("another rollback has just taken its rollback point", [_reason("rollback point taken")])
             return await self._undo_or_leave(execution, claimed, again=point.status == "undoing")
         finally:
             self._in_hand.discard(point.id)
@@ -236,7 +236,7 @@ class Rollbacks:
         """What still lives of an execution of a former daemon is ended, or has ended by itself, as units do."""
         await trio.to_thread.run_sync(end_all, execution_id)
         if not await former_ended():
-            self._log.error("a worker of the former daemon does not end: systemctl list-units 'jamaint-*'")
+            self._log.error("a worker of the previous daemon does not exit: systemctl list-units 'jamaint-*'")
 
     def _usable(self, point: RollbackPoint) -> RollbackPoint:
         """The point with the password that its database has in the configuration now."""
@@ -365,12 +365,12 @@ class Rollbacks:
         the record. Raises JamaintError when it is in somebody else's hand by now, or is no longer as it was looked at:
         what a rollback has left meanwhile is in its trash alone."""
         if point.id in self._in_hand:
-            raise refused("somebody else has just taken its rollback point", [_reason("rollback point taken")])
+            raise refused("another rollback has just taken its rollback point", [_reason("rollback point taken")])
         self._in_hand.add(point.id)
         try:
             claimed = await self._recorder.move_point(point.id, [point.status], "purging")
             if claimed is None:
-                raise refused("somebody else has just taken its rollback point", [_reason("rollback point taken")])
+                raise refused("another rollback has just taken its rollback point", [_reason("rollback point taken")])
             return await self._purge_claimed(claimed, point.status, by)
         finally:
             self._in_hand.discard(point.id)

@@ -172,7 +172,7 @@ class Runner:
         run = self._steered(execution_id, "throttled")
         if run.task.executor in UNTHROTTLED:
             raise JamaintError(
-                CONFLICT, f"{run.task.name} cannot be throttled: what it runs takes its own pace; pause it instead"
+                CONFLICT, f"{run.task.name} cannot be throttled: its command runs at its own pace; pause it instead"
             )
         run.steering.throttle(ratio)
         says = (
@@ -353,7 +353,7 @@ class Runner:
         timeout = run.task.timeout_seconds
         with run.steering.timeout:
             await run.stop.asked.wait()
-        run.stop.ask("timeout", f"it had not ended after {timeout:g} seconds" if timeout else "")
+        run.stop.ask("timeout", f"it had not finished after {timeout:g} seconds" if timeout else "")
         await worker.cancel()
 
     async def _write_plan(self, run: _Run, opening: Mapping[str, Any]) -> None:
@@ -527,7 +527,7 @@ class Runner:
     async def _record(self, run: _Run, block: str) -> str:
         """Write down what is about to be taken; why it cannot be, and then nothing is taken, or nothing."""
         if run.point is None:
-            return "there is no way back that it would belong to"
+            return "there is no rollback point it belongs to"
         if run.record is None:
             run.record = RecordWriter(inventories.path_of(run.point.opening))
         return await run.record.append(block)
@@ -683,7 +683,7 @@ def metrics_of(steps: tuple[StepRecord, ...]) -> dict[str, Any]:
 
 def _plan_of(answer: Mapping[str, Any]) -> Plan:
     if answer["is"] != "plan":
-        error = answer.get("error") or {"message": "it was stopped before it had a plan", "kind": "cancelled"}
+        error = answer.get("error") or {"message": "it was stopped before it had made a plan", "kind": "cancelled"}
         raise undo.UndoRefusedError(error["message"], error["kind"])
     steps = tuple(step_from_json(step) for step in answer["steps"])
     return Plan(steps, tuple(answer["warnings"]), tuple(answer["refusals"]), tuple(answer["roots"]))

@@ -40,8 +40,7 @@ PLANS, PLANS_BYTES = 1000, 1024**3
 SHORTEST_PREFIX = 8
 SWEEP_SECONDS = 3600.0
 ADVICE = (
-    "look at it with `jamaintctl plan {task}`, and let an admin approve that very plan; "
-    "or raise mass_deletion on the task"
+    "look at it with `jamaintctl plan {task}`, and have an admin approve this plan; or raise mass_deletion on the task"
 )
 
 
@@ -124,7 +123,7 @@ class Plans:
         if stored.itemised and not from_items:
             changed = "the worker has not been given its items"
         if changed is not None:
-            detail = f"it would not do what the plan says any more: {changed}; make a new plan"
+            detail = f"it would no longer do what the plan says: {changed}; make a new plan"
             raise undo.UndoRefusedError(detail, "refused", [{"guard": "plan", "verdict": "refuse", "detail": detail}])
 
     async def note_roots(self, task: Task, plan: Plan) -> None:

@@ -14,7 +14,7 @@ LOOK_SECONDS = 10.0
 IDLE_LOOK_SECONDS = 60.0
 """While nothing is: what fails for want of it, and who asks, has it looked at at once."""
 ADVICE = {
-    "state_directory": "no plan or kept key can be written until there is room; what else is asked for is done",
+    "state_directory": "no plan or kept key can be written until there is room; everything else works",
     "descriptors": "new clients are turned away; LimitNOFILE= of the unit, or see who holds so many connections",
 }
 

@@ -70,7 +70,7 @@ def apply(config: Config, dry_run: bool) -> int:
             if dry_run and change.what != "removed" and not change.path.endswith(".json"):
                 print("".join(f"    {line}\n" for line in _of_interest(files[change.path])), end="")
         for one in wanted.former:
-            print(f"kept until {one['until'][:16]}Z for ways back alone: {_says(one)}")
+            print(f"access kept until {one['until'][:16]}Z only for rollback: {_says(one)}")
         if not todo:
             print("nothing has changed")
         if not dry_run:

@@ -46,7 +46,7 @@ class PartlyAppliedError(Exception):
     def __init__(self, done: int, total: int, change: Change, error: OSError) -> None:
         super().__init__(
             f"{change.path}: {error.strerror or error}; {done} of {total} files are done, the others are as they were: "
-            "mend that and apply again"
+            "fix that and apply again"
         )
 
 

@@ -132,11 +132,11 @@ class Scheduler:
         return bool(self._queue)
 
     def at_work_on(self, touches: Sequence[Resource]) -> str | None:
-        """Return what runs and works on one of these, in words; None for nothing."""
+        """Return what runs and uses one of these, in words; None for nothing."""
         for occupied in self._running.values():
             met = meeting(touches, occupied.task.touches)
             if met is not None:
-                return f"{occupied.task.name} runs and works on {met[1]}"
+                return f"{occupied.task.name} runs and uses {met[1]}"
         return None
 
     def running_in(self, window: str) -> int:
@@ -371,7 +371,7 @@ class Scheduler:
         if agenda.crowded is not None:
             self._queue.hold_all(agenda.crowded, now, but=agenda.held)
         for ident in agenda.stop:
-            self._runner.stop(ident, "window_end", "its window has ended, and the task says to stop then")
+            self._runner.stop(ident, "window_end", "its window has ended (on_window_end: cancel)")
         for ident in agenda.pause:
             self._pause(ident)
         for ident in agenda.resume:
@@ -386,7 +386,9 @@ class Scheduler:
         self._over_night.add(ident)
         window = self._running[ident].window
         try:
-            self._runner.pause(ident, f"window {window} has closed, it goes on when that opens again", WINDOW, WINDOW)
+            self._runner.pause(
+                ident, f"window {window} has closed; it resumes when the window opens again", WINDOW, WINDOW
+            )
         except JamaintError as problem:
             self._log.warning(problem.message, execution=ident)
 
@@ -647,7 +649,7 @@ class Scheduler:
         if abs(jump) < JUMP_SECONDS:
             return  # a correction of the kind that keeps clocks right
         self._log.warning(
-            f"the wall clock was set by {jump:+.1f} s: what is due next is reckoned anew",
+            f"the wall clock was changed by {jump:+.1f} s: the next due times are recalculated",
             jump_seconds=round(jump, 1),
         )
         self.calendar.forget()

@@ -34,7 +34,7 @@ class Watching:
             what, why = course(conditions, await self._looking.facts(conditions, patience=float("inf")))
             try:
                 if what == "abort":
-                    self._runner.stop(execution.id, "condition", f"it runs only as long as this holds: {why}")
+                    self._runner.stop(execution.id, "condition", f"it may run only while this holds: {why}")
                     return
                 if what == "pause" and why != paused_for:
                     self._runner.pause(execution.id, why, HOLDER)

@@ -88,7 +88,7 @@ async def drop(target: Target, quoted: str, table: int, reins: StatementControl)
             try:
                 await _patiently(target, sql, LEAVING_SECONDS)
             except (LockTimeoutError, TooSlowError) as error:
-                reins.host.log("warning", f"{quoted} is half dropped, and goes with the next execution: {error}")
+                reins.host.log("warning", f"{quoted} is partly dropped; the next execution drops the rest: {error}")
 
     for pause in (*PAUSES, None):
         try:
@@ -146,7 +146,7 @@ async def _build(
             row = await target.watch.fetchrow(SQL["blocked"], target.pids[0], milliseconds)
             progress = await target.watch.fetchrow(SQL["build_progress"], target.pids[0])
         if row is not None:
-            raise LockTimeoutError(f"stepped aside for process {row['pid']}, which waited for us: {row['query']}")
+            raise LockTimeoutError(f"gave way to process {row['pid']}, which waited for us: {row['query']}")
         if progress is not None:
             before, size, whole = one.total
             blocks, tuples = (
@@ -173,7 +173,7 @@ async def _leave(target: Target, one: Build, reins: StatementControl) -> None:
             await _patiently(target, SQL["drop"].format(index=quoted), LEAVING_SECONDS)
         await _forget(target, one.table, one.name)
     except (LockTimeoutError, TooSlowError, TargetError) as error:
-        what = f"what the build of {one.quoted} has left is dropped by the next execution"
+        what = f"the next execution drops what the build of {one.quoted} left"
         reins.host.log("warning", f"{what}: {error}")
 
 
@@ -191,10 +191,10 @@ async def _forget(target: Target, table: int, name: str) -> None:
 
 async def _who(target: Target, transaction: str, pid: int) -> str:
     if pid:
-        return f"process {pid} is at the table in a transaction that does not end"
+        return f"process {pid} has the table in a transaction that does not end"
     with failures_named(target.identity.database):
         gid = await target.watch.fetchval(SQL["prepared"], transaction)
-    return f"the prepared transaction '{gid}' is at the table, until somebody ends it: ROLLBACK PREPARED '{gid}'"
+    return f"the prepared transaction '{gid}' holds the table until somebody ends it: ROLLBACK PREPARED '{gid}'"
 
 
 async def _users_of(target: Target, table: int) -> dict[str, int]:

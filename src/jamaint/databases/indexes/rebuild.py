@@ -21,7 +21,7 @@ REST_SECONDS = 5.0
 """At most, after each index: as long as it took."""
 LATE_FACTOR = 2.0
 """A rebuild begins only if twice the time it is reckoned to take is left of the window."""
-SAYS_NOTHING = "An index is the same when it is rebuilt, so there is nothing to put back."
+SAYS_NOTHING = "A rebuilt index is equivalent to the old one, so there is nothing to undo."
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ async def plan(target: Target, rule: Rule, only: frozenset[int] | None) -> tuple
     size = sum(index.bytes for index, _ in chosen)
     gain = sum(round(index.bytes * air) for index, air in chosen)
     says = (
-        f"Rebuild {len(chosen)} indexes concurrently that are over {rule.threshold:.0%} air, which would free about "
+        f"Rebuild {len(chosen)} indexes concurrently with more than {rule.threshold:.0%} air, which would free about "
         f"{gain >> 20} MiB. {SAYS_NOTHING}"
     )
     sample = [{"path": f"{index.quoted} ({air:.0%} air)", "bytes": index.bytes} for index, air in chosen[:10]]
@@ -75,7 +75,7 @@ async def run(doing: Doing, rule: Rule) -> None:
     tally |= {"indexes": [], "rebuilt": 0, "freed_space": 0, "skipped": [], "skipped_count": 0}
     await open_builds(target)
     for dropped in await clear_builds(target, reins):
-        reins.host.log("info", f"dropped {dropped}, which a build of ours that was cut short had left")
+        reins.host.log("info", f"dropped {dropped}, left by an interrupted build of jamaint")
     pace = _Pace(step.bytes)
     for entry in step.args["things"]:
         await reins.checkpoint()
@@ -110,7 +110,7 @@ async def _one(doing: Doing, rule: Rule, entry: Mapping[str, Any], pace: _Pace) 
     target, reins = doing.target, doing.reins
     found = await indexes_of(target, entry["oid"])
     if not found:
-        doing.skip(entry["name"], "it is gone, or was rebuilt by somebody else meanwhile")
+        doing.skip(entry["name"], "it was dropped or rebuilt by somebody else meanwhile")
         return 0
     (index,) = found
     async with alone_on(target, index.table_oid, index.table_quoted):
@@ -154,7 +154,7 @@ async def _confirmed(target: Target, rule: Rule, index: Index) -> tuple[float, s
     air = index.air if air is None else air
     if air is None or not _is_full(air, rule):
         share = "not known" if air is None else f"{air:.0%}"
-        return air or 0.0, f"a second look found less air in it ({share}) than the statistics had told"
+        return air or 0.0, f"a second look found less bloat in it ({share}) than the statistics had told"
     return air, None
 
 
@@ -164,7 +164,7 @@ def _is_full(air: float, rule: Rule) -> bool:
 
 def _why_not(index: Index, age: int, target: Target, rule: Rule) -> str | None:
     if age > WRAPAROUND_AGE:
-        return f"the database is {age:,} transactions old: it must be vacuumed before anything else"
+        return f"the database is {age:,} transactions old: VACUUM it before anything else"
     if index.bytes < LEAST_BYTES:
         return f"it is smaller than {LEAST_BYTES >> 20} MiB"
     return why_not_rebuild(index, target.identity.version, rule.with_expressions)

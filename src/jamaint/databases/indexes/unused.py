@@ -37,10 +37,12 @@ async def plan(
     ready = [index for index, why in found if why is None and (only is None or index.oid in only)]
     watched = [f"{index.quoted}: {why}" for index, why in found if why is not None and _is_candidate(index)]
     size = sum(index.bytes for index in ready)
-    says = f"Drop {len(ready)} indexes concurrently that nobody has used, and note {len(watched)} that may be next."
+    says = (
+        f"Drop {len(ready)} indexes concurrently that have not been used, and record {len(watched)} that may be next."
+    )
     if keeps_way_back:
-        says += f" Definitions are kept; what is missed within {WATCH_DAYS} days is built again by itself."
-    warnings += [f"an unused index stays for now: {line}" for line in watched[:10]]
+        says += f" Definitions are kept; an index that is needed within {WATCH_DAYS} days is rebuilt automatically."
+    warnings += [f"an unused index is kept for now: {line}" for line in watched[:10]]
     sample = tuple({"path": index.quoted, "bytes": index.bytes} for index in ready[:10])
     undo = {"execution": execution} if keeps_way_back else None
     args: dict[str, Any] = {
@@ -146,7 +148,7 @@ async def _drop(doing: Doing, index: Index) -> str | None:
     if published is not None:
         return f"what builds it again would be sent to the subscribers of publication {published}, which would stop"
     if await reins.is_over():
-        return "the window has ended: next time"
+        return "the window has ended: continued next time"
     why = await reins.wait_for_others(index.table_oid)
     if why is not None:
         return why
@@ -213,7 +215,7 @@ async def _look_after_dropped(doing: Doing) -> None:
             await _back(target, row, reins, dry_run=False)
             why = "its table is read from end to end since it is gone"
             doing.tally["built_again"].append({"index": row["quoted"], "why": why})
-            reins.host.log("warning", f"{row['quoted']} is missed, and was built again")
+            reins.host.log("warning", f"{row['quoted']} is needed and was rebuilt")
         elif now - row["dropped_at"] > timedelta(days=WATCH_DAYS):
             with failures_named(target.identity.database):
                 await target.work.execute(_SQL["move"], row["execution"], row["quoted"], "settled")

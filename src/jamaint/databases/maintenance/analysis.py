@@ -32,7 +32,7 @@ Recommendation = dict[str, Any]
 
 def plan() -> Step:
     """The step, which only looks."""
-    return Step(NAME, "Look at tables, indexes, queries and age, and recommend; change nothing of the data.")
+    return Step(NAME, "Analyse tables, indexes, queries and transaction age, and recommend; change no data.")
 
 
 async def run(doing: Doing, task: str, threshold: float) -> None:
@@ -57,7 +57,7 @@ async def run(doing: Doing, task: str, threshold: float) -> None:
         "tables": [_table(row, measured.get(row["oid"])) for row in tables],
         "indexes": [_index(index, measured.get(index.oid)) for index in indexes[:LISTED]],
         "slow_queries": [dict(row) for row in slow or ()],
-        "queries": "pg_stat_statements is not installed, or not for us" if slow is None else None,
+        "queries": "pg_stat_statements is not installed or not accessible" if slow is None else None,
         "recommendations": recommendations,
         "recommended": len(recommendations),
     }
@@ -138,7 +138,7 @@ def _sql(recommendation: Recommendation) -> str:
 def _of_age(totals: Row) -> list[Recommendation]:
     if totals["age"] < AGE_WARNING:
         return []
-    reason = f"{totals['transactions_left']:,} transactions are left until the server takes no more writes"
+    reason = f"{totals['transactions_left']:,} transactions are left before the server stops accepting writes"
     return [{"what": "vacuum the whole database", "reason": reason, "sql": "VACUUM (FREEZE)"}]
 
 
@@ -156,8 +156,8 @@ def _of_tables(tables: Sequence[Row], measured: Mapping[int, int]) -> list[Recom
         air = measured.get(row["oid"], _estimated(row)) or 0
         if air > AIRY_SHARE * row["heap_bytes"]:
             reason = (
-                f"{air >> 20} of its {row['heap_bytes'] >> 20} MiB are air, which new rows will fill again; where they "
-                "will not, this gives it back, and keeps everybody from the table meanwhile (pg_repack does not)"
+                f"{air >> 20} of its {row['heap_bytes'] >> 20} MiB are bloat that new rows will fill; if not, "
+                "this returns the space and locks the table meanwhile (pg_repack does not)"
             )
             found.append(
                 {"what": f"rewrite {row['quoted']}", "reason": reason, "sql": f"VACUUM (FULL, ANALYZE) {row['quoted']}"}
@@ -182,9 +182,9 @@ def _of_indexes(indexes: Sequence[Index], threshold: float, measured: Mapping[in
             found.append(_drop(index, f"drop {index.quoted}", reason))
     for index in [index for index in indexes if index.oid not in told]:
         if is_leftover(index.name) and not index.is_valid and not index.is_being_built:
-            found.append(_drop(index, f"drop {index.quoted}", "an interrupted build has left it; it costs every write"))
+            found.append(_drop(index, f"drop {index.quoted}", "left by an interrupted build; every write maintains it"))
         elif not index.is_valid and not index.is_being_built:
-            reason = "it is invalid: no query uses it, and every write keeps it up"
+            reason = "it is invalid: no query uses it, and every write maintains it"
             found.append(
                 {
                     "what": f"build {index.quoted} again, or drop it",
@@ -194,7 +194,7 @@ def _of_indexes(indexes: Sequence[Index], threshold: float, measured: Mapping[in
             )
         elif index.bytes >= LARGE_BYTES and (_air(index, measured.get(index.oid)) or 0.0) >= threshold:
             source = " by the statistics" if index.oid not in measured else ", as counted"
-            reason = f"{_air(index, measured.get(index.oid)):.0%} of it is air{source}"
+            reason = f"{_air(index, measured.get(index.oid)):.0%} of it is bloat{source}"
             found.append(
                 {
                     "what": f"rebuild {index.quoted}",
@@ -203,8 +203,8 @@ def _of_indexes(indexes: Sequence[Index], threshold: float, measured: Mapping[in
                 }
             )
         elif index.bytes >= LARGE_BYTES and not index.scans and not index.tuples_read and never_dropped(index) is None:
-            reason = f"nobody has used it since the server counts ({index.bytes >> 20} MiB); look at the replicas too"
-            found.append(_drop(index, f"drop {index.quoted}, if it stays so", reason))
+            reason = f"not scanned since statistics were reset ({index.bytes >> 20} MiB); look at the replicas too"
+            found.append(_drop(index, f"drop {index.quoted} if it stays unused", reason))
     return found
 
 

@@ -28,11 +28,11 @@ async def plan(target: Target, only: frozenset[int] | None) -> tuple[Step, list[
     wanted = [row for row in rows if only is None or row["oid"] in only]
     chosen = [row for row in wanted if row["may_vacuum"]]
     blocked = [row for row in wanted if not row["may_vacuum"]]
-    warnings += [f"{row['quoted']} is left out, because it is {row['owner']}'s: {_why(row)}" for row in blocked]
+    warnings += [f"{row['quoted']} is left out, because it is owned by {row['owner']}: {_why(row)}" for row in blocked]
     vacuums = sum(row["vacuum"] is not None for row in chosen)
     says = (
-        f"VACUUM {_tables(vacuums)} and ANALYZE {_tables(len(chosen))}. Nothing that anybody could "
-        "see is changed, so there is nothing to put back."
+        f"VACUUM {_tables(vacuums)} and ANALYZE {_tables(len(chosen))}. No visible data "
+        "changes, so there is nothing to undo."
     )
     sample = tuple({"path": f"{row['quoted']}: {_why(row)}", "bytes": row["bytes"]} for row in chosen[:10])
     size = sum(row["bytes"] for row in chosen)
@@ -55,7 +55,7 @@ async def run(doing: Doing) -> None:
     done, planned = 0, {entry["oid"] for entry in doing.step.args["things"]}
     for row in [row for row in await _due(target) if row["oid"] in planned]:
         await reins.checkpoint()
-        why = "the window has ended: next time" if await reins.is_over() else None
+        why = "the window has ended: continued next time" if await reins.is_over() else None
         why = why or await reins.wait_for_others(row["oid"]) or await _one_noted(doing, row, done)
         if why is not None:
             doing.skip(row["quoted"], why)

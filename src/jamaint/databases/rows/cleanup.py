@@ -97,11 +97,11 @@ async def plan(target: Target, job: Job) -> CleanupPlan:
                 "of": found.of,
             }
         )
-    says.append("They go in batches, each a transaction that locks its own rows and nothing else.")
+    says.append("Rows are deleted in batches; each is a transaction that locks only its own rows.")
     if job.keeps_way_back:
-        says.append("What goes is kept in the schema jamaint beside it and can be put back until it is purged.")
+        says.append("Deleted rows are kept in the schema jamaint and can be restored until they are purged.")
     else:
-        says.append("The task keeps no way back: what goes cannot be put back.")
+        says.append("The task keeps no undo data: deleted rows cannot be restored.")
     undo = {"tables": [{"table": one["oid"], **{key: one[key] for key in ("name", "kept", "hold")}} for one in entries]}
     step = Step(
         name=NAME,
@@ -196,7 +196,7 @@ def _entries(step: Step) -> list[Kept]:
     ]
     for one in found:
         if not is_kept_table(one.kept):  # it is going to be dropped
-            raise TargetError(f"{one.kept!r} is none of the tables that rows are kept in", "refused")
+            raise TargetError(f"{one.kept!r} is not a table of kept rows", "refused")
     return found
 
 
@@ -226,7 +226,7 @@ def _check_way_back(table: Table, role: str, job: Job) -> None:
         )
     if job.keeps_way_back and not table.may_insert:
         raise TargetError(
-            f"role {role} may not insert into {table.quoted}, so what goes could not be put back: grant it INSERT, or "
+            f"role {role} may not insert into {table.quoted}, so deleted rows could not be restored: grant INSERT, or "
             "say rollback: {enabled: false}",
             "refused",
         )
@@ -292,7 +292,7 @@ def _about(found: Count) -> str:
 
 def _left(rows: int, table: Table) -> str:
     names = ", ".join(reference.says for reference in table.references)
-    return f"{rows} old rows are left, because others refer to them ({names}): clean those up first"
+    return f"{rows} old rows stay, because other rows refer to them ({names}): clean those up first"
 
 
 def _but(referred: int | None) -> str:
@@ -323,5 +323,5 @@ def _warnings(selection: Selection, proof: Proof) -> list[str]:
         names = ", ".join(reference.says for reference in table.references)
         found.append(f"{table.quoted}: rows that others refer to are left ({names})")
     if not table.may_vacuum:
-        found.append(f"{table.quoted} cannot be vacuumed afterwards: it is {table.owner}'s")
+        found.append(f"{table.quoted} cannot be vacuumed afterwards: it is owned by {table.owner}")
     return found

@@ -146,9 +146,9 @@ class Deletion:
 
     async def _why_not_now(self) -> str | None:
         if await self.reins.is_over():
-            return "the window has ended: it goes on from here in the next"
+            return "the window has ended: continued in the next one"
         why = await self.reins.wait_for_others(self.selection.table.oid, in_batches=True)
-        return None if why is None else f"{why}: it goes on from here next time"
+        return None if why is None else f"{why}: continued next time"
 
     def _check_bound(self, taken: int) -> None:
         """To be called before a batch is committed."""

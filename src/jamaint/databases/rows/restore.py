@@ -213,11 +213,11 @@ async def _left_over(
         key = " ".join(f"{column.name}={value}" for column, value in zip(table.key, row["key"], strict=True))
         path = f"{table.quoted} {key}"
         if row["is_taken"]:
-            why = f"there is another row with its key now: the old one stays in {kept}"
+            why = f"another row has its key now: the old one stays in {kept}"
             found.kept.append({"path": path, "why": why})
         else:
             why = (refused or {}).get(row["place"]) or _kept_out(table)
-            found.problems.append({"path": path, "why": f"the table does not take it ({why}): it stays in {kept}"})
+            found.problems.append({"path": path, "why": f"the table rejects it ({why}): it stays in {kept}"})
     if total - back > len(told):
         found.problems.append({"path": table.quoted, "why": f"{total - back - len(told)} more rows stay in {kept}"})
     if back:
@@ -227,7 +227,7 @@ async def _left_over(
 
 def _kept_out(table: Table) -> str:
     triggers = ", ".join(table.insert_triggers)
-    return f"one of its triggers, {triggers}, keeps it out" if triggers else "a constraint, or a row it refers to"
+    return f"one of its triggers, {triggers}, rejects it" if triggers else "a constraint, or a row it refers to"
 
 
 def _changed(table: Table, rows: int, kept: str) -> str:

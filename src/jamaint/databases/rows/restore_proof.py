@@ -84,9 +84,9 @@ async def _there_and_back(target: Target, selection: Selection, most: int, keeps
     try:
         found = await in_one(target, parts, places)
     except TABLES_OWN as error:
-        raise _refused(selection, said(error), error, "what goes could not be put back") from error
+        raise _refused(selection, said(error), error, "deleted rows could not be restored") from error
     if found.put < rows:
-        raise _refused(selection, _why(table, found), None, "what goes could not be put back")
+        raise _refused(selection, _why(table, found), None, "deleted rows could not be restored")
     return Proof(rows, await _changed(target, table, parts) if found.changed else ())
 
 
@@ -115,7 +115,7 @@ async def _changed(target: Target, table: Table, parts: dict[str, str]) -> tuple
 
 def _refused(selection: Selection, why: str, error: BaseException | None, what: str) -> TargetError:
     cure = "" if error is None else selection.path.cure(error)
-    else_ = "" if "deleted" in what or cure else ". Mend that, or say rollback: {enabled: false} to delete for good"
+    else_ = "" if "deleted" in what or cure else ". Fix that, or set rollback: {enabled: false} to delete for good"
     return TargetError(
         f"{selection.table.quoted}: {what} (it was tried, and taken back): {why}{cure}{else_}", "refused"
     )
@@ -125,4 +125,4 @@ def _why(table: Table, found: Portion) -> str:
     if found.refused:
         return next(iter(found.refused.values()))
     triggers = ", ".join(table.insert_triggers)
-    return f"one of its triggers, {triggers}, keeps them out" if triggers else "their places are taken"
+    return f"one of its triggers, {triggers}, rejects them" if triggers else "their places are taken"

@@ -207,7 +207,7 @@ async def _check_condition(target: Target, table: Table, where: str) -> None:
             wrong = str(cause).splitlines()[0]
     if wrong is not None:
         raise TargetError(
-            f"the condition for {table.quoted} is not one ({wrong}): it stands after WHERE, and names of types and "
+            f"the condition for {table.quoted} is not valid ({wrong}): it stands after WHERE, and names of types and "
             "functions of your own need their schema before them"
         )
 

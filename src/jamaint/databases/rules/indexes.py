@@ -94,7 +94,7 @@ def why_not_rebuild(index: Index, version: int, with_expressions: bool) -> str |
 
 def _against_rebuild(index: Index, version: int, with_expressions: bool) -> Iterator[str]:
     if is_leftover(index.name):
-        yield "it is what an interrupted build has left, and not of ours: look at it, and drop it by hand"
+        yield "it was left by an interrupted build that is not ours: check it and drop it by hand"
     if not index.is_valid:
         yield "it is invalid: somebody's build has failed or is under way; drop it or build it again by hand"
     if index.is_being_built:
@@ -104,7 +104,7 @@ def _against_rebuild(index: Index, version: int, with_expressions: bool) -> Iter
     if index.is_partitioned:
         yield "it is the index of a partitioned table: those of its partitions are looked at by themselves"
     if index.method != "btree":
-        yield f"how much of it is air is not known for the method {index.method}"
+        yield f"how much of it is bloat is not known for the method {index.method}"
     if version in UNSAFE_VERSIONS:
         yield "PostgreSQL 14.0 to 14.3 lose entries in concurrent builds: update the server first"
     if index.is_of_extension:

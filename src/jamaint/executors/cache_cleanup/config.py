@@ -52,7 +52,7 @@ class CacheDirectory(Section):
     @model_validator(mode="after")
     def _something_goes(self) -> "CacheDirectory":
         if self.age is None and self.max_size is None:
-            raise ValueError("says of nothing that it goes: give an age or a max_size")
+            raise ValueError("selects nothing: give an age or a max_size")
         return self
 
     def normalised(self) -> dict[str, Any]:

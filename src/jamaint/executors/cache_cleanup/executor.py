@@ -104,7 +104,7 @@ class CacheCleanup:
                 elif not cache.is_there(kept.key) if dry_run else cache.restore(kept):
                     outcome["restored"] += 1
                 else:
-                    outcome["kept"].append({"path": _name(kept.key), "why": "a key of that name is there again"})
+                    outcome["kept"].append({"path": _name(kept.key), "why": "a key of that name exists again"})
                 self._host.progress(number + 1, step.items or None, "items")
             lost = self._lost()
         except (CacheRefusedError, OSError) as error:
@@ -117,7 +117,7 @@ class CacheCleanup:
             outcome["problems"].append(lost)
             outcome["missing"] = [lost]
         if expired:
-            self._host.log("info", f"{expired} keys have expired since, and stay away")
+            self._host.log("info", f"{expired} keys have expired since and are not restored")
         held = self._hold_of(cache, began, outcome["restored"])
         return {**outcome, "held": [held]} if held is not None else outcome
 
@@ -140,7 +140,7 @@ class CacheCleanup:
                 self._held.update(hash(one.key) for one in kept.read())
         except OSError as error:
             why = f"which keys of {cache.name} a rollback has put back cannot be read: {words(error)}"
-            raise CacheRefusedError(f"{why}; `jamaintctl held release` lets go of them") from None
+            raise CacheRefusedError(f"{why}; `jamaintctl held release` allows it") from None
 
     def purge(self, step: Step) -> dict[str, Any]:
         """See Executor."""
@@ -220,7 +220,7 @@ class CacheCleanup:
 
     def _of_memcached(self) -> tuple[Step, ...]:
         address = self._work.config.get("memcached")
-        says = f"Look at memcached at {address}; change nothing: it evicts by itself."
+        says = f"Look at memcached at {address}; change nothing: memcached evicts by itself."
         return (Step(MEMCACHED, says),) if address else ()
 
     def _statistics(self) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class CacheWarmup:
         limits = [f"{self._concurrency} at a time"]
         limits += [f"at most {self._rate:g} a second"] if self._rate is not None else []
         limits += [f"for {self._budget:g} s at most"] if self._budget is not None else []
-        says = f"Ask for {len(pages)} pages, {', '.join(limits)}. There is nothing to put back."
+        says = f"Request {len(pages)} pages, {', '.join(limits)}. There is nothing to undo."
         sample = tuple({"path": url} for url in pages[:SHOWN])
         return Plan((Step(WARMUP, says, items=len(pages), sample=sample),))
 
@@ -53,10 +53,10 @@ class CacheWarmup:
         for page in [page for page in found if outcome(page.status) != "warm"][:SHOWN]:
             self._host.log("warning", f"{page.url}: {page.why or page.status}")
         if left_out:
-            self._host.log("warning", f"the time was up: {left_out} pages were not asked for")
+            self._host.log("warning", f"time limit reached: {left_out} pages were not requested")
         if found and not details["files"]:
             raise StepError(
-                f"none of {len(found)} pages could be had: {found[0].why or found[0].status}", details=details
+                f"none of {len(found)} pages could be fetched: {found[0].why or found[0].status}", details=details
             )
         return details
 

@@ -87,8 +87,8 @@ class Command:
         does = f"run{self._as_user()}: {shlex.join(self._command)}"
         if has_way_back:
             return f"{does}; to go back: {shlex.join(self._rollback_command)}"
-        why = "the task keeps none" if self._rollback_command else "no rollback_command is set"
-        return f"{does}; there is no way back: {why}"
+        why = "the task keeps no undo data" if self._rollback_command else "no rollback_command is set"
+        return f"{does}; cannot be undone: {why}"
 
     def _as_user(self) -> str:
         return f" as {self._user}" if self._user else ""
@@ -124,7 +124,7 @@ class Command:
         except (OSError, ValueError) as error:
             raise StepError(f"{self._work.task_name} could not be started: {error}") from None
         if ended.left_behind:
-            self._host.log("warning", f"ended {ended.left_behind} processes that it had left in the background")
+            self._host.log("warning", f"ended {ended.left_behind} background processes it had left")
         if ended.unended:
             self._host.log("error", f"{ended.unended} processes could not be ended: another user's, or stuck")
         return ended

@@ -70,11 +70,11 @@ class CleanupPath(Section):
                     "max_size, max_files, min_size and free_until count files: leave them out with unit: directory"
                 )
             if self.age is None and not self.keep_newest.count:
-                raise ValueError("says of no directory that it goes: give an age or keep_newest")
+                raise ValueError("selects no directory: give an age or keep_newest")
             if self.keep_newest.per == "directory":
                 raise ValueError("keeps whole directories with unit: directory: keep_newest is per path or pattern")
         elif self.age is None and all(each is None for each in limits):
-            raise ValueError("says of nothing that it goes: give an age, a max_size, a max_files or a free_until")
+            raise ValueError("selects nothing: give an age, a max_size, a max_files or a free_until")
         return self
 
     @model_validator(mode="after")

@@ -117,10 +117,10 @@ def _still_same(same: Mapping[int, tuple[int, int, First]]) -> Callable[[Any, st
         if why or not _among(same)(seen):
             return why or "nothing older holds the same any more"
         first = same[seen.st_ino][2]
-        return "" if first.stands() else f"what it is the same as, {first.path}, has gone or changed since"
+        return "" if first.stands() else f"its original, {first.path}, has gone or changed since"
 
     return test
 
 
 def _regular(seen: Any, name: str, fd: int) -> str:  # noqa: ARG001 - the shape of a rule's test
-    return "" if stat.S_ISREG(seen.st_mode) else "it is no regular file"
+    return "" if stat.S_ISREG(seen.st_mode) else "it is not a regular file"

@@ -117,8 +117,8 @@ def _missing(program: str) -> str:
 def _says(name: str, places: Sequence[str]) -> str:
     where = ", ".join(places) or "nowhere"
     if name == TRIM:
-        return f"Give the disk back what is free on {where}. No file is changed, so there is nothing to put back."
-    return f"Report how scattered the files are on {where}; change nothing."
+        return f"Trim free space on {where}. No file is changed, so there is nothing to undo."
+    return f"Report the fragmentation of files on {where}; change nothing."
 
 
 def _read(name: str, text: str) -> dict[str, int]:

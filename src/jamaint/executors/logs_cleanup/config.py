@@ -70,5 +70,5 @@ class LogsCleanup(Work):
         days = self.retention_days
         for key, part in (("compress_logs", self.compress_logs), ("archive_logs", self.archive_logs)):
             if part and part.older_than >= days * DAY:
-                problem = f"never comes to it: logs are removed after {days} d, and this begins after that"
+                problem = f"never happens: logs are removed after {days} d, and this begins after that"
                 yield Flaw((key, "older_than"), problem)

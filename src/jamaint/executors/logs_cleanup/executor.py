@@ -231,9 +231,9 @@ class LogsCleanup:
         count, size = sum(root.count(name) for root in found), sum(root.size(name) for root in found)
         says = [self._rules.says(name, count, self._codec.suffix if self._codec else ""), *owners_words(found)]
         if roots:
-            says.append("What goes is kept in the trash: it can be put back until the trash is emptied, and takes its")
+            says.append("Removed files go to the trash: they can be restored until it is purged, and take")
             says.append("space until then.")
-        says += [f"{why}: there it goes at once, and cannot be put back." for why in sorted(set(direct.values()))]
+        says += [f"{why}: removed there at once and not restorable." for why in sorted(set(direct.values()))]
         sample = [
             {"path": path, "bytes": size, "age_seconds": (self._rules.now_ns - written) / 10**9}
             for root in found

@@ -271,9 +271,7 @@ class LogsRotate(Work):
         elif self.scripts and self.scripts.per_log and not (self.prerotate or self.postrotate):
             yield Flaw(("scripts", "per_log"), "is for prerotate and postrotate, and there is neither")
         if not (self.copy_truncate or self.copy_only or self.postrotate or self.signal):
-            problem = (
-                "nothing tells the writers that a log was rotated: they go on in the rotated one until they reopen it"
-            )
+            problem = "nothing tells the writers that a log was rotated: they keep writing to the rotated one"
             yield Flaw(("log_paths",), f"{problem}; set signal or postrotate, unless they open it anew for each line")
         if self.copy_truncate and (self.postrotate or self.signal):
             yield Flaw(

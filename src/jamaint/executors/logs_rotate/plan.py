@@ -36,7 +36,7 @@ class RotationPlanner:
         if roots and name == ROTATION:
             says.append("The names can be put back until the rollback point is purged.")
         elif roots:
-            says.append("What goes is kept in the trash: it can be put back until the trash is emptied, and takes its")
+            says.append("Removed files go to the trash: they can be restored until it is purged, and take")
             says.append("space until then.")
         says += [f"{why}: there it cannot be put back." for why in sorted(set(direct.values()))]
         sample = [

@@ -208,7 +208,7 @@ class Aged:
             says.append(left_alone(skipped.count, skipped.first["path"], skipped.first["why"]))
         says += [place.note for place in places if place.note]
         says += [KEPT] if roots else []
-        says += [f"{why}: there it goes at once, and cannot be put back." for why in sorted(set(direct.values()))]
+        says += [f"{why}: removed there at once and not restorable." for why in sorted(set(direct.values()))]
         undoing = {"trash": self._work.execution, "step": self._name, "roots": list(roots.values())} if roots else None
         return Step(
             self._name,

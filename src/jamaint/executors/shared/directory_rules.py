@@ -185,7 +185,7 @@ class _Choice:
         if until is not None and free >= until * whole:
             return (
                 None,
-                f"Of the disk of {root.path} {free / whole:.1%} is free, and {until:.1%} is asked for (`free_until`).",
+                f"Of the disk of {root.path} {free / whole:.1%} is free, and {until:.1%} is required (`free_until`).",
             )
         return (None if until is None else lacks * size), None
 
@@ -283,7 +283,7 @@ def _also(newest: Newest, broken_links: bool, dates: NameDate | None) -> Also:
                 return "it is a symbolic link"
             return "it is a link that leads somewhere" if syscalls.leads_somewhere(name, fd) else ""
         if not stat.S_ISREG(seen.st_mode):
-            return "it is no regular file"
+            return "it is not a regular file"
         moment = seen.st_mtime_ns if dates is None else dates(name)
         if moment is None:
             return UNDATED

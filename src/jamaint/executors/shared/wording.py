@@ -32,4 +32,4 @@ def left_alone(count: int, path: str, why: str) -> str:
     return f"{count:,} are left alone; the first is {path}: {why}."
 
 
-KEPT = "What goes is kept in the trash: it can be put back until the trash is emptied, and takes its space until then."
+KEPT = "Removed files go to the trash: they can be restored until it is purged, and take space until then."

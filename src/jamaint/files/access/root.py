@@ -28,7 +28,7 @@ _NO_NAMES = frozenset({"", ".", ".."})
 
 
 class RootRefusedError(Exception):
-    """A root that is not used; `kind` is missing, unsafe (it could be swapped under us) or failed.
+    """A root that is not used; `kind` is missing, unsafe (it could be replaced by others) or failed.
 
     `owner` is the uid of whom it, or the first directory on the way to it that is another's, belongs to.
     """
@@ -115,7 +115,7 @@ class Root:
                 raise DirectoryRefusedError("another file system is mounted there")
             risk = None if self.shared else _risk(fd, seen, above=False)
             if risk is not None:
-                why = f"it {risk[0]}, so what is in it could be swapped under us: {risk[1]}"
+                why = f"it {risk[0]}, so what is in it could be replaced by others: {risk[1]}"
                 raise DirectoryRefusedError(why, failed=True, owner=_other(seen))
         except BaseException:
             os.close(fd)
@@ -201,7 +201,7 @@ def _check(fd: int, here: str, root: str, above: bool) -> os.stat_result:
     seen = os.fstat(fd)
     risk = _risk(fd, seen, above)
     if risk is not None:
-        why = f"{here} {risk[0]}, so what is in it could be swapped under us: {risk[1]}"
+        why = f"{here} {risk[0]}, so what is in it could be replaced by others: {risk[1]}"
         raise RootRefusedError(root, why, "unsafe", _other(seen))
     return seen
 

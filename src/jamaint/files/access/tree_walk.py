@@ -52,7 +52,7 @@ def walk(
 ) -> Iterator[tuple[str, str, os.stat_result]]:
     """Yields (directory, name, stat) of each regular file that is meant; all of one directory in a row.
 
-    Leaves access times, enters no other mount and no directory that could be swapped under us, and holds one open
+    Leaves access times, enters no other mount and no directory that could be replaced by others, and holds one open
     directory for each level. A directory of another user's is skipped, or left to `another`.
     """
     excluded, whole = _at_root(rules.excluded, root.path)

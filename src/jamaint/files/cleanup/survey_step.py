@@ -239,7 +239,9 @@ def _finish(way: RemovalMethod, account: Account | None) -> None:
         way.finish()
 
 
-NO_ARCHIVE = "it is {0}'s, who may not write in the archive: give it a task with `user: {0}` and an archive of {0}'s"
+NO_ARCHIVE = (
+    "it is owned by {0}, who may not write in the archive: give it a task with `user: {0}` and an archive of {0}'s"
+)
 
 
 def open_archive(directory: str) -> tuple[Root, str]:

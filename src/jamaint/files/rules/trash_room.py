@@ -53,7 +53,7 @@ def _decide(one: RootSpace, found: TrashRoom, keeps: bool, low_space: float, whe
     if one.files and one.read_only:
         found.refused[one.path] = read_only_words(one.path)
     elif not keeps:
-        found.direct[one.path] = "The task keeps no way back"
+        found.direct[one.path] = "The task keeps no undo data"
     elif share < low_space:
         found.direct[one.path] = f"Only {free} (the limit is {low_space:.1%})"
     elif (one.full or share < FULL_SHARE) and when_full == "unlink":

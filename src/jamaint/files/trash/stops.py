@@ -11,5 +11,5 @@ class NotRecordedError(DiskError):
     def __init__(self, why: str) -> None:
         super().__init__(
             f"nothing more is taken, for what is taken cannot be recorded in the state directory: {why}; "
-            "mend that and run it again, or set `rollback: {enabled: false}` on the task"
+            "fix that and run it again, or set `rollback: {enabled: false}` on the task"
         )

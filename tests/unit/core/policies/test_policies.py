@@ -127,16 +127,16 @@ class TestOrder:
             waiting(task(rollback=RollbackRule(False))),
             {},
             "refuse",
-            "policy p: a way back is required, and it keeps no way back (rollback.enabled: false)",
+            "policy p: undo data is required, and it keeps no undo data (rollback.enabled: false)",
         ),
         (
             Rules(rollback_required=True),
             waiting(task(executor="command")),
             {},
             "refuse",
-            "policy p: a way back is required, and it has no rollback_command",
+            "policy p: undo data is required, and it has no rollback_command",
         ),
-        (Rules(rollback_required=True), waiting(), {}, "pass", "1 policies let it start"),
+        (Rules(rollback_required=True), waiting(), {}, "pass", "1 policies allow it"),
         (
             Rules(backups=(BackupRequired(3600, "dump"),)),
             waiting(),
@@ -156,7 +156,7 @@ class TestOrder:
             waiting(),
             {"completed": {"dump": NOON - MINUTE, "old": NOON - 9 * HOUR}, "backups": ("old", "dump")},
             "pass",
-            "1 policies let it start",
+            "1 policies allow it",
         ),
         (
             Rules(protected_paths=("/srv/keep",)),
@@ -177,7 +177,7 @@ class TestOrder:
             waiting(),
             {"starts": {"cleanup": [NOON - HOUR, NOON - 10 * MINUTE]}, "defined": {"cleanup": task()}},
             "pass",
-            "1 policies let it start",
+            "1 policies allow it",
         ),
         (
             Rules(rates=(Rate(apart_seconds=1200),)),
@@ -352,7 +352,7 @@ class TestEmergency:
         lifted = {verdict.guard: verdict.detail for verdict in found if "emergency" in verdict.detail}
         assert set(lifted) == {"window", "freeze", "condition"}  # closed, it has no end to fit into
         assert lifted["window"] == (
-            "window night is closed; lifted by the emergency override of ana (the disk is full)"
+            "window night is closed; overridden by the emergency override of ana (the disk is full)"
         )
         assert decide(replace(held, waiting=(one,)), NOON).start == ("e1",)
 

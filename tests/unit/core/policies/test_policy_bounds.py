@@ -120,7 +120,7 @@ class TestOverride:
         }
         one = execution(options={"emergency": found})
         assert KEY == "emergency"
-        assert told(one) == "lifted by the emergency override of ana (the disk is full)"
+        assert told(one) == "overridden by the emergency override of ana (the disk is full)"
         assert lifts(one, "fit", NOON + HOUR - SECOND)
         assert not lifts(one, "fit", NOON + HOUR)
         assert not lifts(one, "policy", NOON)
@@ -167,7 +167,7 @@ class TestPolicy:
             "p",
             decision="defer",
             priority=-1,
-            description="it cannot be read (no path), so nothing starts: mend it with `jamaintctl policy update p`, "
+            description="it cannot be read (no path), so nothing starts: fix it with `jamaintctl policy update p`, "
             "or delete it",
             origin="api",
             definition={"actions": ["deny"]},
@@ -183,10 +183,10 @@ class TestPolicy:
         ("changes", "why"),
         [
             ({}, None),
-            ({"rollback": RollbackRule(False)}, "it keeps no way back (rollback.enabled: false)"),
+            ({"rollback": RollbackRule(False)}, "it keeps no undo data (rollback.enabled: false)"),
             (
                 {"rollback": replace(RollbackRule(), when_full="unlink")},
-                "it keeps no way back while a disk is full (rollback.when_full: unlink)",
+                "it keeps no undo data while a disk is full (rollback.when_full: unlink)",
             ),
             ({"executor": "command"}, "it has no rollback_command"),
             ({"executor": "command", "config": {"rollback_command": ["x"]}}, None),

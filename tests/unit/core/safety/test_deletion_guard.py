@@ -36,8 +36,8 @@ def test_refusal_says_figures_and_limits_and_what_needs_approval() -> None:
     assert found == {
         "guard": "mass_deletion",
         "verdict": "refuse",
-        "detail": "/srv/logs: 1,020 of 1,204 files would be deleted (85%); more than 50 that are more than 25% need a "
-        "second look",
+        "detail": "/srv/logs: 1,020 of 1,204 files would be deleted (85%); more than 50 that are more than 25% "
+        "require approval",
         "root": "/srv/logs",
         "items": 1020,
         "files": 1204,

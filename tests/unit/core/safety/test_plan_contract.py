@@ -34,8 +34,8 @@ def test_where_there_is_no_way_back() -> None:
 @pytest.mark.parametrize("itemised", [False, True])
 def test_a_root_that_lost_its_way_back_breaks_the_promise_though_another_has_one(itemised: bool) -> None:
     assert broken(shown(KEPT), shown(KEPT), itemised) is None
-    assert broken(shown(KEPT), shown(LOW), itemised) == "cleanup leaves no way back for /b now, and does in the plan"
-    assert "leaves no way back" in (broken(shown(whole(KEPT)), shown(whole(LOW)), itemised) or "")
+    assert broken(shown(KEPT), shown(LOW), itemised) == "cleanup leaves no rollback for /b now, and does in the plan"
+    assert "leaves no rollback" in (broken(shown(whole(KEPT)), shown(whole(LOW)), itemised) or "")
 
 
 def test_a_root_that_has_a_way_back_again_breaks_none() -> None:

@@ -109,7 +109,7 @@ HOLDS: dict[str, Any] = {}
             "task",
             "refuse",
             "refuse",
-            "cleanup is disabled in the configuration, or not defined there any more",
+            "cleanup is disabled in the configuration or no longer defined there",
         ),
         (
             HOLDS,
@@ -120,7 +120,7 @@ HOLDS: dict[str, Any] = {}
             "cleanup is paused until 2026-11-24 12:00:01 UTC (by hand it runs)",
         ),
         (HOLDS, {"paused_until": NOON}, "task", "pass", "pass", "cleanup is enabled"),
-        (HOLDS, {}, "window", "pass", "pass", "no window is asked for"),
+        (HOLDS, {}, "window", "pass", "pass", "it needs no window"),
         (HOLDS, IN_NIGHT, "window", "wait", "refuse", "window night is closed"),
         (
             {"openings": [opening()]},
@@ -160,7 +160,7 @@ HOLDS: dict[str, Any] = {}
             "window",
             "refuse",
             "refuse",
-            "window night lets nothing start after 2026-11-24 12:00:00 UTC (cutoff before its end)",
+            "window night starts nothing after 2026-11-24 12:00:00 UTC (cutoff before its end)",
         ),
         (HOLDS, {}, "dependency", "pass", "pass", "there are none"),
         (HOLDS, DEPENDS, "dependency", "wait", "refuse", "backup has not run yet"),
@@ -171,7 +171,7 @@ HOLDS: dict[str, Any] = {}
             "dependency",
             "wait",
             "refuse",
-            "backup ended failed at 2026-11-24 11:00:00 UTC, completed is asked for",
+            "backup ended failed at 2026-11-24 11:00:00 UTC, completed is required",
         ),
         ({"ended": ended("backup", State.FAILED, HOUR)}, AFTER_FAILURE, "dependency", "pass", "pass", "1 met"),
         ({"ended": ended("backup", State.COMPLETED, HOUR)}, DEPENDS_WITHIN, "dependency", "pass", "pass", "1 met"),
@@ -181,7 +181,7 @@ HOLDS: dict[str, Any] = {}
             "dependency",
             "wait",
             "refuse",
-            "backup was completed at 2026-11-24 10:59:59 UTC, longer ago than is asked for",
+            "backup was completed at 2026-11-24 10:59:59 UTC, longer ago than is required",
         ),
         (
             {"ended": ended("backup", State.COMPLETED, HOUR), "running": running(task("backup"))},
@@ -239,7 +239,7 @@ HOLDS: dict[str, Any] = {}
             "condition",
             "wait",
             "refuse",
-            "the load average over 1 min is unknown: it was not looked at, as there was no room for a start",
+            "the load average over 1 min is unknown: not checked, because no start was possible",
         ),
         (
             {"facts": loaded(2.5)},
@@ -255,7 +255,7 @@ HOLDS: dict[str, Any] = {}
             "condition",
             "pass",
             "pass",
-            "the load average over 1 min is 2.00, at most 2 is asked for",
+            "the load average over 1 min is 2.00, at most 2 is allowed",
         ),
         (
             {"facts": BEING_LOOKED_AT},
@@ -272,7 +272,7 @@ HOLDS: dict[str, Any] = {}
             "previous_running",
             "refuse",
             "refuse",
-            "cleanup is running already",
+            "cleanup is already running",
         ),
         (
             {"running": running(task())},
@@ -280,7 +280,7 @@ HOLDS: dict[str, Any] = {}
             "previous_running",
             "wait",
             "wait",
-            "cleanup is running already, and this one queues up behind it",
+            "cleanup is already running; this one is queued behind it",
         ),
         (
             {"running": running(task())},
@@ -288,7 +288,7 @@ HOLDS: dict[str, Any] = {}
             "previous_running",
             "wait",
             "wait",
-            "cleanup is running still, and is being stopped for this one",
+            "cleanup is still running and is being stopped for this one",
         ),
         (
             {"waiting": [waiting("cleanup", "e0", scheduled_for=NOON + SECOND)]},
@@ -296,17 +296,17 @@ HOLDS: dict[str, Any] = {}
             "previous_running",
             "refuse",
             "refuse",
-            "cleanup has been due again at 2026-11-24 12:00:01 UTC, and the older one makes way",
+            "cleanup has been due again at 2026-11-24 12:00:01 UTC, and the older run is stopped for it",
         ),
-        (HOLDS, {}, "touches", "pass", "pass", "it works on no directory or database that is known"),
-        (HOLDS, IN_LOGS, "touches", "pass", "pass", "nothing else works on /var/log/app"),
+        (HOLDS, {}, "touches", "pass", "pass", "it uses no known directory or database"),
+        (HOLDS, IN_LOGS, "touches", "pass", "pass", "nothing else uses /var/log/app"),
         (
             {"running": running(task("b", touches=APP))},
             IN_LOGS,
             "touches",
             "wait",
             "wait",
-            "b runs and works on /var/log/app too: never both at once",
+            "b runs and uses /var/log/app too; they may not run at the same time",
         ),
         (
             {"running": running(task("b", touches=LOG))},
@@ -314,7 +314,7 @@ HOLDS: dict[str, Any] = {}
             "touches",
             "wait",
             "wait",
-            "b runs and works on /var/log, and this on /var/log/app: never both at once",
+            "b runs and uses /var/log, and this on /var/log/app; they may not run at the same time",
         ),
         (
             {"running": running(task("b", touches=OTHER))},
@@ -322,7 +322,7 @@ HOLDS: dict[str, Any] = {}
             "touches",
             "pass",
             "pass",
-            "nothing else works on /var/log/app",
+            "nothing else uses /var/log/app",
         ),
         (
             {"ended": ended("backup", State.FAILED, HOUR)},
@@ -330,7 +330,7 @@ HOLDS: dict[str, Any] = {}
             "dependency",
             "refuse",
             "refuse",
-            "backup ended failed at 2026-11-24 11:00:00 UTC, completed is asked for, and so "
+            "backup ended failed at 2026-11-24 11:00:00 UTC, completed is required, so "
             "this is skipped (on_failure: skip)",
         ),
         (
@@ -339,7 +339,7 @@ HOLDS: dict[str, Any] = {}
             "dependency",
             "refuse",
             "refuse",
-            "backup has not run yet, and so this is skipped (on_failure: skip)",
+            "backup has not run yet, so this is skipped (on_failure: skip)",
         ),
         ({"running": running(task("backup"))}, SKIPS, "dependency", "wait", "refuse", "backup is still running"),
         (
@@ -391,21 +391,21 @@ HOLDS: dict[str, Any] = {}
             "dependency",
             "wait",
             "refuse",
-            "backup ended failed at 2026-11-24 11:00:00 UTC, completed is asked for, and is "
+            "backup ended failed at 2026-11-24 11:00:00 UTC, completed is required, and is "
             "tried again at 2026-11-24 12:01:00 UTC",
         ),
-        (HOLDS, {}, "retry", "pass", "pass", "it is a first attempt"),
+        (HOLDS, {}, "retry", "pass", "pass", "first attempt"),
         (
             HOLDS,
             QUARANTINED,
             "task",
             "refuse",
             "refuse",
-            "cleanup is in quarantine since 2026-11-24 12:00:00 UTC: the daemon died each of "
-            "the last times that it ran; mend it, and enable it again",
+            "cleanup has been quarantined since 2026-11-24 12:00:00 UTC: the daemon died during each of "
+            "its last runs; fix the task, then enable it again",
         ),
         (HOLDS, DEPENDS_ON_TWO, "dependency", "wait", "refuse", "backup has not run yet; check has not run yet"),
-        (HOLDS, {}, "window_concurrency", "pass", "pass", "no window is asked for"),
+        (HOLDS, {}, "window_concurrency", "pass", "pass", "it needs no window"),
         (HOLDS, IN_NIGHT, "window_concurrency", "pass", "pass", "nothing runs in window night"),
         (
             {"openings": [opening()], "running": running(task("a"), task("b"), window="night")},
@@ -932,7 +932,7 @@ def test_what_comes_due_where_the_older_goes_on_is_told_so() -> None:
     again = waiting("patient", **IN_NIGHT)
     agenda = decide(Snapshot([again], running=older, openings={"night": opening()}), NOON)
     (verdict,) = agenda.skip[0][1]
-    assert verdict.detail == "patient is running already: it goes on where its window had paused it"
+    assert verdict.detail == "patient is already running: it continues where its window paused it"
     assert agenda.resume == ("r0",)
 
 

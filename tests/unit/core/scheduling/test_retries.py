@@ -72,7 +72,7 @@ def test_in_a_window_it_has_the_first_one_s_time() -> None:
         (failed("timeout"), tries(on=("failed",))),
         (failed(attempt=3), tries(3)),
     ],
-    ids=["says nothing", "asked for by hand", "not after that", "not after a timeout", "all attempts are used"],
+    ids=["says nothing", "triggered by hand", "not after that", "not after a timeout", "all attempts are used"],
 )
 def test_what_is_not_tried_again(ended: Execution, its_task: Task) -> None:
     assert retry_of(ended, its_task, GRACE) is None

@@ -104,7 +104,7 @@ def test_too_full_window_is_told_with_the_skips_for_want_of_room() -> None:
     night = window(max_concurrent_tasks=1, cutoff_minutes=90)
     tasks = [task(f"t{number}", schedule=NIGHTLY) for number in range(5)]
     found = forecast(*tasks, windows=[night], minutes={one.name: [90] for one in tasks}, days=1)
-    assert too_full(found) == [("night", "3 of 5 would be skipped for want of room in 1 opening")]
+    assert too_full(found) == [("night", "3 of 5 would be skipped for lack of room in 1 opening")]
 
 
 def test_too_full_leaves_out_a_window_whose_task_is_frozen() -> None:

@@ -137,14 +137,14 @@ class TestAdvice:
 
     def test_rebuild_is_recommended_by_statistics_where_nothing_was_counted(self) -> None:
         (advice,) = _of_indexes([self.AIRY], 0.3, {})
-        assert (advice["what"], advice["reason"]) == ("rebuild a", "33% of it is air by the statistics")
+        assert (advice["what"], advice["reason"]) == ("rebuild a", "33% of it is bloat by the statistics")
 
     def test_rebuild_is_not_recommended_where_the_count_finds_less_air(self) -> None:
         assert _of_indexes([self.AIRY], 0.3, {5: round(0.07 * self.AIRY.bytes)}) == []
 
     def test_rebuild_is_recommended_by_the_count(self) -> None:
         (advice,) = _of_indexes([self.AIRY], 0.3, {5: self.AIRY.bytes // 2})
-        assert advice["reason"] == "50% of it is air, as counted"
+        assert advice["reason"] == "50% of it is bloat, as counted"
 
 
 class TestMissed:

@@ -69,7 +69,8 @@ def test_sticky_directory_below_is_entered_in_a_shared_root_alone(tmp_path: Path
         root.descend("sticky")
     assert (refusal.value.missing, refusal.value.failed, refusal.value.owner) == (False, True, None)
     assert refusal.value.why == (
-        "it may be written by everyone (mode 1777), so what is in it could be swapped under us: have the program write "
+        "it may be written by everyone (mode 1777), so what is in it could be replaced by others: have the "
+        "program write "
         "in a directory of its own, and name that"
     )
     with open_root(str(tmp_path), shared=True) as root, root.descend("sticky"):
@@ -97,7 +98,8 @@ def test_refusal_of_a_directory_that_everybody_may_write_in_says_what_to_do(tmp_
     tmp_path.chmod(0o777)
     with refused(tmp_path, "unsafe") as (why,):
         assert why == (
-            f"{tmp_path} may be written by everyone (mode 0777), so what is in it could be swapped under us: have the "
+            f"{tmp_path} may be written by everyone (mode 0777), so what is in it could be replaced by "
+            f"others: have the "
             "program write in a directory of its own, and name that; or take the right to write from others, if "
             "nothing needs it"
         )
@@ -109,7 +111,8 @@ def test_top_of_the_tree_is_checked_as_any_directory_on_the_way(tmp_path: Path, 
     (tmp_path / "logs").mkdir()
     tmp_path.chmod(mode)
     expected = (
-        "/ may be written by everyone (mode 0777), so what is in it could be swapped under us: have the program write "
+        "/ may be written by everyone (mode 0777), so what is in it could be replaced by others: have the "
+        "program write "
         "in a directory of its own, and name that; or take the right to write from others, if nothing needs it"
     )
     assert _in_a_root_of_its_own(tmp_path, "/logs") == (expected if refuses else "opened")
@@ -161,7 +164,7 @@ def test_directory_of_another_is_refused_below_and_its_owner_told(tmp_path: Path
     with open_root(str(tmp_path)) as root, pytest.raises(DirectoryRefusedError) as refusal:
         root.descend("theirs")
     assert refusal.value.why == (
-        "it belongs to uid 4242, so what is in it could be swapped under us: no account has that uid: give it to one "
+        "it belongs to uid 4242, so what is in it could be replaced by others: no account has that uid: give it to one "
         "that shall work there"
     )
     assert (refusal.value.owner, refusal.value.failed, refusal.value.missing) == (4242, True, False)
@@ -176,7 +179,8 @@ def test_refused_root_of_another_names_the_owner_and_the_path_that_was_asked_for
     name = pwd.getpwuid(65534).pw_name
     assert (refusal.value.owner, refusal.value.path) == (65534, f"{tmp_path}/app/logs")
     assert refusal.value.why == (
-        f"{tmp_path}/app belongs to {name} (uid 65534), so what is in it could be swapped under us: set `user: {name}` "
+        f"{tmp_path}/app belongs to {name} (uid 65534), so what is in it could be replaced by others: set "
+        f"`user: {name}` "
         "on the task (for logs, `user: owner`), to work with that user's rights"
     )
 

@@ -24,7 +24,7 @@ def test_trash_with_room_needs_no_word() -> None:
 @pytest.mark.parametrize(
     ("found", "why"),
     [
-        (room(50 * MIB, keeps=False), "The task keeps no way back"),
+        (room(50 * MIB, keeps=False), "The task keeps no undo data"),
         (room(9 * MIB, low_space=0.1), "Only 9.0% of the space of the disk of /srv/a is free (the limit is 10.0%)"),
         (
             room(0, when_full="unlink"),

@@ -36,7 +36,7 @@ def show_history(call: Call) -> int:
 def draw_history(found: Mapping[str, Any], look: Look) -> list[str]:
     """The result of `cleanup.history` as lines."""
     if not found["items"]:
-        return ["nothing has been cleaned up in that time"]
+        return ["no cleanups in that time"]
     when = zoned("WHEN", look.now) if look.narrow else "WHEN"
     head = (when, "ID", "TASK", "TYPE", "STATUS", "ITEMS", "SPACE", "TOOK", "OPERATIONS")
     rows = [_row(item, look) for item in found["items"]]

@@ -27,8 +27,8 @@ SAMPLE = 5
 WITHOUT_UNDO = {
     "analysis": "changes nothing",
     "database_analysis": "changes nothing",
-    "index_optimization": "nothing to put back",
-    "statistics_update": "nothing to put back",
+    "index_optimization": "nothing to undo",
+    "statistics_update": "nothing to undo",
 }
 """Steps after which everything is as it was, as far as anybody can see."""
 
@@ -60,7 +60,7 @@ def watch(call: Call, name: str, method: str, params: dict[str, Any]) -> int:
         if call.json:
             call.screen.document(started)
             return INTERRUPTED
-        call.screen.note(f"detached: {name} goes on as {short(ident)}")
+        call.screen.note(f"detached: {name} continues as {short(ident)}")
         call.screen.note(f"  to see it:  jamaintctl execution show {short(ident)}")
         call.screen.note(f"  to stop it: jamaintctl execution cancel {short(ident)}")
         return INTERRUPTED
@@ -137,7 +137,7 @@ def plan_lines(found: Mapping[str, Any], look: Look, head: str, samples: bool = 
 
 
 def _planned(step: Mapping[str, Any]) -> Sequence[Cell]:
-    back: Cell = "can be undone" if step.get("undo") else ("yellow", "no way back")
+    back: Cell = "can be undone" if step.get("undo") else ("yellow", "cannot be undone")
     items, amount = count(step.get("items") or 0, "item"), size(step.get("bytes") or 0)
     # An analysis changes nothing, so there is nothing to undo: a warning would only frighten.
     return str(step["name"]), items, amount, WITHOUT_UNDO.get(str(step["name"]), back)

@@ -43,7 +43,7 @@ def cancel(call: Call) -> int:
 def draw_list(found: Mapping[str, Any], look: Look) -> list[str]:
     """The result of `execution.list` as lines."""
     if not found["items"]:
-        return ["there are no such executions"]
+        return ["no executions match"]
     started = zoned("STARTED", look.now) if look.narrow else "STARTED"
     head = ("EXECUTION", "TASK", "STATUS", started, "TOOK", "SPACE", "WHY")
     lines = table(head, [_row(execution, look) for execution in found["items"]], look, right=(4, 5), below=True)

@@ -30,7 +30,7 @@ def show_list(call: Call) -> int:
 def draw_list(found: Mapping[str, Any], look: Look) -> list[str]:
     """Draw the result of `freeze.list`."""
     if not found["items"]:
-        return ["there are no freezes"]
+        return ["no freezes are defined"]
     changes = zoned("CHANGES", look.now) if look.narrow else "CHANGES"
     head = ("FREEZE", "STATE", changes, "A START", "TASKS", "DESCRIPTION")
     return table(head, [_row(one, look) for one in found["items"]], look, below=True)

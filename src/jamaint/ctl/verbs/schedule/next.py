@@ -39,7 +39,7 @@ def show_next(call: Call) -> int:
 def draw(found: Mapping[str, Any], look: Look) -> list[str]:
     """The result of `window.next` as lines: each window, and below it a line for each opening."""
     if not found["items"]:
-        return ["there are no windows"]
+        return ["no windows are defined"]
     titles, rows = [], []
     for item in found["items"]:
         zone, current, coming = str(item.get("timezone") or "UTC"), item.get("current"), item.get("next") or []

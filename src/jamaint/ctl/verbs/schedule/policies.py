@@ -51,7 +51,7 @@ def delete(call: Call) -> int:
 def draw_list(found: Mapping[str, Any], look: Look) -> list[str]:
     """The result of `policy.list` as lines."""
     if not found["items"]:
-        return ["there are no policies"]
+        return ["no policies are defined"]
     return table(
         ("POLICY", "PRIORITY", "STATE", "RULES", "DOES", "TO"),
         [_row(policy) for policy in found["items"]],

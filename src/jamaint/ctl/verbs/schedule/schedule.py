@@ -135,8 +135,7 @@ def draw_simulation(found: Mapping[str, Any], look: Look) -> list[str]:
     return [
         *lines,
         "",
-        "durations are drawn from history; conditions count as met, and what never ran takes what it "
-        "declares, or a minute",
+        "durations are drawn from history; conditions count as met; tasks without history: declared duration, or 1 min",
     ]
 
 

@@ -81,7 +81,7 @@ def pause(call: Call) -> int:
 def draw_list(found: Mapping[str, Any], look: Look) -> list[str]:
     """The result of `task.list` as lines."""
     if not found["items"]:
-        return ["there are no tasks"]
+        return ["no tasks are defined"]
     rows = [_row(task, look) for task in found["items"]]
     due = zoned("NEXT", look.now) if look.narrow else "NEXT"
     head: tuple[str, ...] = ("TASK", "TYPE", "PRIORITY", "STATE", "SCHEDULE", due)

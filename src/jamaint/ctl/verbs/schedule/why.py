@@ -118,7 +118,7 @@ def _says(found: Mapping[str, Any], look: Look) -> str:
 
 def _last(last: Any, look: Look) -> list[str]:
     if not last:
-        return ["it has never run"]
+        return ["it has not run yet"]
     cell = status_cell(last.get("status"))
     style, status = ("", cell) if isinstance(cell, str) else cell
     when = last.get("completed_at") or last.get("started_at") or last.get("scheduled_for")

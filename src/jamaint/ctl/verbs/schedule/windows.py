@@ -90,7 +90,7 @@ def draw_skip(found: Mapping[str, Any], look: Look) -> list[str]:
     name, zone = str(found["window"]), str(found.get("timezone") or "UTC")
     starts, words = found.get("skipped"), "will not open"
     if starts is None:
-        starts, words = found.get("taken_back") or [], "will open after all"
+        starts, words = found.get("taken_back") or [], "skip cancelled: opens"
     lines = [f"{name} {words} {moment(start, look.now)}{_there(start, zone)}" for start in starts]
     if not starts:
         lines.append(f"{name}: nothing was skipped")
@@ -103,7 +103,7 @@ def draw_skip(found: Mapping[str, Any], look: Look) -> list[str]:
 def draw_list(found: Mapping[str, Any], look: Look) -> list[str]:
     """The result of `window.list` as lines."""
     if not found["items"]:
-        return ["there are no windows"]
+        return ["no windows are defined"]
     rows = [_row(window, look) for window in found["items"]]
     opens = zoned("OPENS", look.now) if look.narrow else "OPENS NEXT"
     head = ("WINDOW", "NOW", "SCHEDULE", "ZONE", "FOR", "ALLOWS", opens)

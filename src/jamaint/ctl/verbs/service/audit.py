@@ -1,4 +1,4 @@
-"""`jamaintctl audit`: who changed what, and who was refused."""
+"""`jamaintctl audit`: list changes and refusals: who, what, when."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def audit(call: Call) -> int:
 def draw(found: Mapping[str, Any], look: Look) -> list[str]:
     """The result of `audit.list` as lines."""
     if not found["items"]:
-        return ["nothing is recorded for that time"]
+        return ["no entries for that time"]
     head = (zoned("WHEN", look.now) if look.narrow else "WHEN", "WHO", "ROLE", "CALL", "OBJECT", "OUTCOME", "DETAIL")
     lines = table(head, [_row(entry, look) for entry in found["items"]], look, spare=("ROLE",), below=True)
     return [*lines, "… there are more: --limit N"] if found.get("next_cursor") else lines

@@ -47,7 +47,7 @@ def apply(call: Call) -> int:
 def draw(found: Mapping[str, Any], look: Look) -> list[str]:
     """The result of `config.check` as lines."""
     warnings = [(("yellow", "warning"), _text(warning)) for warning in found.get("warnings") or []]
-    return [f"{found['path']} {look.paint('green', 'is good')}", *columns(warnings, look, "  ")]
+    return [f"{found['path']} {look.paint('green', 'is valid')}", *columns(warnings, look, "  ")]
 
 
 def _as_json(call: Call, file: str) -> int:
@@ -58,7 +58,7 @@ def _as_json(call: Call, file: str) -> int:
         call.screen.document({"path": file, "ok": True, "warnings": warnings})
         return DONE
     code = INVALID_PARAMS if done.returncode == INVALID else INTERNAL
-    raise JamaintError(code, f"{file} is not good", {"path": file, "mistakes": [_mistake(line) for line in said]})
+    raise JamaintError(code, f"{file} is not valid", {"path": file, "mistakes": [_mistake(line) for line in said]})
 
 
 def _mistake(line: str) -> dict[str, Any]:

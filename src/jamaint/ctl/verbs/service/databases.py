@@ -25,7 +25,7 @@ def forget(call: Call) -> int:
 def draw(result: Mapping[str, Any], look: Look) -> list[str]:
     """The result of `database.forget` as lines."""
     if not result["tables"]:
-        return [f"{result['database']}: nothing of jamaint is in it"]
+        return [f"{result['database']}: nothing of jamaint exists in it"]
     lines = ["this is a dry run, nothing has been changed"] if result["dry_run"] else []
     lines += table(("TABLE", "SIZE"), [(one["name"], size(one["bytes"])) for one in result["tables"]], look, right=(1,))
     did = "would be removed, and free" if result["dry_run"] else "removed, and freed"

@@ -46,7 +46,7 @@ def past(executions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def draw(found: Mapping[str, Any], look: Look) -> list[str]:
     """Past events as lines."""
-    return columns([_row(event) for event in found["items"]], look) or ["nothing has run yet"]
+    return columns([_row(event) for event in found["items"]], look) or ["no executions yet"]
 
 
 def _follow(call: Call) -> int:

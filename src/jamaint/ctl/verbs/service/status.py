@@ -88,7 +88,7 @@ def _last_day(totals: Value) -> str:
     if not totals:
         return "unknown"
     counts = [(totals.get(status), status.replace("_", " ")) for status in ENDINGS]
-    ended = [f"{number:,} {status}" for number, status in counts if number] or ["nothing has ended"]
+    ended = [f"{number:,} {status}" for number, status in counts if number] or ["no executions"]
     return ", ".join([*ended, freed(totals.get("freed_space") or 0)])
 
 

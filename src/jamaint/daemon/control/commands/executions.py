@@ -25,7 +25,7 @@ LOG_LIMIT = 1000
 SHOWN_LINES = 100
 """Lines of the log, the newest, that come with an execution."""
 APPROVED_WITHIN = timedelta(days=1)
-"""How long one that was asked for by hand waits to be approved."""
+"""How long one that was triggered by hand waits to be approved."""
 
 
 async def start(daemon: Daemon, call: Call) -> dict[str, Any]:

@@ -17,7 +17,7 @@ async def listed(daemon: Daemon, call: Call) -> dict[str, Any]:
     names = [policy.name for policy in order]
     first = names.index(cursor) + 1 if cursor in names else 0
     if cursor is not None and not first:
-        raise invalid("cursor", "that policy is gone: begin anew")
+        raise invalid("cursor", "that policy has been deleted: start over")
     shown = order[first : first + limit_of(limit)]
     items = [json_views.policy(policy) for policy in shown]
     return page(items, first + len(shown) < len(order), lambda index: shown[index].name)

@@ -33,12 +33,12 @@ async def purge(daemon: Daemon, call: Call) -> dict[str, Any]:
 def _refuse_slips(references: Any, share: Any, path: Any, everything: Any, dry_run: Any) -> None:
     """What is gone is gone: what is meant has to be said."""
     if not references and share is None and not everything and not dry_run:
-        problem = "is needed, or until_free, or all: a purge takes ways back for good, so say which"
+        problem = "is needed, or until_free, or all: a purge deletes undo data for good, so name the executions"
         raise invalid("executions", problem)
     if references and (share is not None or everything):
-        raise invalid("executions", "stands for itself: leave out until_free and all")
+        raise invalid("executions", "cannot be combined with until_free or all")
     if path is not None and share is None:
-        raise invalid("path", "stands beside until_free only")
+        raise invalid("path", "is allowed only with until_free")
 
 
 def _references(references: list[Any]) -> list[str]:

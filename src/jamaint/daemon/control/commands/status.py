@@ -119,7 +119,7 @@ def _alerts(daemon: Daemon, past: Past) -> list[dict[str, Any]]:
     found += [{"kind": one["kind"], "severity": "critical", "message": one["message"]} for one in state["shortages"]]
     problem = state["config"]["problem"]
     if problem is not None:
-        message = f"the old configuration stays in force; jamaintctl config check tells what is wrong: {problem}"
+        message = f"the previous configuration stays in force; jamaintctl config check tells what is wrong: {problem}"
         found.append({"kind": "configuration_refused", "severity": "warning", "message": message})
     found += [
         {"kind": "not_in_force", "severity": "critical", "message": message} for message in daemon.definitions.left_out

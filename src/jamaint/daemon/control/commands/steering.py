@@ -21,7 +21,7 @@ async def pause(daemon: Daemon, call: Call) -> dict[str, Any]:
     """Lets a running execution stand still at its next safe point; `paused.reached` says whether it does."""
     reference, reason = take(call, execution_=str, reason=str)
     ident = (await execution_of(daemon, reference)).id
-    why = reason[:500] if reason else "asked for, without a reason"
+    why = reason[:500] if reason else "requested, without a reason"
     daemon.runner.pause(ident, why, OPERATOR, call.user)
     with move_on_after(PATIENCE_SECONDS):
         await daemon.runner.stands_still(ident)
@@ -37,14 +37,14 @@ async def resume(daemon: Daemon, call: Call) -> dict[str, Any]:
         why = (
             "it is not paused"
             if held is None
-            else f"it is paused by {held.by}, and goes on when that lets it: {held.why}"
+            else f"it is paused by {held.by}, and resumes when that allows it: {held.why}"
         )
         raise JamaintError(CONFLICT, f"cannot resume {execution.id[:8]}: {why}")
     return await _now(daemon, execution.id)
 
 
 async def throttle(daemon: Daemon, call: Call) -> dict[str, Any]:
-    """Lets a running execution rest `ratio` seconds for each second of work; 0 lifts it."""
+    """Lets a running execution rest `ratio` seconds for each second of work; 0 removes the limit."""
     reference, ratio = take(call, execution_=str, ratio_=(int, float))
     if not isfinite(ratio) or not 0 <= ratio <= HIGHEST_RATIO:
         raise invalid("ratio", f"must be from 0 to {HIGHEST_RATIO:g}: seconds of rest for each second of work")
