@@ -98,7 +98,7 @@ class ProbePool:
                 return question.found
         finally:
             question.given_up = not question.answered.is_set()
-        return Unknown("no worker came to look: too many looks take their time")
+        return Unknown("no probe worker became free in time (too many slow checks)")
 
     def _call(self, kind: str, pool: _Pool) -> None:
         """Has somebody take what waits, unless somebody is coming for it already."""

@@ -97,7 +97,7 @@ def zone(value: Any) -> str:
     name = text(value)
     if name in _NO_ZONES:
         raise ValueError(
-            f"{shown(name)} is not a valid time zone that this machine knows: write a name such as Asia/Jakarta or UTC"
+            f"{shown(name)} is not a time zone known on this machine: write a name such as Asia/Jakarta or UTC"
         )
     if name.startswith("right/"):
         raise ValueError(
@@ -106,9 +106,7 @@ def zone(value: Any) -> str:
     try:
         ZoneInfo(name)
     except (OSError, ValueError, KeyError):  # not found, a directory, or no name of a file at all
-        raise ValueError(
-            f"{shown(name)} is not a valid time zone that this machine knows: {_zone_hint(name)}"
-        ) from None
+        raise ValueError(f"{shown(name)} is not a time zone known on this machine: {_zone_hint(name)}") from None
     return name
 
 
