@@ -100,7 +100,7 @@ class TestOverlap:
         place.configure(tasks={"a": place.held("a", overlap="queue")})
         with place.serving() as caller:
             first, second = start(caller, "a"), start(caller, "a")
-            assert "this one queues up behind it" in details(queued(place, "a"))
+            assert "this one is queued behind it" in details(queued(place, "a"))
             place.let_go("a")
             assert caller.call("execution.wait", execution=first)["status"] == "completed"
             place.let_go("a")
@@ -227,9 +227,9 @@ class TestRetries:
             status = place.json("status")
             assert status["active_tasks"] == []
             (alert,) = (one for one in status["alerts"] if one["kind"] == "task_quarantined")
-            assert "a is in quarantine: the daemon died each of the last times that it ran" in alert["message"]
+            assert "a is in quarantine: the daemon died during each of its last runs" in alert["message"]
             refused = place.ctl("execute", "a")
-            assert (refused.returncode, "in quarantine since" in refused.stderr) == (5, True)
+            assert (refused.returncode, "has been quarantined since" in refused.stderr) == (5, True)
             assert "in quarantine" in place.ctl("task", "list").stdout
             assert place.ctl("task", "enable", "a").returncode == 0
             start(caller, "a")
@@ -263,7 +263,7 @@ class TestWhy:
             said = place.ctl("why", "after", "--at", "-8h")
             assert said.returncode == 0
             assert said.stdout.startswith("after was skipped, the one of ")
-            assert "backup has not run yet, and so this is skipped" in said.stdout
+            assert "backup has not run yet, so this is skipped" in said.stdout
             assert "what it was before is not known" in said.stdout
             assert place.ctl("why", "backup", "--at", "-2h").stdout.startswith("backup ran, the one of ")
             idle = place.ctl("why", "idle", "--at", "-8h").stdout

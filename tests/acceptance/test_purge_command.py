@@ -95,7 +95,7 @@ def test_purge_leaves_what_a_rollback_could_not_put_back(place: Scene) -> None:
         assert place.ctl("rollback", ident).returncode == 1
         refused = place.ctl("purge", ident)
         assert refused.returncode == 5
-        assert "a rollback could not put back 1 of its items" in refused.stderr
+        assert "a rollback could not restore 1 of its items" in refused.stderr
         assert trashes(logs) == {ident}
         assert place.ctl("purge", ident, "--incomplete").returncode == 0
         assert trashes(logs) == set()

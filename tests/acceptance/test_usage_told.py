@@ -66,7 +66,7 @@ def test_the_analysis_says_what_a_cleanup_would_take(place: Scene) -> None:
         advice = {one["kind"]: one for one in found["recommendations"]}
         assert (advice["logs"]["light"], advice["logs"]["task"]) == ("yellow", "cleanup run logs")
         assert advice["logs"]["frees"] == old
-        assert advice["logs"]["reason"].endswith("what goes is free when the trash is purged")
+        assert advice["logs"]["reason"].endswith("the space is freed when the trash is purged")
         assert set(found) >= {"timestamp", "storage", "database", "cache", "logs", "temp", "recommendations"}
         assert "jamaintctl cleanup run logs" in place.ctl("cleanup", "analysis").stdout
         assert sorted(path.name for path in place.directory.glob("logs/app/*")) == before

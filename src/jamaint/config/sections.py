@@ -38,6 +38,14 @@ def socket_path(value: Any) -> str:
     return path
 
 
+def textfile_path(value: Any) -> str:
+    """An absolute path that the textfile collector of node_exporter reads: it takes names that end in .prom only."""
+    path = paths.absolute(value)
+    if not path.endswith(".prom"):
+        raise ValueError(f"must end in .prom, as node_exporter reads no other names: {path}")
+    return path
+
+
 def file_mode(value: Any) -> int:
     """A mode as chmod takes it: `0660`, in quotes or not."""
     digits = value if isinstance(value, str) else ""
@@ -190,6 +198,7 @@ class MonitoringSection(Section):
     """monitoring: what the daemon measures by itself."""
 
     usage: Flag = True
+    textfile: Annotated[str, PlainValidator(textfile_path)] | None = None
 
 
 SECTIONS: Mapping[str, type[Section]] = {

@@ -33,6 +33,7 @@ class Settings(NamedTuple):
     log: values.LogRules
     trusted_groups: tuple[str, ...]
     samples_usage: bool
+    textfile: str | None
 
 
 def read_settings(merged: Merged, environ: Mapping[str, str], euid: int, main: str) -> Settings:
@@ -43,6 +44,7 @@ def read_settings(merged: Merged, environ: Mapping[str, str], euid: int, main: s
     rollback = _section(merged, "rollback", sections.RollbackSection)
     history = _section(merged, "history", sections.HistorySection)
     log = _section(merged, "log", sections.LogSection)
+    monitoring = _section(merged, "monitoring", sections.MonitoringSection)
     _section(merged, "notifications", sections.NotificationsSection)
     state_dir = _state_dir(merged, environ, euid)
     return Settings(
@@ -61,7 +63,8 @@ def read_settings(merged: Merged, environ: Mapping[str, str], euid: int, main: s
         history=values.HistoryRules(history.executions, history.audit),
         log=values.LogRules(log.format, log.level),
         trusted_groups=_section(merged, "trust", sections.TrustSection).groups,
-        samples_usage=_section(merged, "monitoring", sections.MonitoringSection).usage,
+        samples_usage=monitoring.usage,
+        textfile=monitoring.textfile,
     )
 
 

@@ -123,6 +123,8 @@ class Config:
     """Groups that may write where root works."""
     samples_usage: bool = True
     """Whether sizes are measured every few hours, for growth and forecasts."""
+    textfile: str | None = None
+    """Where metrics are written for the textfile collector of node_exporter."""
 
 
 def shown_config(config: Config) -> dict[str, Any]:
@@ -151,7 +153,7 @@ def shown_config(config: Config) -> dict[str, Any]:
             "catch_ups_per_minute": scheduler.catch_ups_per_minute,
         },
         "rollback": {"retention_seconds": rollback.retention_seconds, "low_space": rollback.low_space},
-        "monitoring": {"usage": config.samples_usage},
+        "monitoring": {"usage": config.samples_usage, "textfile": config.textfile},
         "history": {
             "executions_seconds": config.history.executions_seconds,
             "audit_seconds": config.history.audit_seconds,

@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import trio
@@ -19,6 +20,7 @@ from jamaint.core.executions import Execution, State, advance
 from jamaint.core.roles import ROLES, Members, role_of
 from jamaint.daemon.control.background import Background
 from jamaint.daemon.control.commands.command import Daemon
+from jamaint.daemon.control.commands.status import firing
 from jamaint.daemon.control.server import Server
 from jamaint.daemon.control.startup_replies import Waiting
 from jamaint.daemon.execution.crash_recovery import CrashRecovery
@@ -26,6 +28,7 @@ from jamaint.daemon.execution.rollbacks import Rollbacks
 from jamaint.daemon.execution.rotations import Rotations
 from jamaint.daemon.execution.runner import Runner
 from jamaint.daemon.execution.stored_plans import Plans
+from jamaint.daemon.monitoring.metrics import Metrics
 from jamaint.daemon.monitoring.self_check import SelfCheck
 from jamaint.daemon.monitoring.usage import Usage
 from jamaint.daemon.sandbox.apply import left
@@ -85,6 +88,7 @@ class App:
         self._definitions: Definitions
         self._recorder: Recorder
         self._runner: Runner
+        self._measured: Metrics
 
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serves until it is told to stop. Raises JamaintError when it cannot start, or another daemon takes its
@@ -153,6 +157,7 @@ class App:
             changes = await self._definitions.apply(config, self._scheduler_clock.now())
             self._take(config, await trio.to_thread.run_sync(_members_of, config))
             await self._scheduler.take_policies()
+            await self._measured.write_textfile()
         finally:
             service_manager.notify("READY=1")
         self._log.info("configuration applied", path=config.path, message_id=MESSAGE_IDS["configuration_applied"])
@@ -261,13 +266,10 @@ class App:
             machine=machine_id.identity(),
             undoing=lambda: rollbacks.at_work,
         )
-        recorder.on_change = self._take_database_change
-        recorder.more_to_come = scheduler.has_waiting
+        recorder.on_change, recorder.more_to_come = self._take_database_change, scheduler.has_waiting
         runner.on_point, runner.steps_of = rollbacks.look_again, scheduler.experience.steps_of
         rollbacks.listen(on_undone=scheduler.note_undone, on_free=clock.wake, blocker=scheduler.at_work_on)
-        usage = Usage(
-            definitions=definitions, recorder=recorder, postgres=postgres, runner=runner, now=clock.now, log=self._log
-        )
+        usage, measured = self._open_monitoring(scheduler, postgres, recorder, clock)
         async with trio.open_nursery() as lasting:  # ends last: what ends is still written down
             lasting.start_soon(recorder.serve)
             lasting.start_soon(recorder.guard)
@@ -292,6 +294,7 @@ class App:
                     observer=observer,
                     history=History(postgres, current),
                     usage=usage,
+                    metrics=measured,
                     now=clock.now,
                     started_at=clock.now(),
                     reload=self.reload,
@@ -304,6 +307,7 @@ class App:
                 serving.start_soon(plans.serve)
                 serving.start_soon(Retention(definitions, recorder, clock.now, self._log).serve)
                 serving.start_soon(usage.serve)
+                serving.start_soon(measured.serve, partial(firing, daemon))
                 gc.freeze()  # what is there by now stays: no collection has to look through it again
                 self._comes_up = ""
                 server.take_over(daemon)
@@ -321,6 +325,30 @@ class App:
             with trio.move_on_after(FLUSH_SECONDS):
                 await auditor.finish()
             lasting.cancel_scope.cancel()
+
+    def _open_monitoring(
+        self, scheduler: Scheduler, postgres: Postgres, recorder: Recorder, clock: Clock
+    ) -> tuple[Usage, Metrics]:
+        """What measures: the sizes of things, and how the daemon does."""
+        usage = Usage(
+            definitions=self._definitions,
+            recorder=recorder,
+            postgres=postgres,
+            runner=self._runner,
+            now=clock.now,
+            log=self._log,
+        )
+        measured = self._measured = Metrics(
+            definitions=self._definitions,
+            scheduler=scheduler,
+            current=self._current,
+            recorder=recorder,
+            postgres=postgres,
+            now=clock.now,
+            log=self._log,
+        )
+        self._current.on_ended, self._current.on_freed = measured.counters.note, measured.counters.note_freed
+        return usage, measured
 
     async def _open_seals(self) -> Seals:
         """Read the key of the seals; while it is damaged, serve with that as an alert, and do nothing."""

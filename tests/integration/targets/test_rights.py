@@ -45,7 +45,7 @@ def cure_of(failed: pytest.ExceptionInfo[StepError]) -> str:
 def test_statistics_of_tables_of_another_role(shared: str) -> None:
     executor = as_helper(shared, update_statistics=True)
     plan = executor.plan()
-    assert any("public.due is left out, because it is shop's" in line for line in plan.warnings)
+    assert any("public.due is left out, because it is owned by shop" in line for line in plan.warnings)
     with pytest.raises(StepError, match=r"nothing could be vacuumed or analysed: public.due would be") as failed:
         executor.run(plan.steps[1])
     run_script(shared, cure_of(failed))

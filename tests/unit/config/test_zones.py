@@ -24,7 +24,7 @@ def test_offset_advice_means_the_same_hour(name: str, hours: int) -> None:
 
 @pytest.mark.parametrize("name", ["Factory", "posixrules", "right/Asia/Jakarta", "localtime", "GMT+25", "Etc/GMT+99"])
 def test_name_that_is_no_zone_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=r"no time zone|leap seconds"):
+    with pytest.raises(ValueError, match=r"not a time zone|leap seconds"):
         zone(name)
 
 

@@ -319,6 +319,14 @@ VERBS = (
     ),
     Verb("usage", (), (), "service.usage:show", "show sizes, growth, and when disks will be full"),
     Verb(
+        "metrics",
+        (),
+        (Flag("--format", "json (default with --json) or openmetrics", "FORMAT"),),
+        "service.metrics:show",
+        "show figures of tasks, windows, the scheduler and the daemon",
+        says="Figures of tasks and windows are of the last 30 days. FORMAT openmetrics is for Prometheus.",
+    ),
+    Verb(
         "cleanup history",
         (),
         (SINCE, Flag("--limit", "number of rows (default 100)", "N", kind="count")),

@@ -422,6 +422,7 @@ class Rollbacks:
         execution = replace(execution, metrics=metrics)
         await self._recorder.put(execution)
         self._current.put(execution, "purged")
+        self._current.on_freed(execution.task_name, freed)
         what = "purged what was kept for a rollback"
         if problems:
             first = problems[0]

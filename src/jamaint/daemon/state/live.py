@@ -16,6 +16,10 @@ class Current:
         self._observer = observer
         self._now = now
         self._executions: dict[str, Execution] = {}
+        self.on_ended: Callable[[Execution], None] = lambda _: None
+        """Called with each execution that has come to an end state."""
+        self.on_freed: Callable[[str, int], None] = lambda _task, _bytes: None
+        """Called with a task and the bytes that a purge of one of its executions freed."""
         self.changes_of_history = 0
         """Counts what changes the past: executions that end or are undone."""
 
@@ -24,6 +28,8 @@ class Current:
         if execution.status in ENDED:
             self._executions.pop(execution.id, None)
             self.changes_of_history += 1
+            if event == "ended":
+                self.on_ended(execution)
         else:
             self._executions[execution.id] = execution
         self._observer.publish(

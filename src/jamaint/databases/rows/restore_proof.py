@@ -115,7 +115,11 @@ async def _changed(target: Target, table: Table, parts: dict[str, str]) -> tuple
 
 def _refused(selection: Selection, why: str, error: BaseException | None, what: str) -> TargetError:
     cure = "" if error is None else selection.path.cure(error)
-    else_ = "" if "deleted" in what or cure else ". Fix that, or set rollback: {enabled: false} to delete for good"
+    else_ = (
+        ""
+        if "cannot be deleted" in what or cure
+        else ". Fix that, or set rollback: {enabled: false} to delete for good"
+    )
     return TargetError(
         f"{selection.table.quoted}: {what} (it was tried, and taken back): {why}{cure}{else_}", "refused"
     )

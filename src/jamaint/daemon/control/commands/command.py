@@ -10,6 +10,7 @@ from jamaint.daemon.control.background import Pending
 from jamaint.daemon.execution.rollbacks import Rollbacks
 from jamaint.daemon.execution.runner import Runner
 from jamaint.daemon.execution.stored_plans import Plans
+from jamaint.daemon.monitoring.metrics import Metrics
 from jamaint.daemon.monitoring.usage import Usage
 from jamaint.daemon.scheduling.scheduler import Scheduler
 from jamaint.daemon.state.definitions import Definitions
@@ -45,6 +46,7 @@ class Daemon:
     observer: Observer
     history: History
     usage: Usage
+    metrics: Metrics
     now: Callable[[], datetime]
     started_at: datetime
     reload: Callable[[], Awaitable[dict[str, Any]]]

@@ -61,6 +61,12 @@ async def alerts(daemon: Daemon, call: Call) -> dict[str, Any]:
     return {"items": _alerts(daemon, await daemon.history.past(daemon.now())), "next_cursor": None}
 
 
+async def firing(daemon: Daemon) -> list[tuple[str, str]]:
+    """Return the alerts that stand now, as (kind, severity)."""
+    found = _alerts(daemon, await daemon.history.past(daemon.now()))
+    return [(one["kind"], one["severity"]) for one in found]
+
+
 async def subscribe(daemon: Daemon, call: Call) -> Stream:
     """Events from now on: all, or one execution's until it has ended."""
     (reference,) = take(call, execution=str)
