@@ -50,6 +50,8 @@ LAYOUT = {
     "systemd/jamaint.sysusers.conf": "usr/lib/sysusers.d/jamaint.conf",
     "systemd/jamaint.tmpfiles.conf": "usr/lib/tmpfiles.d/jamaint.conf",
     "etc/jamaint/jamaintd.yaml": "etc/jamaint/",
+    "etc/prometheus/*.yml": "usr/share/doc/jamaint/prometheus/",
+    "etc/grafana/*.json": "usr/share/doc/jamaint/grafana/",
     "README.md": "usr/share/doc/jamaint/",
     "docs/*/*.md": "usr/share/doc/jamaint/docs/",
     "packaging/deb/jamaint.rtupdate": "usr/share/python3/runtime.d/",

@@ -239,6 +239,23 @@ def speaks_to_the_journal(machine: Machine) -> str:
     return f"{len(ended)} messages of the task, with {', '.join(fields)}\njournalctl -x: {subject}"
 
 
+def tells_metrics(machine: Machine) -> str:
+    """Metrics for a person, for Prometheus, and as a file that node_exporter, an ordinary user, may read"""
+    file, config = "/run/jamaint/jamaint.prom", "/etc/jamaint/conf.d/metrics.yaml"
+    machine.write(config, f"monitoring: {{ textfile: {file} }}\n")
+    machine.must("systemctl", "reload", "jamaintd")
+    text = machine.must("cat", file, name="stan")
+    _expect("jamaint_window_open" in text and "jamaint_build_info" in text, f"{file} has {text[:500]}")
+    scrape = machine.must("jamaintctl", "metrics", "--format", "openmetrics", name="otto")
+    _expect(scrape.endswith("# EOF\n"), f"the scrape ends with {scrape[-200:]}")
+    tasks = {one["task"]: one for one in machine.ctl("metrics")["tasks"]["items"]}
+    night = tasks.get("night-logs", {})
+    _expect(night.get("rolled_back") == 1, f"night-logs: {night}")
+    machine.must("rm", config, file)
+    machine.must("systemctl", "reload", "jamaintd")
+    return f"{len(text.splitlines())} lines in {file}; night-logs rolled back once, as it was"
+
+
 def refuses_a_bad_file(machine: Machine) -> str:
     """systemctl reload with a bad file fails and tells where; the old configuration stays in force"""
     machine.write(NIGHT, "windows:\n  tonight: { schedule: { at: never }, duration: 30 }\n")
@@ -466,6 +483,7 @@ CHECKS: tuple[Check, ...] = (
     cleans_and_rolls_back,
     looks_with_secrets,
     speaks_to_the_journal,
+    tells_metrics,
     *JOBS,
     refuses_a_bad_file,
     fails_with_a_bad_file,
