@@ -245,7 +245,7 @@ def leaves_the_jobs(machine: Machine) -> str:
     machine.must("systemctl", "reload", "jamaintd")
     machine.must("systemctl", "stop", "tried-redis", "tried-pages")
     _expect("database  " not in said and " ,  on" not in said, said)
-    return next(line for line in said.splitlines() if line.startswith("kept until"))
+    return next(line for line in said.splitlines() if line.startswith("access kept until"))
 
 
 CHECKS = (

@@ -10,6 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 
 from jamaint.files.access import syscalls
 from jamaint.files.use.records import (
@@ -45,7 +46,8 @@ def uses(own: int, root: str = "") -> Iterator[Use]:
 
     A file that several processes have mapped is told once, for one of them. `root` leads to the file system in which
     the kernel's paths are meant, for a process that has an empty one. Raises OSError where a process that lives cannot
-    be looked into for another reason than missing rights (EMFILE, ENOMEM).
+    be looked into for another reason than missing rights (EMFILE, ENOMEM), or the kernel does not tell its locks, swap
+    files or RAID bitmaps: what is in use is then not known.
     """
     known: set[_Mapping] = set()
     for entry in os.listdir("/proc"):
@@ -134,7 +136,8 @@ def _of_kernel(root: str) -> Iterator[Use]:
 def _paths_of_kernel() -> Iterator[tuple[bytes, int]]:
     for pattern, purpose in _BACKING:
         for path in glob.iglob(pattern):
-            yield _read(path).rstrip(b"\n"), purpose
+            with suppress(PermissionError):  # some are root's alone, and name nothing that others could clean
+                yield _read(path).rstrip(b"\n"), purpose
     for line in _read("/proc/swaps").splitlines()[1:]:
         yield _ESCAPE.sub(lambda found: bytes([int(found[1], 8)]), line.split(b" ")[0].split(b"\t")[0]), SWAP
     for path in _BITMAP_FILE.findall(_read("/proc/mdstat")):
@@ -142,10 +145,14 @@ def _paths_of_kernel() -> Iterator[tuple[bytes, int]]:
 
 
 def _read(path: str) -> bytes:
+    """Return the file's content; nothing where this kernel has no such file.
+
+    Raises OSError for one that cannot be read: an empty answer would say that nothing is locked, or swapped to.
+    """
     try:
         with open(path, "rb") as file:
             return file.read()
-    except OSError:  # not there, or not for us
+    except FileNotFoundError:
         return b""
 
 
