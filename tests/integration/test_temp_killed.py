@@ -46,10 +46,10 @@ def no_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "open_files", OpenFiles)
 
 
-@pytest.fixture(autouse=True, params=["mirror", "drawers"])
+@pytest.fixture(autouse=True, params=["mirror", "shards"])
 def layout(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both places of the trash for files that are taken one by one."""
-    if request.param == "drawers":
+    if request.param == "shards":
         monkeypatch.setattr(shards, "WORTH", 1)
         monkeypatch.setattr(shards, "CAPACITY", 2)
 

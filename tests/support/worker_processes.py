@@ -104,7 +104,7 @@ async def planned(worker: Worker) -> Message:
 
 
 def fill_descriptors() -> list[int]:
-    """Opens descriptors until there is no hole among them, so that a limit on their number bites."""
+    """Opens descriptors until there is no hole among them, so that a limit on their number applies."""
     opened = [os.open(os.devnull, os.O_RDONLY)]
     while opened[-1] < max(map(int, os.listdir("/proc/self/fd"))) - 1:
         opened.append(os.open(os.devnull, os.O_RDONLY))

@@ -223,7 +223,7 @@ def _rate_flaws(rate: RateGiven, at: tuple[str | int, ...]) -> Iterator[Flaw]:
 
 
 def _actions(model: PolicyGiven) -> tuple[str | None, dict[str, Any], dict[str, Any]]:
-    """What is decided, what is set, and who is told. Left out, a policy denies if it has anything that bites."""
+    """What is decided, what is set, and who is told. Left out, a policy denies if it has anything that matches."""
     decision, sets, notify = None, dict[str, Any](), dict[str, Any]()
     for each in model.actions or ():
         if isinstance(each, str):
@@ -237,12 +237,12 @@ def _actions(model: PolicyGiven) -> tuple[str | None, dict[str, Any], dict[str, 
             }
         elif each.notify is not None:
             notify = {"on": list(each.notify.on), "channels": list(each.notify.channels)}
-    if model.actions is None and any(_bites(rule) for rule in model.rules):
+    if model.actions is None and any(_matches(rule) for rule in model.rules):
         decision = "deny"
     return decision, {key: value for key, value in sets.items() if value is not None}, notify
 
 
-def _bites(rule: RuleGiven) -> bool:
+def _matches(rule: RuleGiven) -> bool:
     decides = (rule.freeze, rule.rate, rule.rollback_required, rule.backup_required, rule.protected_paths)
     return any(value is not None for value in decides)
 
@@ -251,10 +251,10 @@ def _senseless(model: PolicyGiven, rules: Rules, decision: str | None, changes: 
     """What cannot be carried out as it stands."""
     if rules == Rules() and decision is None and not changes:
         yield Flaw(("rules",), "has no effect: give it a rule or an action")
-    if rules.bite and decision is None:
+    if rules.match and decision is None:
         choices = ", ".join(DECISIONS)
         yield Flaw(("actions",), f"must say what to do when a rule matches: one of {choices}")
-    if changes and (rules.bite or model.conditions):
+    if changes and (rules.match or model.conditions):
         problem = "always apply; with conditions or rules that match only at times they need a policy of their own"
         yield Flaw(("actions",), f"`set` and `notify` {problem}")
 

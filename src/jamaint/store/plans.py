@@ -84,15 +84,15 @@ async def roots(connection: Connection) -> dict[str, dict[str, RootObservation]]
     """By task and path, what was seen of a root at the task's last run."""
     found: dict[str, dict[str, RootObservation]] = {}
     for row in await connection.fetch(SQL["roots"]):
-        sighting = from_json(from_jsonb(row["sighting"]))
-        found.setdefault(row["task_name"], {})[sighting.path] = sighting
+        observation = from_json(from_jsonb(row["sighting"]))
+        found.setdefault(row["task_name"], {})[observation.path] = observation
     return found
 
 
-async def put_roots(connection: Connection, task: str, sightings: Sequence[RootObservation]) -> None:
+async def put_roots(connection: Connection, task: str, observations: Sequence[RootObservation]) -> None:
     """Writes what was seen."""
-    for sighting in sightings:
-        await connection.execute(SQL["put_root"], task, sighting.path, jsonb(to_json(sighting)))
+    for observation in observations:
+        await connection.execute(SQL["put_root"], task, observation.path, jsonb(to_json(observation)))
 
 
 def _from_row(row: Row) -> StoredPlan:

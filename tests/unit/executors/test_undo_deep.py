@@ -57,7 +57,7 @@ def names_at(root: Path, depth: int) -> list[str]:
         os.close(fd)
 
 
-@pytest.mark.parametrize("count", [1, 9], ids=["mirror", "drawers"])
+@pytest.mark.parametrize("count", [1, 9], ids=["mirror", "shards"])
 def test_undo_reaches_as_deep_as_taking(deep_path: Path, count: int) -> None:
     root, names = deep_path / "tmp", tuple(f"old{n}" for n in range(count))
     deep(root, names, DEPTH)

@@ -1,4 +1,4 @@
-"""policy: whether a policy denies the start, puts it off, or wants it approved; the first that bites counts."""
+"""policy: whether a policy denies the start, puts it off, or wants it approved; the first that matches counts."""
 
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
@@ -32,10 +32,10 @@ def _decided(policy: Policy, waiting: Waiting, view: View) -> Verdict | None:
         return Verdict("policy", "wait", says + lacks)
     if policy.decision is None:
         return None
-    bite = next(_bites(policy, waiting, view), None)
-    if bite is None and (policy.rules.bite or policy.rules.approval_by is not None or _only_sets(policy)):
+    match = next(_matches(policy, waiting, view), None)
+    if match is None and (policy.rules.match or policy.rules.approval_by is not None or _only_sets(policy)):
         return None
-    because = bite or policy.description or "it holds always"
+    because = match or policy.description or "it holds always"
     if policy.decision == "allow":
         return Verdict("policy", "pass", f"{says}allowed, {because}")
     if policy.decision == "require_approval":
@@ -52,7 +52,7 @@ def _only_sets(policy: Policy) -> bool:
     )
 
 
-def _bites(policy: Policy, waiting: Waiting, view: View) -> Iterator[str]:
+def _matches(policy: Policy, waiting: Waiting, view: View) -> Iterator[str]:
     """What is against a start now, of each rule that is."""
     rules, task = policy.rules, waiting.task
     for freeze in rules.freezes:

@@ -3,8 +3,8 @@
 Which of several counts: the one with the nearer scope first (see core.scopes), then the lower `priority`, then deny
 before defer before require_approval before allow, then the name. A policy is in force while all its conditions hold.
 
-Each of its rules that *bites* (it freezes now, its rate is used up, a backup is missing …) has its actions done; a
-policy without such a rule bites always. An action `allow` that comes first lets a start pass that a later one would
+Each of its rules that *matches* (it freezes now, its rate is used up, a backup is missing …) has its actions done; a
+policy without such a rule matches always. An action `allow` that comes first lets a start pass that a later one would
 deny, defer or have approved.
 """
 
@@ -62,8 +62,8 @@ class Rules:
     """For how long after it was given an emergency override lifts guards; None: it is not this policy's matter."""
 
     @property
-    def bite(self) -> bool:
-        """Whether any of them bites at times, and so decides when the actions are done."""
+    def match(self) -> bool:
+        """Whether any of them matches at times, and so decides when the actions are done."""
         return bool(self.freezes or self.rates or self.rollback_required or self.backups or self.protected_paths)
 
 

@@ -27,7 +27,7 @@ class Filesystem:
 class RootObservation:
     """A root as it was seen: how many files are meant there, and how many of them would be deleted.
 
-    `filesystem` is None for a root that is missing; `at` is when a sighting of earlier was made, for people.
+    `filesystem` is None for a root that is missing; `at` is when an observation of earlier was made, for people.
     """
 
     path: str
@@ -63,9 +63,9 @@ def too_many(now: RootObservation, limit: MassDeletion, noun: str) -> str | None
     )
 
 
-def to_json(sighting: RootObservation) -> dict[str, Any]:
+def to_json(observation: RootObservation) -> dict[str, Any]:
     """As it goes over a worker's pipe and to the store."""
-    return asdict(sighting)
+    return asdict(observation)
 
 
 def from_json(value: Mapping[str, Any]) -> RootObservation:
@@ -76,7 +76,7 @@ def from_json(value: Mapping[str, Any]) -> RootObservation:
 
 
 def worth_noting(now: RootObservation, before: RootObservation | None, limit: MassDeletion) -> bool:
-    """Whether a sighting tells more than the one before: a run must not cost a write that says nothing new."""
+    """Whether an observation tells more than the one before: a run must not cost a write that says nothing new."""
     if now.filesystem is None:
         return False
     if before is None or before.filesystem != now.filesystem:

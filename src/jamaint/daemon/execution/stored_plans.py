@@ -60,7 +60,7 @@ class Collected:
 
 @dataclass(slots=True)
 class Plans:
-    """The keeper of stored plans and of sightings."""
+    """The keeper of stored plans and of observations."""
 
     recorder: Recorder
     postgres: Postgres
@@ -97,7 +97,7 @@ class Plans:
         the store does not answer, and undoing.Refused when the chosen plan cannot be used: a chosen plan is never
         replaced by a fresh one.
         """
-        seen = [to_json(sighting) for sighting in self._roots.get(task.name, {}).values()]
+        seen = [to_json(observation) for observation in self._roots.get(task.name, {}).values()]
         given: dict[str, Any] = {"seen": seen} if seen else {}
         if plan is None:
             return given

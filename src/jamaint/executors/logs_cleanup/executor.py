@@ -22,7 +22,7 @@ from jamaint.files.access.filesystem_id import filesystem_of
 from jamaint.files.access.globs import is_glob, split_root
 from jamaint.files.access.root import Root, RootRefusedError
 from jamaint.files.access.skip_report import Skipped, words
-from jamaint.files.cleanup.root_observations import sightings
+from jamaint.files.cleanup.root_observations import observations
 from jamaint.files.cleanup.survey import SAMPLE, Found, Survey, free_bytes, owners_words, survey
 from jamaint.files.cleanup.survey_items import items_of, resurvey
 from jamaint.files.cleanup.survey_step import NO_ARCHIVE, StepReporter, SurveyStep, is_in, open_archive
@@ -67,7 +67,9 @@ class LogsCleanup:
             warnings += _missing(self._work.config["log_paths"], found.found)
         found = self._with_room(found, warnings)
         # A stored plan has passed the guard or been approved, and each of its items is looked at by itself.
-        roots = [] if self._work.planned else [*sightings(found, _deleted, self._work.now), *self._archive_seen(found)]
+        roots = (
+            [] if self._work.planned else [*observations(found, _deleted, self._work.now), *self._archive_seen(found)]
+        )
         refused = refusals(roots, self._work.seen, self._work.mass_deletion, "logs")
         if held.hidden:
             warnings.append(_HIDDEN)

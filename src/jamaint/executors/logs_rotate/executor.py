@@ -20,7 +20,7 @@ from jamaint.files.access.compression import Codec, codec
 from jamaint.files.access.root import DirectoryRefusedError, RootRefusedError
 from jamaint.files.access.skip_report import Skipped, words
 from jamaint.files.access.tree_walk import Batches
-from jamaint.files.cleanup.root_observations import sightings
+from jamaint.files.cleanup.root_observations import observations
 from jamaint.files.cleanup.survey import Found, Survey
 from jamaint.files.cleanup.survey_step import StepReporter, SurveyStep
 from jamaint.files.rights.owners import each_owner
@@ -54,7 +54,7 @@ class LogsRotate:
         held = open_files()
         self._found = found = LogSurveyor(self._work, self._host, self._rules).look(held)
         warnings = _refused(found.survey)
-        roots = sightings(found.survey, self._of_rotated, self._work.now)
+        roots = observations(found.survey, self._of_rotated, self._work.now)
         refused = refusals(roots, self._work.seen, self._work.mass_deletion, "rotated logs")
         warnings += [*self._choose_codec(held), *found.warnings]
         planner = RotationPlanner(self._work, self._rules, found, self._codec.suffix if self._codec else "")

@@ -127,7 +127,7 @@ class Aged:
             return self._step(areas, places, skipped), warnings, []
         at = self._work.now.isoformat(timespec="seconds")
         seen = [RootObservation(refusal.path, 0, None, at=at) for refusal in refused if refusal.kind == "missing"]
-        seen += [area.sighting(at) for area in areas]
+        seen += [area.observation(at) for area in areas]
         return self._step(areas, places, skipped), warnings, seen
 
     @property

@@ -9,7 +9,7 @@ from jamaint.files.access.root import RootRefusedError
 from jamaint.files.cleanup.survey import Found, Survey
 
 
-def sightings(survey: Survey, count: Callable[[Found], tuple[int, int]], at: datetime) -> Sequence[RootObservation]:
+def observations(survey: Survey, count: Callable[[Found], tuple[int, int]], at: datetime) -> Sequence[RootObservation]:
     """Each root that was looked through or is missing; `count` says how many files are meant, and would go."""
     moment = at.isoformat(timespec="seconds")
     seen = [

@@ -54,7 +54,7 @@ class Area:
     def times(self) -> list[int]:
         return [self.stat.st_atime_ns, self.stat.st_mtime_ns]
 
-    def sighting(self, at: str) -> RootObservation:
+    def observation(self, at: str) -> RootObservation:
         """What was seen of it, for the guard against mass deletion; `at` is when."""
         return RootObservation(self.path, self.met.files, self.filesystem, self.tally.files, at)
 

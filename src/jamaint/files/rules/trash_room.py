@@ -10,7 +10,7 @@ FULL_SHARE = 0.05
 """With less than this free, of the space or of the inodes, a disk is full."""
 FILES_A_DRAWER = 32
 BASE_INODES = 16
-"""What a trash takes beside its drawers: directories, and the records in them."""
+"""What a trash takes beside its shards: directories, and the records in them."""
 BLOCK = 4096
 
 

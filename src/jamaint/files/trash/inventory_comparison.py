@@ -109,8 +109,8 @@ class Comparison:
             with suppress(FileNotFoundError):
                 fd = os.open(str(number), OPEN, dir_fd=loose)
                 try:
-                    for drawer in numbers(fd):
-                        found |= self._listed(fd, str(drawer))
+                    for shard in numbers(fd):
+                        found |= self._listed(fd, str(shard))
                 finally:
                     os.close(fd)
             return found

@@ -1,7 +1,7 @@
 """Undo: reads from the trash what a step has done, and takes it back, also when the step or an undo was killed.
 
 Nothing that anybody else has put into a place is overwritten or removed: it is reported as kept, and what belongs there
-stays in the trash, so that the undo can be asked for again. Each directory, each drawer and each root is a part of its
+stays in the trash, so that the undo can be asked for again. Each directory, each shard and each root is a part of its
 own: what cannot be reached in one is a problem, and keeps no other from coming back. Nothing here recurses.
 """
 
@@ -212,7 +212,7 @@ class _Undoing:
         self._remove_empty(name, trash.here.fd)
 
     def _restore_number(self, loose: int, name: str, rel: str | None) -> None:
-        """Puts back what is in the drawers of one directory."""
+        """Puts back what is in the shards of one directory."""
         if rel is None:
             why = "its record in the trash is missing: it is not known where what lies in it belongs"
             self._outcome.problems.add(self.root.name(f"{LOOSE}/{name}"), why)
@@ -221,20 +221,20 @@ class _Undoing:
             fd = os.open(name, OPEN, dir_fd=loose)
             try:
                 with self._opened(rel) as place:
-                    for drawer in map(str, numbers(fd)):
-                        self._restore_drawer(fd, drawer, place)
+                    for shard in map(str, numbers(fd)):
+                        self._restore_drawer(fd, shard, place)
             finally:
                 os.close(fd)
             self._remove_empty(name, loose)
 
-    def _restore_drawer(self, fd: int, drawer: str, place: "_Target") -> None:
+    def _restore_drawer(self, fd: int, shard: str, place: "_Target") -> None:
         with self._outcome.guarding(self.root.name(place.rel)):
-            inner = os.open(drawer, OPEN, dir_fd=fd)
+            inner = os.open(shard, OPEN, dir_fd=fd)
             try:
                 self._restore_all(inner, place, None)
             finally:
                 os.close(inner)
-            self._remove_empty(drawer, fd)
+            self._remove_empty(shard, fd)
 
     @contextmanager
     def _opened(self, rel: str) -> Iterator["_Target"]:

@@ -1,6 +1,6 @@
 """Shards: where the trash keeps files that were taken one by one from a directory, a few in each.
 
-    loose/<number of the directory's record>/<drawer>/<name>
+    loose/<number of the directory's record>/<shard>/<name>
 
 A name is looked for and entered in a directory by reading it (ext4: a block of 4 KiB, some 100 names, twice for a
 rename). Into a directory of 32 a rename takes half the time of one into a directory of hundreds.
@@ -17,7 +17,7 @@ LOOSE = "loose"
 WORTH = 8
 """Fewer files at a time are not worth a directory of their own."""
 CAPACITY, LATER_CAPACITY, LATER = 32, 512, 1000
-"""Files in a drawer; from the thousandth drawer on there are more in each, for a directory holds 31,998 of them on
+"""Files in a shard; from the thousandth shard on there are more in each, for a directory holds 31,998 of them on
 ext3, and 64,998 on an ext4 without dir_nlink."""
 
 
@@ -32,7 +32,7 @@ class Shards:
         self._next: dict[int, int] = {}
 
     def of(self, number: int) -> int:
-        """Opens what the drawers of a directory are in, by the number of its record; made when it is not there."""
+        """Opens what the shards of a directory are in, by the number of its record; made when it is not there."""
         name = str(number)
         if number not in self._next:
             made = self._make(self._fd, name)
@@ -42,16 +42,16 @@ class Shards:
         return _open(self._fd, name)
 
     def places(self, number: int, fd: int, names: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """(name, its path below what of() gave); each drawer is made right before its first. Raises DiskError."""
+        """(name, its path below what of() gave); each shard is made right before its first. Raises DiskError."""
         rest = names
         while rest:
-            drawer = self._next[number]
+            shard = self._next[number]
             self._next[number] += 1
-            if not self._make(fd, str(drawer)):
+            if not self._make(fd, str(shard)):
                 continue
-            count = CAPACITY if drawer < LATER else LATER_CAPACITY
+            count = CAPACITY if shard < LATER else LATER_CAPACITY
             for name in rest[:count]:
-                yield name, f"{drawer}/{name}"
+                yield name, f"{shard}/{name}"
             rest = rest[count:]
 
     def _make(self, fd: int, name: str) -> bool:
@@ -69,14 +69,14 @@ class Shards:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What lies in drawers, as another process finds it; `of` are the paths of directories by record number."""
+    """What lies in shards, as another process finds it; `of` are the paths of directories by record number."""
 
     of: Mapping[int, str]
 
     def ours(self, path: str) -> bool:
-        """Whether a directory below `loose` is one that holds drawers, or a drawer."""
-        above, _, drawer = path.partition("/")
-        return above.isdecimal() and int(above) in self.of and (not drawer or drawer.isdecimal())
+        """Whether a directory below `loose` is one that holds shards, or a shard."""
+        above, _, shard = path.partition("/")
+        return above.isdecimal() and int(above) in self.of and (not shard or shard.isdecimal())
 
     def origin(self, path: str) -> str:
         """The path below the root that something below `loose` was taken from."""

@@ -2,7 +2,7 @@
 
     <root>/.jamaint-trash/<execution>/<step>/   all 0700 and ours
         gone/<path>     what was taken, by rename: it is in its place or here
-        loose/<figures> the same, where many files were taken one by one from a directory (drawers.py)
+        loose/<figures> the same, where many files were taken one by one from a directory (shards.py)
         made/<path>     a second name for each file that the step made and linked into its place
         marks/<path>    a link whose target says how a made file was (size, time of writing) and from what it was made
         turns/<figures> each rename and new file of a rotation (turning.py)
@@ -91,7 +91,7 @@ class _Where:
 class Trash:
     """The way out with a way back: the trash of one step below one root. Nothing is made before the first act.
 
-    `in_drawers`: for a step that only takes. What a made file was made from is not found in drawers.
+    `in_drawers`: for a step that only takes. What a made file was made from is not found in shards.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Policies: which counts, what bites, what they set, who approves, and what an emergency lifts."""
+"""Policies: which counts, what matches, what they set, who approves, and what an emergency lifts."""
 
 from dataclasses import replace
 from typing import Any

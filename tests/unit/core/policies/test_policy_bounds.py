@@ -132,7 +132,7 @@ class TestPolicy:
         one = Policy("id", "p")
         assert (one.decision, one.priority, one.enabled, one.origin, one.description) == ("deny", 100, True, "file", "")
         assert Rate() == Rate(None, 0.0, 0.0)
-        assert not Rules().bite
+        assert not Rules().match
         assert not Rules().rollback_required
 
     @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ class TestPolicy:
         ],
     )
     def test_rules_that_bite_at_times(self, rules: Rules) -> None:
-        assert rules.bite is True
+        assert rules.match is True
 
     def test_rate_looks_back_as_far_as_its_longer_part(self) -> None:
         assert Rate(1, 60, 30).reach_seconds == 60

@@ -114,5 +114,5 @@ def test_how_many_were_there_is_known_well_enough_for_the_guard(first: int, last
 
 
 @given(st.builds(RootObservation, st.text(), st.integers(0), st.none() | st.just(DISK), st.integers(0), st.text()))
-def test_it_goes_through_json(sighting: RootObservation) -> None:
-    assert from_json(json.loads(json.dumps(to_json(sighting)))) == sighting
+def test_it_goes_through_json(observation: RootObservation) -> None:
+    assert from_json(json.loads(json.dumps(to_json(observation)))) == observation

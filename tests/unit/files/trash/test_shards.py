@@ -1,4 +1,4 @@
-"""Files that are taken one by one lie in drawers of a few each, and come back from them byte for byte."""
+"""Files that are taken one by one lie in shards of a few each, and come back from them byte for byte."""
 
 import errno
 import os
@@ -73,7 +73,7 @@ def purged(back: dict[str, Any]) -> dict[str, Any]:
 
 
 def filled(top: Path) -> list[list[str]]:
-    """What lies in each drawer, in the order of the drawers."""
+    """What lies in each shard, in the order of the shards."""
     step = top / ".jamaint-trash" / "e-1" / "cleanup"
     found = (path for above in sorted((step / "loose").iterdir()) for path in above.iterdir())
     return [sorted(os.listdir(path)) for path in sorted(found, key=lambda path: int(path.name))]

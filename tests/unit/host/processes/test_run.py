@@ -193,7 +193,7 @@ def test_no_descriptor_left_to_start_with_is_an_error_like_any_other(
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     before = sorted(os.listdir("/proc/self/fd"))
     fillers = [os.open(os.devnull, os.O_RDONLY)]
-    while fillers[-1] < max(map(int, before)):  # until there is no hole among them, so that a limit bites
+    while fillers[-1] < max(map(int, before)):  # until there is no hole among them, so that a limit applies
         fillers.append(os.open(os.devnull, os.O_RDONLY))
     ran = 0
     try:
