@@ -113,7 +113,7 @@ async def test_set_forwards_the_newest_that_was_missed_runs_once(database: str, 
     async with serving(tmp_path, database, Hand(START), tasks={"a": noop(**HOURLY)}) as place:
         await place.set(START + 3 * HOUR)
         assert await place.runs() == [("24 14:00", "completed")]
-        assert any("the wall clock was set by +10800.0 s" in line for line in place.said)
+        assert any("the wall clock was changed by +10800.0 s" in line for line in place.said)
         await place.advance(1800)
         assert (await place.runs())[1:] == [("24 15:00", "completed")]
 
@@ -125,7 +125,7 @@ async def test_set_backwards_over_what_has_just_run_it_is_not_run_again(database
         await place.advance(1800)
         assert await place.runs() == await place.runs("b") == [("24 12:00", "completed")]
         await place.set(START)
-        assert any("the wall clock was set by -1800.0 s" in line for line in place.said)
+        assert any("the wall clock was changed by -1800.0 s" in line for line in place.said)
         await place.advance(1800)
         assert await place.runs() == await place.runs("b") == [("24 12:00", "completed")]
         await place.advance(3600)

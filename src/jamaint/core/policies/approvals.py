@@ -1,6 +1,7 @@
 """Approvals: who has said that a task may start, for how many times, until when, and for which plan.
 
-Four eyes: nobody but root approves what he asked for himself, and an approval is for the task as it was defined then.
+Four eyes: nobody but an owner (root, the daemon's user) approves what he asked for himself, and an approval is for the
+task as it was defined then.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +14,8 @@ from jamaint.core.executions import Execution
 from jamaint.core.secrets import without_passwords
 
 ROOT = "root"
+OWNER = "owner"
+"""The principal that root and the user of the daemon go by, beside those that a policy names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class Approval:
         return (
             execution.task_name == self.task_name
             and self.definition == definition
-            and (self.by == ROOT or self.by != asker_of(execution))
+            and (self.by == ROOT or OWNER in self.as_principals or self.by != asker_of(execution))
             and self.at <= now < self.expires_at
             and (self.plan is None or execution.options.get("plan") in (None, self.plan))
             and (self.execution_id is None or self.execution_id == execution.id or self.occurrences > 1)

@@ -7,10 +7,19 @@ from uuid import uuid4
 import trio
 
 from jamaint.core.executions import Execution, State
-from jamaint.core.policies.approvals import Approval, asker_of, digest_of
+from jamaint.core.policies.approvals import OWNER, Approval, asker_of, digest_of
 from jamaint.core.policies.policies import about
 from jamaint.core.tasks import Task
-from jamaint.daemon.control.commands.command import Call, Daemon, execution_of, moment_of, refuse_own, take, writable
+from jamaint.daemon.control.commands.command import (
+    Call,
+    Daemon,
+    execution_of,
+    is_owner,
+    moment_of,
+    refuse_own,
+    take,
+    writable,
+)
 from jamaint.daemon.state import json_views
 from jamaint.errors import CONFLICT, NOT_AUTHORISED, JamaintError, invalid
 from jamaint.host.peer_credentials import gid_of, uid_of
@@ -93,7 +102,7 @@ async def _approve(
         plan=plan,
         definition=digest_of(task.definition),
         reason=None if reason is None else reason[:500],
-        as_principals=principals,
+        as_principals=principals | ({OWNER} if is_owner(call) else frozenset()),
     )
     await daemon.recorder.run(policies.approve, approval, daemon.definitions.seal_of(approval))
     daemon.scheduler.take_approval(approval)
@@ -131,8 +140,8 @@ async def _principals(daemon: Daemon, call: Call, task: Task, window: str | None
 
 
 def _matching(call: Call, wanted: set[str]) -> set[str]:
-    """Of the names of a policy, those that the caller goes by; root goes by all."""
-    return {name for name in wanted if call.peer.uid == 0 or _goes_by(call, name)}
+    """Of the names of a policy, those that the caller goes by; an owner goes by all."""
+    return {name for name in wanted if is_owner(call) or _goes_by(call, name)}
 
 
 def _goes_by(call: Call, name: str) -> bool:

@@ -1,5 +1,6 @@
 """What every command of the socket is: a method's handler, the role it needs, and whether it changes anything."""
 
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -75,8 +76,8 @@ class Stream(NamedTuple):
 class Command(NamedTuple):
     """A row of the table: who may call it, whether it changes anything, what carries it out, and for which objects.
 
-    `four_eyes`: nobody but root does it for what he asked for or made himself. `of_files`: objects that come from files
-    may be its object. `of_root`: others than root may do it to what root made through the socket.
+    `four_eyes`: nobody but an owner (`is_owner`) does it for what he asked for or made himself. `of_files`: objects
+    that come from files may be its object. `of_root`: others than root may do it to what root made through the socket.
     """
 
     role: str
@@ -178,9 +179,17 @@ def writable(daemon: Daemon) -> None:
         raise unavailable(f"the database is away, nothing new can be taken: {daemon.recorder.away}", 5)
 
 
+def is_owner(call: Call) -> bool:
+    """Return True for root and for the user that the daemon runs as, who can change its files and its database.
+
+    (A person's own daemon has nobody else: what he is asked to approve, nobody could approve for him.)
+    """
+    return call.peer.uid in (0, os.geteuid())
+
+
 def refuse_own(call: Call, author: str | None, why: str) -> None:
-    """Raise JamaintError(NOT_AUTHORISED) where the caller is the author of what he decides over. root may."""
-    if author == call.user and call.peer.uid != 0:
+    """Raise JamaintError(NOT_AUTHORISED) where the caller is the author of what he decides over. Its owner may."""
+    if author == call.user and not is_owner(call):
         raise JamaintError(NOT_AUTHORISED, f"{why}, another has to approve it", {"own": True})
 
 
