@@ -140,7 +140,7 @@ import sys; sys.path.insert(0, sys.argv[1]); import jamaint; del sys.path[0]
 import os, signal, subprocess, types
 from jamaint.core.plans import Plan, Step
 from jamaint.core.executor_table import EXECUTORS, ExecutorRow
-from jamaint.executors.shared.executor import StepError, Stopped
+from jamaint.executors.shared.executor import StepError, StopRequestedError
 from jamaint.worker.main import main
 class Test:
     def __init__(self, work, host):

@@ -191,7 +191,7 @@ host.log("info", "begun")
 while True:
     try:
         host.checkpoint()
-    except Stopped:
+    except StopRequestedError:
         raise StopRequestedError({"files": 3})
 """
     executes(monkeypatch, body)
