@@ -64,9 +64,9 @@ something -32003.
 ## Roles
 
 The caller is who the kernel says (`SO_PEERCRED`). Each role may do what those before it may: `viewer`, `operator`,
-`admin`; root is admin. *Four eyes*: nobody but root and the daemon's own user does it for what he asked for or made
-himself. *Not of files*: objects that
-come from files are changed there. *Not root's*: what root made through the socket, only root changes.
+`admin`; root is admin. *Four eyes*: nobody but root, or the person whose own daemon it is, does it for what
+he asked for or made himself. *Not of files*: objects that come from files are changed there. *Not root's*: what root
+made through the socket, only root changes.
 
 ## Methods
 

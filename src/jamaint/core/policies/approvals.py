@@ -1,7 +1,7 @@
 """Approvals: who has said that a task may start, for how many times, until when, and for which plan.
 
-Four eyes: nobody but an owner (root, the daemon's user) approves what he asked for himself, and an approval is for the
-task as it was defined then.
+Four eyes: nobody but an owner (root, or the person whose own daemon it is) approves what he asked for himself, and an
+approval is for the task as it was defined then.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from jamaint.core.secrets import without_passwords
 
 ROOT = "root"
 OWNER = "owner"
-"""The principal that root and the user of the daemon go by, beside those that a policy names."""
+"""The principal that an owner goes by, beside those that a policy names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from jamaint.host.peer_credentials import Peer
 from jamaint.schema.errors import closest
 from jamaint.store import executions
 from jamaint.store.postgres import DatabaseAwayError, Postgres
+from jamaint.worker_client.systemd_unit import VARIABLE
 
 FIRST_YEAR, LAST_YEAR = 1970, 9998
 SHORTEST_PREFIX = 8
@@ -89,7 +90,7 @@ class Command(NamedTuple):
 
 
 def take(call: Call, **kinds: type | tuple[type, ...]) -> list[Any]:
-    """The parameters named, in order, each of its kind or None; raises Problem for any other parameter.
+    """The parameters named, in order, each of its kind or None; raises JamaintError for any other parameter.
 
     A name ending in `_` is required (`task_=str`). bool is no int here.
     """
@@ -180,11 +181,11 @@ def writable(daemon: Daemon) -> None:
 
 
 def is_owner(call: Call) -> bool:
-    """Return True for root and for the user that the daemon runs as, who can change its files and its database.
+    """Return True for root, and for the person whose own daemon it is, for whom nobody else could approve anything.
 
-    (A person's own daemon has nobody else: what he is asked to approve, nobody could approve for him.)
+    As a service of the system its account is nobody's: no person acts as it, and no process of its should approve.
     """
-    return call.peer.uid in (0, os.geteuid())
+    return call.peer.uid == 0 or (call.peer.uid == os.geteuid() and VARIABLE not in os.environ)
 
 
 def refuse_own(call: Call, author: str | None, why: str) -> None:
