@@ -9,8 +9,8 @@ from jamaint.core.calendar.windows import Opening, Window, next_opening, opening
 from jamaint.core.figures import union
 
 PERIOD = timedelta(minutes=5)
-OPENINGS_LIMIT = 1000
-"""Openings of one window that are counted; more frequent ones are told as not measured."""
+OPENINGS_LIMIT = 2000
+"""Openings of all windows that are reckoned for one answer; of a window beyond them none is told."""
 
 
 class Sampled(NamedTuple):
@@ -58,12 +58,12 @@ def midnight(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def openings_between(window: Window, since: datetime, until: datetime) -> list[Opening] | None:
-    """Return the openings that overlap the period, as the window is defined now; None for more than OPENINGS_LIMIT."""
+def openings_between(window: Window, since: datetime, until: datetime, most: int) -> list[Opening] | None:
+    """Return the openings that overlap the period, as the window is defined now; None for more than `most`."""
     first = opening_at(window, since)
     found = [] if first is None else [first]
     moment = since
-    while len(found) <= OPENINGS_LIMIT:
+    while len(found) <= most:
         following = next_opening(window, moment)
         if following is None or following.start >= until:
             return found

@@ -21,15 +21,18 @@ class MachineFigures(NamedTuple):
 
 def machine_figures() -> MachineFigures:
     """Return the figures as of now. Raises OSError where /proc does not tell."""
-    memory = psutil.virtual_memory()
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    process = psutil.Process()
+    try:
+        memory, process = psutil.virtual_memory(), psutil.Process()
+        own_memory, open_files = process.memory_info().rss, process.num_fds()
+    except psutil.Error as error:
+        raise OSError(str(error)) from error
     return MachineFigures(
         load=os.getloadavg()[0],
         processors=os.cpu_count() or 1,
         memory_bytes=memory.total,
         memory_available_bytes=memory.available,
-        own_memory_bytes=process.memory_info().rss,
+        own_memory_bytes=own_memory,
         own_processor_seconds=usage.ru_utime + usage.ru_stime,
-        open_files=process.num_fds(),
+        open_files=open_files,
     )

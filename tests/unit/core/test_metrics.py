@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from core_examples import window
 from jamaint.core.calendar.windows import Opening
-from jamaint.core.metrics import OPENINGS_LIMIT, Sampled, efficiency, gathered, midnight, openings_between, period_of
-from jamaint.core.recurrence import Schedule
+from jamaint.core.metrics import Sampled, efficiency, gathered, midnight, openings_between, period_of
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -31,15 +30,11 @@ def test_periods_begin_at_whole_five_minutes_and_days_in_utc() -> None:
 
 def test_openings_are_those_that_overlap_the_period() -> None:
     nightly = window()
-    found = openings_between(nightly, NOON - timedelta(days=30), NOON)
+    found = openings_between(nightly, NOON - timedelta(days=30), NOON, 30)
     assert found is not None
     assert len(found) == 30
-    assert openings_between(window(enabled=False), NOON - timedelta(days=30), NOON) == []
-
-
-def test_too_frequent_openings_are_not_counted() -> None:
-    often = window(schedule=Schedule(cron="* * * * *"), duration_minutes=1)
-    assert openings_between(often, NOON - timedelta(minutes=OPENINGS_LIMIT + 10), NOON) is None
+    assert openings_between(nightly, NOON - timedelta(days=30), NOON, 29) is None
+    assert openings_between(window(enabled=False), NOON - timedelta(days=30), NOON, 30) == []
 
 
 @given(

@@ -52,19 +52,30 @@ def test_what_ended_is_counted_by_task_and_status() -> None:
     found = samples(openmetrics(counters, figures()))
     ended = {key[1]: value for key, value in found.items() if key[0] == "jamaint_executions_total"}
     assert ended == {
+        "status=cancelled,task=cleanup": 0,
         "status=completed,task=cleanup": 2,
         "status=failed,task=cleanup": 1,
+        "status=rolled_back,task=cleanup": 0,
         "status=skipped,task=cleanup": 1,
     }
     assert found["jamaint_execution_duration_seconds_bucket", "le=10.0,task=cleanup"] == 1
     assert found["jamaint_execution_duration_seconds_count", "task=cleanup"] == 2
     assert found["jamaint_execution_duration_seconds_sum", "task=cleanup"] == 75
-    assert found["jamaint_freed_bytes_total", "kind=logs"] == 111
+    assert found["jamaint_freed_bytes_total", "kind=logs"] == 104
     assert found["jamaint_last_success_timestamp_seconds", "task=cleanup"] == (NOON + timedelta(seconds=70)).timestamp()
     assert found["jamaint_next_due_timestamp_seconds", "task=cleanup"] == NOON.timestamp()
     assert found["jamaint_alert_firing", "alert=database_away,severity=critical"] == 1
     assert found["jamaint_window_open", "window=night"] == 1
     assert found["jamaint_processor_seconds_total", ""] == 2
+
+
+def test_freed_bytes_never_fall_and_are_never_more_than_what_was_freed() -> None:
+    counters = RunCounters(lambda task: "logs")
+    told = []
+    for count in (-50, 30, 40, -5, 10):
+        counters.note_freed("cleanup", count)
+        told.append(counters.freed_bytes["logs"])
+    assert told == [0, 0, 20, 20, 25]
 
 
 def test_many_tasks_are_summed_as_other() -> None:

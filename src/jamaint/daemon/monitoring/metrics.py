@@ -1,7 +1,5 @@
 """Metrics: samples of the daemon and its machine, and figures of tasks and windows from the executions on record."""
 
-import os
-import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -11,9 +9,18 @@ from typing import Any
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from jamaint.core.calendar.windows import Window
 from jamaint.core.executions import State
 from jamaint.core.figures import Counts, Durations, success_rate
-from jamaint.core.metrics import Sampled, efficiency, gathered, midnight, openings_between, period_of
+from jamaint.core.metrics import (
+    OPENINGS_LIMIT,
+    Sampled,
+    efficiency,
+    gathered,
+    midnight,
+    openings_between,
+    period_of,
+)
 from jamaint.daemon.monitoring.openmetrics import Figures, openmetrics, textfile
 from jamaint.daemon.monitoring.run_counters import RunCounters
 from jamaint.daemon.scheduling.scheduler import Scheduler
@@ -21,9 +28,9 @@ from jamaint.daemon.state import json_views
 from jamaint.daemon.state.definitions import Definitions
 from jamaint.daemon.state.live import Current
 from jamaint.daemon.state.recorder import Recorder
-from jamaint.errors import JamaintError
 from jamaint.host.disk_space import disk
 from jamaint.host.machine_figures import machine_figures
+from jamaint.host.replaced_file import replace_file
 from jamaint.store import metrics
 from jamaint.store.postgres import Connection, DatabaseAwayError, Postgres
 
@@ -34,6 +41,11 @@ SAMPLES_KEPT, DAYS_KEPT = timedelta(days=30), timedelta(days=400)
 CLOSED = timedelta(minutes=15)
 """How long after its end a day is rolled up again, for rows that came late."""
 TEXTFILE_MODE = 0o644
+TEXTFILE_SECONDS = 5.0
+"""How long the file may keep us waiting, as on a network file system whose server is gone."""
+LOOK_SECONDS = 5.0
+"""How long a disk or the database may keep a sample waiting; its figure is left out then."""
+WRITE_SECONDS = 30.0
 
 Alerts = Callable[[], Awaitable[list[tuple[str, str]]]]
 
@@ -62,7 +74,8 @@ class Metrics:
         self._samples: dict[tuple[str, str, str], list[float]] = {}
         self._period: datetime | None = None
         self._rolled_up: datetime | None = None
-        self._file_problem = ""
+        self._problems: dict[str, str] = {}
+        self._writing = trio.Lock()
         self.counters = RunCounters(self._category_of)
         self._alerts: Alerts = _none
 
@@ -71,13 +84,17 @@ class Metrics:
         self._alerts = alerts
         with suppress(DatabaseAwayError):
             self.counters.last_success |= await self._postgres.run(metrics.last_successes)
-        await self.write_textfile()
         while True:
+            await self.write_textfile()
             started = trio.current_time()
             await trio.sleep(EVERY_SECONDS)
             lag = trio.current_time() - started - EVERY_SECONDS
-            await self.sample({("performance", "loop_lag_seconds", "s"): max(lag, 0.0)})
-            await self.write_textfile()
+            try:
+                await self.sample({("performance", "loop_lag_seconds", "s"): max(lag, 0.0)})
+            except Exception as error:
+                self._tell_once("sample", f"internal error in a sample ({type(error).__name__})", error)
+            else:
+                self._problems.pop("sample", None)
 
     async def sample(self, more: Mapping[tuple[str, str, str], float] | None = None) -> None:
         """Take one sample of everything, and write the five minutes that are over."""
@@ -101,7 +118,9 @@ class Metrics:
         busy: dict[str, list[tuple[datetime, datetime]]] = {}
         for run in runs:
             busy.setdefault(run.window, []).append((run.started_at, run.ended_at))
-        windows = await trio.to_thread.run_sync(partial(self._windows, busy, since, now), abandon_on_cancel=True)
+        reckon = partial(_windows, dict(self._definitions.windows), busy, since, now)
+        used = await trio.to_thread.run_sync(reckon, abandon_on_cancel=True)
+        windows = [{**one, "open": one["window"] in self._scheduler.openings} for one in used]
         return {
             "timestamp": json_views.time(now),
             "since": json_views.time(since),
@@ -123,20 +142,32 @@ class Metrics:
         return openmetrics(self.counters, await self._figures()).decode()
 
     async def write_textfile(self) -> None:
-        """Write the file of `monitoring.textfile`, if there is one: whole or not at all. A problem is told once."""
+        """Write the file of `monitoring.textfile`, if there is one: whole or not at all. A problem is told once.
+
+        Raises nothing: the daemon and a reload go on without it.
+        """
         path = self._definitions.config.textfile
         if path is None:
             return
-        text = textfile(self.counters, await self._figures())
         try:
-            await trio.to_thread.run_sync(_replace, path, text, abandon_on_cancel=True)
+            with trio.fail_after(TEXTFILE_SECONDS):
+                async with self._writing:
+                    text = textfile(self.counters, await self._figures())
+                    await trio.to_thread.run_sync(replace_file, path, text, TEXTFILE_MODE, abandon_on_cancel=True)
+        except trio.TooSlowError:
+            self._tell_once("textfile", f"{path} cannot be written within {TEXTFILE_SECONDS:g} s")
         except OSError as error:
-            problem = f"{path} cannot be written: {error.strerror}"
-            if problem != self._file_problem:
-                self._log.warning(f"{problem}; what collects it sees old figures", path=path)
-            self._file_problem = problem
+            self._tell_once("textfile", f"{path} cannot be written: {error.strerror}")
+        except Exception as error:
+            self._tell_once("textfile", f"{path}: internal error ({type(error).__name__})", error)
         else:
-            self._file_problem = ""
+            self._problems.pop("textfile", None)
+
+    def _tell_once(self, kind: str, problem: str, error: Exception | None = None) -> None:
+        """Log a problem, but not each minute again while it stays the same."""
+        if self._problems.get(kind) != problem:
+            self._log.warning(f"{problem}; metrics are missing or old until that is over", exc_info=error)
+        self._problems[kind] = problem
 
     async def _figures(self) -> Figures:
         values = await self._values()
@@ -166,13 +197,13 @@ class Metrics:
                 ("performance", "processor_seconds", "s"): own.own_processor_seconds,
                 ("performance", "open_files", ""): own.open_files,
             }
-        with suppress(OSError):
+        with suppress(OSError, trio.TooSlowError), trio.fail_after(LOOK_SECONDS):
             state = await trio.to_thread.run_sync(disk, self._definitions.config.state_dir, abandon_on_cancel=True)
             found["system", "state_directory_free_bytes", "B"] = state["free"]
             if state["share"] is not None:
                 found["system", "state_directory_used_ratio", ""] = state["share"]
         started = trio.current_time()
-        with suppress(DatabaseAwayError):
+        with suppress(DatabaseAwayError, trio.TooSlowError), trio.fail_after(LOOK_SECONDS):
             if self._recorder.away is None:
                 await self._postgres.run(_nothing)
                 found["performance", "database_round_trip_seconds", "s"] = trio.current_time() - started
@@ -191,38 +222,27 @@ class Metrics:
             for name in names
         ]
 
-    def _windows(
-        self, busy: Mapping[str, list[tuple[datetime, datetime]]], since: datetime, until: datetime
-    ) -> list[dict[str, Any]]:
-        found = []
-        for name, window in sorted(self._definitions.windows.items()):
-            openings = openings_between(window, since, until)
-            used = None if openings is None else efficiency(openings, busy.get(name, ()), since, until)
-            found.append(
-                {
-                    "window": name,
-                    "open": name in self._scheduler.openings,
-                    "openings": None if used is None else used.openings,
-                    "open_seconds": None if used is None else round(used.open_seconds),
-                    "busy_seconds": None if used is None else round(used.busy_seconds),
-                    "efficiency": None if used is None else used.share,
-                }
-            )
-        return found
-
     async def _write(self, period: datetime, samples: list[Sampled], now: datetime) -> None:
         if self._recorder.away is not None:
             return  # no spool: a gap is told as a gap
-        try:
+        with trio.move_on_after(WRITE_SECONDS) as limit:
             await self._recorder.run(metrics.add, period, samples)
-            day = midnight(now - CLOSED)
-            if self._rolled_up != midnight(now):
-                await self._recorder.run(metrics.roll_up, day - DAY, midnight(now) + DAY)
-                await self._recorder.run(metrics.forget, now - SAMPLES_KEPT, now - DAYS_KEPT)
-                if day == midnight(now):
-                    self._rolled_up = day
-        except (DatabaseAwayError, JamaintError) as error:
-            self._log.warning("samples of five minutes are lost", why=str(error), period=period.isoformat())
+            await self._roll_up(now)
+        if limit.cancelled_caught:
+            self._log.warning(
+                "samples of five minutes may be lost: the database does not take them", period=str(period)
+            )
+
+    async def _roll_up(self, now: datetime) -> None:
+        """Make yesterday's and today's rows anew once a day, after CLOSED; at a start those of all days."""
+        today = midnight(now)
+        if self._rolled_up == today:
+            return
+        since = self._rolled_up - DAY if self._rolled_up else midnight(now - SAMPLES_KEPT) + DAY
+        await self._recorder.run(metrics.roll_up, since, today + DAY)
+        await self._recorder.run(metrics.forget, midnight(now - SAMPLES_KEPT), now - DAYS_KEPT)
+        if now - today >= CLOSED:
+            self._rolled_up = today
 
     def _category_of(self, task: str) -> str:
         found = self._definitions.tasks.get(task)
@@ -273,23 +293,33 @@ def _last_day(kind: str, sampled: Iterable[Sampled]) -> dict[str, Any]:
     }
 
 
+def _windows(
+    windows: Mapping[str, Window],
+    busy: Mapping[str, list[tuple[datetime, datetime]]],
+    since: datetime,
+    until: datetime,
+) -> list[dict[str, Any]]:
+    """Return how each window was used; None where there are too many openings to reckon for one answer."""
+    found, room = [], OPENINGS_LIMIT
+    for name, window in sorted(windows.items()):
+        openings = openings_between(window, since, until, room)
+        room -= 0 if openings is None else len(openings)
+        used = None if openings is None else efficiency(openings, busy.get(name, ()), since, until)
+        found.append(
+            {
+                "window": name,
+                "openings": None if used is None else used.openings,
+                "open_seconds": None if used is None else round(used.open_seconds),
+                "busy_seconds": None if used is None else round(used.busy_seconds),
+                "efficiency": None if used is None else used.share,
+            }
+        )
+    return found
+
+
 async def _none() -> list[tuple[str, str]]:
     return []
 
 
 async def _nothing(connection: Connection) -> None:
     await connection.fetchval("SELECT 1")
-
-
-def _replace(path: str, content: bytes) -> None:
-    """Write a file and rename it into its place, so that nobody reads a half. Raises OSError."""
-    handle, made = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".jamaint-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(made, TEXTFILE_MODE)
-        os.rename(made, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(made)
-        raise

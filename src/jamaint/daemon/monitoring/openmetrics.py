@@ -84,7 +84,8 @@ class _Families:
         ended = CounterMetricFamily(
             "jamaint_executions", "Executions that have ended since the daemon started.", labels=("task", "status")
         )
-        totals: Counter[tuple[str, str]] = Counter()
+        # With a series from the start its first failure is an increase too.
+        totals = Counter({(task, status): 0 for task in figures.next_due if task in shown for status in STATUSES})
         for (task, status), count in counters.ended.items():
             totals[task if task in shown else OTHER, status] += count
         for (task, status), count in sorted(totals.items()):
@@ -100,7 +101,9 @@ class _Families:
         for task, at in sorted(figures.next_due.items()):
             if at is not None and task in shown:
                 due.add_metric((task,), at.timestamp())
-        freed = CounterMetricFamily("jamaint_freed_bytes", "Bytes freed by completed executions.", labels=("kind",))
+        freed = CounterMetricFamily(
+            "jamaint_freed_bytes", "Bytes freed by executions and purges, less what they took.", labels=("kind",)
+        )
         for kind, count in sorted(counters.freed_bytes.items()):
             freed.add_metric((kind,), count)
         windows = GaugeMetricFamily("jamaint_window_open", "1 while the window is open.", labels=("window",))

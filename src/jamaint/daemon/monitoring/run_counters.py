@@ -32,12 +32,17 @@ class RunCounters:
         self.ended: Counter[tuple[str, str]] = Counter()
         self.durations: dict[str, Histogram] = {}
         self.freed_bytes: Counter[str] = Counter()
+        self._balance: Counter[str] = Counter()
         self.last_success: dict[str, datetime] = {}
 
     def note_freed(self, task: str, count: int) -> None:
-        """Count bytes that a task's execution, or the purge of what it kept, has freed; what took space counts as 0."""
-        if count > 0:
-            self.freed_bytes[self._category_of(task) or OTHER] += count
+        """Count bytes that a task's execution, or the purge of what it kept, has freed; negative where it took space.
+
+        A counter never falls. So what was taken has to be freed again before the counter goes on.
+        """
+        kind = self._category_of(task) or OTHER
+        self._balance[kind] += count
+        self.freed_bytes[kind] = max(self.freed_bytes[kind], self._balance[kind])
 
     def note(self, execution: Execution) -> None:
         """Count an execution that has just come to an end state; what never started counts as skipped."""

@@ -1,7 +1,7 @@
 -- name: task_figures
 -- How executions that ended in the period did, by task. A run and its retries count once, by the last attempt; what was
--- cancelled before it started is `skipped`. What a purge freed is in
--- freed_space by then.
+-- cancelled before it started is `skipped`. freed_space has what
+-- purges freed since, and nothing of what was rolled back.
 SELECT run.task_name,
     count(*) FILTER (WHERE run.status = 'completed') AS completed,
     count(*) FILTER (WHERE run.status = 'failed') AS failed,
