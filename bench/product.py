@@ -54,12 +54,12 @@ class Caller:
         self._replies: list[control.Reply] = []
 
     def call(self, method: str, **params: Any) -> Any:
-        """The result of one call. Raises Problem."""
+        """The result of one call. Raises JamaintError."""
         self.socket.sendall(control.request(1, method, params))
         return self.receive()
 
     def receive(self) -> Any:
-        """The next result. Raises Problem."""
+        """The next result. Raises JamaintError."""
         while not self._replies:
             chunk = self.socket.recv(1 << 18)
             if not chunk:

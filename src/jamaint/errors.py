@@ -1,4 +1,4 @@
-"""Problem: the one root of refusals, raised where it is found and turned into a reply in one place."""
+"""JamaintError: the one root of refusals, raised where it is found and turned into a reply in one place."""
 
 from __future__ import annotations
 

@@ -26,7 +26,8 @@ class Seals:
     """Marks values with a key that only the daemon's user can read, kept at `<state_dir>/seal.key`, and a copy."""
 
     def __init__(self, state_dir: str) -> None:
-        """Raise SealKeyError where the key is damaged or gone, Problem where there is none yet and none can be made."""
+        """Raise SealKeyError where the key is damaged or gone, JamaintError where there is none yet and none can be
+        made."""
         path = os.path.join(state_dir, "seal.key")
         try:
             os.makedirs(state_dir, mode=0o711, exist_ok=True)

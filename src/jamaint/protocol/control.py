@@ -178,7 +178,7 @@ def event(params: dict[str, Any]) -> bytes:
 
 
 def parse_reply(line: bytes) -> Reply:
-    """What a client reads: raises Problem(INTERNAL) for a line no daemon of ours would send."""
+    """What a client reads: raises JamaintError(INTERNAL) for a line no daemon of ours would send."""
     try:
         value = loads(line.decode("utf-8"))
         if value.get("method") == "event":

@@ -247,7 +247,7 @@ def errors_named() -> Iterator[None]:
 
 @contextlib.contextmanager
 def tables_refused() -> Iterator[None]:
-    """What a server has against our tables being made there as Problem, where trying again would mend nothing."""
+    """What a server has against our tables being made there as JamaintError, where trying again would mend nothing."""
     try:
         yield
     except asyncpg.InvalidSchemaNameError as error:

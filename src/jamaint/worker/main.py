@@ -233,7 +233,8 @@ class DaemonHost:
         self._dialogue.say({"is": "items", "count": count, "block": b64encode(block).decode("ascii")})
 
     def taken(self, block: bytes) -> None:
-        """Have the daemon write a block down, and return when it has. Raises NotRecordedError; Stopped when it went."""
+        """Have the daemon write a block down, and return when it has. Raises NotRecordedError; StopRequestedError
+        when it went."""
         with self._recording:
             self._blocks += 1
             number = self._blocks

@@ -41,7 +41,7 @@ class Client:
     """One connection. `received` is applied to every value that comes in, refusals included."""
 
     def __init__(self, path: str, timeout: float | None, received: Callable[[Any], Any]) -> None:
-        """`timeout` in seconds is for each answer; None waits ANSWER_SECONDS. Raises Unreachable."""
+        """`timeout` in seconds is for each answer; None waits ANSWER_SECONDS. Raises UnreachableError."""
         self.path = path
         self._timeout = timeout
         self._received = received
@@ -83,7 +83,7 @@ class Client:
         return False, None
 
     def event(self, seconds: float) -> dict[str, Any] | None:
-        """The next pushed event, or None when none has come within that time. Raises Unreachable."""
+        """The next pushed event, or None when none has come within that time. Raises UnreachableError."""
         reply = self._events.pop(0) if self._events else self._next(time.monotonic() + seconds)
         if reply is None:
             return None

@@ -40,7 +40,7 @@ class Call:
 
     @property
     def client(self) -> Client:
-        """The verb's connection. Raises Unreachable."""
+        """The verb's connection. Raises UnreachableError."""
         if self._client is None:
             self._client = self.connect()
         return self._client

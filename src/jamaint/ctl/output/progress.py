@@ -137,7 +137,7 @@ def line(execution: Execution, look: Look) -> str:
 def follow(call: Call, ident: str) -> Execution:
     """The execution as it ended, drawn while it runs, across a restart of the daemon too.
 
-    Raises KeyboardInterrupt when the person has seen enough, Unreachable when the daemon does not come back.
+    Raises KeyboardInterrupt when the person has seen enough, UnreachableError when the daemon does not come back.
     """
     drawing = drawing_for(call)
     client: Client | None = call.client

@@ -1,4 +1,4 @@
-"""The control socket: connections in, the kernel's word of who each is; one place where a Problem becomes a reply."""
+"""The control socket: connections in, who each is, and one place where a JamaintError becomes a reply."""
 
 import contextlib
 import errno

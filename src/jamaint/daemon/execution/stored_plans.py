@@ -94,7 +94,7 @@ class Plans:
         """Return what a worker gets beside the task: what was seen of its roots, and the items of the chosen plan.
 
         A plan without items is carried out only if a new one has the same steps. Raises JamaintError(UNAVAILABLE) while
-        the store does not answer, and undoing.Refused when the chosen plan cannot be used: a chosen plan is never
+        the store does not answer, and UndoRefusedError when the chosen plan cannot be used: a chosen plan is never
         replaced by a fresh one.
         """
         seen = [to_json(observation) for observation in self._roots.get(task.name, {}).values()]
@@ -105,10 +105,10 @@ class Plans:
         return given | {"plan": os.path.join(self.directory, stored.hash)} if stored.itemised else given
 
     async def check(self, task: Task, plan: Plan, chosen: str | None, from_items: bool) -> None:
-        """Raise undoing.Refused when `plan` may not be carried out: a guard refuses it, or it is not `chosen`.
+        """Raise UndoRefusedError when `plan` may not be carried out: a guard refuses it, or it is not `chosen`.
 
         `from_items`: the worker has made it from the items of the stored plan, not by looking. Raises
-        Problem(UNAVAILABLE) while the store does not answer.
+        JamaintError(UNAVAILABLE) while the store does not answer.
         """
         if chosen is None:
             if plan.refusals:

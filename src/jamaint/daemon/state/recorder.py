@@ -98,7 +98,7 @@ class Recorder:
 
     async def put(self, *states: Execution) -> None:
         """Writes the present state of an execution, or of several. Raises OccurrenceTakenError when the occurrence of
-        one has a row already, and Problem(CONFLICT) when another daemon has the database."""
+        one has a row already, and JamaintError(CONFLICT) when another daemon has the database."""
         batch = self._next
         for execution in states:
             batch.executions[execution.id] = execution
@@ -144,7 +144,7 @@ class Recorder:
 
     async def connect(self) -> Session:
         """The session that holds the lock, the tables being this version's. Raises DatabaseAwayError, and
-        Problem(CONFLICT) if somebody else has it, or the tables are not ours to change: from then on for ever."""
+        JamaintError(CONFLICT) if somebody else has it, or the tables are not ours to change: from then on for ever."""
         if self._session is not None and not self._session.lost.is_set() and self._ended is None:
             return self._session
         async with self._connecting:

@@ -47,7 +47,7 @@ class Command:
         return Plan((step,))
 
     def run(self, step: Step) -> dict[str, Any]:
-        """Raises StepError with kind exit or timeout, and Stopped with the details so far."""
+        """Raises StepError with kind exit or timeout, and StopRequestedError with the details so far."""
         if tuple(step.args["command"]) != self._command:
             raise StepError("the task's command is not the one that was planned: nothing was run", "refused")
         ended = self._call(self._command)

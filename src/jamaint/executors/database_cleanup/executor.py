@@ -38,7 +38,7 @@ class DatabaseCleanup:
         return Plan((found.step,), tuple(found.warnings), tuple(found.refusals))
 
     def run(self, step: Step) -> dict[str, Any]:
-        """Deletes. Raises StepError and Stopped, both with the figures of what was done all the same."""
+        """Deletes. Raises StepError and StopRequestedError, both with the figures of what was done all the same."""
         tally: dict[str, Any] = {}
         on_target(
             self._work, self._host, lambda target, reins: cleanup.run(target, self._job, step, reins, tally), tally

@@ -47,7 +47,8 @@ class DatabaseOptimize:
         return on_target(self._work, self._host, self._plan)
 
     def run(self, step: Step) -> dict[str, Any]:
-        """Does one step. Raises StepError and Stopped, both with the figures of what was done all the same."""
+        """Does one step. Raises StepError and StopRequestedError, both with the figures of what was done all the
+        same."""
         tally: dict[str, Any] = {}
         run, work = self._runs()[step.name], self._work
 

@@ -61,7 +61,8 @@ class Looks:
     def look(self, conditions: Sequence[Mapping[str, Any]], environment: Mapping[str, str]) -> dict[str, Any]:
         """Looks at each, and tells each fact as soon as it is known: `fact`, or `unknown` with why.
 
-        `environment`: the variables that they refer to. Returns {left}: how many looks hang still. Raises Stopped.
+        `environment`: the variables that they refer to. Returns {left}: how many looks hang still. Raises
+        StopRequestedError.
         """
         answers: SimpleQueue[tuple[int, Answer]] = SimpleQueue()
         waiting: dict[int, tuple[float, float]] = {}

@@ -38,11 +38,11 @@ class WriterNotifier:
         self.has_told = False
 
     def before(self, details: Mapping[str, Any], log: str = "") -> None:
-        """Runs prerotate. Raises StepError, Stopped."""
+        """Runs prerotate. Raises StepError, StopRequestedError."""
         run_script("prerotate", self._work, self._host, details, log)
 
     def after(self, details: Mapping[str, Any], log: str = "") -> None:
-        """Runs postrotate. Raises StepError, Stopped."""
+        """Runs postrotate. Raises StepError, StopRequestedError."""
         self.has_told |= run_script("postrotate", self._work, self._host, details, log)
 
     def signal(self, details: Mapping[str, Any]) -> None:
@@ -60,7 +60,7 @@ class WriterNotifier:
         self.has_told = True
 
     def tell(self, logs: Sequence[str], details: Mapping[str, Any]) -> None:
-        """Tells the writers of these logs. Raises StepError, Stopped."""
+        """Tells the writers of these logs. Raises StepError, StopRequestedError."""
         for log in logs if self.per_log else [""]:
             self.after(details, log)
         self.signal(details)
@@ -77,7 +77,7 @@ class RotationRun:
         self._is_told = not self.notifier.can_tell
 
     def run(self, step: Step) -> dict[str, Any]:
-        """Rotates each log that is due; the step's details. Raises StepError, Stopped."""
+        """Rotates each log that is due; the step's details. Raises StepError, StopRequestedError."""
         logs = [log for log in self._found.logs if log.turn.due]
         details: dict[str, Any] = {"files": 0, "bytes": 0, "freed_space": 0, "freed_on_purge": 0, "rotated": []}
         details["free_bytes_before"] = free_bytes(self._found.survey.found)

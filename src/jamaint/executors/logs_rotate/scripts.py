@@ -14,7 +14,8 @@ _STOPPING_SECONDS = 60.0
 
 
 def run_script(key: str, work: Work, host: Host, details: Mapping[str, Any], log: str = "") -> bool:
-    """Runs the script of that key, if there is one. Raises StepError, and Stopped when it is to stop in the midst.
+    """Runs the script of that key, if there is one. Raises StepError, and StopRequestedError when it is to stop in
+    the midst.
 
     `log` is the path of the log that it is run for, its last argument; empty where it is run for all of them.
     """

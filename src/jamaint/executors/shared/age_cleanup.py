@@ -149,7 +149,7 @@ class Aged:
 
     @refused_if_use_unknown()
     def run(self, step: Step, places: Sequence[Place]) -> dict[str, Any]:
-        """Does it; its details. Raises StepError, Stopped."""
+        """Does it; its details. Raises StepError, StopRequestedError."""
         if self._areas is None:  # another worker has planned
             self.plan(places)
         self._areas = self._as_planned(step)

@@ -14,7 +14,8 @@ T = TypeVar("T")
 def on_target(
     work: Work, host: Host, do: Callable[[Target, StatementControl], Awaitable[T]], tally: dict[str, Any] | None = None
 ) -> T:
-    """Awaits `do(target, reins)` on the task's database. Raises StepError and Stopped, with what stands in `tally`."""
+    """Awaits `do(target, reins)` on the task's database. Raises StepError and StopRequestedError, with what stands
+    in `tally`."""
 
     async def perform() -> T:
         address = Address(work.config["dsn"], work.task_name, work.config["lock_timeout_seconds"])

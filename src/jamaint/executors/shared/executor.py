@@ -76,17 +76,18 @@ class Host(Protocol):
         """Says for whom or what the step waits, until it next tells its progress; with no text, that it goes on."""
 
     def checkpoint(self) -> None:
-        """A safe point: waits while the execution is paused, throttled or over its limits, and raises Stopped when it
-        is to stop. To be called at least once a second where that can be, with nothing locked that others need."""
+        """A safe point: waits while the execution is paused, throttled or over its limits, and raises
+        StopRequestedError when it is to stop. To be called at least once a second where that can be, with nothing
+        locked that others need."""
 
     def paused(self) -> int:
         """For what cannot wait in `checkpoint` and stands still in its own way: the number of the pause that is in
-        force, else 0. Raises Stopped as `checkpoint` does."""
+        force, else 0. Raises StopRequestedError as `checkpoint` does."""
 
     def taken(self, block: bytes) -> None:
         """Have a block of files.trash.inventory written down, of what is about to be taken; return when it is.
 
-        Raises stops.NotRecordedError where it cannot be: then nothing of it may be taken. Raises Stopped.
+        Raises stops.NotRecordedError where it cannot be: then nothing of it may be taken. Raises StopRequestedError.
         """
 
     def alone(self) -> bool:
@@ -122,7 +123,7 @@ class Executor(Protocol):
         """Looks and changes nothing, so that the plan is the dry run. Raises StepError when a guard refuses."""
 
     def run(self, step: Step) -> dict[str, Any]:
-        """Does one planned step and returns its details. Raises StepError, Stopped."""
+        """Does one planned step and returns its details. Raises StepError, StopRequestedError."""
 
     def undo(self, step: Step, dry_run: bool) -> dict[str, Any]:
         """Puts back what `run` did: {restored, removed, kept, problems}. Right also when `run` was cut short or

@@ -88,7 +88,7 @@ class RemovalAction:
         self._guarded(moved.place, moved.name, act)
 
     def look_again(self, moved: Moved) -> RecheckResult:
-        """Looks through what was moved. Raises Stopped."""
+        """Looks through what was moved. Raises StopRequestedError."""
         lists = isinstance(self.way, Trash) and self.way.records
         whole = Whole(self.judge, moved.rel, self._seen, self.stopping, lists)
         return look_again(whole, (moved.gone, moved.name), moved.expected)
